@@ -1,0 +1,39 @@
+"""Basic authentication, RFC 7617.
+
+The vendor's manual describes no other scheme for action URLs ("Managing Virtual Receptionist");
+whether the PBX sends the credentials at once or after a challenge is not documented, so both work.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+
+from receiver.auth.scheme import REALM, Accepted, Asked, Refused, Verdict, split_authorization
+from receiver.secrets import Credentials
+
+_CHALLENGE = f'Basic realm="{REALM}", charset="UTF-8"'
+
+
+class Basic:
+    """Accepts any of ``credentials``, compared as a whole in constant time."""
+
+    def __init__(self, credentials: Sequence[Credentials]) -> None:
+        self._accepted = tuple(f"{c.username}:{c.password.reveal()}".encode() for c in credentials)
+
+    def check(self, asked: Asked, now: float) -> Verdict:
+        found = split_authorization(asked)
+        if isinstance(found, Refused):
+            return found
+        name, rest = found
+        if name != "basic":
+            return Refused("other credentials" if name else "no credentials", _CHALLENGE)
+        try:
+            sent = base64.b64decode(rest.encode(), validate=True)
+        except (binascii.Error, ValueError):
+            return Refused("credentials that are not base64", _CHALLENGE)
+        # The first colon ends the user name, and ours has none: comparing the whole is exact.
+        matches = [hmac.compare_digest(sent, accepted) for accepted in self._accepted]
+        return Accepted() if any(matches) else Refused("wrong user name or password", _CHALLENGE)

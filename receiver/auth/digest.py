@@ -1,0 +1,206 @@
+"""Digest authentication, RFC 7616 and the older RFC 2069 form, on stateless nonces.
+
+Rule 1: one challenge, in the one form that every client we measured survives:
+        ``Digest realm="…", nonce="…", algorithm=MD5, qop="auth"``.
+Rule 2: a nonce is its time, six random bytes and a signature: any worker or machine that holds the
+        service secret accepts it, but only for the action it was made for.
+Rule 3: ``stale=true`` exactly if everything but the nonce was right. Without it libcurl takes a
+        refusal for a wrong password and gives the call up.
+Rule 4: an unknown user costs the same work as a wrong password.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from receiver.auth.scheme import REALM, Accepted, Asked, Refused, Verdict, split_authorization
+from receiver.secrets import Credentials
+
+Algorithm = Literal["MD5", "SHA-256"]
+
+NONCE_LIFE = 300.0
+"""Seconds for which a nonce is good."""
+
+_CLOCK_SKEW = 30.0  # seconds by which the clocks of two machines may differ
+_TIME, _SALT, _SIGNATURE = 6, 6, 20  # bytes; 32 in all are 43 characters without padding
+_LONGEST_HEADER = 4096
+_HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+_PARAMETER = re.compile(
+    r"""[ \t,]* (?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+) [ \t]*=[ \t]*
+        (?: "(?P<quoted>(?:[^"\\]|\\.)*)" | (?P<token>[^\s",;]+) ) [ \t]* (?=,|\Z)""",
+    re.VERBOSE | re.DOTALL,
+)
+_COUNT = re.compile(r"[0-9a-fA-F]{8}")
+
+
+class Digest:
+    """Accepts any of ``credentials``.
+
+    Parameters:
+        credentials: those accepted, the newest first.
+        nonce_key: signs the nonces; one per action, so that a nonce of one is refused at another.
+        public_path: the path under which the PBX knows the action.
+        entropy: gives that many random bytes.
+        algorithm: named in the challenge. Nine of 23 measured clients know only MD5.
+    """
+
+    def __init__(
+        self,
+        credentials: Sequence[Credentials],
+        *,
+        nonce_key: bytes,
+        public_path: str,
+        entropy: Callable[[int], bytes],
+        algorithm: Algorithm = "MD5",
+    ) -> None:
+        self._credentials = tuple(credentials)
+        self._nonce_key = nonce_key
+        self._public_path = public_path
+        self._entropy = entropy
+        self._algorithm = algorithm
+
+    def check(self, asked: Asked, now: float) -> Verdict:
+        found = split_authorization(asked)
+        if isinstance(found, Refused):
+            return found
+        name, rest = found
+        if name != "digest":
+            return self._refuse(now, "other credentials" if name else "no credentials")
+        sent = parse_parameters(rest)
+        if sent is None or (problem := _malformed(sent)):
+            return Refused("a Digest header that cannot be read", status=400)
+        if not self._is_target(sent["uri"], asked.target):
+            return Refused("a Digest header for another URL", status=400)
+        if sent["realm"] != REALM or sent.get("algorithm", "MD5").upper() != self._algorithm:
+            return self._refuse(now, "another realm or algorithm")
+        if not self._is_response(sent, asked.method):
+            return self._refuse(now, "wrong user name or password")
+        problem = self._nonce_problem(sent["nonce"], now)
+        return self._refuse(now, problem, stale=True) if problem else Accepted()
+
+    def challenge(self, now: float, *, stale: bool = False) -> str:
+        """The value of ``WWW-Authenticate`` at ``now`` (seconds since the epoch)."""
+        return (
+            f'Digest realm="{REALM}", nonce="{self._nonce(now)}", algorithm={self._algorithm}, '
+            f'qop="auth"{", stale=true" if stale else ""}'
+        )
+
+    def _refuse(self, now: float, reason: str, *, stale: bool = False) -> Refused:
+        return Refused(reason, self.challenge(now, stale=stale))
+
+    def _is_target(self, uri: str, target: str) -> bool:
+        """Whether ``uri`` names what was requested, as it was sent here or as the PBX knows it."""
+        path, mark, query = target.partition("?")
+        paths = (path, self._public_path)
+        if re.match(r"https?://", uri, re.IGNORECASE):
+            uri = "/" + uri.split("/", 3)[3] if uri.count("/") > 2 else "/"
+        return any(uri == p + mark + query or (not query and uri == p + "?") for p in paths)
+
+    def _is_response(self, sent: dict[str, str], method: str) -> bool:
+        response = _octets(sent["response"].lower())
+        right = False
+        for known in self._credentials:
+            expected = response_hash(
+                self._algorithm,
+                method=method,
+                username=known.username,
+                password=known.password.reveal(),
+                parameters=sent,
+            )
+            same_user = hmac.compare_digest(_octets(known.username), _octets(sent["username"]))
+            right |= hmac.compare_digest(expected.encode(), response) & same_user
+        return right
+
+    def _nonce(self, now: float) -> str:
+        head = int(now * 1000).to_bytes(_TIME, "big") + self._entropy(_SALT)
+        return base64.urlsafe_b64encode(head + self._sign(head)).rstrip(b"=").decode()
+
+    def _sign(self, head: bytes) -> bytes:
+        return hmac.digest(self._nonce_key, head, hashlib.sha256)[:_SIGNATURE]
+
+    def _nonce_problem(self, nonce: str, now: float) -> str:
+        """Why ``nonce`` is no longer good, or never was one of ours; empty if it is good."""
+        try:
+            octets = base64.b64decode(nonce.encode() + b"=", altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            octets = b""
+        head, signature = octets[: _TIME + _SALT], octets[_TIME + _SALT :]
+        if not hmac.compare_digest(self._sign(head), signature):
+            return "a nonce that is not of this action"
+        age = now - int.from_bytes(head[:_TIME], "big") / 1000
+        return "" if -_CLOCK_SKEW <= age <= NONCE_LIFE else "a nonce that is too old"
+
+
+def parse_parameters(text: str) -> dict[str, str] | None:
+    """The parameters of a Digest header or challenge, their names in lower case.
+
+    None if it cannot be read: an open quote, a parameter without a value or one that stands there
+    twice, rubbish in between, over 4,096 characters. ``uri`` keeps its backslashes: the clients
+    that send one in it do not escape it, and hash it as it stands.
+    """
+    if len(text) > _LONGEST_HEADER:
+        return None
+    found: dict[str, str] = {}
+    position = 0
+    while position < len(text.rstrip(" \t,")):
+        match = _PARAMETER.match(text, position)
+        if match is None or (name := match["name"].lower()) in found:
+            return None
+        quoted = match["quoted"]
+        if quoted is not None and name != "uri":
+            quoted = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
+        found[name] = match["token"] if quoted is None else quoted
+        position = match.end()
+    return found
+
+
+def _malformed(sent: dict[str, str]) -> str:
+    """The name of a parameter that is missing or wrong; empty if all are there."""
+    for name in ("username", "realm", "nonce", "uri", "response"):
+        if name not in sent:
+            return name
+    if "qop" not in sent:
+        return ""  # the form of RFC 2069
+    if sent["qop"] != "auth":
+        return "qop"
+    if not sent.get("cnonce"):
+        return "cnonce"
+    count = sent.get("nc", "")
+    return "" if _COUNT.fullmatch(count) and int(count, 16) else "nc"
+
+
+def response_hash(
+    algorithm: Algorithm,
+    *,
+    method: str,
+    username: str,
+    password: str,
+    parameters: dict[str, str],
+) -> str:
+    """The ``response`` that proves the password, RFC 7616 section 3.4.1.
+
+    Parameters:
+        parameters: ``realm``, ``nonce`` and ``uri``, and for ``qop=auth`` also ``nc``, ``cnonce``
+            and ``qop``.
+    """
+
+    def digest(*parts: str) -> str:
+        return _HASHES[algorithm](_octets(":".join(parts)), usedforsecurity=False).hexdigest()
+
+    secret = digest(username, parameters["realm"], password)
+    request = digest(method, parameters["uri"])
+    if "qop" not in parameters:
+        return digest(secret, parameters["nonce"], request)
+    count = (parameters[name] for name in ("nonce", "nc", "cnonce", "qop"))
+    return digest(secret, *count, request)
+
+
+def _octets(text: str) -> bytes:
+    """The octets of a header, which every server hands on as Latin-1."""
+    return text.encode("latin-1", "backslashreplace")

@@ -1,0 +1,241 @@
+"""What the PBX says about a call, read from whatever form it comes in.
+
+Rule 1: what is missing, null or odd becomes an empty string and an oddity, never an error: a
+        person is on the line. Only a request without a single known field is no callback.
+Rule 2: the form is told by the content, never by the content type, which is not documented.
+Rule 3: numbers stay as they were written: a card number is text.
+Rule 4: a `Call` does not print what the caller keyed in, nor who the caller is.
+
+Source of the six fields: "Managing Virtual Receptionist" in the vendor's administration guide.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from python_multipart import parse_form
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field, parse_options_header
+
+from receiver.errors import CallbackError
+
+WIRE = {
+    "session_id": "session_id",
+    "from": "caller",
+    "to": "ivr",
+    "input": "digits",
+    "from_name": "caller_name",
+    "account_name": "ivr_name",
+}
+"""The names on the wire, in the order of the vendor's example, and ours."""
+
+_FIELDS_MOST = 100
+_LOST_PLUS = re.compile(r" (?=[0-9]+\Z)")
+_UTF8_BOM = codecs.BOM_UTF8
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Call:
+    """One callback: what the PBX knows about the call at this moment.
+
+    Attributes:
+        caller: the caller's number (``from`` on the wire), as the PBX wrote it.
+        caller_name: the caller's display name (``from_name``), often empty.
+        ivr: the extension number of the IVR that was called (``to``).
+        ivr_name: that IVR's name (``account_name``).
+        digits: what the caller keyed in (``input``); for a CALLER action whatever the PBX put
+            there, which is not documented.
+        session_id: the same for all callbacks of one call; empty before PBX 22.3.
+    """
+
+    caller: str = ""
+    caller_name: str = ""
+    ivr: str = ""
+    ivr_name: str = ""
+    digits: str = ""
+    session_id: str = ""
+
+    def __repr__(self) -> str:
+        return (
+            f"Call(ivr={self.ivr!r}, session_id={self.session_id!r}, "
+            f"caller={veil(self.caller)}, digits={veil(self.digits)})"
+        )
+
+
+class Callback(NamedTuple):
+    """A call, and what was odd about the way it arrived (words for the log, no caller data)."""
+
+    call: Call
+    oddities: tuple[str, ...] = ()
+
+
+def veil(text: str) -> str:
+    """``text`` as logs may show it: how long it is, and nothing else."""
+    return f"<{len(text)}>" if text else "<none>"
+
+
+def read_query(query: bytes) -> Callback:
+    """Read the query string of a GET, or of a POST whose body was empty.
+
+    Raises:
+        CallbackError: none of the six fields is there, or there are over 100 of them.
+    """
+    return _call(_pairs(_split_second_query(query)))
+
+
+def read_body(body: bytes, content_type: str = "") -> Callback:
+    """Read the body of a POST: JSON, an urlencoded form, or a multipart form.
+
+    Parameters:
+        body: as it came.
+        content_type: the header, if any. It is asked only for the boundary of a multipart form
+            and for a charset where the text is not UTF-8.
+
+    Raises:
+        CallbackError: it is none of these, or holds none of the six fields.
+    """
+    charset, boundary = _options(content_type)
+    start = body.removeprefix(_UTF8_BOM).lstrip()[:2]
+    if start[:1] == b"{" or body[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"\0{"):
+        return _call(_json(body, charset))
+    if boundary or start == b"--":
+        return _call(_multipart(body, boundary, charset))
+    return _call(_pairs(body, charset))
+
+
+def _call(pairs: Iterable[tuple[str, str | None]]) -> Callback:
+    found: dict[str, str] = {}
+    oddities: list[str] = []
+    for key, value in pairs:
+        name = WIRE.get(key)
+        if name is None:
+            continue
+        if name in found:
+            oddities.append(f"{key} came more than once, the last one counts")
+        if value is None:
+            oddities.append(f"{key} is neither text nor a number")
+        found[name] = value or ""
+    if not found:
+        raise CallbackError(
+            "the request holds none of the fields from, to, input, from_name, account_name, "
+            "session_id: it is not a callback of an action URL"
+        )
+    oddities += [f"{key} is missing" for key, name in WIRE.items() if name not in found]
+    for name in ("caller", "ivr"):
+        if name in found:
+            found[name] = _LOST_PLUS.sub("+", found[name])
+    return Callback(Call(**found), tuple(oddities))
+
+
+# urlencoded ----------------------------------------------------------------------------------
+
+
+def _pairs(text: bytes, charset: str = "") -> list[tuple[str, str | None]]:
+    # Latin-1 there and back gives the octets, whatever their charset turns out to be.
+    try:
+        pairs = parse_qsl(
+            text.strip(b"\r\n").decode("latin-1"),
+            keep_blank_values=True,
+            encoding="latin-1",
+            max_num_fields=_FIELDS_MOST,
+        )
+    except ValueError:
+        raise CallbackError(f"the request holds more than {_FIELDS_MOST} fields") from None
+    return [
+        (_text(key.encode("latin-1"), charset), _text(value.encode("latin-1"), charset))
+        for key, value in pairs
+    ]
+
+
+def _split_second_query(query: bytes) -> bytes:
+    """Part ``k=v?session_id=1&…``, which a PBX sends if the configured URL had a query already.
+
+    Only the first field of the documented orders is looked for, and only if it is not there
+    otherwise: a caller's name may hold a question mark.
+    """
+    keys = {pair.partition(b"=")[0] for pair in query.split(b"&")}
+    for first in (b"session_id", b"from"):
+        if first not in keys and b"?" + first + b"=" in query:
+            return query.replace(b"?" + first + b"=", b"&" + first + b"=", 1)
+    return query
+
+
+# JSON ----------------------------------------------------------------------------------------
+
+
+def _keep_pairs(pairs: list[tuple[str, object]]) -> list[tuple[str, object]]:
+    return pairs
+
+
+# Numbers stay the text they were, so that none is too long or loses a digit.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_keep_pairs, parse_int=str, parse_float=str, parse_constant=str
+)
+
+
+def _json(body: bytes, charset: str) -> list[tuple[str, str | None]]:
+    encoding = json.detect_encoding(body)
+    text = (
+        _text(body, charset) if encoding.startswith("utf-8") else body.decode(encoding, "replace")
+    )
+    try:
+        pairs = _DECODER.decode(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        raise CallbackError("the body begins like JSON but cannot be read as JSON") from None
+    return [(key, _scalar(value)) for key, value in pairs]
+
+
+def _scalar(value: object) -> str | None:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return None
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+# multipart -----------------------------------------------------------------------------------
+
+
+def _multipart(body: bytes, boundary: bytes, charset: str) -> list[tuple[str, str | None]]:
+    boundary = boundary or body.lstrip().split(b"\n", 1)[0].strip()[2:]
+    pairs: list[tuple[str, str | None]] = []
+
+    def on_field(field: Field) -> None:
+        if len(pairs) < _FIELDS_MOST and field.field_name is not None:
+            pairs.append((_text(field.field_name, charset), _text(field.value or b"", charset)))
+
+    headers = {"Content-Type": b'multipart/form-data; boundary="%b"' % boundary}
+    try:
+        parse_form(headers, BytesIO(body.lstrip()), on_field, lambda _: None)
+    except (FormParserError, ValueError):
+        raise CallbackError("the body begins like a multipart form but cannot be read") from None
+    return pairs
+
+
+# charsets ------------------------------------------------------------------------------------
+
+
+def _options(content_type: str) -> tuple[str, bytes]:
+    """The charset and the boundary that a content type names, empty where it names none."""
+    if ";" not in content_type:
+        return "", b""
+    _, options = parse_options_header(content_type)
+    return options.get(b"charset", b"").decode("latin-1"), options.get(b"boundary", b"")
+
+
+def _text(octets: bytes, charset: str) -> str:
+    """UTF-8 if it is that, else in the charset that was named, else with marks for the rest."""
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        try:
+            return octets.decode(charset or "utf-8")
+        except (LookupError, UnicodeError, ValueError):
+            return octets.decode("utf-8", "replace")

@@ -1,0 +1,119 @@
+"""Every error says what happened, whose fault it is, and what to do next.
+
+::
+
+    ReceiverError
+    ├── DeclarationError      the developer's: an Ivr, an action, a mask or a reply is wrong
+    │   ├── MaskError         ... a match list that cannot be read
+    │   └── ReplyError        ... an answer that the PBX could not carry out
+    ├── SettingsError         the operator's: a RECEIVER_* variable is missing or wrong
+    ├── LoadError             the operator's: "module:attribute" does not lead to a Receiver
+    ├── CallbackError         the sender's: the request is not a callback, the answer not a reply
+    ├── RegistrationError     the operator's: what is declared does not fit what the PBX has
+    └── PbxError              the PBX's
+        ├── PbxUnreachable    ... no connection, no answer in time, TLS
+        ├── PbxNonsense       ... an answer that is not what its API describes
+        └── PbxRefused        ... an answer with an error: status, code and message
+            ├── PbxUnauthorized   the token, name or password was not accepted
+            ├── PbxForbidden      the account may not do this
+            ├── PbxNotFound       there is no such thing
+            └── PbxThrottled      too many requests
+"""
+
+from __future__ import annotations
+
+
+class ReceiverError(Exception):
+    """The root of all errors raised by this package on purpose.
+
+    The text is made for people: the command line prints it as one line and exits with
+    ``exit_code``. It never holds secrets, digits, numbers or names of callers.
+    """
+
+    exit_code = 1
+
+
+class DeclarationError(ReceiverError):
+    """The code declares something that the PBX would not accept.
+
+    ``where`` is ``"file:line"`` of the declaration, empty if not known.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problem: str, where: str = "") -> None:
+        super().__init__(f"{where}: {problem}" if where else problem)
+        self.problem = problem
+        self.where = where
+
+
+class MaskError(DeclarationError):
+    """A match list that cannot be read; the text names the entry."""
+
+
+class ReplyError(DeclarationError):
+    """A reply that the PBX could not carry out, such as a destination that cannot be dialled."""
+
+
+class SettingsError(ReceiverError):
+    """A setting is missing or wrong; the text names the variable."""
+
+    exit_code = 2
+
+
+class LoadError(ReceiverError):
+    """``module:attribute`` does not lead to what was asked for."""
+
+    exit_code = 2
+
+
+class CallbackError(ReceiverError):
+    """What came over the wire is not a callback (or, at the simulator, not a reply)."""
+
+
+class RegistrationError(ReceiverError):
+    """What is declared cannot be registered on this PBX as it is."""
+
+
+class PbxError(ReceiverError):
+    """The PBX's REST API did not do what was asked."""
+
+
+class PbxUnreachable(PbxError):
+    """No connection to the PBX, or no answer from it in time."""
+
+
+class PbxNonsense(PbxError):
+    """The PBX answered something that its API does not describe."""
+
+
+class PbxRefused(PbxError):
+    """The PBX answered with an error.
+
+    ``status`` is the HTTP status, ``code`` the PBX's own word (``"UNKNOWN"`` if it gave none) and
+    ``detail`` its message.
+    """
+
+    def __init__(self, text: str, *, status: int, code: str = "UNKNOWN", detail: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+class PbxUnauthorized(PbxRefused):
+    """The token, user name or password was not accepted."""
+
+
+class PbxForbidden(PbxRefused):
+    """The account may not do this."""
+
+
+class PbxNotFound(PbxRefused):
+    """There is no such thing on the PBX."""
+
+
+class PbxThrottled(PbxRefused):
+    """The PBX asks for fewer requests. ``retry_after`` is in seconds, None if it did not say."""
+
+    retry_after: float | None = None

@@ -1,0 +1,98 @@
+"""What an action URL may be: the vendor's limits, and what this service demands on top.
+
+Each check takes one plain value and returns the problem in words, empty if there is none.
+
+Source: ``POST /ivrs/{id}/action_urls`` of the PBX's REST API, and "Managing Virtual Receptionist".
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+
+from receiver.calls import Call
+from receiver.masks import All, Mask
+
+NAME = 64
+"""Longest name, in characters."""
+
+URL = 128
+"""Longest URL, in characters."""
+
+MASK = 255
+"""Longest mask, in characters."""
+
+TIMEOUTS = range(1, 31)
+"""Whole seconds that a timeout may have. What 0 means to a PBX is not documented."""
+
+EXTENSION = re.compile(r"[0-9]{3,64}")
+"""The extension number of an IVR."""
+
+_TOKEN = re.compile(r"[!#$%'*+.^_`|~0-9A-Za-z-]+")  # of RFC 9110, less the & that separates
+_HEADER_VALUE = re.compile(r"[!-%'-~](?:[ -%'-~]*[!-%'-~])?")
+_NOT_IN_NAMES = frozenset("/\\?#%")
+
+
+def problem_of_name(name: object) -> str:
+    """A name becomes a part of the URL's path."""
+    if not isinstance(name, str) or not 1 <= len(name) <= NAME:
+        return f"a name has 1 to {NAME} characters"
+    if not name.isprintable() or name != name.strip() or _NOT_IN_NAMES & set(name):
+        return f"the name {name!r} becomes part of a URL: leave out / \\ ? # % and outer spaces"
+    return f"the name {name!r} would change the path of the URL" if name in (".", "..") else ""
+
+
+def problem_of_choice(option: str, value: object, choices: tuple[object, ...]) -> str:
+    if value in choices:
+        return ""
+    return f"{option}={value!r} is none of {', '.join(map(repr, choices))}"
+
+
+def problem_of_timeout(option: str, value: object) -> str:
+    if type(value) is int and value in TIMEOUTS:
+        return ""
+    return f"{option}={value!r} is not a whole number of seconds from 1 to {TIMEOUTS[-1]}"
+
+
+def problem_of_mask(kind: object, mask: Mask) -> str:
+    """``kind`` is ``"DTMF"`` or ``"CALLER"``; ``ALL`` is documented for the first only."""
+    length = len(str(mask))
+    if length > MASK:
+        return f"the mask has {length} characters, the PBX takes {MASK}: use ranges or * in it"
+    if kind == "CALLER" and All() in mask.entries:
+        return 'the mask "ALL" is for what is keyed in only; match callers by number, range or *'
+    return ""
+
+
+def problem_of_headers(headers: object, auth: object) -> str:
+    """The PBX takes headers as ``key1:value1&key2:value2``, without any escape."""
+    if not isinstance(headers, Mapping):
+        return 'headers must be a dictionary such as {"X-Site": "north"}'
+    seen: set[str] = set()
+    for key, value in headers.items():
+        if not isinstance(key, str) or not _TOKEN.fullmatch(key):
+            return f"header name {key!r} is not made of letters, digits and -"
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            return (
+                f"header {key!r}: the PBX takes headers as key:value&key:value, so its value may "
+                "hold printable ASCII only, without & and without spaces at the ends"
+            )
+        if key.lower() in seen:
+            return f"header {key!r} stands there twice"
+        seen.add(key.lower())
+    if "authorization" in seen and auth is not None:
+        return "a header Authorization beside auth= leaves open which one the PBX sends: drop one"
+    return ""
+
+
+def problem_of_handler(handler: object) -> str:
+    if not callable(handler):
+        return f"the handler must be a function of one Call, not {handler!r}"
+    try:
+        inspect.signature(handler).bind(Call())
+    except TypeError:
+        return "the handler must take exactly one argument, the Call"
+    except ValueError:
+        return ""  # built in, without a signature to look at
+    return ""
