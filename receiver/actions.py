@@ -10,7 +10,7 @@ Rule 3: no two enabled actions of one kind on one IVR share an input: which of t
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypedDict, TypeVar, Unpack, get_args
@@ -180,7 +180,7 @@ class Ivr:
             ivr=self.number, kind=kind, mask=_mask(mask), handler=handler, where=_where(), **options
         )
         _check(action)
-        self._check_neighbours(action)
+        check_neighbours(action, self)
         self._actions[action.name] = action
         return action
 
@@ -188,22 +188,30 @@ class Ivr:
         self.add(kind, mask, handler, **options)
         return handler
 
-    def _check_neighbours(self, action: Action) -> None:
-        for other in self:
-            if other.name.lower() == action.name.lower():
-                raise DeclarationError(
-                    f"IVR {self.number} has an action named {other.name!r} already ({other.where})"
-                    ": give one of them another name=",
-                    action.where,
-                )
-            if other.kind != action.kind or not (other.enabled and action.enabled):
-                continue
-            if (number := action.mask.overlap(other.mask)) is not None:
-                raise DeclarationError(
-                    f"the masks of {action.name!r} and {other.name!r} ({other.where}) on IVR "
-                    f'{self.number} both match "{number}": make them disjoint',
-                    action.where,
-                )
+
+def check_neighbours(action: Action, others: Iterable[Action]) -> None:
+    """Refuse an action whose name or inputs one of ``others`` on the same IVR has already.
+
+    Raises:
+        DeclarationError: with a number that both would match, as a counter-example.
+    """
+    for other in others:
+        if other.ivr != action.ivr:
+            continue
+        if other.name.lower() == action.name.lower():
+            raise DeclarationError(
+                f"IVR {action.ivr} has an action named {other.name!r} already ({other.where}): "
+                "give one of them another name=",
+                action.where,
+            )
+        if other.kind != action.kind or not (other.enabled and action.enabled):
+            continue
+        if (number := action.mask.overlap(other.mask)) is not None:
+            raise DeclarationError(
+                f"the masks of {action.name!r} and {other.name!r} ({other.where}) on IVR "
+                f'{action.ivr} both match "{number}": make them disjoint',
+                action.where,
+            )
 
 
 def _check(action: Action) -> None:

@@ -12,13 +12,14 @@ from typing import Literal
 from receiver.auth.basic import Basic
 from receiver.auth.bearer import Bearer
 from receiver.auth.digest import Digest
-from receiver.auth.scheme import Accepted, Asked, Open, Refused, Scheme, Verdict
+from receiver.auth.scheme import NO_CREDENTIALS, Accepted, Asked, Open, Refused, Scheme, Verdict
 from receiver.secrets import Credentials
 
 Auth = Literal["bearer", "basic", "digest"]
 """The schemes by the names that a declaration uses; None stands for no authentication."""
 
 __all__ = [
+    "NO_CREDENTIALS",
     "Accepted",
     "Asked",
     "Auth",

@@ -11,7 +11,15 @@ import binascii
 import hmac
 from collections.abc import Sequence
 
-from receiver.auth.scheme import REALM, Accepted, Asked, Refused, Verdict, split_authorization
+from receiver.auth.scheme import (
+    NO_CREDENTIALS,
+    REALM,
+    Accepted,
+    Asked,
+    Refused,
+    Verdict,
+    split_authorization,
+)
 from receiver.secrets import Credentials
 
 _CHALLENGE = f'Basic realm="{REALM}", charset="UTF-8"'
@@ -29,7 +37,7 @@ class Basic:
             return found
         name, rest = found
         if name != "basic":
-            return Refused("other credentials" if name else "no credentials", _CHALLENGE)
+            return Refused("other credentials" if name else NO_CREDENTIALS, _CHALLENGE)
         try:
             sent = base64.b64decode(rest.encode(), validate=True)
         except (binascii.Error, ValueError):

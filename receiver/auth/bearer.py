@@ -9,7 +9,15 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 
-from receiver.auth.scheme import REALM, Accepted, Asked, Refused, Verdict, split_authorization
+from receiver.auth.scheme import (
+    NO_CREDENTIALS,
+    REALM,
+    Accepted,
+    Asked,
+    Refused,
+    Verdict,
+    split_authorization,
+)
 from receiver.secrets import Credentials
 
 _CHALLENGE = f'Bearer realm="{REALM}"'
@@ -28,7 +36,7 @@ class Bearer:
             return found
         name, token = found
         if name != "bearer":
-            return Refused("other credentials" if name else "no credentials", _CHALLENGE)
+            return Refused("other credentials" if name else NO_CREDENTIALS, _CHALLENGE)
         if token[:7].lower() == "bearer ":
             token = token[7:].strip(" \t")
         sent = token.encode("latin-1", "backslashreplace")

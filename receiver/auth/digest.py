@@ -19,7 +19,15 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from receiver.auth.scheme import REALM, Accepted, Asked, Refused, Verdict, split_authorization
+from receiver.auth.scheme import (
+    NO_CREDENTIALS,
+    REALM,
+    Accepted,
+    Asked,
+    Refused,
+    Verdict,
+    split_authorization,
+)
 from receiver.secrets import Credentials
 
 Algorithm = Literal["MD5", "SHA-256"]
@@ -71,7 +79,7 @@ class Digest:
             return found
         name, rest = found
         if name != "digest":
-            return self._refuse(now, "other credentials" if name else "no credentials")
+            return self._refuse(now, "other credentials" if name else NO_CREDENTIALS)
         sent = parse_parameters(rest)
         if sent is None or (problem := _malformed(sent)):
             return Refused("a Digest header that cannot be read", status=400)

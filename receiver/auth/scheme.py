@@ -14,6 +14,10 @@ REALM = "callbacks"
 """Plain letters: quotes, commas or other scripts in a realm break more than a dozen clients."""
 
 
+NO_CREDENTIALS = "no credentials"
+"""The reason given to a first try without any, which is how digest begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a scheme needs to know of a request.

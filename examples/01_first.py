@@ -1,0 +1,18 @@
+"""The first call: key 1 or 22 leads to an extension, everything else repeats the prompt.
+
+    receiver dial examples/01_first.py:app 8000 --from 101 --press 22
+"""
+
+from receiver import Call, Forward, Ivr, Receiver, Repeat, Reply
+
+sales = Ivr("8000")
+
+
+@sales.dtmf("1;22;1000-1999", fallback=Forward("0"))
+async def pick(call: Call) -> Reply:
+    if call.digits in ("1", "22"):
+        return Forward("222")
+    return Repeat()
+
+
+app = Receiver(sales)

@@ -1,0 +1,139 @@
+"""The app: it *has* a Starlette app, and *is* an ASGI callable that can be mounted in another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cached_property
+from urllib.parse import quote, urlsplit
+
+from starlette.applications import Starlette
+from starlette.datastructures import URLPath
+from starlette.routing import BaseRoute, Match, NoMatchFound
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from receiver.actions import Action, Ivr, check_neighbours
+from receiver.auth import make_scheme
+from receiver.dispatch import Dispatcher
+from receiver.endpoint import ARRIVED, Endpoint
+from receiver.errors import DeclarationError
+from receiver.replies import Repeat, Reply
+from receiver.secrets import derive, derive_key
+from receiver.settings import Settings
+
+log = logging.getLogger("receiver")
+
+
+class Receiver:
+    """An ASGI app that answers the callbacks of the actions declared on ``ivrs``.
+
+    Parameters:
+        ivrs: the IVRs whose actions are served; several modules may each export one.
+        fallback: the reply of actions that have none of their own, when their handler is late,
+            raises or returns nonsense.
+        settings: by default read from ``RECEIVER_*`` when the app starts or is first asked.
+
+    Raises:
+        DeclarationError: two actions of one IVR clash.
+    """
+
+    def __init__(
+        self, *ivrs: Ivr, fallback: Reply | None = None, settings: Settings | None = None
+    ) -> None:
+        for ivr in ivrs:
+            if not isinstance(ivr, Ivr):
+                raise DeclarationError(f"Receiver takes Ivr objects, not {type(ivr).__name__}")
+        if fallback is not None and not isinstance(fallback, Reply):
+            raise DeclarationError('fallback must be a reply such as Forward("0") or Repeat()')
+        self.ivrs = tuple(dict.fromkeys(ivrs))
+        self.fallback: Reply = Repeat() if fallback is None else fallback
+        self._settings = settings
+        _check_together(self)
+
+    def __iter__(self) -> Iterator[Action]:
+        """All actions, in the order of their declaration."""
+        return (action for ivr in self.ivrs for action in ivr)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings in force; without a secret there are none.
+
+        Raises:
+            SettingsError: a variable is missing or wrong.
+        """
+        return (self._settings or Settings.read()).need("secret")
+
+    @cached_property
+    def starlette(self) -> Starlette:
+        """The Starlette app inside, made when it is first needed.
+
+        Raises:
+            SettingsError: a variable is missing or wrong.
+            DeclarationError: two actions clash, or a URL is longer than the PBX takes.
+        """
+        _check_together(self)
+        settings = self.settings
+        dispatcher = Dispatcher(
+            self.fallback,
+            margin=settings.margin,
+            threads=settings.threads,
+            log_caller_data=settings.log_caller_data,
+        )
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            yield
+            await dispatcher.close()
+
+        table = {action.path: _endpoint(action, settings, dispatcher) for action in self}
+        app = Starlette(routes=[ActionTable(table)], lifespan=lifespan)
+        app.router.redirect_slashes = False  # a redirect would go to the Host that the sender names
+        return app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, ARRIVED: asyncio.get_running_loop().time()}
+        await self.starlette(scope, receive, send)
+
+
+class ActionTable(BaseRoute):
+    """All actions behind one route, found by exact path in one look-up."""
+
+    def __init__(self, endpoints: Mapping[str, ASGIApp]) -> None:
+        self._endpoints = endpoints
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or b"%2f" in scope.get("raw_path", b"").lower():
+            return Match.NONE, {}
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        endpoint = self._endpoints.get(path)
+        return (Match.FULL, {"endpoint": endpoint}) if endpoint else (Match.NONE, {})
+
+    def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
+        raise NoMatchFound(name, path_params)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["endpoint"](scope, receive, send)
+
+
+def _endpoint(action: Action, settings: Settings, dispatcher: Dispatcher) -> Endpoint:
+    url = action.url(settings.public_url) if settings.public_url else quote(action.path)
+    scheme = make_scheme(
+        action.auth,
+        [derive(settings.secret, action.identity)],
+        nonce_key=derive_key(settings.secret, "nonce", action.identity),
+        public_path=urlsplit(url).path,
+        entropy=os.urandom,
+    )
+    return Endpoint(action, scheme, dispatcher, log_caller_data=settings.log_caller_data)
+
+
+def _check_together(app: Receiver) -> None:
+    """Two Ivr objects may stand for the same IVR of the PBX: their actions must not clash."""
+    seen: list[Action] = []
+    for action in app:
+        check_neighbours(action, seen)
+        seen.append(action)

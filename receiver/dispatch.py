@@ -1,0 +1,178 @@
+"""Runs a handler inside its deadline; whatever it does, a reply comes out.
+
+Rule 1: the deadline counts from the arrival of the request and comes from the ``request_timeout``
+        that is registered on the PBX, less a margin for the way back.
+Rule 2: late, raised, nonsense or no thread free: the action's fallback, else the app's.
+Rule 3: every task has an owner; what is late is cancelled, or watched if it cannot be.
+Rule 4: an exception's text may hold what the caller keyed in: the log gets its type and place, and
+        the text only if the operator says so (``RECEIVER_LOG_CALLER_DATA``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from queue import Full
+from typing import Literal
+
+from receiver.actions import Action
+from receiver.calls import Call
+from receiver.replies import Reply
+from receiver.threads import Threads
+
+MARGIN = 0.5
+"""Seconds of the PBX's ``request_timeout`` that are kept for the way there and back."""
+
+Reason = Literal["handled", "late", "raised", "invalid", "shed"]
+"""Why the caller gets this reply; all but the first mean the fallback."""
+
+log = logging.getLogger("receiver")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the PBX is told, and why."""
+
+    reply: Reply
+    reason: Reason
+
+
+class Dispatcher:
+    """Owner of all running handlers of an app.
+
+    Parameters:
+        fallback: the reply of actions that have no fallback of their own.
+        margin: seconds, see `MARGIN`.
+        threads: how many plain handlers may run at once.
+        log_caller_data: whether exceptions are logged with their text.
+    """
+
+    def __init__(
+        self,
+        fallback: Reply,
+        *,
+        margin: float = MARGIN,
+        threads: int = 32,
+        log_caller_data: bool = False,
+    ) -> None:
+        self._fallback = fallback
+        self._margin = margin
+        self._threads = Threads(threads)
+        self._log_caller_data = log_caller_data
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    def deadline(self, action: Action, arrived: float) -> float:
+        """When the answer to a request that ``arrived`` then must be ready (the loop's time)."""
+        return arrived + action.request_timeout - self._margin
+
+    def fallback(self, action: Action, reason: Reason) -> Decision:
+        """What is answered when the handler cannot be asked, or gave no answer."""
+        return Decision(self._fallback if action.fallback is None else action.fallback, reason)
+
+    async def decide(self, action: Action, call: Call, arrived: float) -> Decision:
+        """Ask the action's handler, and give its reply or a fallback before the deadline."""
+        loop = asyncio.get_running_loop()
+        try:
+            run = self._start(action, call)
+        except Full:
+            log.error("%s shed: all threads for plain handlers are busy", action.identity)
+            return self.fallback(action, "shed")
+        try:
+            wait = max(self.deadline(action, arrived) - loop.time(), 0)
+            await asyncio.wait({run.task}, timeout=wait)
+        finally:
+            run.task.cancel()  # does nothing to a task that is done
+        if not run.task.done():
+            self._report_late(action, run, loop.time())
+            return self.fallback(action, "late")
+        return self._judge(action, run.task)
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait for it to end; threads that are stuck are left."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
+        self._threads.close()
+
+    def _start(self, action: Action, call: Call) -> _Run:
+        thread: Future[object] | None = None
+        if is_async(action.handler):
+            task = asyncio.create_task(_settle(action.handler, call))
+        else:
+            thread = self._threads.submit(action.handler, call)
+            task = asyncio.create_task(_settle(asyncio.wrap_future, thread))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return _Run(task, thread)
+
+    def _judge(self, action: Action, task: asyncio.Task[object]) -> Decision:
+        if task.cancelled():
+            log.error("%s raised CancelledError", action.identity)
+            return self.fallback(action, "raised")
+        result = task.result()
+        if isinstance(result, _Failed):
+            log.error("%s raised %s", action.identity, self._describe(result.error))
+            return self.fallback(action, "raised")
+        if not isinstance(result, Reply):
+            kind = type(result).__name__
+            log.error("%s returned %s, not Forward(…), Hangup() or Repeat()", action.identity, kind)
+            return self.fallback(action, "invalid")
+        return Decision(result, "handled")
+
+    def _report_late(self, action: Action, run: _Run, due: float) -> None:
+        log.error("%s is late: the caller got the fallback", action.identity)
+        clock = asyncio.get_running_loop().time
+
+        def report(ended: asyncio.Task[object] | Future[object]) -> None:
+            if not ended.cancelled():
+                after = (clock() - due) * 1000
+                log.warning("%s ended %.0f ms after its answer was due", action.identity, after)
+
+        # A thread cannot be cancelled: its own end counts, not that of the task that waited.
+        (run.task if run.thread is None else run.thread).add_done_callback(report)
+
+    def _describe(self, error: BaseException) -> str:
+        frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+        if self._log_caller_data:
+            text = f": {error}"
+        else:
+            text = " (its text is withheld, RECEIVER_LOG_CALLER_DATA=true shows it)"
+        return f"{type(error).__name__}{text}\n{frames}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    task: asyncio.Task[object]
+    thread: Future[object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: BaseException
+
+
+async def _settle(function: Callable[..., object], argument: object) -> object:
+    """What ``function`` returns in the end, or what it raised, as a value.
+
+    SystemExit would otherwise leave the task, the event loop and the service.
+    """
+    try:
+        result = function(argument)
+        while inspect.isawaitable(result):
+            result = await result
+    except (Exception, SystemExit) as error:
+        return _Failed(error)
+    return result
+
+
+def is_async(handler: Callable[..., object]) -> bool:
+    """Whether calling ``handler`` gives a coroutine, also for partials and objects."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
+        getattr(handler, "__call__", None)  # noqa: B004 - an object may have an async __call__
+    )

@@ -1,0 +1,198 @@
+"""One action as an ASGI endpoint: who is it, what does he say, what shall happen.
+
+Rule 1: authentication comes before the body is looked at; a digest POST begins with an empty one.
+Rule 2: past authentication the answer is always HTTP 200 with a reply. The PBX has a caller on the
+        line and what it does with anything else is not documented ("Managing Virtual
+        Receptionist"), so what cannot be read gets the fallback.
+Rule 3: the log line holds no digits, numbers or names, and nothing that a stranger wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
+from starlette.types import Message, Receive, Scope, Send
+
+from receiver.actions import Action
+from receiver.auth import NO_CREDENTIALS, Asked, Refused, Scheme
+from receiver.calls import Call, Callback, read_body, read_query, veil
+from receiver.dispatch import Decision, Dispatcher
+from receiver.errors import CallbackError
+from receiver.replies import encode
+
+BODY_LIMIT = 65536
+"""Bytes. A callback has a few hundred."""
+
+BODY_TIME = 5.0
+"""Seconds in which a body must have come, where no earlier deadline ends the wait."""
+
+ARRIVED = "receiver.arrived"
+"""Key of the scope: when the request arrived, in the event loop's time."""
+
+log = logging.getLogger("receiver")
+
+
+class TooLarge(Exception):
+    """The body is over the limit."""
+
+
+class Gone(Exception):
+    """The sender left before its request was complete."""
+
+
+class Endpoint:
+    """Answers the callbacks of one action.
+
+    Parameters:
+        action: what was declared.
+        scheme: who may ask.
+        dispatcher: runs the handler.
+        now: the time in seconds since the epoch, for nonces.
+        log_caller_data: whether the log line shows digits and numbers.
+    """
+
+    def __init__(
+        self,
+        action: Action,
+        scheme: Scheme,
+        dispatcher: Dispatcher,
+        *,
+        now: Callable[[], float] = time.time,
+        log_caller_data: bool = False,
+    ) -> None:
+        self._action = action
+        self._scheme = scheme
+        self._dispatcher = dispatcher
+        self._now = now
+        self._show: Callable[[str], str] = repr if log_caller_data else veil
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != self._action.method:
+            log.warning(
+                "%s refused: %s, but it is registered with %s",
+                self._action.identity,
+                scope["method"] if scope["method"] in ("GET", "POST", "HEAD") else "another method",
+                self._action.method,
+            )
+            await _refuse(scope, receive, send, 405, (b"allow", self._action.method.encode()))
+            return
+        verdict = self._scheme.check(_asked(scope), self._now())
+        if isinstance(verdict, Refused):
+            peer = (scope.get("client") or ("an unknown address",))[0]
+            level = logging.INFO if verdict.reason == NO_CREDENTIALS else logging.WARNING
+            log.log(level, "%s refused: %s, from %s", self._action.identity, verdict.reason, peer)
+            challenge = verdict.challenge.encode()
+            headers = [(b"www-authenticate", challenge)] if challenge else []
+            await _refuse(scope, receive, send, verdict.status, *headers)
+            return
+        try:
+            async with asyncio.timeout(BODY_TIME):
+                body = await _read(scope, receive)
+        except TooLarge:
+            log.warning("%s refused: a body over %d bytes", self._action.identity, BODY_LIMIT)
+            await _respond(send, 413, b"", (b"connection", b"close"))
+        except TimeoutError:
+            log.warning("%s refused: the body did not come in time", self._action.identity)
+            await _respond(send, 408, b"", (b"connection", b"close"))
+        except Gone:
+            log.info("%s: the sender left before its request was complete", self._action.identity)
+        else:
+            await self._answer(scope, body, send)
+
+    async def _answer(self, scope: Scope, body: bytes, send: Send) -> None:
+        arrived = scope[ARRIVED]
+        call = Call()
+        try:
+            call, oddities = _callback(scope, body)
+            if oddities:
+                log.debug("%s: %s", self._action.identity, "; ".join(oddities))
+            decision = await self._dispatcher.decide(self._action, call, arrived)
+        except CallbackError as error:
+            log.error("%s: %s; the fallback is answered", self._action.identity, error)
+            decision = self._dispatcher.fallback(self._action, "invalid")
+        except Exception as error:
+            # Ours, not the handler's: the caller still gets a valid answer.
+            log.critical("%s: %s inside the receiver", self._action.identity, type(error).__name__)
+            decision = self._dispatcher.fallback(self._action, "raised")
+        await _respond(send, 200, encode(decision.reply))
+        self._log(call, decision, asyncio.get_running_loop().time() - arrived)
+
+    def _log(self, call: Call, decision: Decision, seconds: float) -> None:
+        log.info(
+            "%s %s digits %s from %s: %s, %s, %.0f ms of %d",
+            self._action.identity,
+            self._action.kind,
+            self._show(call.digits),
+            self._show(call.caller),
+            type(decision.reply).__name__.lower(),
+            decision.reason,
+            seconds * 1000,
+            self._action.request_timeout * 1000,
+        )
+
+
+def _asked(scope: Scope) -> Asked:
+    raw = scope.get("raw_path") or quote(scope["path"]).encode()
+    query = scope["query_string"]
+    target = (raw + b"?" + query if query else raw).decode("latin-1")
+    found = tuple(v.decode("latin-1") for k, v in scope["headers"] if k == b"authorization")
+    return Asked(scope["method"], target, found)
+
+
+def _callback(scope: Scope, body: bytes) -> Callback:
+    if scope["method"] == "GET" or not body.strip():
+        return read_query(scope["query_string"])
+    types = [v.decode("latin-1") for k, v in scope["headers"] if k == b"content-type"]
+    return read_body(body, types[-1] if types else "")
+
+
+async def _read(scope: Scope, receive: Receive) -> bytes:
+    """The whole body.
+
+    Raises:
+        TooLarge: it is longer, or says that it will be longer, than `BODY_LIMIT`.
+        Gone: the sender left.
+    """
+    for key, value in scope["headers"]:
+        if key == b"content-length" and value.isdigit() and int(value[:9]) > BODY_LIMIT:
+            raise TooLarge
+    body = bytearray()
+    while True:
+        message: Message = await receive()
+        if message["type"] != "http.request":
+            raise Gone
+        body += message.get("body", b"")
+        if len(body) > BODY_LIMIT:
+            raise TooLarge
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+async def _refuse(
+    scope: Scope, receive: Receive, send: Send, status: int, *headers: tuple[bytes, bytes]
+) -> None:
+    """Answer without a reply, after a small body was read and dropped.
+
+    An answer before the body is read closes the connection, which proxies turn into a 502, and
+    which costs the PBX a further connection for the second leg of digest.
+    """
+    try:
+        async with asyncio.timeout(BODY_TIME):
+            await _read(scope, receive)
+    except (TooLarge, TimeoutError):
+        headers = (*headers, (b"connection", b"close"))
+    except Gone:
+        return
+    await _respond(send, status, b"", *headers)
+
+
+async def _respond(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    kind = [(b"content-type", b"application/json")] if body else []
+    start = {"type": "http.response.start", "status": status, "headers": [*kind, length, *headers]}
+    await send(start)
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,179 @@
+"""What an installation decides: the RECEIVER_* variables, and nothing else reads them.
+
+The environment wins over the file ``.env`` in the working directory.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+from receiver.errors import SettingsError
+from receiver.secrets import MINIMUM, Secret
+
+PREFIX = "RECEIVER_"
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, typed. `Settings.read` fills them from the environment.
+
+    Attributes:
+        secret: what all credentials are derived from; at least 16 characters.
+        public_url: where the PBX reaches this service, such as ``https://ivr.example.com/calls``.
+        pbx_url: the PBX's REST API, such as ``https://pbx.example.com:8887``.
+        pbx_token: a bearer token for it; or
+        pbx_username, pbx_password, pbx_domain: an account to sign in with; the domain is the
+            tenant's SIP domain.
+        pbx_ca: a file with the certificate (of the authority) that the PBX shows.
+        pbx_insecure: do not verify the PBX's certificate at all.
+        margin: seconds of each request_timeout that are kept for the way there and back.
+        threads: how many plain (not async) handlers may run at once.
+        log_caller_data: show digits, numbers, names and exception texts in the log.
+    """
+
+    secret: Secret = Secret("")
+    public_url: str = ""
+    pbx_url: str = ""
+    pbx_token: Secret = Secret("")
+    pbx_username: str = ""
+    pbx_password: Secret = Secret("")
+    pbx_domain: str = ""
+    pbx_ca: Path | None = None
+    pbx_insecure: bool = False
+    margin: float = 0.5
+    threads: int = 32
+    log_caller_data: bool = False
+
+    @classmethod
+    def read(
+        cls, environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
+    ) -> Self:
+        """Read the environment and a ``.env`` file.
+
+        Parameters:
+            environ: the environment, by default the process's own.
+            dotenv: the file; None or a file that does not exist is passed over.
+
+        Raises:
+            SettingsError: a value cannot be used; the text names the variable, not the value.
+        """
+        found = dict(dotenv_values(dotenv)) if dotenv is not None and dotenv.is_file() else {}
+        found.update(os.environ if environ is None else environ)
+        values = {
+            field: parse(PREFIX + field.upper(), text.strip())
+            for field, parse in _PARSERS.items()
+            if (text := found.get(PREFIX + field.upper()))
+        }
+        return cls(**values)
+
+    def need(self, *names: str) -> Self:
+        """Itself, if the fields named are all set.
+
+        Raises:
+            SettingsError: one is not; the text says which variable, and how to make it.
+        """
+        for name in names:
+            if not getattr(self, name):
+                raise SettingsError(f"{PREFIX}{name.upper()} is not set: {_CURES[name]}")
+        return self
+
+
+def unknown_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables that look like a misspelt setting, each with the one probably meant."""
+    known = [PREFIX + field.name.upper() for field in fields(Settings)]
+    strangers = [key for key in environ if key.startswith(PREFIX) and key not in known]
+    guesses = {key: difflib.get_close_matches(key, known, n=1, cutoff=0.85) for key in strangers}
+    return {key: guess[0] for key, guess in guesses.items() if guess}
+
+
+def _secret(variable: str, text: str) -> Secret:
+    return Secret(text)
+
+
+def _service_secret(variable: str, text: str) -> Secret:
+    if len(text) < MINIMUM:
+        raise SettingsError(
+            f"{variable} has {len(text)} characters and needs at least {MINIMUM}: "
+            f"{_CURES['secret']}"
+        )
+    return Secret(text)
+
+
+def _text(variable: str, text: str) -> str:
+    return text
+
+
+def _url(variable: str, text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise SettingsError(f"{variable} is not a URL such as https://host.example.com:8887")
+    if parts.query or parts.fragment or "@" in parts.netloc or "?" in text:
+        raise SettingsError(f"{variable} may have a path, but no user, password, ? or #")
+    return text.rstrip("/")
+
+
+def _path(variable: str, text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise SettingsError(f"{variable} names a file that does not exist: {path}")
+    return path
+
+
+def _flag(variable: str, text: str) -> bool:
+    if text.lower() in _TRUE + _FALSE:
+        return text.lower() in _TRUE
+    raise SettingsError(f"{variable} is neither true nor false")
+
+
+def _seconds(variable: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise SettingsError(f"{variable} is not a number of seconds from 0 to below 1, as in 0.5")
+    return value
+
+
+def _count(variable: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 1000):
+        raise SettingsError(f"{variable} is not a whole number from 1 to 1000")
+    return int(text)
+
+
+_PARSERS: dict[str, Callable[[str, str], Any]] = {
+    "secret": _service_secret,
+    "public_url": _url,
+    "pbx_url": _url,
+    "pbx_token": _secret,
+    "pbx_username": _text,
+    "pbx_password": _secret,
+    "pbx_domain": _text,
+    "pbx_ca": _path,
+    "pbx_insecure": _flag,
+    "margin": _seconds,
+    "threads": _count,
+    "log_caller_data": _flag,
+}
+
+_CURES = {
+    "secret": (
+        "make one with  python3 -c 'import secrets; print(secrets.token_hex(32))'  "
+        "and give the same to every worker and machine"
+    ),
+    "public_url": "set it to where the PBX reaches this service, as in https://ivr.example.com",
+    "pbx_url": "set it to the PBX's REST API, as in https://pbx.example.com:8887",
+}

@@ -1,0 +1,124 @@
+"""Basic and Bearer on values."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.auth import Accepted, Asked, Basic, Bearer, Open, Refused, Scheme, make_scheme
+from receiver.secrets import Credentials, Secret
+
+OLD = Credentials("olduser", Secret("oldpassword"), Secret("oldtoken"))
+NEW = Credentials("newuser", Secret("newpassword"), Secret("newtoken"))
+BASIC, BEARER = Basic([NEW, OLD]), Bearer([NEW, OLD])
+BASIC_CHALLENGE = 'Basic realm="callbacks", charset="UTF-8"'
+BEARER_CHALLENGE = 'Bearer realm="callbacks"'
+
+
+def check(scheme: Scheme, *authorization: str) -> Accepted | Refused:
+    return scheme.check(Asked("POST", "/x", authorization), 0)
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        basic("newuser:newpassword"),
+        basic("olduser:oldpassword"),
+        basic("newuser:newpassword").replace("Basic", "BASIC"),
+        "  " + basic("newuser:newpassword").replace(" ", "   ") + " ",
+    ],
+)
+def test_basic_accepts(header: str) -> None:
+    assert check(BASIC, header) == Accepted()
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (basic("newuser:oldpassword"), "wrong user name or password"),
+        (basic("olduser:newpassword"), "wrong user name or password"),
+        (basic("newuser:"), "wrong user name or password"),
+        (basic("newuser"), "wrong user name or password"),
+        (basic(""), "wrong user name or password"),
+        (basic("newuser:newpassword\0"), "wrong user name or password"),
+        ("Basic", "wrong user name or password"),
+        ("Basic !!!!", "not base64"),
+        ("Basic bmV3", "wrong user"),
+        ("Basic bmV", "not base64"),
+        ("Basic ü", "not base64"),
+        ("Bearer newtoken", "other credentials"),
+        ("Digest x", "other credentials"),
+    ],
+)
+def test_basic_refuses(header: str, reason: str) -> None:
+    verdict = check(BASIC, header)
+    assert isinstance(verdict, Refused)
+    assert (verdict.status, verdict.challenge) == (401, BASIC_CHALLENGE)
+    assert reason in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Bearer newtoken", "bearer oldtoken", "BEARER  newtoken ", "Bearer Bearer newtoken"],
+)
+def test_bearer_accepts(header: str) -> None:
+    assert check(BEARER, header) == Accepted()
+
+
+@pytest.mark.parametrize(
+    ("header", "challenge"),
+    [
+        ("Bearer wrong", BEARER_CHALLENGE + ', error="invalid_token"'),
+        ("Bearer", BEARER_CHALLENGE + ', error="invalid_token"'),
+        ("Bearer Bearer Bearer newtoken", BEARER_CHALLENGE + ', error="invalid_token"'),
+        ("Bearer \xff\u20ac\ud800", BEARER_CHALLENGE + ', error="invalid_token"'),
+        (basic("newuser:newpassword"), BEARER_CHALLENGE),
+        ("newtoken", BEARER_CHALLENGE),
+    ],
+)
+def test_bearer_refuses(header: str, challenge: str) -> None:
+    verdict = check(BEARER, header)
+    assert isinstance(verdict, Refused)
+    assert (verdict.status, verdict.challenge) == (401, challenge)
+
+
+def test_without_credentials_there_is_a_plain_challenge() -> None:
+    assert check(BASIC) == Refused("no credentials", BASIC_CHALLENGE)
+    assert check(BEARER) == Refused("no credentials", BEARER_CHALLENGE)
+
+
+def test_two_headers_are_a_bad_request() -> None:
+    for scheme in (BASIC, BEARER):
+        verdict = check(scheme, basic("newuser:newpassword"), "Bearer newtoken")
+        assert verdict == Refused("more than one Authorization header", status=400)
+
+
+@given(st.text(max_size=60))
+def test_no_text_is_let_in_or_raises(header: str) -> None:
+    for scheme in (BASIC, BEARER):
+        assert isinstance(check(scheme, header), Refused)
+
+
+def test_schemes_are_made_by_name() -> None:
+    def made(auth: object) -> type:
+        return type(
+            make_scheme(auth, [NEW], nonce_key=b"", public_path="/", entropy=bytes)  # type: ignore[arg-type]
+        )
+
+    assert [made(a).__name__ for a in (None, "basic", "bearer", "digest")] == [
+        "Open",
+        "Basic",
+        "Bearer",
+        "Digest",
+    ]
+    assert check(Open()) == Accepted()
+
+
+def test_nobody_is_let_in_because_nothing_was_configured() -> None:
+    with pytest.raises(ValueError, match="no credentials"):
+        make_scheme("basic", [], nonce_key=b"", public_path="/", entropy=bytes)

@@ -1,0 +1,292 @@
+"""Digest on values: the RFC's own examples, nonces, stale, and httpx as the other end."""
+
+import itertools
+from collections.abc import Callable
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.auth import Accepted, Asked, Digest, Refused, Verdict
+from receiver.auth.digest import NONCE_LIFE, Algorithm, parse_parameters, response_hash
+from receiver.secrets import Credentials, Secret
+
+KNOWN = Credentials("newuser", Secret("newpassword"), Secret("x"))
+OLD = Credentials("olduser", Secret("oldpassword"), Secret("x"))
+NOW = 1_800_000_000.0
+TARGET = "/action/8000/pick?from=101&to=888"
+
+
+def make(
+    key: bytes = b"key", algorithm: Algorithm = "MD5", path: str = "/ivr/action/8000/pick"
+) -> Digest:
+    counter = itertools.count()
+    return Digest(
+        [KNOWN, OLD],
+        nonce_key=key,
+        public_path=path,
+        entropy=lambda n: next(counter).to_bytes(n, "big"),
+        algorithm=algorithm,
+    )
+
+
+def header(challenge: str, known: Credentials = KNOWN, **changes: str | None) -> str:
+    """What a client sends; ``changes`` are made before the hash, `None` leaves one out."""
+    asked = parse_parameters(challenge.removeprefix("Digest "))
+    assert asked is not None
+    sent: dict[str, str | None] = {
+        "username": known.username,
+        "realm": asked["realm"],
+        "nonce": asked["nonce"],
+        "uri": TARGET,
+        "cnonce": "c",
+        "nc": "00000001",
+        "qop": "auth",
+        "algorithm": asked["algorithm"],
+        **changes,
+    }
+    parameters = {k: v for k, v in sent.items() if v is not None}
+    algorithm: Algorithm = "SHA-256" if asked["algorithm"] == "SHA-256" else "MD5"
+    parameters.setdefault(
+        "response",
+        response_hash(
+            algorithm,
+            method="POST",
+            username=parameters.get("username", ""),
+            password=known.password.reveal(),
+            parameters={"realm": "", "uri": "", "nonce": "", "cnonce": "", "nc": "", **parameters},
+        ),
+    )
+    return "Digest " + ", ".join(f'{key}="{value}"' for key, value in parameters.items())
+
+
+def check(digest: Digest, *authorization: str, now: float = NOW, target: str = TARGET) -> Verdict:
+    return digest.check(Asked("POST", target, authorization), now)
+
+
+def test_challenges_in_the_one_form_that_every_client_survives() -> None:
+    verdict = check(make())
+    assert isinstance(verdict, Refused)
+    parameters = parse_parameters(verdict.challenge.removeprefix("Digest "))
+    assert parameters is not None
+    nonce = parameters["nonce"]
+    assert verdict.challenge == (
+        f'Digest realm="callbacks", nonce="{nonce}", algorithm=MD5, qop="auth"'
+    )
+    assert len(nonce) == 43
+    assert set(nonce) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+@pytest.mark.parametrize("known", [KNOWN, OLD])
+@pytest.mark.parametrize("changes", [{}, {"qop": None, "nc": None, "cnonce": None}, {"nc": "0a"}])
+def test_accepts_who_knows_the_password(
+    algorithm: Algorithm, known: Credentials, changes: dict[str, str | None]
+) -> None:
+    digest = make(algorithm=algorithm)
+    if "nc" in changes and changes["nc"]:
+        changes = {"nc": "0000000A"}
+    assert check(digest, header(digest.challenge(NOW), known, **changes)) == Accepted()
+
+
+def test_the_algorithm_may_be_left_out_if_it_is_md5() -> None:
+    digest = make()
+    assert check(digest, header(digest.challenge(NOW), algorithm=None)) == Accepted()
+
+
+def test_another_machine_with_the_same_key_accepts_the_nonce() -> None:
+    assert check(make(), header(make().challenge(NOW)), now=NOW + 1) == Accepted()
+
+
+@pytest.mark.parametrize(
+    ("uri", "target"),
+    [
+        (TARGET, TARGET),
+        ("/ivr" + TARGET, TARGET),
+        ("https://ivr.example/ivr" + TARGET, TARGET),
+        ("http://ivr.example:8000" + TARGET, TARGET),
+        ("/action/8000/pick?", "/action/8000/pick"),
+        ("/a?n=%c3%bc", "/a?n=%c3%bc"),
+        ("/a?n=b\\c", "/a?n=b\\c"),
+        ("/a,b;c=d?e='f'", "/a,b;c=d?e='f'"),
+        ("https://ivr.example", "/"),
+    ],
+)
+def test_accepts_every_honest_form_of_the_uri(uri: str, target: str) -> None:
+    digest = make()
+    assert check(digest, header(digest.challenge(NOW), uri=uri), target=target) == Accepted()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["/", "/action/8000/pick", TARGET + "&input=9", "/other" + TARGET, "//x" + TARGET, "ftp:" + TARGET],
+)
+def test_a_header_for_another_url_is_a_bad_request(uri: str) -> None:
+    digest = make()
+    verdict = check(digest, header(digest.challenge(NOW), uri=uri))
+    assert verdict == Refused("a Digest header for another URL", status=400)
+
+
+def refusal(digest: Digest, sent: str, now: float = NOW) -> Refused:
+    verdict = check(digest, sent, now=now)
+    assert isinstance(verdict, Refused)
+    assert verdict.status == 401
+    assert verdict.challenge.startswith('Digest realm="callbacks", nonce="')
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("known", "changes"),
+    [
+        (Credentials("newuser", Secret("wrong"), Secret("")), {}),
+        (Credentials("nobody", Secret("newpassword"), Secret("")), {}),
+        (Credentials("newuser", Secret("oldpassword"), Secret("")), {}),
+        (KNOWN, {"response": "0" * 32}),
+        (KNOWN, {"response": "ü\ud800"}),
+        (KNOWN, {"realm": "other"}),
+        (KNOWN, {"algorithm": "SHA-256"}),
+        (KNOWN, {"algorithm": "MD5-sess"}),
+    ],
+)
+def test_wrong_credentials_are_never_stale(known: Credentials, changes: dict[str, str]) -> None:
+    digest = make()
+    for nonce in (digest.challenge(NOW), digest.challenge(NOW - 1e6), make(b"x").challenge(NOW)):
+        assert "stale" not in refusal(digest, header(nonce, known, **changes)).challenge
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        lambda: make().challenge(NOW - NONCE_LIFE - 1),
+        lambda: make().challenge(NOW + 60),
+        lambda: make(b"another action").challenge(NOW),
+        lambda: make().challenge(NOW).replace('nonce="A', 'nonce="B'),
+        lambda: 'Digest realm="callbacks", nonce="", algorithm=MD5',
+        lambda: 'Digest realm="callbacks", nonce="rubbish!", algorithm=MD5',
+        lambda: 'Digest realm="callbacks", nonce="AAAA", algorithm=MD5',
+    ],
+)
+def test_right_credentials_with_a_bad_nonce_are_stale(challenge: Callable[[], str]) -> None:
+    assert refusal(make(), header(challenge())).challenge.endswith(", stale=true")
+
+
+def test_a_nonce_lives_its_life() -> None:
+    digest = make()
+    sent = header(digest.challenge(NOW))
+    assert check(digest, sent, now=NOW + NONCE_LIFE) == Accepted()
+    assert "stale=true" in refusal(digest, sent, now=NOW + NONCE_LIFE + 1).challenge
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"username": None},
+        {"realm": None},
+        {"nonce": None},
+        {"uri": None},
+        {"nc": None},
+        {"nc": "1"},
+        {"nc": "00000000"},
+        {"nc": "0000000g"},
+        {"cnonce": None},
+        {"cnonce": ""},
+        {"qop": "auth-int"},
+    ],
+)
+def test_an_incomplete_header_is_a_bad_request(changes: dict[str, str | None]) -> None:
+    digest = make()
+    verdict = check(digest, header(digest.challenge(NOW), **changes))
+    assert verdict == Refused("a Digest header that cannot be read", status=400)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["=,=", "a", "a=", 'a="', 'a="b" c', "a=1, a=2", "a=1, A=2", 'a="b"c', "x" * 5000, "a=b c=d"],
+)
+def test_a_broken_header_is_a_bad_request(rest: str) -> None:
+    assert parse_parameters(rest) is None
+    assert check(make(), "Digest " + rest) == Refused(
+        "a Digest header that cannot be read", status=400
+    )
+
+
+def test_other_credentials_get_a_challenge() -> None:
+    assert refusal(make(), "Bearer x").reason == "other credentials"
+    assert check(make(), "Digest a=b", "Digest a=b") == Refused(
+        "more than one Authorization header", status=400
+    )
+
+
+def test_parameters_in_every_form() -> None:
+    text = ' ,username="a\\"b,c" ,nc=00000001,\turi="/a\\b?c=d,e" , OPAQUE="" , '
+    assert parse_parameters(text) == {
+        "username": 'a"b,c',
+        "nc": "00000001",
+        "uri": "/a\\b?c=d,e",
+        "opaque": "",
+    }
+    assert parse_parameters("") == {}
+
+
+@given(st.text(max_size=80))
+def test_any_header_is_refused_and_none_raises(text: str) -> None:
+    assert isinstance(check(make(), "Digest " + text), Refused)
+
+
+@given(st.dictionaries(st.from_regex("[a-z]{1,8}", fullmatch=True), st.text("ab\\\" ,=", max_size=8)))
+def test_what_is_quoted_is_read_back(parameters: dict[str, str]) -> None:
+    parameters.pop("uri", None)
+    quoted = {k: v.replace("\\", "\\\\").replace('"', '\\"') for k, v in parameters.items()}
+    text = ", ".join(f'{key}="{value}"' for key, value in quoted.items())
+    assert parse_parameters(text) == parameters
+
+
+RFC = {
+    "realm": "http-auth@example.org",
+    "nonce": "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
+    "uri": "/dir/index.html",
+    "nc": "00000001",
+    "cnonce": "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
+    "qop": "auth",
+}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "response"),
+    [
+        ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
+        ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+    ],
+)
+def test_the_examples_of_rfc_7616(algorithm: Algorithm, response: str) -> None:
+    assert response == response_hash(
+        algorithm, method="GET", username="Mufasa", password="Circle of Life", parameters=RFC
+    )
+
+
+def test_the_example_of_rfc_2069_as_corrected() -> None:
+    assert "1949323746fe6a43ef61f9606e7febea" == response_hash(
+        "MD5",
+        method="GET",
+        username="Mufasa",
+        password="CircleOfLife",
+        parameters={
+            "realm": "testrealm@host.com",
+            "nonce": "dcd98b7102dd2f0e8b11d0f600bfb0c093",
+            "uri": "/dir/index.html",
+        },
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+def test_httpx_as_the_other_end(algorithm: Algorithm) -> None:
+    digest = make(algorithm=algorithm)
+    flow = httpx.DigestAuth(KNOWN.username, KNOWN.password.reveal()).auth_flow(
+        httpx.Request("POST", "https://ivr.example" + TARGET)
+    )
+    next(flow)
+    challenge = {"WWW-Authenticate": digest.challenge(NOW)}
+    request = httpx.Request("POST", "https://ivr.example" + TARGET)
+    sent = flow.send(httpx.Response(401, headers=challenge, request=request))
+    assert check(digest, sent.headers["Authorization"]) == Accepted()

@@ -1,0 +1,182 @@
+"""Masks: parse, match, print, overlap."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.errors import MaskError
+from receiver.masks import Mask
+
+digits = st.text("0123456789", min_size=1, max_size=6)
+patterns = st.text("0123456789*", min_size=1, max_size=6)
+
+
+@st.composite
+def ranges(draw: st.DrawFn) -> str:
+    length = draw(st.integers(1, 6))
+    ends = [draw(st.text("0123456789", min_size=length, max_size=length)) for _ in range(2)]
+    return "-".join(sorted(ends))
+
+
+plus = st.sampled_from(["", "", "+"])
+entries = st.one_of(digits, patterns, ranges()).flatmap(
+    lambda entry: plus.map(lambda sign: "-".join(sign + part for part in entry.split("-")))
+)
+masks = st.one_of(
+    st.just("ALL"), st.lists(entries, min_size=1, max_size=4, unique=True).map(";".join)
+)
+numbers = st.one_of(digits, digits.map("+{}".format), st.text("0123456789*#+a", max_size=6))
+
+
+def parsed(text: str) -> Mask | None:
+    try:
+        return Mask.parse(text)
+    except MaskError:  # the same entry twice, such as 5 and 5-5
+        return None
+
+
+@pytest.mark.parametrize(
+    ("text", "matching", "others"),
+    [
+        ("22", ["22"], ["2", "222", "", "+22", "२२"]),
+        ("101;102; 103", ["101", "103"], ["104"]),
+        ("860000-880000", ["860000", "871234", "880000"], ["859999", "880001", "87000", "0870000"]),
+        ("0001-0100", ["0001", "0042", "0100"], ["42", "1", "0101", "00a1"]),
+        ("*****", ["12345", "00000"], ["1234", "123456", "1234*", "1234#", "+1234"]),
+        ("9**", ["900", "999"], ["9*0", "800"]),
+        ("+49***", ["+49123"], ["49123", "+4912", "0049123"]),
+        ("+10-+20", ["+15"], ["15", "+21"]),
+        (
+            "4000000000000000000-4999999999999999999",
+            ["4111111111111111111"],
+            ["5000000000000000000", "411111111111111111"],
+        ),
+        ("ALL", ["1", "#", "*", "12*3#"], [""]),
+    ],
+)
+def test_matches(text: str, matching: list[str], others: list[str]) -> None:
+    mask = Mask.parse(text)
+    assert [n for n in matching + others if mask.matches(n)] == matching
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (" 1 ; 2 ", "1;2"),
+        ("all", "ALL"),
+        ("3000-3000", "3000"),
+        *((f"3000{dash}4000", "3000-4000") for dash in "-‐‑‒–—―−"),
+        ("3000 – 4000", "3000-4000"),
+    ],
+)
+def test_is_written_in_one_form(text: str, written: str) -> None:
+    assert str(Mask.parse(text)) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "empty entry"),
+        ("1;;2", "empty entry"),
+        ("1;", "empty entry"),
+        ("1;2;1", '"1" stands in the list twice'),
+        ("5;5-5", '"5" stands in the list twice'),
+        ("ALL;1", "stands alone"),
+        ("12#", 'the mask "ALL" with the method POST'),
+        ("anonymous", "neither digits"),
+        ("1-2-3", "digits on both sides"),
+        ("1*-2*", "digits on both sides"),
+        ("-5", "digits on both sides"),
+        ("90-110", "equally long"),
+        ("+1-22", "equally long"),
+        ("9-1", "write 1-9"),
+        (22, "not int"),
+    ],
+)
+def test_says_what_is_wrong(text: str, problem: str) -> None:
+    with pytest.raises(MaskError, match=re.escape(problem)):
+        Mask.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        ("1;22", "22;3", "22"),
+        ("1", "2", None),
+        ("10-19", "15-30", "15"),
+        ("10-19", "20-30", None),
+        ("10-19", "100-190", None),
+        ("9**", "*1*", "910"),
+        ("9**", "8**", None),
+        ("9**", "9*", None),
+        ("+1*", "*1*", None),
+        ("15", "1*", "15"),
+        ("150-199", "1*0", "150"),
+        ("151-199", "1*0", "160"),
+        ("191-199", "1*0", None),
+        ("199-299", "2*5", "205"),
+        ("199-205", "2*6", None),
+        ("10-19", "1**", None),
+        ("+10-+19", "***", None),
+        ("+15-+29", "+*0", "+20"),
+        ("10*", "ALL", "100"),
+        ("10-20", "ALL", "10"),
+        ("ALL", "7", "7"),
+        ("ALL", "ALL", "0"),
+    ],
+)
+def test_overlap_gives_a_counter_example(one: str, other: str, common: str | None) -> None:
+    assert Mask.parse(one).overlap(Mask.parse(other)) == common
+    assert Mask.parse(other).overlap(Mask.parse(one)) == common
+
+
+@given(masks)
+def test_what_is_written_reads_the_same(text: str) -> None:
+    mask = parsed(text)
+    if mask is not None:
+        assert Mask.parse(str(mask)) == mask
+        assert " " not in str(mask)
+
+
+@given(masks, masks, numbers)
+def test_overlap_agrees_with_matching(one: str, other: str, number: str) -> None:
+    a, b = parsed(one), parsed(other)
+    if a is None or b is None:
+        return
+    common = a.overlap(b)
+    if common is None:
+        assert not (a.matches(number) and b.matches(number))
+    else:
+        assert a.matches(common)
+        assert b.matches(common)
+
+
+@given(masks, numbers)
+def test_matches_as_a_plain_regular_expression_would(text: str, number: str) -> None:
+    mask = parsed(text)
+    if mask is None:
+        return
+
+    def meant(entry: str) -> bool:
+        low, dash, high = entry.partition("-")
+        if dash:
+            same = len(number) == len(low) and number.startswith("+") == low.startswith("+")
+            return same and number.lstrip("+").isdigit() and int(low) <= int(number) <= int(high)
+        return re.fullmatch(re.escape(entry).replace(r"\*", "[0-9]"), number) is not None
+
+    expected = number != "" if text == "ALL" else any(map(meant, str(mask).split(";")))
+    assert mask.matches(number) is expected
+    assert (mask.rank(number) is not None) is expected
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_mask_or_a_mask_error(text: str) -> None:
+    mask = parsed(text)
+    assert mask is None or list(mask) == list(mask.entries)
+
+
+def test_rank_prefers_what_is_closer() -> None:
+    ranks = [Mask.parse(m).rank("22") for m in ("22;2*", "20-29;**", "2*", "ALL", "33")]
+    assert ranks == [0, 1, 2, 3, None]
