@@ -28,7 +28,11 @@ BODY_LIMIT = 65536
 """Bytes. A callback has a few hundred."""
 
 BODY_TIME = 5.0
-"""Seconds in which a body must have come, where no earlier deadline ends the wait."""
+"""Seconds in which the body of an authenticated request must have come."""
+
+DRAIN_TIME = 0.2
+"""Seconds that a refusal waits for the rest of a body. curl, told to send digest chunked, begins
+with a body that it never ends, and waits for the 401."""
 
 ARRIVED = "receiver.arrived"
 """Key of the scope: when the request arrived, in the event loop's time."""
@@ -181,7 +185,7 @@ async def _refuse(
     which costs the PBX a further connection for the second leg of digest.
     """
     try:
-        async with asyncio.timeout(BODY_TIME):
+        async with asyncio.timeout(DRAIN_TIME):
             await _read(scope, receive)
     except (TooLarge, TimeoutError):
         headers = (*headers, (b"connection", b"close"))

@@ -1,0 +1,60 @@
+"""An app with an action for every mode, which counts how often its handler ran."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
+from receiver.actions import Action
+from receiver.secrets import Credentials, derive
+
+SECRET = Secret("the service secret of the tests")
+SETTINGS = Settings(secret=SECRET)
+
+FIELDS = {
+    "from": "101",
+    "to": "888",
+    "input": "22",
+    "from_name": "Jason",
+    "account_name": "Sales",
+    "session_id": "12345678",
+}
+"""The vendor's documented callback."""
+
+QUERY = "session_id=12345678&from=101&to=888&input=22&from_name=Jason&account_name=Sales"
+ANSWER = b'{"status_code":200,"action":"call","destination":"222"}'
+
+
+class Counted:
+    """A handler that keeps the calls it was asked about."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    async def __call__(self, call: Call) -> Reply:
+        self.calls.append(call)
+        return Forward("222")
+
+
+def make_ivr(handler: Any) -> Ivr:
+    """IVR 888 with the actions ``get-bearer``, ``post-bearer``, … ``post-open``."""
+    ivr = Ivr("888")
+    for number, auth in enumerate(("bearer", "basic", "digest", None)):
+        for method in ("GET", "POST"):
+            ivr.add(
+                "DTMF",
+                f"{number}{len(method)}",
+                handler,
+                name=f"{method.lower()}-{auth or 'open'}",
+                method=method,  # type: ignore[arg-type]
+                auth=auth,  # type: ignore[arg-type]
+            )
+    return ivr
+
+
+def make_app(handler: Any, settings: Settings = SETTINGS) -> Receiver:
+    return Receiver(make_ivr(handler), settings=settings)
+
+
+def credentials(action: Action | str) -> Credentials:
+    return derive(SECRET, action if isinstance(action, str) else action.identity)

@@ -1,0 +1,98 @@
+"""From module:attribute to the object."""
+
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from receiver import loader
+from receiver.errors import DeclarationError, LoadError
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield tmp_path  # type: ignore[misc]
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_loads_modules_paths_and_attributes(project: Path) -> None:
+    (project / "app_a.py").write_text("app = 1\nclass Box:\n    other = 2\n")
+    (project / "numbered").mkdir()
+    (project / "numbered" / "01_first.py").write_text("app = 3\n")
+    assert loader.load("app_a") == loader.load("app_a:app") == loader.load("app_a.py") == 1
+    assert loader.load("app_a:Box.other") == 2
+    assert loader.load("numbered/01_first.py:app") == 3
+    assert loader.load("numbered.01_first") == loader.load("./numbered/01_first.py") == 3
+
+
+def test_the_working_directory_is_searched(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "app_b.py").write_text("app = 1\n")
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(project))])
+    assert loader.load("app_b:app") == 1
+    assert sys.path[0] == str(project)
+
+
+@pytest.mark.parametrize(
+    ("target", "problem"),
+    [
+        ("", "is not of the form module:attribute"),
+        (":app", "is not of the form module:attribute"),
+        ("nowhere:app", 'there is no module "nowhere" in'),
+        ("nowhere.app:app", 'there is no module "nowhere.app" in'),
+        ("lonely:app", 'needs the module "not_installed_here", which is not installed'),
+        ("broken:app", "broken.py:2: "),
+        ("raising:app", "failed at .*raising.py:1: ZeroDivisionError"),
+        ("fine:missing", 'module "fine" has no "missing"; it has something'),
+        ("empty:app", 'module "empty" has no "app"; it has nothing'),
+    ],
+)
+def test_an_error_says_the_next_step(project: Path, target: str, problem: str) -> None:
+    (project / "lonely.py").write_text("import not_installed_here\n")
+    (project / "broken.py").write_text("x = 1\nx = (\n")
+    (project / "raising.py").write_text("1 / 0\n")
+    (project / "fine.py").write_text("something = 1\n")
+    (project / "empty.py").write_text("")
+    with pytest.raises(LoadError, match=problem):
+        loader.load(target)
+
+
+def test_our_own_errors_come_through(project: Path) -> None:
+    (project / "wrong.py").write_text("from receiver import Ivr\nivr = Ivr('x')\n")
+    with pytest.raises(DeclarationError, match=r"wrong\.py:2: an Ivr has an extension number"):
+        loader.load("wrong")
+
+
+def test_handlers_are_found_by_name() -> None:
+    from handlers.menu import Menu
+
+    assert {"menu", "caller-lookup"} <= set(loader.handler_names())
+    assert loader.load_handler("menu") is Menu
+
+
+def test_an_unknown_handler_is_told() -> None:
+    with pytest.raises(LoadError, match=r'no handler "nope"; installed are .*menu'):
+        loader.load_handler("nope")
+
+
+def test_a_hidden_handler_comes_with_its_cure(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [n for n in sys.modules if n.partition(".")[0] == "handlers"]:
+        monkeypatch.delitem(sys.modules, name)
+    (project / "handlers").mkdir()
+    (project / "handlers" / "__init__.py").touch()
+    with pytest.raises(LoadError, match=r"__init__\.py hides the ready-made handlers: .*\n"):
+        loader.load_handler("menu")
+
+
+def test_a_broken_plug_in_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = EntryPoint("broken", "no_such_module:X", loader.GROUP)
+    monkeypatch.setattr(loader, "handler_names", lambda: {"broken": broken})
+    with pytest.raises(LoadError, match="is broken: ModuleNotFoundError") as caught:
+        loader.load_handler("broken")
+    assert "hides" not in str(caught.value)

@@ -1,0 +1,119 @@
+"""The RECEIVER_* variables."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from receiver.errors import SettingsError
+from receiver.secrets import Secret
+from receiver.settings import Settings, unknown_settings
+
+SECRET = "0123456789abcdef"
+
+
+def read(**variables: str) -> Settings:
+    return Settings.read({f"RECEIVER_{k.upper()}": v for k, v in variables.items()}, None)
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert read() == Settings()
+    assert read(secret="", margin="") == Settings()
+
+
+def test_every_variable_is_read(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.touch()
+    assert read(
+        secret=SECRET,
+        public_url="https://ivr.example/calls/",
+        pbx_url="https://pbx.example:8887",
+        pbx_token="t",
+        pbx_username="admin",
+        pbx_password="p",
+        pbx_domain="example.com",
+        pbx_ca=str(ca),
+        pbx_insecure="yes",
+        margin="0.25",
+        threads="8",
+        log_caller_data="on",
+    ) == Settings(
+        secret=Secret(SECRET),
+        public_url="https://ivr.example/calls",
+        pbx_url="https://pbx.example:8887",
+        pbx_token=Secret("t"),
+        pbx_username="admin",
+        pbx_password=Secret("p"),
+        pbx_domain="example.com",
+        pbx_ca=ca,
+        pbx_insecure=True,
+        margin=0.25,
+        threads=8,
+        log_caller_data=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "problem"),
+    [
+        ("secret", "short", "has 5 characters and needs at least 16"),
+        ("public_url", "ivr.example", "is not a URL"),
+        ("public_url", "ftp://ivr.example", "is not a URL"),
+        ("public_url", "http://", "is not a URL"),
+        ("public_url", "http://x:99999", "is not a URL"),
+        ("public_url", "http://[", "is not a URL"),
+        ("public_url", "http://x/?a=b", "no user, password, ? or #"),
+        ("public_url", "http://x/?", "no user, password, ? or #"),
+        ("public_url", "http://x/#a", "no user, password, ? or #"),
+        ("pbx_url", "https://admin:hush@pbx", "no user, password, ? or #"),
+        ("pbx_ca", "/there/is/no/such.pem", "a file that does not exist"),
+        ("pbx_insecure", "maybe", "neither true nor false"),
+        ("margin", "2", "from 0 to below 1"),
+        ("margin", "nan", "from 0 to below 1"),
+        ("margin", "x", "from 0 to below 1"),
+        ("threads", "0", "from 1 to 1000"),
+        ("threads", "x", "from 1 to 1000"),
+        ("threads", "9" * 5000, "from 1 to 1000"),
+    ],
+)
+def test_a_wrong_value_is_named_and_not_shown(variable: str, text: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(problem)) as caught:
+        read(**{variable: text})
+    assert f"RECEIVER_{variable.upper()}" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_false_is_false() -> None:
+    assert read(pbx_insecure="No", log_caller_data="0") == Settings()
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(
+        f"# ours\nRECEIVER_SECRET='{SECRET}'\nexport RECEIVER_MARGIN=0.1\nRECEIVER_PBX_DOMAIN=a\n"
+    )
+    settings = Settings.read({"RECEIVER_PBX_DOMAIN": "b"}, file)
+    assert settings == Settings(secret=Secret(SECRET), margin=0.1, pbx_domain="b")
+    assert Settings.read({}, tmp_path / "none") == Settings()
+
+
+def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECEIVER_PBX_DOMAIN", "example.com")
+    assert Settings.read(dotenv=None).pbx_domain == "example.com"
+
+
+def test_what_is_needed_is_asked_for_with_its_cure() -> None:
+    with pytest.raises(SettingsError, match=r"RECEIVER_SECRET is not set: make one with"):
+        read().need("secret")
+    with pytest.raises(SettingsError, match=r"RECEIVER_PUBLIC_URL is not set: set it to"):
+        read(secret=SECRET).need("secret", "public_url")
+    assert read(secret=SECRET).need("secret").secret == Secret(SECRET)
+
+
+def test_likely_misspellings_are_found_and_strangers_left_alone() -> None:
+    environ = {"RECEIVER_PUBLICURL": "x", "RECEIVER_SERVICE_HOST": "10.0.0.1", "PATH": "/"}
+    assert unknown_settings(environ) == {"RECEIVER_PUBLICURL": "RECEIVER_PUBLIC_URL"}
+
+
+def test_secrets_are_not_printed() -> None:
+    assert SECRET not in repr(read(secret=SECRET, pbx_password=SECRET))
