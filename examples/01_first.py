@@ -1,5 +1,7 @@
 """The first call: key 1 or 22 leads to an extension, everything else repeats the prompt.
 
+Try it::
+
     receiver dial examples/01_first.py:app 8000 --from 101 --press 22
 """
 
@@ -10,6 +12,7 @@ sales = Ivr("8000")
 
 @sales.dtmf("1;22;1000-1999", fallback=Forward("0"))
 async def pick(call: Call) -> Reply:
+    """Asked when the caller keyed in 1, 22, or a number from 1000 to 1999."""
     if call.digits in ("1", "22"):
         return Forward("222")
     return Repeat()

@@ -1,5 +1,7 @@
 """The same function behind every way in which a PBX may authenticate, by GET and by POST.
 
+Try it::
+
     receiver plan examples/02_four_modes.py:app
 """
 

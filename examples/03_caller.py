@@ -1,5 +1,7 @@
 """Who calls decides, before the prompt is played: the CALLER kind of action URL.
 
+Try it::
+
     receiver dial examples/03_caller.py:app 8000 --from 101
 """
 

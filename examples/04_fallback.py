@@ -1,5 +1,7 @@
 """A handler that is late, raises or blocks: the caller gets the fallback, in time.
 
+Try it::
+
     receiver dial examples/04_fallback.py:app 8000 --press 1
 """
 

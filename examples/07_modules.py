@@ -1,5 +1,7 @@
 """Several IVRs in one app: each could be in a module of its own, none of them sees the app.
 
+Try it::
+
     receiver dial examples/07_modules.py:app 8100 --press 5
 """
 

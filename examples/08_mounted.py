@@ -1,8 +1,9 @@
 """The receiver inside a larger Starlette app: mounted, beside pages of one's own.
 
-    uvicorn --http h11 --no-access-log examples.08_mounted:site
+Serve the site, and register the receiver; the public URL holds the path it is mounted at::
 
-with RECEIVER_PUBLIC_URL=https://www.example.com/calls. Registration takes the receiver, not the site: ``receiver plan examples/08_mounted.py:app``.
+    uvicorn --http h11 --no-access-log examples.08_mounted:site
+    RECEIVER_PUBLIC_URL=https://www.example.com/calls receiver plan examples/08_mounted.py:app
 """
 
 from starlette.applications import Starlette

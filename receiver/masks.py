@@ -149,6 +149,11 @@ class Mask:
                 return number
         return None
 
+    @property
+    def example(self) -> str:
+        """A number that the mask matches."""
+        return _example(self.entries[0])
+
     def __str__(self) -> str:
         return ";".join(map(str, self.entries))
 

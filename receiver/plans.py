@@ -1,30 +1,26 @@
 """Wanted against found: what has to change on a PBX.
 
-Rule 1: ours is what points to ``base/action/<ivr number>/<name>``, and nothing else. What is not
-        ours is listed and never touched.
+Rule 1: what is not ours (`receiver.drift` tells) is listed and never touched.
 Rule 2: on one IVR, what is wanted and what is found belong together by URL, then by name.
-Rule 3: only what can be known is compared: a secret that the PBX hides, or the credentials of a
-        mode that is not used, are no drift.
-Rule 4: planning the outcome of a plan gives nothing to do.
-Rule 5: nothing here prints a secret; header values and foreign URLs count as secrets too.
+Rule 3: planning the outcome of a plan gives nothing to do.
+Rule 4: a name that another service uses on the same IVR is not taken over: that is blocked.
+Rule 5: nothing here prints a secret.
 
 Values in, values out: no network, no clock.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from receiver.actions import Action
-from receiver.errors import MaskError, RegistrationError
-from receiver.masks import Mask
+from receiver.drift import Difference, differences, is_ours, key, line, origin, same_url
+from receiver.errors import RegistrationError
 from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
 from receiver.secrets import Secret, derive
 
@@ -43,18 +39,6 @@ SYMBOLS: dict[Op, str] = {
 Found = Sequence[tuple[IvrSummary, Sequence[ActionUrl]]]
 """The IVRs of a PBX, each with all of its action URLs."""
 
-_HIDDEN = "***"
-_OURS = re.compile(r"/action/[0-9]{3,64}/[^/]+")
-_PORTS = {"http": 80, "https": 443}
-_CLEAR = re.compile(r"[a-z0-9]+")
-_HASH = re.compile(r"[0-9a-f]{40,}|(?=.*[0189])[0-9a-f]{32}")  # ours has neither 0, 1, 8 nor 9
-_CREDENTIALS = {
-    "BASIC": ("username", "password"),
-    "DIGEST": ("username", "password"),
-    "BEARER": ("token",),
-}
-_PLAIN = ("name", "enabled", "connection_timeout", "request_timeout")
-_WORDS = ("type", "method", "auth")
 _MODES = {None: "DISABLE", "basic": "BASIC", "digest": "DIGEST", "bearer": "BEARER"}
 
 
@@ -71,18 +55,6 @@ class Wanted:
     ivr: str
     action: ActionUrl
     where: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A field that is not as wanted; the values are text for people, secrets masked."""
-
-    field: str
-    before: str
-    after: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.before or '(none)'} → {self.after or '(none)'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +81,7 @@ class Change:
     where: str = ""
 
     def __str__(self) -> str:
-        return f"{self.op} {self.ivr.extension_number}/{_line(self.action.name)}"
+        return f"{self.op} {self.ivr.extension_number}/{line(self.action.name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +100,6 @@ class Plan:
     def pending(self) -> tuple[Change, ...]:
         """What is not yet as it should be; empty if there is nothing to do."""
         return self.of("create", "update", "delete", "blocked")
-
-    def __bool__(self) -> bool:
-        """Whether there is anything to do."""
-        return bool(self.pending)
 
 
 def wanted(
@@ -163,35 +131,16 @@ def plan(wanted: Iterable[Wanted], found: Found, base: str) -> Plan:
         base: the public URL of this service: it decides what is ours.
 
     Raises:
-        RegistrationError: an IVR is not on the PBX, or two declarations have one URL.
+        RegistrationError: an IVR is not on the PBX, two declarations have one URL, or ``base`` is
+            no URL.
     """
     wanted = tuple(wanted)
-    _check_ivrs(wanted, [ivr for ivr, _ in found])
-    changes = []
-    for ivr, action_urls in sorted(found, key=lambda pair: pair[0].extension_number):
+    _check(wanted, [ivr for ivr, _ in found], base)
+    changes: list[Change] = []
+    for ivr, action_urls in sorted(found, key=_by_number):
         here = [item for item in wanted if item.ivr == ivr.extension_number]
         changes += _plan_ivr(ivr, here, action_urls, base)
     return Plan(base, wanted, tuple(changes))
-
-
-def is_ours(url: str, base: str) -> bool:
-    """Whether ``url`` is one of an action of the service at ``base``.
-
-    The whole shape ``base/action/<ivr number>/<name>`` is asked for, so that services at
-    ``https://host``, ``https://host/app`` and ``https://host/application`` do not own each
-    other's.
-    """
-    mine, theirs = _parts(base), _parts(url)
-    if mine is None or theirs is None or mine[0] != theirs[0]:
-        return False
-    prefix, path = mine[1].rstrip("/"), theirs[1]
-    rest = _OURS.fullmatch(path.removeprefix(prefix))
-    return path.startswith(prefix) and rest is not None and path.rpartition("/")[2] not in _DOTS
-
-
-def same_url(one: str, other: str) -> bool:
-    """Whether two URLs lead to the same action: a query does not count, nor does spelling."""
-    return one == other or (_key(one) is not None and _key(one) == _key(other))
 
 
 # what is wanted ------------------------------------------------------------------------------
@@ -218,7 +167,7 @@ def _action_url(action: Action, base: str, secret: Secret, epoch: int) -> Action
     )
 
 
-def _check_ivrs(wanted: Sequence[Wanted], ivrs: Sequence[IvrSummary]) -> None:
+def _check(wanted: Sequence[Wanted], ivrs: Sequence[IvrSummary], base: str) -> None:
     numbers = {ivr.extension_number for ivr in ivrs}
     if missing := sorted({item.ivr for item in wanted} - numbers):
         where = next(item.where for item in wanted if item.ivr == missing[0])
@@ -226,13 +175,22 @@ def _check_ivrs(wanted: Sequence[Wanted], ivrs: Sequence[IvrSummary]) -> None:
             f"there is no IVR {', '.join(missing)} on the PBX{f' ({where})' if where else ''}: "
             f"{known_ivrs(ivrs, missing[0])}; correct the number, or create the IVR first"
         )
-    twice = Counter((item.ivr, _key(item.action.url)) for item in wanted)
+    twice = Counter((item.ivr, key(item.action.url)) for item in wanted)
     for item in wanted:
-        if twice[item.ivr, _key(item.action.url)] > 1:
+        if not is_ours(item.action.url, base):  # it would not be found again
+            raise RegistrationError(
+                f"the URL of {item.action.name!r} does not lie below {line(base)!r}: correct "
+                "RECEIVER_PUBLIC_URL, as in https://ivr.example.com"
+            )
+        if twice[item.ivr, key(item.action.url)] > 1:
             raise RegistrationError(
                 f"IVR {item.ivr} has two declarations named {item.action.name!r} ({item.where}): "
                 "give one of them another name="
             )
+
+
+def _by_number(pair: tuple[IvrSummary, object]) -> tuple[int, str]:
+    return len(pair[0].extension_number), pair[0].extension_number
 
 
 # one IVR -------------------------------------------------------------------------------------
@@ -282,105 +240,17 @@ def _change(
     if clash is not None and (found is None or found.name.lower() != action.name.lower()):
         reason = (
             f"IVR {ivr.extension_number} has an action URL of this name that belongs to another "
-            f"service ({_origin(clash.url)}): remove or rename it there, or use another name="
+            f"service ({origin(clash.url)}): remove or rename it there, or use another name="
         )
         return Change("blocked", ivr, action, reason=reason, where=want.where)
     if found is None:
         return Change("create", ivr, action, where=want.where)
     action = msgspec.structs.replace(action, id=found.id)
-    differences = tuple(_differences(action, found))
-    if not differences:
+    drift = tuple(differences(action, found))
+    if not drift:
         return Change("keep", ivr, found, where=want.where)
     clear = ("headers",) if found.headers and not action.headers else ()
-    return Change("update", ivr, action, differences, clear, where=want.where)
-
-
-# one action URL ------------------------------------------------------------------------------
-
-
-def _differences(want: ActionUrl, found: ActionUrl) -> Iterator[Difference]:
-    for field in _PLAIN:
-        before, after = getattr(found, field), getattr(want, field)
-        if before != after:
-            yield Difference(field, _text(before), _text(after))
-    for field in _WORDS:
-        before, after = getattr(found, field).upper(), getattr(want, field)
-        if before != after:
-            yield Difference(field, _text(before), after)
-    mask = "caller_mask" if want.type == "CALLER" else "dtmf_mask"
-    before, after = getattr(found, mask), getattr(want, mask)
-    if _mask(before) != _mask(after):
-        yield Difference(mask, _line(before), after)
-    if _headers(found.headers) != _headers(want.headers):
-        yield Difference("headers", _names(found.headers), _names(want.headers))
-    if _exact(found.url) != _exact(want.url):
-        yield Difference("url", _line(found.url), want.url)
-    for field in _CREDENTIALS.get(want.auth, ()):
-        before, after = _reveal(getattr(found, field)), _reveal(getattr(want, field))
-        if _is_known(before) and before != after:
-            yield Difference(field, _HIDDEN, _HIDDEN)
-
-
-def _reveal(value: str | Secret) -> str:
-    return value.reveal() if isinstance(value, Secret) else value
-
-
-def _is_known(text: str) -> bool:
-    """Whether the PBX gave a credential back as it is, neither left out nor masked nor hashed."""
-    return _CLEAR.fullmatch(text) is not None and _HASH.fullmatch(text) is None
-
-
-def _mask(text: str) -> frozenset[str] | str:
-    try:
-        return frozenset(map(str, Mask.parse(text)))
-    except MaskError:
-        return text
-
-
-def _headers(text: str) -> frozenset[tuple[str, str]]:
-    pairs = (pair.partition(":") for pair in text.split("&") if pair.strip())
-    return frozenset((name.strip().lower(), value.strip()) for name, _, value in pairs)
-
-
-def _names(headers: str) -> str:
-    """Headers without their values, which may be secret."""
-    pairs = (pair.partition(":") for pair in headers.split("&") if pair.strip())
-    return "&".join(f"{_line(name)}:{_HIDDEN}" for name, _, _ in pairs)
-
-
-# URLs ----------------------------------------------------------------------------------------
-
-_DOTS = (".", "..")
-
-
-def _parts(url: str) -> tuple[tuple[str, str, int | None], str, str] | None:
-    """What is reached, the path, and the rest of a URL in one spelling; None if it is none."""
-    try:
-        split = urlsplit(url.strip())
-        port = split.port
-    except ValueError:
-        return None
-    if not split.hostname or "@" in split.netloc:
-        return None
-    scheme = split.scheme.lower()
-    where = (scheme, split.hostname, port or _PORTS.get(scheme))
-    return where, unquote(split.path), f"{split.query}#{split.fragment}"
-
-
-def _key(url: str) -> tuple[tuple[str, str, int | None], str] | None:
-    """What two URLs of one action have in common."""
-    parts = _parts(url)
-    return parts[:2] if parts else None
-
-
-def _exact(url: str) -> object:
-    return _parts(url) or url
-
-
-def _origin(url: str) -> str:
-    """The host that a foreign URL leads to, and no more: its path may be a secret."""
-    parts = _parts(url)
-    return _line(f"{parts[0][0]}://{parts[0][1]}/…") if parts else "not a URL"
+    return Change("update", ivr, action, drift, clear, where=want.where)
 
 
 # for people, and for programs ----------------------------------------------------------------
@@ -394,7 +264,7 @@ def render(plan: Plan) -> str:
 def as_json(plan: Plan) -> dict[str, Any]:
     """The plan for programs: plain data, secrets masked as in `render`."""
     return {
-        "pending": bool(plan),
+        "pending": bool(plan.pending),
         "counts": {op: len(plan.of(op)) for op in get_args(Op)},
         "changes": [
             {
@@ -418,14 +288,14 @@ def as_json(plan: Plan) -> dict[str, Any]:
 def _lines(plan: Plan) -> Iterator[str]:
     heading = ""
     for change in plan.changes:
-        title = f"IVR {change.ivr.extension_number} {_line(change.ivr.name)}".rstrip()
+        title = f"IVR {change.ivr.extension_number} {line(change.ivr.name)}".rstrip()
         if title != heading:
             yield title
             heading = title
-        yield f"  {SYMBOLS[change.op]} {_line(change.action.name)}  {_summary(change)}".rstrip()
+        yield f"  {SYMBOLS[change.op]} {line(change.action.name)}  {_summary(change)}".rstrip()
         for difference in change.differences:
             yield f"      {difference}"
-    if not plan:
+    if not plan.pending:
         yield "Nothing to do."
         return
     words = ("to create", "to update", "to delete", "unchanged", "foreign", "blocked")
@@ -440,9 +310,9 @@ def _summary(change: Change) -> str:
             auth = "no authentication" if action.auth == "DISABLE" else action.auth.lower()
             return f"{action.type} {action.mask}, {action.method}, {auth}, {action.url}"
         case "delete":
-            return f"{_line(action.url)} ({change.reason})"
+            return f"{line(action.url)} ({change.reason})"
         case "foreign":
-            return f"{_origin(action.url)} (not ours, left alone)"
+            return f"{origin(action.url)} (not ours, left alone)"
         case "blocked":
             return change.reason
         case _:
@@ -450,13 +320,4 @@ def _summary(change: Change) -> str:
 
 
 def _url(change: Change) -> str:
-    return _origin(change.action.url) if change.op == "foreign" else change.action.url
-
-
-def _text(value: object) -> str:
-    return ("no", "yes")[value] if isinstance(value, bool) else _line(str(value))
-
-
-def _line(text: str) -> str:
-    """One line that a terminal can be shown."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return origin(change.action.url) if change.op == "foreign" else change.action.url

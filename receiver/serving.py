@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
@@ -18,6 +19,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from receiver.errors import ReceiverError, SettingsError
+
+log = logging.getLogger("receiver")
+
+BACKLOG = 2048
+"""Connections that may wait: a PBX is likely to open one for each callback."""
 
 GRACE = 5
 """Seconds that calls in hand have to end when the service stops."""
@@ -57,6 +63,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
         raise SettingsError(f"cannot listen on {host} port {port}: {error}") from None
@@ -72,8 +79,11 @@ def serve(app: ASGIApp, host: str, port: int) -> None:
         ReceiverError: the app did not start.
     """
     with bind(host, port) as listener:
+        address = f"[{host}]" if ":" in host else host
+        log.info("serving on http://%s:%d", address, listener.getsockname()[1])
         server = uvicorn.Server(configure(app))
-        server.run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # raised again after an orderly end
+            server.run(sockets=[listener])
         if not server.started:
             raise ReceiverError("the app did not start; the log above says why")
 

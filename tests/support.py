@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
-from receiver.actions import Action
+from receiver.actions import Action, Method
+from receiver.auth import Auth
 from receiver.secrets import Credentials, derive
 
 SECRET = Secret("the service secret of the tests")
@@ -25,6 +26,10 @@ QUERY = "session_id=12345678&from=101&to=888&input=22&from_name=Jason&account_na
 ANSWER = b'{"status_code":200,"action":"call","destination":"222"}'
 
 
+MODES: tuple[Auth | None, ...] = ("bearer", "basic", "digest", None)
+METHODS: tuple[Method, ...] = ("GET", "POST")
+
+
 class Counted:
     """A handler that keeps the calls it was asked about."""
 
@@ -39,15 +44,15 @@ class Counted:
 def make_ivr(handler: Any) -> Ivr:
     """IVR 888 with the actions ``get-bearer``, ``post-bearer``, … ``post-open``."""
     ivr = Ivr("888")
-    for number, auth in enumerate(("bearer", "basic", "digest", None)):
-        for method in ("GET", "POST"):
+    for number, auth in enumerate(MODES):
+        for method in METHODS:
             ivr.add(
                 "DTMF",
                 f"{number}{len(method)}",
                 handler,
                 name=f"{method.lower()}-{auth or 'open'}",
-                method=method,  # type: ignore[arg-type]
-                auth=auth,  # type: ignore[arg-type]
+                method=method,
+                auth=auth,
             )
     return ivr
 

@@ -340,7 +340,9 @@ def test_what_is_composed_must_fit_together() -> None:
         return Forward("222")
 
     two.dtmf("5", name="other")(pick)
-    with pytest.raises(DeclarationError, match=r"test_app\.py:[0-9]+: the masks .* both match \"5\""):
+    with pytest.raises(
+        DeclarationError, match=r"test_app\.py:[0-9]+: the masks .* both match \"5\""
+    ):
         Receiver(one, two)
     assert [action.name for action in Receiver(one, one)] == ["pick"]
 

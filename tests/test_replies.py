@@ -27,7 +27,7 @@ def test_comes_back_as_it_went(reply: Reply) -> None:
 
 @pytest.mark.parametrize(
     "destination",
-    ["", "not a number!", "+", "1" * 65, "++1", "1\n", "12a", " 12", "٣"],  # noqa: RUF001
+    ["", "not a number!", "+", "1" * 65, "++1", "1\n", "12a", " 12", "٣"],
 )
 def test_a_destination_is_checked_when_it_is_made(destination: str) -> None:
     with pytest.raises(ReplyError, match="cannot be dialled") as caught:

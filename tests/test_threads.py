@@ -27,11 +27,11 @@ def test_uses_no_more_threads_than_allowed_and_reuses_them() -> None:
 def test_says_at_once_that_it_is_full() -> None:
     pool, release = Threads(1), threading.Event()
     running = pool.submit(release.wait, 10)
-    waiting = []
+    while not running.running():
+        pass  # until the thread has taken it from the queue
+    waiting = [pool.submit(int) for _ in range(4)]
     with pytest.raises(Full):
-        for _ in range(10):
-            waiting.append(pool.submit(int))
-    assert 4 <= len(waiting) <= 5
+        pool.submit(int)
     waiting[0].cancel()
     release.set()
     assert running.result(5) is True
@@ -43,9 +43,9 @@ def test_threads_do_not_keep_the_process_alive_and_have_the_callers_context() ->
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
     variable.set("mine")
     pool = Threads(1)
-    daemon, value = pool.submit(
-        lambda: (threading.current_thread().daemon, variable.get())
-    ).result(5)
+    daemon, value = pool.submit(lambda: (threading.current_thread().daemon, variable.get())).result(
+        5
+    )
     assert (daemon, value) == (True, "mine")
     pool.close()
 

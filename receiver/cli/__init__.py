@@ -1,0 +1,46 @@
+"""The ``receiver`` command. One module a group of commands; the table below names them all."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import click
+
+from receiver.cli.demo import demo
+from receiver.cli.dialing import curl, dial
+from receiver.cli.registering import apply, destroy, plan
+from receiver.cli.running import check, serve
+from receiver.errors import ReceiverError
+from receiver.settings import unknown_settings
+
+COMMANDS: tuple[click.Command, ...] = (serve, check, plan, apply, destroy, dial, curl, demo)
+
+
+class _Cli(click.Group):
+    """Ends in one clear line where a traceback would help nobody."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ReceiverError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="portsip-receiver")
+def main() -> None:
+    """Put your own Python code on a phone call: action URLs of PortSIP PBX receptionists.
+
+    APP is module:attribute, as uvicorn takes it (app:app), or a path (examples/01_first.py:app).
+    Settings come from RECEIVER_* variables and the file .env; the README lists them.
+    """
+    # Other libraries log URLs, and those of a GET hold what callers keyed in.
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    for name, meant in unknown_settings(os.environ).items():
+        click.echo(f"Warning: {name} is not a setting; is {meant} meant?", err=True)
+
+
+for _command in COMMANDS:
+    main.add_command(_command)

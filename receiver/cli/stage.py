@@ -1,0 +1,64 @@
+"""A stage for calls: the service and a simulated PBX on free loopback ports, for a while."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from receiver import registration
+from receiver.app import Receiver
+from receiver.pbx.client import PbxClient
+from receiver.pbx.tokens import GivenToken
+from receiver.plans import Plan
+from receiver.secrets import Secret
+from receiver.serving import running
+from receiver.settings import Settings
+from receiver.simulator.api import make_api
+from receiver.simulator.line import Line
+from receiver.simulator.model import Pbx
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything a simulated call needs."""
+
+    app: Receiver
+    url: str
+    pbx: Pbx
+    pbx_url: str
+    client: PbxClient
+    line: Line
+
+    async def plan(self) -> Plan:
+        """What has to change on the simulated PBX."""
+        return await registration.make_plan(
+            self.client, self.app, self.url, self.app.settings.secret
+        )
+
+    async def apply(self) -> registration.Result:
+        """Register the app's actions on the simulated PBX, over its REST API."""
+        return await registration.apply(self.client, await self.plan(), allow_deletes=True)
+
+
+@asynccontextmanager
+async def set_stage(declared: Receiver) -> AsyncIterator[Stage]:
+    """Serve what ``declared`` declares, with a secret of its own, beside a simulated PBX.
+
+    What its log may show is shown: the caller is invented.
+    """
+    settings = Settings(secret=Secret(secrets.token_hex(32)), log_caller_data=True)
+    app = Receiver(*declared.ivrs, fallback=declared.fallback, settings=settings)
+    pbx = Pbx()
+    for number in dict.fromkeys(ivr.number for ivr in app.ivrs):
+        pbx.ivrs.create(
+            {"name": f"Receptionist {number}", "extension_number": number, "enable_pin": False}
+        )
+    token = Secret(secrets.token_urlsafe(24))
+    async with (
+        running(app) as url,
+        running(make_api(pbx, token=token), lifespan="off") as pbx_url,
+        PbxClient(pbx_url, GivenToken(token)) as client,
+    ):
+        yield Stage(app, url, pbx, pbx_url, client, Line(pbx))

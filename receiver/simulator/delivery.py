@@ -1,0 +1,250 @@
+"""Carries a callback to its action URL over real HTTP, and the answer back, in time.
+
+Rule 1: each callback has a connection of its own and no memory of the one before: no cookies, no
+        proxies, no redirects. Both requests of Digest share it.
+Rule 2: both timeouts are held to: one for connecting (name, TCP and TLS), one for all that comes
+        after, until the last byte of the answer, both requests of Digest together.
+Rule 3: whatever the far end does becomes an `Outcome` in words of our own: those of an exception
+        may repeat a URL or a header.
+Rule 4: a transport is used and not a client: the client logs URLs, and with GET the digits in them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from typing import Any, NamedTuple, cast
+
+import httpx
+
+from receiver.calls import Call
+from receiver.errors import CallbackError
+from receiver.pbx.models import ActionUrl
+from receiver.replies import Forward, Hangup, Repeat, decode
+from receiver.simulator.callback import Outgoing, answer_challenge, first_leg, make_request
+from receiver.simulator.trace import Exchange, Headers, Outcome
+
+LONGEST_ANSWER = 64 * 1024
+"""Bytes that are read of an answer; a longer one is a failure."""
+
+_DEFAULT_TIMEOUT = 2  # seconds; what 0 means to a PBX is not documented, here the default
+_CONNECTED = "send_request_headers.started"  # how httpcore calls the end of connecting
+
+
+class Delivered(NamedTuple):
+    """What went over the wire, what became of it, and in how many seconds."""
+
+    exchanges: tuple[Exchange, ...]
+    outcome: Outcome
+    seconds: float
+
+
+class Courier:
+    """Delivers callbacks; the parameters are those of `receiver.simulator.line.Line`."""
+
+    def __init__(
+        self,
+        *,
+        transport: httpx.AsyncBaseTransport | None,
+        verify: ssl.SSLContext | bool,
+        scale: float,
+        clock: Callable[[], float],
+        cnonce: Callable[[], str],
+    ) -> None:
+        self._transport = transport
+        self._verify = verify if transport else httpx.create_ssl_context(verify, trust_env=False)
+        self._scale = scale
+        self._clock = clock
+        self._cnonce = cnonce
+
+    async def deliver(self, action: ActionUrl, call: Call) -> Delivered:
+        """Ask ``action`` what to do with ``call``. Raises nothing that the far end could cause."""
+        begun = self._clock()
+        transport = self._transport or httpx.AsyncHTTPTransport(
+            verify=self._verify, trust_env=False
+        )
+        connection = _Connection(transport, self._clock, self._cnonce)
+        try:
+            outcome = await self._in_time(connection, action, call)
+        finally:
+            if transport is not self._transport:
+                await transport.aclose()
+                await connection.close()
+        return Delivered(tuple(connection.exchanges), outcome, self._clock() - begun)
+
+    def seconds(self, timeout: int) -> float:
+        """How long a timeout of an action URL takes here."""
+        return (timeout or _DEFAULT_TIMEOUT) * self._scale
+
+    async def _in_time(self, connection: _Connection, action: ActionUrl, call: Call) -> Outcome:
+        now = asyncio.get_running_loop().time
+
+        def connected() -> None:
+            timer.reschedule(now() + self.seconds(action.request_timeout))
+
+        connection.on_connected = connected
+        try:
+            async with asyncio.timeout(self.seconds(action.connection_timeout)) as timer:
+                await connection.converse(action, call)
+        except TimeoutError:
+            if not connection.connected:
+                return Outcome("failed", "no connection within the connection timeout")
+            return Outcome("failed", "no complete answer within the request timeout")
+        except (httpx.TransportError, httpx.InvalidURL, _TooLongError) as error:
+            return Outcome("failed", _why(error))
+        return _carry_out(connection.exchanges[-1])
+
+
+class _Connection:
+    """One callback on the wire.
+
+    Attributes:
+        exchanges: what went over it so far, also where it broke off.
+        on_connected: called once, when the connection stands. Should Digest need a second one
+            because the server closed the first, that is a part of the request.
+    """
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        clock: Callable[[], float],
+        cnonce: Callable[[], str],
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._cnonce = cnonce
+        self.connected = False
+        self.exchanges: list[Exchange] = []
+        self.on_connected: Callable[[], None] = lambda: None
+        self._streams: list[Any] = []
+
+    async def converse(self, action: ActionUrl, call: Call) -> None:
+        """Send the request; with Digest twice, if the first answer is a challenge."""
+        request = make_request(action, call)
+        if action.auth != "DIGEST":
+            await self._send(request)
+            return
+        first = await self._send(first_leg(request))
+        if first.status != 401:
+            return
+        target = httpx.URL(request.url).raw_path.decode("ascii")
+        headers = first.response_headers
+        challenges = [value for name, value in headers if name.lower() == "www-authenticate"]
+        second = answer_challenge(action, request, target, challenges, self._cnonce())
+        if second is not None:
+            await self._send(second)
+
+    async def close(self) -> None:
+        """Close what httpcore leaves open if its TLS handshake is cut short."""
+        for stream in self._streams:
+            await stream.aclose()
+
+    async def _send(self, outgoing: Outgoing) -> Exchange:
+        begun = self._clock()
+        request = httpx.Request(
+            outgoing.method,
+            outgoing.url,
+            headers=[(_octets(name), _octets(value)) for name, value in outgoing.headers],
+            content=outgoing.body,
+            extensions={"trace": self._trace},
+        )
+        if not isinstance(self._transport, httpx.AsyncHTTPTransport):
+            await self._trace(_CONNECTED, {})  # within the process there is nothing to connect to
+        status: int | None = None
+        headers: Headers = ()
+        body = bytearray()
+        try:
+            async with aclosing(await self._transport.handle_async_request(request)) as response:
+                status, headers = response.status_code, _headers(response.headers)
+                # Neither decoded nor decompressed: the PBX did not ask for anything of the kind.
+                async for chunk in cast("httpx.AsyncByteStream", response.stream):
+                    body += chunk
+                    if len(body) > LONGEST_ANSWER:
+                        raise _TooLongError
+        finally:
+            exchange = Exchange(
+                method=outgoing.method,
+                url=str(request.url),
+                request_headers=_headers(request.headers),
+                request_body=outgoing.body,
+                status=status,
+                response_headers=headers,
+                response_body=bytes(body[:LONGEST_ANSWER]),
+                seconds=self._clock() - begun,
+            )
+            self.exchanges.append(exchange)
+        return exchange
+
+    async def _trace(self, event: str, info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            self._streams.append(info["return_value"])
+        if event.endswith(_CONNECTED) and not self.connected:
+            self.connected = True
+            self.on_connected()
+
+
+class _TooLongError(Exception):
+    """The answer is longer than any reply."""
+
+
+def _carry_out(exchange: Exchange) -> Outcome:
+    if exchange.status != 200:
+        return Outcome("failed", f"HTTP status {exchange.status}")
+    try:
+        reply = decode(exchange.response_body)
+    except CallbackError as error:
+        return Outcome("failed", str(error))
+    match reply:
+        case Forward(destination):
+            return Outcome("forwarded", destination)
+        case Hangup():
+            return Outcome("hung up")
+        case Repeat():  # pragma: no branch
+            return Outcome("repeated")
+
+
+def _headers(headers: httpx.Headers) -> Headers:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers.raw)
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def _why(error: Exception) -> str:
+    """In words of our own: the error's may repeat the URL or a header."""
+    if isinstance(error, _TooLongError):
+        return f"the answer is longer than {LONGEST_ANSWER // 1024} KiB"
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return "the URL is none that can be called"
+    if isinstance(error, httpx.LocalProtocolError):
+        return "the headers configured on the action URL cannot be sent"
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "the answer is not HTTP or breaks off"
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"TLS: the certificate is not trusted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            reason = getattr(cause, "reason", "") or "no handshake"  # OpenSSL sets it, if it knows
+            return f"TLS: {reason.lower().replace('_', ' ')}"
+        if isinstance(cause, socket.gaierror):
+            return "the host name is not known"
+        if isinstance(cause, ConnectionRefusedError):
+            return "the connection was refused"
+    if isinstance(error, httpx.ConnectError):
+        return "no connection could be made"
+    return "the connection broke off"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """What led to ``error``, itself first."""
+    if error is None:
+        return
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _causes(part)
+    yield from _causes(error.__cause__ or error.__context__)

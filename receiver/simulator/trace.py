@@ -1,0 +1,168 @@
+"""What happened on a simulated call, as values, and as lines of text for people.
+
+Rule 1: values are frozen, and their repr shows neither secrets nor what a caller keyed in.
+Rule 2: the lines show all of what went over the wire, but no secret unless they are asked to.
+Rule 3: what a server sent cannot move the cursor: whatever does not print is escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from receiver.actions import Kind
+from receiver.calls import veil
+
+Headers = tuple[tuple[str, str], ...]
+
+_LONGEST_BODY = 2000  # characters shown of a body
+_PLAIN = {
+    "host",
+    "user-agent",
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-type",
+    "content-length",
+}
+_ENDINGS = {
+    "forwarded": "forwarded to {}",
+    "hung up": "hung up",
+    "repeated": "the prompt is repeated",
+    "menu": "the IVR goes on by its own rules",
+    "failed": "failed: {}",
+}
+_USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
+_DIGEST_SECRETS = re.compile(r'\b(username|response)="(?:[^"\\]|\\.)*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One HTTP request and its answer.
+
+    Attributes:
+        method, url, request_headers, request_body: as they were sent.
+        status: of the answer; None if none came.
+        response_headers, response_body: as far as they came.
+        seconds: from the request to the end of the answer, connecting included.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    request_headers: Headers = field(repr=False)
+    request_body: bytes = field(repr=False)
+    status: int | None
+    response_headers: Headers = field(repr=False)
+    response_body: bytes = field(repr=False)
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Outcome:
+    """What became of the call.
+
+    Attributes:
+        kind: ``forwarded`` and ``hung up`` end the call. ``repeated`` plays the prompt again.
+            ``menu``: no action URL was asked, the IVR goes on by its own rules. ``failed``: an
+            action URL was asked in vain; what a PBX does then is not documented, here the call
+            stays at the prompt.
+        detail: the number forwarded to, or why it failed; else empty.
+    """
+
+    kind: Literal["forwarded", "hung up", "repeated", "failed", "menu"]
+    detail: str = ""
+
+    def __repr__(self) -> str:  # the number forwarded to may be what the caller keyed in
+        detail = self.detail if self.kind == "failed" else veil(self.detail)
+        return f"Outcome({self.kind!r}, {detail})"
+
+    @property
+    def ends_call(self) -> bool:
+        return self.kind in ("forwarded", "hung up")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened on a call, and all that followed from it.
+
+    Attributes:
+        trigger: the call arrived, or digits were pressed.
+        kind: the kind of action URL that was looked for.
+        digits: what was pressed; empty on arrival.
+        action: the name of the action URL that was asked; None if none was.
+        exchanges: the requests in their order; two with Digest.
+        outcome: what became of the call.
+        seconds: how long it all took.
+        deadline: seconds that the PBX waits for the answer, once it is connected; None if no
+            action URL was asked.
+    """
+
+    trigger: Literal["arrival", "press"]
+    kind: Kind
+    digits: str = field(repr=False)
+    action: str | None
+    exchanges: tuple[Exchange, ...]
+    outcome: Outcome
+    seconds: float
+    deadline: float | None
+
+
+def render(step: Step, *, secrets: bool = False) -> list[str]:
+    """``step`` as lines of text, without line ends.
+
+    Parameters:
+        secrets: show credentials and the headers configured on the action URL as they are.
+    """
+    what = "the call arrives" if step.trigger == "arrival" else f"the caller presses {step.digits}"
+    if step.action is None:
+        lines = [f"{what}: no {step.kind} action URL matches"]
+    else:
+        lines = [f'{what}: the PBX asks the {step.kind} action URL "{step.action}"']
+    for exchange in step.exchanges:
+        lines += _exchange(exchange, secrets)
+    ending = _ENDINGS[step.outcome.kind].format(step.outcome.detail)
+    lines.append(f"  = {ending}{_timing(step)}")
+    return [_printable(line) for line in lines]
+
+
+def _exchange(exchange: Exchange, secrets: bool) -> list[str]:
+    url = exchange.url if secrets else _USER_INFO.sub("***@", exchange.url)
+    lines = [f"  > {exchange.method} {url}"]
+    for name, value in exchange.request_headers:
+        lines.append(f"  > {name}: {value if secrets else _masked(name.lower(), value)}")
+    lines += _body("  > ", exchange.request_body)
+    if exchange.status is None:
+        return [*lines, "  < (no answer)"]
+    lines.append(f"  < {exchange.status}")
+    lines += [f"  < {name}: {value}" for name, value in exchange.response_headers]
+    return lines + _body("  < ", exchange.response_body)
+
+
+def _masked(name: str, value: str) -> str:
+    """``value`` of the request header ``name`` without what must not be shown."""
+    if name in _PLAIN:
+        return value
+    scheme, _, rest = value.partition(" ")
+    if name != "authorization" or not rest:
+        return "***"
+    if scheme.lower() == "digest":
+        return f"{scheme} " + _DIGEST_SECRETS.sub(r'\1="***"', rest)
+    return f"{scheme} ***"
+
+
+def _body(mark: str, body: bytes) -> list[str]:
+    text = body.decode("utf-8", "replace")
+    if len(text) > _LONGEST_BODY:
+        text = f"{text[:_LONGEST_BODY]} … ({len(body)} bytes)"
+    return [mark.rstrip(), *(mark + line for line in text.splitlines())] if text else []
+
+
+def _timing(step: Step) -> str:
+    if step.deadline is None:
+        return ""
+    return f" ({step.seconds * 1000:.0f} ms, the PBX waits {step.deadline * 1000:.0f} ms)"
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

@@ -1,0 +1,417 @@
+"""The command line: what works, and one clear line for what does not."""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from receiver.cli import main
+from receiver.secrets import Secret
+from receiver.serving import running
+from receiver.simulator.api import Api, make_api
+from receiver.simulator.logins import Account
+from receiver.simulator.model import Pbx
+
+SECRET = "0123456789abcdef0123456789abcdef"
+APP = """
+from receiver import Call, Forward, Ivr, Receiver, Reply
+
+sales = Ivr("8000")
+
+@sales.dtmf("1;22", fallback=Forward("0"))
+async def pick(call: Call) -> Reply:
+    return Forward("222")
+
+@sales.dtmf("3", method="GET", auth="basic", headers={"X-Site": "north wing"})
+async def queue(call: Call) -> Reply:
+    return Forward("333")
+
+@sales.caller("100-199", auth="digest")
+async def known(call: Call) -> Reply:
+    return Forward("444")
+
+@sales.dtmf("4", auth=None, enabled=False)
+async def off(call: Call) -> Reply:
+    return Forward("555")
+
+app = Receiver(sales)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "myapp.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(tmp_path) in (getattr(module, "__file__", None) or ""):
+            del sys.modules[name]
+
+
+def run(command: str) -> Result:
+    return CliRunner().invoke(main, shlex.split(command), catch_exceptions=False)
+
+
+def run_apart(command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, beside a PBX that runs in this one."""
+    return subprocess.run(
+        [sys.executable, "-m", "receiver", *shlex.split(command)],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def fails(command: str, status: int, problem: str) -> None:
+    done = run(command)
+    assert done.exit_code == status
+    assert re.search(problem, done.stderr), done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_check_lists_what_is_declared(project: Path) -> None:
+    done = run("check myapp:app")
+    assert done.exit_code == 0
+    assert "8000/pick   DTMF    1;22" in done.stdout
+    assert "no authentication" in done.stdout
+    assert "switched off" in done.stdout
+    assert "4 actions on 1 IVRs. The declarations are good." in done.stdout
+    assert "Before it can be served: RECEIVER_SECRET is not set" in done.stdout
+
+
+def test_check_of_an_app_without_actions(project: Path) -> None:
+    (project / "bare.py").write_text("from receiver import Receiver\napp = Receiver()\n")
+    assert run("check bare").stdout.startswith("0 actions on 0 IVRs.")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "problem"),
+    [
+        ("check nowhere:app", 2, 'there is no module "nowhere"'),
+        ("check myapp:nothing", 2, 'module "myapp" has no "nothing"'),
+        ("check myapp:sales", 2, "is no Receiver but of type Ivr"),
+        ("check", 2, "Missing argument 'APP'"),
+        ("serve myapp:app", 2, "RECEIVER_SECRET is not set: make one with"),
+        ("serve myapp:app --port 99999", 2, "99999 is not in the range"),
+        ("plan myapp:app", 2, "RECEIVER_SECRET is not set"),
+        ("apply myapp:app", 2, "RECEIVER_SECRET is not set"),
+        ("destroy myapp:app", 2, "RECEIVER_SECRET is not set"),
+        ("curl myapp:app pick", 2, "RECEIVER_SECRET is not set"),
+        ("dial myapp:app 9999", 1, "no IVR with the extension number '9999'"),
+        ("dial myapp:app 8000 --from 1 --press x", 1, "a telephone has the keys"),
+        ("nonsense", 2, "No such command 'nonsense'"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    command: str, status: int, problem: str, project: Path
+) -> None:
+    fails(command, status, problem)
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "problem"),
+    [
+        ({}, 2, "RECEIVER_PUBLIC_URL is not set"),
+        ({"PUBLIC_URL": "ivr.example"}, 2, "RECEIVER_PUBLIC_URL is not a URL"),
+        ({"PUBLIC_URL": "http://x.example"}, 2, "RECEIVER_PBX_URL is not set"),
+        (
+            {"PUBLIC_URL": "http://x.example", "PBX_URL": "http://127.0.0.1:9"},
+            2,
+            "set RECEIVER_PBX_TOKEN, or RECEIVER_PBX_USERNAME",
+        ),
+        (
+            {
+                "PUBLIC_URL": "http://x.example",
+                "PBX_URL": "http://127.0.0.1:9",
+                "PBX_TOKEN": "t",
+            },
+            1,
+            r"127\.0\.0\.1:9",
+        ),
+        ({"PUBLIC_URL": "http://" + "x" * 120}, 2, r"myapp\.py:\d+: .* the PBX takes 128"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_line(
+    variables: dict[str, str],
+    status: int,
+    problem: str,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RECEIVER_SECRET", SECRET)
+    if "x" * 120 in variables.get("PUBLIC_URL", ""):
+        variables = {**variables, "PBX_URL": "http://127.0.0.1:9", "PBX_TOKEN": "t"}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"RECEIVER_{name}", value)
+    fails("plan myapp:app", status, problem)
+
+
+def test_a_misspelt_setting_is_pointed_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECEIVER_PUBLICURL", "http://x.example")
+    done = run("check myapp:app")
+    assert done.exit_code == 0
+    assert "RECEIVER_PUBLICURL is not a setting; is RECEIVER_PUBLIC_URL meant?" in done.stderr
+
+
+def test_dial_shows_the_wire_and_where_the_call_ends(project: Path) -> None:
+    done = run("dial myapp:app 8000 --from 4930123 --name Jürgen --press 22 --press 1")
+    assert done.exit_code == 0
+    assert '"from_name":"Jürgen"' in done.stdout
+    assert "Authorization: Bearer ***" in done.stdout
+    assert "= forwarded to 222 (" in done.stdout
+    assert "the call has ended: 1 more keys are not heard" in done.stdout
+
+
+def test_dial_fails_if_a_callback_fails(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.endpoint.encode", lambda reply: b"nonsense")
+    done = run("dial myapp:app 8000 --from 101")
+    assert done.exit_code == 1
+    assert "= failed: the answer is not JSON" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ("pick", ["--max-time 2", "Authorization: Bearer ", '"input": "1"', "/action/8000/pick"]),
+        ("8000/pick --press 22 --from 5", ['"input": "22"', '"from": "5"']),
+        ("queue", ["--basic -u ", "X-Site: north wing", "?session_id=12345678&from=101&to=8000"]),
+        ("known", ["--digest -u ", '"input": ""']),
+        ("off", ["curl --max-time 2 -H 'Content-Type"]),
+    ],
+)
+def test_curl_prints_what_the_pbx_would_send(
+    arguments: str, parts: list[str], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECEIVER_SECRET", SECRET)
+    done = run(f"curl myapp:app {arguments}")
+    assert done.exit_code == 0
+    for part in parts:
+        assert part in done.stdout
+
+
+def test_curl_names_the_choices(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECEIVER_SECRET", SECRET)
+    fails("curl myapp:app nope", 2, "'nope' names 0 actions; choose one of 8000/pick, 8000/queue")
+
+
+def test_demo_ends_well() -> None:
+    done = run("demo")
+    assert done.exit_code == 0, done.output
+    assert "10 calls, 0 ended wrong." in done.stdout
+    assert "Nothing to do." in done.stdout
+    assert "forwarded to 0 (1" in done.stdout
+    assert "failed: HTTP status 401" in done.stdout
+
+
+def test_demo_says_which_call_ended_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.endpoint.encode", lambda reply: b"nonsense")
+    fails("demo", 1, "9 calls did not end as they should: CALLER by POST, bearer: ")
+
+
+# against a simulated PBX ---------------------------------------------------------------------
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[tuple[Api, str]]:
+    pbx = Pbx()
+    pbx.ivrs.create({"name": "Sales", "extension_number": "8000", "enable_pin": False})
+    made = make_api(
+        pbx,
+        token=Secret("the-token"),
+        accounts=[Account("admin", Secret("the-password"), "example.com")],
+    )
+    async with running(made, lifespan="off") as url:
+        yield made, url
+
+
+@pytest.fixture
+def environ(api: tuple[Api, str], project: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("RECEIVER_SECRET", SECRET)
+    monkeypatch.setenv("RECEIVER_PUBLIC_URL", "https://ivr.example/calls")
+    monkeypatch.setenv("RECEIVER_PBX_URL", api[1])
+    monkeypatch.setenv("RECEIVER_PBX_TOKEN", "the-token")
+    return api[1]
+
+
+async def apart(command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return await asyncio.to_thread(run_apart, command, **environ)
+
+
+async def test_plan_apply_plan_destroy(api: tuple[Api, str], environ: str) -> None:
+    plan = await apart("plan myapp:app --exit-code")
+    assert (plan.returncode, plan.stderr) == (2, "")
+    assert (
+        "+ pick  DTMF 1;22, POST, bearer, https://ivr.example/calls/action/8000/pick" in plan.stdout
+    )
+    assert "Plan: 4 to create." in plan.stdout
+    applied = await apart("apply myapp:app")
+    assert (applied.returncode, applied.stderr) == (0, "")
+    assert "4 changes made and read back." in applied.stdout
+    again = await apart("plan myapp:app --exit-code")
+    assert (again.returncode, "Nothing to do." in again.stdout) == (0, True)
+    api[0].requests.clear()
+    assert (await apart("apply myapp:app")).returncode == 0
+    assert {method for method, _ in api[0].requests} == {"GET"}
+    data = json.loads((await apart("plan myapp:app --json")).stdout)
+    assert data["pending"] is False
+    assert data["counts"]["keep"] == 4
+    refused = await apart("destroy myapp:app")
+    assert refused.returncode == 1
+    assert refused.stderr.endswith("needs a yes at a terminal, or --yes\n")
+    gone = await apart("destroy myapp:app --yes")
+    assert (gone.returncode, "4 action URLs deleted." in gone.stdout) == (0, True)
+    assert "Nothing to do." in (await apart("destroy myapp:app --yes")).stdout
+    for done in (plan, applied, again, refused, gone):
+        assert SECRET not in done.stdout
+        assert "the-token" not in done.stdout
+
+
+async def test_deletes_need_to_be_allowed(
+    api: tuple[Api, str], environ: str, project: Path
+) -> None:
+    await apart("apply myapp:app")
+    (project / "myapp.py").write_text(APP.replace('"1;22"', '"1;23"').replace("queue", "line"))
+    refused = await apart("apply myapp:app")
+    assert (refused.returncode, "--allow-deletes" in refused.stderr) == (1, True)
+    assert {method for method, _ in list(api[0].requests)[-3:]} == {"GET"}
+    done = await apart("apply myapp:app --allow-deletes")
+    assert (done.returncode, "3 changes made" in done.stdout) == (0, True)
+    assert "dtmf_mask: 1;22 → 1;23" in done.stdout
+
+
+async def test_an_account_signs_in(environ: str) -> None:
+    account = {
+        "RECEIVER_PBX_TOKEN": "",
+        "RECEIVER_PBX_USERNAME": "admin",
+        "RECEIVER_PBX_PASSWORD": "the-password",
+        "RECEIVER_PBX_DOMAIN": "example.com",
+    }
+    assert (await apart("apply myapp:app", **account)).returncode == 0
+    wrong = await apart("plan myapp:app", **account | {"RECEIVER_PBX_PASSWORD": "wrong-one"})
+    assert wrong.returncode == 1
+    assert wrong.stderr.count("\n") == 1
+    assert "check RECEIVER_PBX_USERNAME, _PASSWORD and _DOMAIN" in wrong.stderr
+    assert "wrong-one" not in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"RECEIVER_PBX_TOKEN": "wrong"}, "RECEIVER_PBX_TOKEN is wrong or has expired"),
+        ({"RECEIVER_PBX_URL": "{url}/nowhere"}, "RECEIVER_PBX_URL"),
+    ],
+)
+async def test_a_pbx_that_refuses(variables: dict[str, str], problem: str, environ: str) -> None:
+    filled = {name: value.format(url=environ) for name, value in variables.items()}
+    done = await apart("plan myapp:app", **filled)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert problem in done.stderr
+
+
+async def test_an_unknown_ivr(environ: str, project: Path) -> None:
+    (project / "myapp.py").write_text(APP.replace('"8000"', '"8001"'))
+    done = await apart("apply myapp:app")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "8001" in done.stderr
+    assert "8000" in done.stderr
+
+
+# serving -------------------------------------------------------------------------------------
+
+
+def start(command: str, project: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "receiver", *shlex.split(command)],
+        env={**os.environ, "RECEIVER_SECRET": SECRET},
+        cwd=project,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    """What the pattern finds in the log; after 20 seconds without it the process is ended."""
+    assert process.stderr is not None
+    timer = threading.Timer(20, process.kill)
+    timer.start()
+    for line in process.stderr:
+        if found := re.search(pattern, line):
+            timer.cancel()
+            return found
+    raise AssertionError(f"the process ended without writing {pattern!r}")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_serve_answers_curl_and_stops_when_told(
+    ending: signal.Signals,
+    project: Path,
+    program: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = start("serve myapp:app --port 0", project)
+    url = until(process, r"serving on (http://\S+)")[1]
+    monkeypatch.setenv("RECEIVER_SECRET", SECRET)
+    monkeypatch.setenv("RECEIVER_PUBLIC_URL", url)
+    for name, digits in (("pick", "222"), ("queue", "333"), ("known", "444"), ("off", "555")):
+        command = shlex.split(run(f"curl myapp:app {name}").stdout)
+        answer = subprocess.run([*command, "-s"], capture_output=True, timeout=20)
+        assert json.loads(answer.stdout)["destination"] == digits
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{url}/action/8000/queue?input=3", timeout=20)
+    process.send_signal(ending)
+    _, log = process.communicate(timeout=20)
+    assert "8000/pick DTMF digits <1> from <3>: forward, handled" in log
+    assert "input=" not in log
+    assert process.returncode in (0, -ending)
+
+
+def test_serve_on_a_port_in_use(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECEIVER_SECRET", SECRET)
+    first = start("serve myapp:app --port 0", project)
+    port = until(first, r"serving on http://127.0.0.1:(\d+)")[1]
+    fails(f"serve myapp:app --port {port}", 2, f"cannot listen on 127.0.0.1 port {port}: .*in use")
+    fails("serve myapp:app --host 203.0.113.9", 2, "cannot listen on 203.0.113.9")
+    first.terminate()
+    first.communicate(timeout=20)
+
+
+def test_serve_warns_of_open_actions(project: Path) -> None:
+    process = start("serve myapp:app --port 0 --host 0.0.0.0", project)
+    assert until(process, "anybody who reaches 0.0.0.0 may ask (.*): auth=None")[1] == "8000/off"
+    process.terminate()
+    process.communicate(timeout=20)
+
+
+def test_demo_keep_stays_until_it_is_told(project: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "receiver", "demo", "--keep"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    urls = next(
+        found
+        for line in process.stdout
+        if (found := re.search(r"stays on (\S+), .* on (\S+)\.", line))
+    )
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{urls[2]}/api/ivrs", timeout=20)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 1
+    process.stdout.close()

@@ -1,0 +1,614 @@
+"""The client: typed answers, typed errors, careful repetition; and what a real socket can do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from receiver.errors import (
+    PbxError,
+    PbxForbidden,
+    PbxNonsense,
+    PbxNotFound,
+    PbxRefused,
+    PbxThrottled,
+    PbxUnauthorized,
+    PbxUnreachable,
+    RegistrationError,
+    SettingsError,
+)
+from receiver.pbx.client import PbxClient
+from receiver.pbx.faults import CutOff, NotReached, may_have_happened
+from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.tokens import GivenToken, Login
+from receiver.pbx.wire import LARGEST, Wire, normalise
+from receiver.secrets import Secret
+from tests.pbx.fake_pbx import TOKEN, FakePbx, no_sleep
+
+CERTIFICATE = Path(__file__).parent / "localhost.pem"
+ACTION = ActionUrl(
+    name="pick",
+    enabled=True,
+    type="DTMF",
+    method="POST",
+    dtmf_mask="1",
+    headers="X-Key:header-sesame",
+    url="https://ivr.example.com/action/8000/pick",
+    auth="BASIC",
+    username="abcdef",
+    password=Secret("open-sesame"),
+)
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+def client(handler: Handler, sleep: Callable[[float], Awaitable[None]] = no_sleep) -> PbxClient:
+    transport = httpx.MockTransport(handler)
+    given = GivenToken(Secret(TOKEN))
+    return PbxClient("http://localhost", given, transport=transport, sleep=sleep)
+
+
+def answering(status: int, data: object = None, **headers: str) -> Handler:
+    def handler(request: httpx.Request) -> httpx.Response:
+        names = {key.replace("_", "-"): value for key, value in headers.items()}
+        if data is None:
+            return httpx.Response(status, headers=names)
+        return httpx.Response(status, json=data, headers=names)
+
+    return handler
+
+
+# settings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("https://pbx:8887", "https://pbx:8887/api"),
+        (" https://PBX.example.com/ ", "https://pbx.example.com/api"),
+        ("https://pbx/portsip/api/", "https://pbx/portsip/api"),
+        ("http://[::1]:8888", "http://[::1]:8888/api"),
+    ],
+)
+def test_the_url_of_a_pbx(url: str, base: str) -> None:
+    assert normalise(url) == base
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "pbx:8887",
+        "//pbx",
+        "https://",
+        "ftp://pbx",
+        "https://[::1",
+        "https://pbx/?sesame",
+        "https://pbx/#sesame",
+        "https://ann:sesame@pbx",
+    ],
+)
+def test_what_is_no_url_of_a_pbx(url: str) -> None:
+    with pytest.raises(SettingsError, match="RECEIVER_PBX_URL should look like") as caught:
+        normalise(url)
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ca", [Path("no-such-file.pem"), Path(__file__), Path(__file__).parent])
+def test_a_ca_file_that_is_none(ca: Path) -> None:
+    with pytest.raises(SettingsError, match="RECEIVER_PBX_CA"):
+        Wire("https://pbx", ca=ca)
+
+
+async def test_insecurity_is_warned_of_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        await Wire("https://pbx", insecure=True).aclose()
+    await Wire("http://pbx").aclose()
+    await Wire("http://localhost").aclose()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
+    assert "NOT checked" in caplog.messages[1]
+    assert "without TLS" in caplog.messages[2]
+
+
+# IVRs ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250, 300])
+@pytest.mark.parametrize("origin", [0, 1])
+@pytest.mark.parametrize("counted", [True, False])
+async def test_all_pages_whatever_skip_counts_from(count: int, origin: int, counted: bool) -> None:
+    numbers = [{"id": str(n), "extension_number": str(8000 + n)} for n in range(count)]
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["orderby"] == "extension_number asc"
+        skip, top = (int(request.url.params[name]) for name in ("skip", "top"))
+        start = max(skip - origin, 0)
+        page: dict[str, Any] = {"items": numbers[start : start + top]}
+        return httpx.Response(200, json=page | ({"count": count} if counted else {}))
+
+    found = [ivr.id async for ivr in client(handler).list_ivrs()]
+    assert found == [str(n) for n in range(count)]
+
+
+async def test_missing_items_are_looked_for_one_item_earlier(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A PBX that skips one more than it was asked to, and puts 40 on a page."""
+    numbers = [{"id": str(n)} for n in range(100)]
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        skip = int(request.url.params["skip"])
+        start = skip + 1 if skip else 0
+        return httpx.Response(200, json={"count": 100, "items": numbers[start : start + 40]})
+
+    found = [ivr.id async for ivr in client(handler).list_ivrs()]
+    assert found == [str(n) for n in range(100)]
+    assert "one item earlier" in caplog.text
+
+
+@pytest.mark.parametrize("items", [0, 5, 100])
+async def test_a_list_that_never_becomes_complete_ends(
+    items: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = {"count": 1000, "items": [{"id": str(n)} for n in range(items)]}
+    found = [ivr async for ivr in client(answering(200, page)).list_ivrs()]
+    assert len(found) == items
+    assert f"counts 1000 IVRs but lists only {items}" in caplog.text
+
+
+async def test_a_pbx_that_cannot_order_is_asked_without() -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        if "orderby" in request.url.params:
+            return httpx.Response(400, json={"errors": [{"code": "VALIDATE_FAILED"}]})
+        return httpx.Response(200, json={"items": [{"id": "1"}]})
+
+    assert [ivr.id async for ivr in client(handler).list_ivrs()] == ["1"]
+    with pytest.raises(PbxForbidden):
+        await client(answering(403)).find_ivr("8000")
+
+
+async def test_an_ivr_by_number_or_name() -> None:
+    pbx = FakePbx("8000", "9000")
+    pbx.ivrs[1]["name"] = "8000"
+    by_number = await pbx.client().find_ivr("8000")
+    assert by_number == IvrSummary(id="id8000", name="Name 8000", extension_number="8000")
+    assert (await pbx.client().find_ivr("Name 8000")).id == "id8000"
+
+
+async def test_an_ivr_that_is_not_there_or_twice() -> None:
+    pbx = FakePbx("8000", "8001", "9000")
+    with pytest.raises(RegistrationError, match="no IVR '8009': the PBX has 800"):
+        await pbx.client().find_ivr("8009")
+    for ivr in pbx.ivrs:
+        ivr["name"] = "Sales"
+    with pytest.raises(RegistrationError, match="one of 8000, 8001, 9000"):
+        await pbx.client().find_ivr("Sales")
+
+
+# action URLs ---------------------------------------------------------------------------------
+
+
+async def test_the_life_of_an_action_url() -> None:
+    pbx = FakePbx("8000")
+    async with pbx.client() as api:
+        assert api.url == "http://localhost/api"
+        made = await api.create_action_url("id8000", ACTION)
+        there = msgspec.structs.replace(ACTION, id=made)
+        assert await api.get_action_url("id8000", made) == there
+        await api.update_action_url("id8000", ActionUrl(id=made, name="b"), clear=["headers"])
+        (updated,) = await api.list_action_urls("id8000")
+        assert (updated.name, updated.headers, updated.dtmf_mask) == ("b", "", "1")
+        await api.destroy_action_url("id8000", made)
+        assert await api.list_action_urls("id8000") == ()
+    assert pbx.log == [
+        "POST /ivrs/id8000/action_urls",
+        f"GET /ivrs/id8000/action_urls/{made}",
+        f"POST /ivrs/id8000/action_urls/{made}",
+        "GET /ivrs/id8000/action_urls",
+        f"POST /ivrs/id8000/action_urls/{made}/destroy",
+        "GET /ivrs/id8000/action_urls",
+    ]
+
+
+async def test_ids_are_opaque() -> None:
+    asked = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode())
+        return httpx.Response(200)
+
+    await client(handler).destroy_action_url("a/b?c#d=", "..")
+    assert asked == ["/api/ivrs/a%2Fb%3Fc%23d%3D/action_urls/%2E%2E/destroy"]
+    with pytest.raises(PbxNonsense, match="an id is empty"):
+        await client(handler).destroy_action_url("i", "")
+
+
+@pytest.mark.parametrize("data", [None, {}, [], {"id": ""}, {"items": []}])
+async def test_a_create_without_an_id_in_its_answer(data: object) -> None:
+    with pytest.raises(PbxNonsense, match=r"^creating 'pick': ") as caught:
+        await client(answering(201, data)).create_action_url("i", ACTION)
+    assert may_have_happened(caught.value)
+
+
+async def test_an_action_url_without_an_id_is_nonsense() -> None:
+    with pytest.raises(PbxNonsense, match="without an id"):
+        await client(answering(200, {"items": [{"name": "x"}]})).list_action_urls("i")
+
+
+# errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (400, PbxRefused, "does not accept"),
+        (401, PbxUnauthorized, "RECEIVER_PBX_TOKEN"),
+        (403, PbxForbidden, "role Admin"),
+        (404, PbxNotFound, "RECEIVER_PBX_URL"),
+        (418, PbxRefused, "log"),
+        (429, PbxThrottled, "fewer requests"),
+        (500, PbxRefused, "log"),
+        (502, PbxRefused, "gateway"),
+        (503, PbxThrottled, "overloaded"),
+        (302, PbxNonsense, "RECEIVER_PBX_URL"),
+    ],
+)
+async def test_each_status_is_one_clear_line(
+    status: int, error: type[PbxError], words: str
+) -> None:
+    with pytest.raises(PbxError, match=words) as caught:
+        await client(answering(status, {})).list_action_urls("i")
+    assert type(caught.value) is error
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "detail"),
+    [
+        (b'{"errors":[{"code":"A","message":"m\\n\\u001b[2J"}]}', "A", "m  [2J"),
+        (b'{"errors":[{"code":"","message":7}]}', "UNKNOWN", ""),
+        (b'{"errors":[{"message":"m"},{"code":"B"}]}', "UNKNOWN", "m"),
+        (b'{"errors":[]}', "UNKNOWN", ""),
+        (b'{"errors":"no"}', "UNKNOWN", ""),
+        (b'["errors"]', "UNKNOWN", ""),
+        (b"<html>", "UNKNOWN", ""),
+        (b"\xff", "UNKNOWN", ""),
+        (b"[" * 100_000, "UNKNOWN", ""),
+        (b"", "UNKNOWN", ""),
+        (b'{"errors":[{"code":"A","message":"%b"}]}' % (b"x" * 999), "A", "x" * 200),
+    ],
+)
+async def test_the_error_envelope_is_read_leniently(body: bytes, code: str, detail: str) -> None:
+    with pytest.raises(PbxRefused) as caught:
+        await client(lambda request: httpx.Response(400, content=body)).list_action_urls("i")
+    assert (caught.value.status, caught.value.code, caught.value.detail) == (400, code, detail)
+
+
+async def test_no_error_repeats_a_secret_that_the_pbx_echoes() -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        said = f"{request.headers['authorization']} {request.content.decode()}" * 3
+        return httpx.Response(400, json={"errors": [{"code": said, "message": said}]})
+
+    with pytest.raises(PbxRefused) as caught:
+        await client(handler).create_action_url("i", ACTION)
+    shown = f"{caught.value} {caught.value.code} {caught.value.detail}"
+    assert "***" in shown
+    assert "sesame" not in shown
+    assert TOKEN not in shown
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://u:sesame@portal:9/login?t=sesame#sesame", "https://portal:9/login,"),
+        ("/elsewhere", "http://localhost/elsewhere,"),
+        ("", "nowhere,"),
+    ],
+)
+async def test_redirects_are_not_followed(location: str, shown: str) -> None:
+    asked = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url)
+        return httpx.Response(307, headers={"location": location} if location else {})
+
+    with pytest.raises(PbxNonsense, match="not followed") as caught:
+        await client(handler).list_action_urls("i")
+    assert shown in str(caught.value)
+    assert "sesame" not in str(caught.value)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"<html>", "not JSON"),
+        (b'{"items":', "not JSON"),
+        (b"\xff\xfe\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"id":' + b"1" * 10_000 + b"}", "not JSON"),
+        (b"null", "items"),
+    ],
+)
+async def test_answers_that_are_none(body: bytes, words: str) -> None:
+    with pytest.raises(PbxNonsense, match=words):
+        await client(lambda request: httpx.Response(200, content=body)).list_action_urls("i")
+
+
+# repetition ----------------------------------------------------------------------------------
+
+
+def failing(times: int, fault: httpx.Response | Exception) -> tuple[Handler, list[str]]:
+    asked: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        if len(asked) > times:
+            return httpx.Response(200, json={"items": [], "id": "u1"})
+        if isinstance(fault, Exception):
+            raise fault
+        return fault
+
+    return handler, asked
+
+
+REPEATED = [httpx.Response(429), httpx.ConnectError("x"), httpx.ConnectTimeout("x")]
+REPEATED_READS = [
+    httpx.Response(502),
+    httpx.Response(503),
+    httpx.ReadError("x"),
+    httpx.RemoteProtocolError("x"),
+]
+FINAL = [httpx.Response(400), httpx.Response(500), httpx.ReadTimeout("x")]
+
+
+@pytest.mark.parametrize("fault", REPEATED + REPEATED_READS, ids=repr)
+async def test_reads_are_repeated(fault: httpx.Response | Exception) -> None:
+    handler, asked = failing(3, fault)
+    assert await client(handler).list_action_urls("i") == ()
+    assert asked == ["GET"] * 4
+    handler, asked = failing(99, fault)
+    with pytest.raises(PbxError):
+        await client(handler).list_action_urls("i")
+    assert asked == ["GET"] * 4
+
+
+@pytest.mark.parametrize("fault", FINAL, ids=repr)
+async def test_what_will_not_get_better_is_not_repeated(fault: httpx.Response | Exception) -> None:
+    handler, asked = failing(99, fault)
+    with pytest.raises(PbxError):
+        await client(handler).list_action_urls("i")
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("fault", REPEATED, ids=repr)
+async def test_a_write_that_surely_had_no_effect_is_repeated(fault: Any) -> None:
+    handler, asked = failing(2, fault)
+    assert await client(handler).create_action_url("i", ACTION) == "u1"
+    assert len(asked) == 3
+    handler, asked = failing(99, fault)
+    with pytest.raises(PbxError) as caught:
+        await client(handler).create_action_url("i", ACTION)
+    assert not may_have_happened(caught.value)
+
+
+@pytest.mark.parametrize("fault", REPEATED_READS + FINAL[1:], ids=repr)
+async def test_a_write_that_may_have_had_an_effect_is_not_repeated(fault: Any) -> None:
+    handler, asked = failing(99, fault)
+    with pytest.raises(PbxError) as caught:
+        await client(handler).create_action_url("i", ACTION)
+    assert len(asked) == 1
+    assert may_have_happened(caught.value)
+
+
+async def test_waiting_grows_and_honours_what_the_pbx_asks_for() -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    handler, _ = failing(3, httpx.Response(429, headers={"retry-after": "7"}))
+    await client(handler, sleep).list_action_urls("i")
+    assert [7 <= seconds <= 11 for seconds in slept] == [True] * 3
+    handler, _ = failing(3, httpx.Response(503, headers={"retry-after": "Wed, 21 Oct 2026"}))
+    await client(handler, sleep).list_action_urls("i")
+    assert [0 <= seconds <= 4 for seconds in slept[3:]] == [True] * 3
+
+
+async def test_a_long_wait_is_left_to_the_user() -> None:
+    handler, asked = failing(99, httpx.Response(429, headers={"retry-after": "31"}))
+    with pytest.raises(PbxThrottled) as caught:
+        await client(handler).list_action_urls("i")
+    assert caught.value.retry_after == 31
+    assert len(asked) == 1
+
+
+async def test_a_401_renews_the_token_once() -> None:
+    good = ["first"]
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if "/auth/" in request.url.path:
+            tokens = {"access_token": good[-1], "refresh_token": "refresh", "expires_in": 100}
+            return httpx.Response(200, json=tokens)
+        if request.headers["authorization"] != f"Bearer {good[-1]}" or good[-1] == "never":
+            return httpx.Response(401)
+        return httpx.Response(200, json={"items": []})
+
+    pbx = FakePbx()
+    pbx.before = handler
+    async with pbx.client(Login("ann", Secret("open-sesame"))) as api:
+        await api.list_action_urls("i")
+        good.append("second")
+        await asyncio.gather(*(api.list_action_urls("i") for _ in range(8)))
+        good.append("never")
+        with pytest.raises(PbxUnauthorized, match="did not accept the token"):
+            await api.list_action_urls("i")
+    counts = {line: pbx.log.count(line) for line in pbx.log if "/auth/" in line}
+    assert counts == {
+        "POST /auth/sign_in": 1,
+        "POST /auth/refresh_token": 2,
+        "POST /auth/sign_out": 1,
+    }
+
+
+async def test_a_sign_in_is_not_repeated_where_the_password_may_have_been_seen() -> None:
+    pbx = FakePbx()
+    pbx.before = answering(503)
+    with pytest.raises(PbxThrottled):
+        await pbx.client(Login("ann", Secret("open-sesame"))).list_action_urls("i")
+    assert pbx.log == ["POST /auth/sign_in"]
+
+
+async def test_no_sign_out_from_a_pbx_that_is_gone() -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if "sign_in" in request.url.path:
+            return httpx.Response(200, json={"access_token": "t"})
+        raise httpx.ReadTimeout("x")
+
+    asked: list[str] = []
+    login, transport = Login("ann", Secret("open-sesame")), httpx.MockTransport(handler)
+    with pytest.raises(PbxUnreachable, match="within 10 s"):
+        async with PbxClient("http://localhost", login, transport=transport) as api:
+            await api.list_action_urls("i")
+    assert asked == ["/api/auth/sign_in", "/api/ivrs/i/action_urls"]
+
+
+@pytest.mark.parametrize("fault", [httpx.DecodingError("x"), httpx.UnsupportedProtocol("x")])
+async def test_what_is_not_http_is_nonsense(fault: Exception) -> None:
+    with pytest.raises(PbxNonsense, match="cannot be read as HTTP"):
+        await client(failing(99, fault)[0]).list_action_urls("i")
+
+
+# real sockets --------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def server(
+    *parts: bytes, first: bool = False, hang: bool = False, tls: bool = False
+) -> AsyncIterator[int]:
+    """Answers each request with ``parts``, or speaks first; closes or hangs; gives the port."""
+    done = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if not first:
+                await reader.readuntil(b"\r\n\r\n")
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            if hang:
+                await done.wait()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+    listening = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
+    async with listening:
+        yield listening.sockets[0].getsockname()[1]
+        done.set()
+
+
+async def ask(url: str, timeout: float = 5, **options: Any) -> None:  # noqa: ASYNC109
+    given = GivenToken(Secret(TOKEN))
+    async with PbxClient(url, given, timeout=timeout, sleep=no_sleep, **options) as api:
+        await api.list_action_urls("i")
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+EMPTY = HEAD % 2 + b"{}"
+
+
+@pytest.mark.parametrize(
+    ("parts", "error", "words"),
+    [
+        ((HEAD % 99, b'{"items":'), CutOff, "cut the answer off"),
+        ((b"HTTP/1.1 200 OK\r\ncont",), CutOff, "cut the answer off"),
+        ((), CutOff, "cut the answer off"),
+        ((b"SSH-2.0-OpenSSH_9.6\r\n",), CutOff, "does not speak HTTP"),
+        ((HEAD % 8, b"not json"), PbxNonsense, "not JSON"),
+        ((HEAD % 0,), PbxNonsense, "empty"),
+        ((HEAD % (LARGEST + 1), b" " * (LARGEST + 1)), PbxNonsense, "larger than 8 MiB"),
+    ],
+)
+async def test_wrong_answers(parts: tuple[bytes, ...], error: type[PbxError], words: str) -> None:
+    async with server(*parts) as port:
+        with pytest.raises(error, match=words):
+            await ask(f"http://localhost:{port}")
+
+
+@pytest.mark.parametrize("parts", [(), (HEAD % 99,), (HEAD % 99, b'{"items":')])
+async def test_slow_answers(parts: tuple[bytes, ...]) -> None:
+    async with server(*parts, hang=True) as port:
+        with pytest.raises(PbxUnreachable, match=r"within 0\.05 s"):
+            await ask(f"http://localhost:{port}", timeout=0.05)
+
+
+async def test_an_answer_that_trickles_in_ends_too() -> None:
+    async def trickle() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0)
+            yield b" "
+
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=trickle()))
+    with pytest.raises(PbxUnreachable, match="did not answer within"):
+        await ask("http://localhost", timeout=0.02, transport=transport)
+
+
+async def test_nobody_listens() -> None:
+    async with server() as port:
+        pass
+    with pytest.raises(NotReached, match=f"no connection to the PBX at localhost:{port}"):
+        await ask(f"http://localhost:{port}")
+
+
+async def test_no_such_host() -> None:
+    with pytest.raises(NotReached, match=r"no host of the name in pbx\.invalid:8887"):
+        await ask("https://pbx.invalid:8887")
+
+
+async def test_the_pbxs_own_certificate_as_the_ca_file() -> None:
+    async with server(EMPTY, tls=True) as port:
+        await ask(f"https://localhost:{port}", ca=CERTIFICATE)
+
+
+async def test_an_unknown_certificate() -> None:
+    async with server(EMPTY, tls=True) as port:
+        with pytest.raises(PbxUnreachable, match=r"not trusted .* RECEIVER_PBX_CA") as caught:
+            await ask(f"https://localhost:{port}")
+        assert type(caught.value) is PbxUnreachable
+        await ask(f"https://localhost:{port}", insecure=True)
+
+
+async def test_a_certificate_for_another_name() -> None:
+    async with server(EMPTY, tls=True) as port:
+        with pytest.raises(PbxUnreachable, match="made for another name"):
+            await ask(f"https://127.0.0.1:{port}", ca=CERTIFICATE)
+
+
+async def test_https_to_a_port_for_http() -> None:
+    async with server(EMPTY, first=True) as port:
+        with pytest.raises(PbxUnreachable, match=r"is the port .* the one for https"):
+            await ask(f"https://localhost:{port}")
+
+
+async def test_http_to_a_port_for_https() -> None:
+    async with server(EMPTY, tls=True) as port:
+        with pytest.raises(CutOff, match="https or http"):
+            await ask(f"http://localhost:{port}")

@@ -1,0 +1,90 @@
+"""Imports point down only, and nothing below the line does I/O or reads a clock."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "receiver"
+
+# From the ground up; what stands in one row does not import each other. A package is one name
+# where nothing above looks inside it.
+LAYERS = (
+    ("errors",),
+    ("calls", "replies", "masks", "secrets"),
+    ("limits", "auth.scheme"),
+    ("auth.basic", "auth.bearer", "auth.digest"),
+    ("auth",),
+    ("actions", "pbx.models"),
+    ("drift", "simulator.schema", "simulator.callback", "simulator.trace"),
+    ("plans", "simulator.model", "simulator.logins"),
+    # ---------------------------------------------------------- I/O above, none below
+    ("pbx.faults", "threads", "settings", "loader"),
+    ("pbx.wire", "dispatch", "simulator.delivery"),
+    ("pbx.tokens", "simulator.line"),
+    ("pbx.client",),
+    ("registration",),
+    ("endpoint", "serving", "simulator.api"),
+    ("app",),
+    ("cli.common", "cli.demo_calls"),
+    ("cli.stage", "cli.running", "cli.registering"),
+    ("cli.dialing",),
+    ("cli.demo",),
+    ("cli",),
+    ("__main__",),
+)
+PURE = LAYERS[:8]
+FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
+FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
+EMPTY = {"pbx", "simulator"}  # only a docstring
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name: path for path in sorted(ROOT.rglob("*.py")) if (name := name_of(path))}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names; for ``from package import module`` the module, if it is one of ours."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                ours = whole.removeprefix("receiver.") in MODULES
+                yield whole if ours else str(node.module)
+
+
+def test_every_module_has_its_place() -> None:
+    assert set(MODULES) - EMPTY == set(LEVEL)
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - EMPTY))
+def test_imports_point_down(module: str) -> None:
+    for imported in imports(MODULES[module]):
+        assert not imported.startswith("handlers"), f"{module} imports {imported}"
+        if imported.startswith("receiver."):
+            target = imported.removeprefix("receiver.")
+            assert target in LEVEL, f"{module} imports {imported}"
+            assert LEVEL[target] < LEVEL[module], f"{module} imports {imported}"
+        assert imported != "receiver", f"{module} imports the public names"
+
+
+@pytest.mark.parametrize("module", sorted(name for row in PURE for name in row))
+def test_below_the_line_there_is_no_io(module: str) -> None:
+    found = {name.partition(".")[0] for name in imports(MODULES[module])} & FORBIDDEN
+    assert not found
+
+
+def test_handlers_know_the_public_names_only() -> None:
+    for path in (ROOT.parent / "handlers").rglob("*.py"):
+        assert path.name != "__init__.py"
+        for imported in imports(path):
+            assert not imported.startswith("receiver."), f"{path} imports {imported}"
