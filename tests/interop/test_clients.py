@@ -9,6 +9,7 @@ from typing import NamedTuple
 import aiohttp
 import httpx
 import pytest
+import pytest_asyncio
 import requests
 from requests.auth import HTTPBasicAuth, HTTPDigestAuth
 
@@ -16,6 +17,8 @@ from receiver.calls import Call
 from receiver.secrets import Credentials
 from receiver.serving import running
 from tests.support import ANSWER, FIELDS, QUERY, Counted, credentials, make_app
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 JASON = Call("101", "Jason", "888", "Sales", "22", "12345678")
 MODES = ("bearer", "basic", "digest", "open")
@@ -31,11 +34,17 @@ class Service(NamedTuple):
         return f"{self.url}/action/888/{method.lower()}-{mode}{query}"
 
 
-@pytest.fixture
-async def service() -> AsyncIterator[Service]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one_service() -> AsyncIterator[Service]:
     handler = Counted()
     async with running(make_app(handler)) as url:
         yield Service(url, handler)
+
+
+@pytest.fixture
+def service(one_service: Service) -> Service:
+    one_service.handler.calls.clear()
+    return one_service
 
 
 class Sent(NamedTuple):
