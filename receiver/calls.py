@@ -226,7 +226,7 @@ def _options(content_type: str) -> tuple[str, bytes]:
     """The charset and the boundary that a content type names, empty where it names none."""
     if ";" not in content_type:
         return "", b""
-    _, options = parse_options_header(content_type)
+    _, options = parse_options_header(content_type.encode("latin-1", "replace"))
     return options.get(b"charset", b"").decode("latin-1"), options.get(b"boundary", b"")
 
 

@@ -59,7 +59,9 @@ def bind(host: str, port: int) -> socket.socket:
         SettingsError: the address is not one of this machine's, or is in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Without the protocol's number asyncio does not switch Nagle's algorithm off on what is
+    # accepted, and the second leg of digest waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
