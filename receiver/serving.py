@@ -36,6 +36,10 @@ class _Quiet(uvicorn.Server):
     def capture_signals(self) -> Generator[None]:
         yield
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        with contextlib.suppress(SystemExit):  # how uvicorn says that the app did not start
+            await super().serve(sockets)
+
 
 def configure(app: ASGIApp, lifespan: str = "on") -> uvicorn.Config:
     """uvicorn's configuration for ``app``."""
@@ -84,7 +88,8 @@ def serve(app: ASGIApp, host: str, port: int) -> None:
         address = f"[{host}]" if ":" in host else host
         log.info("serving on http://%s:%d", address, listener.getsockname()[1])
         server = uvicorn.Server(configure(app))
-        with contextlib.suppress(KeyboardInterrupt):  # raised again after an orderly end
+        # The first is raised again after an orderly end, the second if the app did not start.
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
             server.run(sockets=[listener])
         if not server.started:
             raise ReceiverError("the app did not start; the log above says why")
@@ -99,7 +104,6 @@ async def running(app: ASGIApp, *, lifespan: str = "on") -> AsyncIterator[str]:
         try:
             while not server.started:
                 if task.done():
-                    task.result()
                     raise ReceiverError("the app did not start; the log above says why")
                 await asyncio.sleep(0.005)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
