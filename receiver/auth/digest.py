@@ -6,7 +6,8 @@ Rule 2: a nonce is its time, six random bytes and a signature: any worker or mac
         service secret accepts it, but only for the action it was made for.
 Rule 3: ``stale=true`` exactly if everything but the nonce was right. Without it libcurl takes a
         refusal for a wrong password and gives the call up.
-Rule 4: an unknown user costs the same work as a wrong password.
+Rule 4: a count of a nonce is good once (`receiver.auth.counters`), in this process.
+Rule 5: an unknown user costs the same work as a wrong password.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from receiver.auth.counters import Counters
 from receiver.auth.scheme import (
     NO_CREDENTIALS,
     REALM,
@@ -72,6 +74,7 @@ class Digest:
         self._public_path = public_path
         self._entropy = entropy
         self._algorithm = algorithm
+        self._counters = Counters(life=NONCE_LIFE)
 
     def check(self, asked: Asked, now: float) -> Verdict:
         found = split_authorization(asked)
@@ -89,7 +92,7 @@ class Digest:
             return self._refuse(now, "another realm or algorithm")
         if not self._is_response(sent, asked.method):
             return self._refuse(now, "wrong user name or password")
-        problem = self._nonce_problem(sent["nonce"], now)
+        problem = self._nonce_problem(sent["nonce"], int(sent.get("nc", "0"), 16), now)
         return self._refuse(now, problem, stale=True) if problem else Accepted()
 
     def challenge(self, now: float, *, stale: bool = False) -> str:
@@ -132,7 +135,7 @@ class Digest:
     def _sign(self, head: bytes) -> bytes:
         return hmac.digest(self._nonce_key, head, hashlib.sha256)[:_SIGNATURE]
 
-    def _nonce_problem(self, nonce: str, now: float) -> str:
+    def _nonce_problem(self, nonce: str, count: int, now: float) -> str:
         """Why ``nonce`` is no longer good, or never was one of ours; empty if it is good."""
         try:
             octets = base64.b64decode(nonce.encode() + b"=", altchars=b"-_", validate=True)
@@ -141,8 +144,10 @@ class Digest:
         head, signature = octets[: _TIME + _SALT], octets[_TIME + _SALT :]
         if not hmac.compare_digest(self._sign(head), signature):
             return "a nonce that is not of this action"
-        age = now - int.from_bytes(head[:_TIME], "big") / 1000
-        return "" if -_CLOCK_SKEW <= age <= NONCE_LIFE else "a nonce that is too old"
+        made = int.from_bytes(head[:_TIME], "big") / 1000
+        if not -_CLOCK_SKEW <= now - made <= NONCE_LIFE:
+            return "a nonce that is too old"
+        return "" if self._counters.use(nonce, count, made, now) else "a count that was used before"
 
 
 def parse_parameters(text: str) -> dict[str, str] | None:

@@ -185,6 +185,24 @@ def test_a_nonce_lives_its_life() -> None:
     assert "stale=true" in refusal(digest, sent, now=NOW + NONCE_LIFE + 1).challenge
 
 
+@pytest.mark.parametrize("changes", [{}, {"qop": None, "nc": None, "cnonce": None}])
+def test_a_captured_request_is_good_for_nothing(changes: dict[str, str | None]) -> None:
+    digest = make()
+    sent = header(digest.challenge(NOW), KNOWN, **changes)
+    assert check(digest, sent) == Accepted()
+    assert refusal(digest, sent).challenge.endswith(", stale=true")
+    assert refusal(digest, sent).reason == "a count that was used before"
+
+
+def test_a_refused_request_uses_nothing_up() -> None:
+    digest = make()
+    challenge = digest.challenge(NOW)
+    refusal(digest, header(challenge, Credentials("newuser", Secret("wrong"), Secret(""))))
+    assert check(digest, header(challenge)) == Accepted()
+    assert check(digest, header(challenge, nc="00000003")) == Accepted()
+    assert check(digest, header(challenge, nc="00000002")) == Accepted()
+
+
 @pytest.mark.parametrize(
     "changes",
     [
