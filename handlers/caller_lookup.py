@@ -35,6 +35,8 @@ class CallerLookup:
         self.unknown: Reply = Repeat() if unknown is None else unknown
         if not isinstance(self.unknown, Reply):
             raise DeclarationError(f"CallerLookup: unknown={unknown!r} is no reply")
+        if not callable(source) and not isinstance(source, str | Path):
+            raise DeclarationError("CallerLookup wants the path of a CSV file or an async function")
         self._find = source if callable(source) else _Table(Path(source)).find
 
     async def __call__(self, call: Call) -> Reply:

@@ -29,6 +29,8 @@ class Menu:
             raise DeclarationError("a Menu needs at least one choice")
         self.otherwise: Reply = Repeat() if otherwise is None else otherwise
         for digits, reply in {**choices, "otherwise": self.otherwise}.items():
+            if digits != "otherwise" and not (isinstance(digits, str) and digits.isascii() and digits.isdecimal()):
+                raise DeclarationError(f"Menu: a choice is a string of digits, not {digits!r}")
             if not isinstance(reply, Reply):
                 raise DeclarationError(f"Menu: {digits!r} leads to {reply!r}, which is no reply")
         self.choices = dict(choices)

@@ -77,14 +77,17 @@ class Dispatcher:
     async def decide(self, action: Action, call: Call, arrived: float) -> Decision:
         """Ask the action's handler, and give its reply or a fallback before the deadline."""
         loop = asyncio.get_running_loop()
+        if self.deadline(action, arrived) <= loop.time():
+            log.error("%s was not asked: the request came too late", action.identity)
+            return self.fallback(action, "late")
         try:
             run = self._start(action, call)
         except Full:
             log.error("%s shed: all threads for plain handlers are busy", action.identity)
             return self.fallback(action, "shed")
         try:
-            wait = max(self.deadline(action, arrived) - loop.time(), 0)
-            await asyncio.wait({run.task}, timeout=wait)
+            wait = self.deadline(action, arrived) - loop.time()
+            await asyncio.wait({run.task}, timeout=max(wait, 0))
         finally:
             run.task.cancel()  # does nothing to a task that is done
         if not run.task.done():
@@ -105,7 +108,7 @@ class Dispatcher:
         if is_async(action.handler):
             task = asyncio.create_task(_settle(action.handler, call))
         else:
-            thread = self._threads.submit(action.handler, call)
+            thread = self._threads.submit(_attempt, action.handler, call)
             task = asyncio.create_task(_settle(asyncio.wrap_future, thread))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -160,15 +163,26 @@ class _Failed:
 async def _settle(function: Callable[..., object], argument: object) -> object:
     """What ``function`` returns in the end, or what it raised, as a value.
 
-    SystemExit would otherwise leave the task, the event loop and the service.
+    SystemExit or KeyboardInterrupt would otherwise leave the task, the event loop and the service;
+    those that mean the process come as signals, not out of a handler.
     """
     try:
         result = function(argument)
         while inspect.isawaitable(result):
             result = await result
-    except (Exception, SystemExit) as error:
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
         return _Failed(error)
     return result
+
+
+def _attempt(function: Callable[[Call], object], call: Call) -> object:
+    """The same for a thread; a future cannot carry StopIteration, nor should it the others."""
+    try:
+        return function(call)
+    except BaseException as error:
+        return _Failed(error)
 
 
 def is_async(handler: Callable[..., object]) -> bool:

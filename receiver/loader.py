@@ -6,6 +6,7 @@ Each error tells the missing module from a missing dependency of it, and says th
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import traceback
 from importlib.metadata import EntryPoint, entry_points
@@ -31,43 +32,91 @@ def load(target: str, default: str = "app") -> object:
         ReceiverError: the module itself raised one, such as a DeclarationError.
     """
     name, _, attribute = target.partition(":")
-    if name.endswith(".py"):
-        name = ".".join(Path(name).with_suffix("").parts).lstrip(".")
     if not name:
-        raise LoadError(f'"{target}" is not of the form module:attribute, as in app:app')
-    found: Any = _module(name)
+        raise LoadError(f"{short(target)!r} is not of the form module:attribute, as in app:app")
+    found: Any = _import(name)
     for part in (attribute or default).split("."):
         if not hasattr(found, part):
             there = ", ".join(n for n in vars(found) if not n.startswith("_")) or "nothing"
-            raise LoadError(f'module "{name}" has no "{part}"; it has {there[:200]}')
+            raise LoadError(f"{short(name)} has no {short(part)!r}; it has {short(there, 200)}")
         found = getattr(found, part)
     return found
 
 
-def _module(name: str) -> ModuleType:
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+def _import(name: str) -> ModuleType:
+    here = _working_directory()
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
-    except ReceiverError:
+        return _by_path(Path(name)) if name.endswith(".py") else importlib.import_module(name)
+    except (ReceiverError, KeyboardInterrupt):
         raise
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise LoadError(
-                f'there is no module "{name}" in {Path.cwd()}: run this where your code lives, '
+                f"there is no module {short(name)!r} in {here}: run this where your code lives, "
                 "or set PYTHONPATH"
             ) from None
         raise LoadError(
-            f'module "{name}" needs the module "{error.name}", which is not installed'
+            f"{short(name)} needs the module {error.name!r}, which is not installed"
         ) from None
     except SyntaxError as error:
-        raise LoadError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise LoadError(f"{error.filename or name}:{error.lineno or 1}: {error.msg}") from None
+    except BaseException as error:  # SystemExit too: it would end the command without a word
         raise LoadError(
-            f'importing "{name}" failed at {place.filename}:{place.lineno}: '
-            f"{type(error).__name__}: {error}"
+            f"importing {short(name)} failed at {_place(error, here)}: {_text(error)}"
         ) from error
+
+
+def _by_path(path: Path) -> ModuleType:
+    """The module in a file, wherever it is; what lies beside it can be imported by it."""
+    if not path.is_file():
+        raise LoadError(f"there is no file {short(str(path))}")
+    path = path.resolve()
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    name = f"{path.stem} of {path.parent}"  # no import statement can mean another module by it
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:  # pragma: no cover - only for other file endings
+        raise LoadError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        raise LoadError("the working directory is gone: change to one that exists") from None
+
+
+def _place(error: BaseException, here: str) -> str:
+    """The last line of the user's own code, or else the last of all."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename.startswith(here) and "site-packages" not in f.filename]
+    last = (own or frames)[-1]
+    return f"{last.filename}:{last.lineno}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {short(str(error), 300)}"
+    except Exception:
+        return type(error).__name__
+
+
+def short(text: str, most: int = 100) -> str:
+    """``text`` on one line that no terminal acts on, and not too long."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def handler_names() -> dict[str, EntryPoint]:

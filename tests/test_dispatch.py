@@ -153,21 +153,44 @@ async def test_when_all_threads_are_blocked_the_rest_is_shed(
     assert await decide(dispatcher, declare(quick)) == Decision(Hangup(), "handled")
 
 
-async def no_budget(dispatcher: Dispatcher) -> None:
-    """A request that has waited for longer than its deadline when it comes here."""
+async def test_a_plain_handler_that_raises_stop_iteration(dispatcher: Dispatcher) -> None:
+    def pick(call: Call) -> Reply:
+        return next(reply for reply in (Hangup(),) if not reply)
 
-    async def pick(call: Call) -> Reply:
-        await asyncio.sleep(0.001)
+    assert await decide(dispatcher, declare(pick)) == Decision(FALLBACK, "raised")
+
+
+async def test_a_request_past_its_deadline_does_not_run_the_handler(
+    dispatcher: Dispatcher,
+) -> None:
+    asked = []
+
+    def pick(call: Call) -> Reply:
+        asked.append(call)
         return Repeat()
 
+    async def pick_async(call: Call) -> Reply:
+        return pick(call)
+
     arrived = asyncio.get_running_loop().time() - 100
-    decision = await dispatcher.decide(declare(pick), CALL, arrived)
-    assert decision == Decision(FALLBACK, "late")
+    for handler in (pick, pick_async):
+        decision = await dispatcher.decide(declare(handler), CALL, arrived)
+        assert decision == Decision(FALLBACK, "late")
+    assert asked == []
 
 
 @pytest.mark.parametrize(
     "error",
-    [LookupError("no customer 4111"), SystemExit(3), asyncio.CancelledError(), RecursionError()],
+    [
+        LookupError("no customer 4111"),
+        SystemExit(3),
+        KeyboardInterrupt("4111"),
+        GeneratorExit("4111"),
+        BaseException("4111"),
+        BaseExceptionGroup("4111", [KeyboardInterrupt()]),
+        asyncio.CancelledError(),
+        RecursionError(),
+    ],
 )
 @pytest.mark.parametrize("plain", [True, False])
 async def test_a_handler_that_raises(
@@ -226,7 +249,6 @@ async def test_without_a_fallback_of_its_own_the_apps_is_used(dispatcher: Dispat
 async def test_the_deadline_counts_from_arrival(dispatcher: Dispatcher) -> None:
     action = declare(lambda call: Repeat())
     assert dispatcher.deadline(action, 100.0) == pytest.approx(100.05)
-    await no_budget(dispatcher)
 
 
 async def test_a_request_that_is_cancelled_takes_its_handler_along(dispatcher: Dispatcher) -> None:

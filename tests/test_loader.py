@@ -1,5 +1,7 @@
 """From module:attribute to the object."""
 
+import json
+import os
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -29,6 +31,16 @@ def test_loads_modules_paths_and_attributes(project: Path) -> None:
     assert loader.load("app_a:Box.other") == 2
     assert loader.load("numbered/01_first.py:app") == 3
     assert loader.load("numbered.01_first") == loader.load("./numbered/01_first.py") == 3
+    assert loader.load(f"{project}/numbered/01_first.py:app") == 3
+
+
+def test_a_path_means_that_file_whatever_it_is_called(project: Path) -> None:
+    folder = project / "v1.2"
+    folder.mkdir()
+    (folder / "json.py").write_text("import beside\napp = beside.value\n")
+    (folder / "beside.py").write_text("value = 7\n")
+    assert loader.load("v1.2/json.py") == 7
+    assert json.loads("1") == 1
 
 
 def test_the_working_directory_is_searched(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,23 +55,43 @@ def test_the_working_directory_is_searched(project: Path, monkeypatch: pytest.Mo
     [
         ("", "is not of the form module:attribute"),
         (":app", "is not of the form module:attribute"),
-        ("nowhere:app", 'there is no module "nowhere" in'),
-        ("nowhere.app:app", 'there is no module "nowhere.app" in'),
-        ("lonely:app", 'needs the module "not_installed_here", which is not installed'),
+        ("nowhere:app", "there is no module 'nowhere' in"),
+        ("nowhere.app:app", "there is no module 'nowhere.app' in"),
+        ("nowhere.py", "there is no file nowhere.py"),
+        ("lonely:app", "needs the module 'not_installed_here', which is not installed"),
+        ("leaving:app", r"failed at .*leaving\.py:1: SystemExit: 3"),
+        ("leaving.py", r"failed at .*leaving\.py:1: SystemExit: 3"),
+        ("mute:app", r"failed at .*mute\.py:4: Mute$"),
+        ("far:app", r"failed at .*far\.py:2: JSONDecodeError: .*"),
+        ("odd:app", r"RuntimeError: a\\x1b\[31mb\\n…?"),
+        ("x" * 1000, "there is no module 'x+…' in"),
         ("broken:app", "broken.py:2: "),
         ("raising:app", "failed at .*raising.py:1: ZeroDivisionError"),
-        ("fine:missing", 'module "fine" has no "missing"; it has something'),
-        ("empty:app", 'module "empty" has no "app"; it has nothing'),
+        ("fine:missing", "fine has no 'missing'; it has something"),
+        ("empty:app", "empty has no 'app'; it has nothing"),
     ],
 )
 def test_an_error_says_the_next_step(project: Path, target: str, problem: str) -> None:
     (project / "lonely.py").write_text("import not_installed_here\n")
     (project / "broken.py").write_text("x = 1\nx = (\n")
     (project / "raising.py").write_text("1 / 0\n")
+    (project / "leaving.py").write_text("raise SystemExit(3)\n")
+    mute = "class Mute(BaseException):\n    def __str__(self):\n        return 1\nraise Mute()\n"
+    (project / "mute.py").write_text(mute)
+    (project / "far.py").write_text("import json\njson.loads('')\n")
+    (project / "odd.py").write_text("raise RuntimeError('a\\x1b[31mb\\n')\n")
     (project / "fine.py").write_text("something = 1\n")
     (project / "empty.py").write_text("")
     with pytest.raises(LoadError, match=problem):
         loader.load(target)
+
+
+def test_a_working_directory_that_is_gone(project: Path) -> None:
+    (project / "gone").mkdir()
+    os.chdir(project / "gone")
+    (project / "gone").rmdir()
+    with pytest.raises(LoadError, match="the working directory is gone"):
+        loader.load("app")
 
 
 def test_our_own_errors_come_through(project: Path) -> None:

@@ -1,16 +1,16 @@
 """uvicorn as it is set up for callbacks."""
 
 import asyncio
+import logging
 import socket
 from typing import Any
 
 import httpx
 import pytest
 
-from receiver import Ivr, Receiver
 from receiver.errors import ReceiverError, SettingsError
-from receiver.serving import bind, configure, running, serve
-from tests.support import ANSWER, FIELDS, Counted, make_app
+from receiver.serving import bind, running, serve
+from tests.support import ANSWER, FIELDS, Counted, credentials, make_app
 
 
 async def broken_start(scope: Any, receive: Any, send: Any) -> None:
@@ -66,6 +66,44 @@ def test_serving_an_app_that_does_not_start() -> None:
         serve(broken_start, "127.0.0.1", 0)
 
 
-def test_nothing_of_a_proxy_is_believed_and_no_query_logged() -> None:
-    config = configure(Receiver(Ivr("8000")))
-    assert (config.access_log, config.proxy_headers, config.http) == (False, False, "h11")
+async def raw(url: str, *lines: str, body: str = "") -> str:
+    """Send a request as it stands, and read until the other side has nothing more to say."""
+    host, port = url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    writer.close()
+    await writer.wait_closed()
+    return answer.decode()
+
+
+async def test_credentials_in_the_trailers_of_a_request_are_none() -> None:
+    """With httptools they would stand among the headers."""
+    handler = Counted()
+    token = credentials("888/post-bearer").token.reveal()
+    body = f"2\r\n{{}}\r\n0\r\nAuthorization: Bearer {token}\r\n\r\n"
+    async with running(make_app(handler)) as url:
+        answer = await raw(
+            url,
+            "POST /action/888/post-bearer HTTP/1.1",
+            "Host: x",
+            "Transfer-Encoding: chunked",
+            body=body,
+        )
+    assert answer.startswith("HTTP/1.1 401 ")
+    assert handler.calls == []
+
+
+async def test_no_proxy_is_believed_and_no_query_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    logging.getLogger("uvicorn.access").setLevel("INFO")
+    async with running(make_app(Counted())) as url:
+        await raw(
+            url,
+            "GET /action/888/get-basic?input=41114111 HTTP/1.1",
+            "Host: x",
+            "X-Forwarded-For: 198.51.100.7",
+        )
+    assert "888/get-basic refused: no credentials, from 127.0.0.1" in caplog.text
+    assert "198.51.100.7" not in caplog.text
+    assert "41114111" not in caplog.text

@@ -58,6 +58,8 @@ def test_a_wrong_file_is_told_by_its_line(content: bytes, problem: str, file: Pa
 def test_other_mistakes(tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match=r"none\.csv: No such file"):
         CallerLookup(tmp_path / "none.csv")
+    with pytest.raises(DeclarationError, match="the path of a CSV file or an async function"):
+        CallerLookup(None)  # type: ignore[arg-type]
     with pytest.raises(DeclarationError, match="unknown='0' is no reply"):
         CallerLookup(tmp_path, unknown="0")  # type: ignore[arg-type]
 

@@ -26,6 +26,9 @@ def test_its_mask_is_what_to_register() -> None:
 def test_wrong_menus() -> None:
     with pytest.raises(DeclarationError, match="at least one choice"):
         Menu({})
+    for digits in ("1-3", "4*", "", 1):
+        with pytest.raises(DeclarationError, match="a choice is a string of digits"):
+            Menu({digits: Hangup()})  # type: ignore[dict-item]
     with pytest.raises(DeclarationError, match="'1' leads to '222'"):
         Menu({"1": "222"})  # type: ignore[dict-item]
     with pytest.raises(DeclarationError, match="'otherwise' leads to '0'"):
