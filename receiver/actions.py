@@ -9,6 +9,7 @@ Rule 3: no two enabled actions of one kind on one IVR share an input: which of t
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ Handler = Callable[[Call], Awaitable[Reply]] | Callable[[Call], Reply]
 
 H = TypeVar("H", bound=Handler)
 
+_PART = re.compile(r"(/action/[^/]+/[^/]+)/([2-9]|[1-9][0-9])")
 _HERE = Path(__file__).parent
 
 
@@ -71,13 +73,29 @@ class Action:
         """
         return f"/action/{self.ivr}/{self.name}"
 
-    def url(self, base: str) -> str:
+    @property
+    def parts(self) -> tuple[tuple[str, Mask], ...]:
+        """The action URLs that this action needs on the PBX: a name and a mask for each.
+
+        More than one only if the mask is longer than the PBX takes; they share the credentials.
+        """
+        masks = self.mask.split(limits.MASK)
+        return tuple(
+            (self.name if part == 1 else f"{self.name}~{part}", mask)
+            for part, mask in enumerate(masks, 1)
+        )
+
+    def url(self, base: str, part: int = 1) -> str:
         """The action URL for a service that is reached at ``base`` (without a slash at its end).
+
+        Parameters:
+            base: as in ``https://ivr.example.com``.
+            part: which of `parts`; from the second on it stands at the end of the path.
 
         Raises:
             DeclarationError: it is longer than the 128 characters that the PBX takes.
         """
-        url = base + quote(self.path)
+        url = base + quote(part_path(self.path, part))
         if len(url) > limits.URL:
             raise DeclarationError(
                 f"the URL of action {self.name!r} has {len(url)} characters, the PBX takes "
@@ -189,6 +207,20 @@ class Ivr:
         return handler
 
 
+def part_path(path: str, part: int) -> str:
+    """The path of one part of an action: its own, from the second part on with ``/2`` and so on."""
+    return path if part == 1 else f"{path}/{part}"
+
+
+def split_path(path: str) -> tuple[str, int]:
+    """The path of the action that ``path`` is a part of, and which part that is.
+
+    A part that a smaller mask no longer needs is still one: the PBX may ask for it until ``apply``.
+    """
+    found = _PART.fullmatch(path)
+    return (found[1], int(found[2])) if found else (path, 1)
+
+
 def check_neighbours(action: Action, others: Iterable[Action]) -> None:
     """Refuse an action whose name or inputs one of ``others`` on the same IVR has already.
 
@@ -223,7 +255,7 @@ def _check(action: Action) -> None:
         limits.problem_of_choice("auth", action.auth, (*get_args(Auth), None)),
         limits.problem_of_timeout("request_timeout", action.request_timeout),
         limits.problem_of_timeout("connection_timeout", action.connection_timeout),
-        limits.problem_of_mask(action.kind, action.mask),
+        limits.problem_of_mask(action.kind, action.name, action.mask),
         limits.problem_of_headers(action.headers, action.auth),
         limits.problem_of_handler(action.handler),
         "" if isinstance(enabled, bool) else f"enabled={enabled!r} is neither True nor False",
@@ -233,7 +265,7 @@ def _check(action: Action) -> None:
     ):
         if problem:
             raise DeclarationError(problem, action.where)
-    action.url("http://x")  # the shortest base there is
+    action.url("http://x", len(action.parts))  # the shortest base there is
 
 
 def _default_name(handler: object) -> str:

@@ -15,11 +15,12 @@ from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from receiver.actions import Action, Ivr, check_neighbours
+from receiver.actions import Action, Ivr, check_neighbours, part_path, split_path
 from receiver.auth import make_scheme
 from receiver.dispatch import Dispatcher
 from receiver.endpoint import ARRIVED, Endpoint
 from receiver.errors import DeclarationError
+from receiver.marks import judge
 from receiver.replies import Repeat, Reply
 from receiver.secrets import derive, derive_key
 from receiver.settings import Settings
@@ -76,6 +77,8 @@ class Receiver:
         """
         _check_together(self)
         settings = self.settings
+        for action in self:
+            action.url(settings.public_url or "http://x", len(action.parts))  # is it too long?
         dispatcher = Dispatcher(
             self.fallback,
             margin=settings.margin,
@@ -88,7 +91,7 @@ class Receiver:
             yield
             await dispatcher.close()
 
-        table = {action.path: _endpoint(action, settings, dispatcher) for action in self}
+        table = _Endpoints(self, settings, dispatcher)
         app = Starlette(routes=[ActionTable(table)], lifespan=lifespan)
         app.router.redirect_slashes = False  # a redirect would go to the Host that the sender names
         return app
@@ -119,16 +122,53 @@ class ActionTable(BaseRoute):
         await scope["endpoint"](scope, receive, send)
 
 
-def _endpoint(action: Action, settings: Settings, dispatcher: Dispatcher) -> Endpoint:
-    url = action.url(settings.public_url) if settings.public_url else quote(action.path)
+class _Endpoints(Mapping[str, ASGIApp]):
+    """An endpoint for each action URL: each part of a long mask has a path of its own.
+
+    Those of parts are made when they are first asked for, also of parts that a smaller mask no
+    longer needs: the PBX may ask for them until ``apply``. A secret is needed to be answered.
+    """
+
+    def __init__(self, app: Receiver, settings: Settings, dispatcher: Dispatcher) -> None:
+        self._settings, self._dispatcher = settings, dispatcher
+        self._actions = {action.path: action for action in app}
+        self._made: dict[str, ASGIApp] = {
+            path: _endpoint(action, 1, settings, dispatcher)
+            for path, action in self._actions.items()
+        }
+
+    def __getitem__(self, path: str) -> ASGIApp:
+        if path not in self._made:
+            whole, part = split_path(path)
+            action = self._actions[whole]
+            self._made[path] = _endpoint(action, part, self._settings, self._dispatcher)
+        return self._made[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._actions)
+
+    def __len__(self) -> int:
+        return len(self._actions)
+
+
+def _endpoint(action: Action, part: int, settings: Settings, dispatcher: Dispatcher) -> Endpoint:
+    """Two epochs are let in, so that a rotation refuses nobody; nonces are good in both."""
+    path = urlsplit(settings.public_url).path + quote(part_path(action.path, part))
+    epochs = (settings.epoch, settings.epoch + 1)
     scheme = make_scheme(
         action.auth,
-        [derive(settings.secret, action.identity)],
+        [derive(settings.secret, action.identity, epoch) for epoch in epochs],
         nonce_key=derive_key(settings.secret, "nonce", action.identity),
-        public_path=urlsplit(url).path,
+        public_path=path,
         entropy=os.urandom,
     )
-    return Endpoint(action, scheme, dispatcher, log_caller_data=settings.log_caller_data)
+    return Endpoint(
+        action,
+        scheme,
+        dispatcher,
+        judge=lambda mark, now: judge(settings.secret, action.identity, mark, now),
+        log_caller_data=settings.log_caller_data,
+    )
 
 
 def _check_together(app: Receiver) -> None:

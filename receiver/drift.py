@@ -1,6 +1,7 @@
 """Two action URLs compared: whose is it, is it the same one, and in what does it differ.
 
-Rule 1: ours is what points to ``base/action/<ivr number>/<name>``, and nothing else.
+Rule 1: ours is what points to ``base/action/<ivr number>/<name>``, or to a part of one
+        (``…/2``), and nothing else.
 Rule 2: only what can be known is compared: a secret that the PBX leaves out, masks or hashes, or
         the credentials of a mode that is not used, are no drift.
 Rule 3: values are compared, not spellings: ``1;2`` is ``1; 2``, ``HTTPS://Host:443`` is
@@ -22,8 +23,11 @@ from receiver.masks import Mask
 from receiver.pbx.models import ActionUrl
 from receiver.secrets import Secret
 
+UNREADABLE = "(hidden by the PBX)"
+"""Stands for a credential that the PBX does not give back as it is."""
+
 _HIDDEN = "***"
-_OURS = re.compile(r"/action/[0-9]{3,64}/[^/\\?#%]+")  # a name holds none of these
+_OURS = re.compile(r"/action/[0-9]{3,64}/([^/\\?#%]+)(?:/(?:[2-9]|[1-9][0-9]))?")  # in a name
 _PORTS = {"http": 80, "https": 443}
 _CLEAR = re.compile(r"[a-z0-9]+")
 # A hash, or a mask such as "xxxxxx". Ours are of a-z2-7, so 0, 1, 8 and 9 give a short hash away.
@@ -63,7 +67,7 @@ def is_ours(url: str, base: str) -> bool:
         return False
     prefix, path = mine[1].rstrip("/"), theirs[1]
     rest = _OURS.fullmatch(path.removeprefix(prefix))
-    return path.startswith(prefix) and rest is not None and path.rpartition("/")[2] not in _DOTS
+    return path.startswith(prefix) and rest is not None and rest[1] not in _DOTS
 
 
 def same_url(one: str, other: str) -> bool:
@@ -80,8 +84,17 @@ def key(url: str) -> object:
 # one action URL ------------------------------------------------------------------------------
 
 
-def differences(want: ActionUrl, found: ActionUrl) -> Iterator[Difference]:
-    """Every field in which ``found`` is not as ``want``, as far as that can be known."""
+def differences(
+    want: ActionUrl, found: ActionUrl, *, certain: bool = False
+) -> Iterator[Difference]:
+    """Every field in which ``found`` is not as ``want``, as far as that can be known.
+
+    Parameters:
+        want: what there shall be.
+        found: what there is.
+        certain: True counts a credential that cannot be read, or that the PBX lacks, as a
+            difference too (its ``before`` is `UNREADABLE`).
+    """
     for field in _PLAIN:
         before, after = getattr(found, field), getattr(want, field)
         if before != after:
@@ -100,8 +113,19 @@ def differences(want: ActionUrl, found: ActionUrl) -> Iterator[Difference]:
         yield Difference("url", line(found.url), want.url)
     for field in _CREDENTIALS.get(want.auth, ()):
         before, after = _reveal(getattr(found, field)), _reveal(getattr(want, field))
-        if _is_known(before) and before != after:
+        if not _is_known(before):
+            if certain:
+                yield Difference(field, UNREADABLE, _HIDDEN)
+        elif before != after:
             yield Difference(field, _HIDDEN, _HIDDEN)
+
+
+def carries(found: ActionUrl, want: ActionUrl) -> bool:
+    """Whether ``found`` surely has the credentials of ``want``: what can be read of them is so."""
+    fields = _CREDENTIALS.get(want.auth, ())
+    pairs = [(_reveal(getattr(found, name)), _reveal(getattr(want, name))) for name in fields]
+    known = [before == after for before, after in pairs if _is_known(before)]
+    return found.auth.upper() == want.auth and bool(known) and all(known)
 
 
 def _reveal(value: str | Secret) -> str:

@@ -4,7 +4,9 @@ Rule 1: authentication comes before the body is looked at; a digest POST begins 
 Rule 2: past authentication the answer is always HTTP 200 with a reply. The PBX has a caller on the
         line and what it does with anything else is not documented ("Managing Virtual
         Receptionist"), so what cannot be read gets the fallback.
-Rule 3: the log line holds no digits, numbers or names, and nothing that a stranger wrote.
+Rule 3: a request with the mark of ``receiver doctor`` is taken as any other, but no handler runs:
+        it is answered the fallback, and told what the mark was worth.
+Rule 4: the log line holds no digits, numbers or names, and nothing that a stranger wrote.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from receiver.auth import NO_CREDENTIALS, Asked, Refused, Scheme
 from receiver.calls import Call, Callback, read_body, read_query, veil
 from receiver.dispatch import Decision, Dispatcher
 from receiver.errors import CallbackError
+from receiver.marks import HEADER
 from receiver.replies import encode
 
 BODY_LIMIT = 65536
@@ -36,6 +39,8 @@ with a body that it never ends, and waits for the 401."""
 
 ARRIVED = "receiver.arrived"
 """Key of the scope: when the request arrived, in the event loop's time."""
+
+_MARK = HEADER.lower().encode()
 
 log = logging.getLogger("receiver")
 
@@ -55,7 +60,8 @@ class Endpoint:
         action: what was declared.
         scheme: who may ask.
         dispatcher: runs the handler.
-        now: the time in seconds since the epoch, for nonces.
+        judge: what a mark is worth, at a time in seconds since the epoch.
+        now: the time in seconds since the epoch, for nonces and marks.
         log_caller_data: whether the log line shows digits and numbers.
     """
 
@@ -65,12 +71,14 @@ class Endpoint:
         scheme: Scheme,
         dispatcher: Dispatcher,
         *,
+        judge: Callable[[str, float], str] = lambda mark, now: "wrong",
         now: Callable[[], float] = time.time,
         log_caller_data: bool = False,
     ) -> None:
         self._action = action
         self._scheme = scheme
         self._dispatcher = dispatcher
+        self._judge = judge
         self._now = now
         self._show: Callable[[str], str] = repr if log_caller_data else veil
 
@@ -108,6 +116,10 @@ class Endpoint:
             await self._answer(scope, body, send)
 
     async def _answer(self, scope: Scope, body: bytes, send: Send) -> None:
+        marks = [value for name, value in scope["headers"] if name == _MARK]
+        if marks:
+            await self._check(scope, body, marks[0].decode("latin-1"), send)
+            return
         arrived = scope[ARRIVED]
         call = Call()
         try:
@@ -124,6 +136,19 @@ class Endpoint:
             decision = self._dispatcher.fallback(self._action, "raised")
         await _respond(send, 200, encode(decision.reply))
         self._log(call, decision, asyncio.get_running_loop().time() - arrived)
+
+    async def _check(self, scope: Scope, body: bytes, mark: str, send: Send) -> None:
+        """Answer what ``receiver doctor`` sent, without a handler."""
+        worth = self._judge(mark, self._now())
+        try:
+            complete = bool(_callback(scope, body).call.session_id)
+        except CallbackError:
+            complete = False
+        if worth == "ok" and not complete:
+            worth = "incomplete"  # something on the way took the body or the query away
+        log.info("%s checked by receiver doctor: %s", self._action.identity, worth)
+        reply = self._dispatcher.fallback(self._action, "invalid").reply
+        await _respond(send, 200, encode(reply), (_MARK, worth.encode()))
 
     def _log(self, call: Call, decision: Decision, seconds: float) -> None:
         log.info(

@@ -23,6 +23,9 @@ URL = 128
 MASK = 255
 """Longest mask, in characters."""
 
+PARTS = 99
+"""Most action URLs that one mask is split over."""
+
 TIMEOUTS = range(1, 31)
 """Whole seconds that a timeout may have. What 0 means to a PBX is not documented."""
 
@@ -32,6 +35,7 @@ EXTENSION = re.compile(r"[0-9]{3,64}")
 _TOKEN = re.compile(r"[!#$%'*+.^_`|~0-9A-Za-z-]+")  # of RFC 9110, less the & that separates
 _HEADER_VALUE = re.compile(r"[!-%'-~](?:[ -%'-~]*[!-%'-~])?")
 _NOT_IN_NAMES = frozenset("/\\?#%")
+_PART = re.compile(r".*~[0-9]+")
 
 
 def problem_of_name(name: object) -> str:
@@ -40,6 +44,8 @@ def problem_of_name(name: object) -> str:
         return f"a name has 1 to {NAME} characters"
     if not name.isprintable() or name != name.strip() or _NOT_IN_NAMES & set(name):
         return f"the name {name!r} becomes part of a URL: leave out / \\ ? # % and outer spaces"
+    if _PART.fullmatch(name):
+        return f"the name {name!r} ends like that of a part of a long mask: leave out the ~"
     return f"the name {name!r} would change the path of the URL" if name in (".", "..") else ""
 
 
@@ -55,13 +61,22 @@ def problem_of_timeout(option: str, value: object) -> str:
     return f"{option}={value!r} is not a whole number of seconds from 1 to {TIMEOUTS[-1]}"
 
 
-def problem_of_mask(kind: object, mask: Mask) -> str:
-    """``kind`` is ``"DTMF"`` or ``"CALLER"``; ``ALL`` is documented for the first only."""
-    length = len(str(mask))
-    if length > MASK:
-        return f"the mask has {length} characters, the PBX takes {MASK}: use ranges or * in it"
+def problem_of_mask(kind: object, name: object, mask: Mask) -> str:
+    """``kind`` is ``"DTMF"`` or ``"CALLER"``; ``ALL`` is documented for the first only.
+
+    A mask that is longer than `MASK` is split over several action URLs, whose names end in ``~2``,
+    ``~3`` and so on; an entry cannot be split.
+    """
     if kind == "CALLER" and All() in mask.entries:
         return 'the mask "ALL" is for what is keyed in only; match callers by number, range or *'
+    for entry in mask:
+        if len(str(entry)) > MASK:
+            return f"an entry of the mask has {len(str(entry))} characters, the PBX takes {MASK}"
+    parts = len(mask.split(MASK))
+    if parts > PARTS:
+        return f"the mask needs {parts} action URLs, {PARTS} are possible: use ranges or * in it"
+    if parts > 1 and len(f"{name}~{parts}") > NAME:
+        return f"the mask needs {parts} action URLs, and {name!r} has no room for ~{parts}"
     return ""
 
 

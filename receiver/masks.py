@@ -14,91 +14,27 @@ input that holds ``*`` or ``#``.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import assert_never
 
+from receiver.entries import (
+    All,
+    Entry,
+    Exact,
+    Pattern,
+    Range,
+    beginning,
+    common,
+    example,
+    parse_entry,
+    within,
+)
 from receiver.errors import MaskError
 
+__all__ = ["All", "Entry", "Exact", "Mask", "Pattern", "Range"]
+
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")  # U+2010 to U+2015 and the minus sign, U+2212
-_NUMBER = re.compile(r"\+?[0-9]+")
-_PATTERN = re.compile(r"\+?[0-9*]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Exact:
-    """One number, compared as text."""
-
-    text: str
-
-    def matches(self, number: str) -> bool:
-        return number == self.text
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """All digit strings from ``low`` to ``high`` that are as long as these two."""
-
-    low: str
-    high: str
-
-    def matches(self, number: str) -> bool:
-        # Of equal length, digits compare as text as they do as numbers; letters are kept out.
-        return (
-            len(number) == len(self.low)
-            and self.low <= number <= self.high
-            and _NUMBER.fullmatch(number) is not None
-        )
-
-    def __str__(self) -> str:
-        return f"{self.low}-{self.high}"
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """Digits, with ``*`` for any one digit."""
-
-    text: str
-
-    def matches(self, number: str) -> bool:
-        return len(number) == len(self.text) and all(
-            c in "0123456789" if p == "*" else c == p
-            for p, c in zip(self.text, number, strict=True)
-        )
-
-    def at_least(self, low: str) -> str | None:
-        """The smallest number of this pattern that is not below ``low`` (of the same length)."""
-        if self.matches(low):
-            return low
-        for i in reversed(range(len(low))):  # keep as much of ``low`` as possible
-            if low[i] == "9" or not Pattern(self.text[:i]).matches(low[:i]):
-                continue
-            step = chr(ord(low[i]) + 1) if self.text[i] == "*" else self.text[i]
-            if step > low[i] != "+":
-                return low[:i] + step + self.text[i + 1 :].replace("*", "0")
-        return None
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True, slots=True)
-class All:
-    """Any input."""
-
-    def matches(self, number: str) -> bool:
-        return number != ""
-
-    def __str__(self) -> str:
-        return "ALL"
-
-
-Entry = Exact | Range | Pattern | All
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +56,7 @@ class Mask:
         if not isinstance(text, str):
             kind = type(text).__name__
             raise MaskError(f'a mask is a string such as "1;2;1000-1999", not {kind}')
-        entries = tuple(_entry(part) for part in text.translate(_DASHES).split(";"))
+        entries = tuple(parse_entry(part) for part in text.translate(_DASHES).split(";"))
         for i, entry in enumerate(entries):
             if entry in entries[:i]:
                 raise MaskError(f'mask entry "{entry}" stands in the list twice: remove one')
@@ -145,96 +81,50 @@ class Mask:
     def overlap(self, other: Mask) -> str | None:
         """A number that both masks match, as a counter-example; None if there is none."""
         for mine, theirs in product(self.entries, other.entries):
-            if (number := _common(mine, theirs)) is not None:
+            if (number := common(mine, theirs)) is not None:
                 return number
         return None
+
+    def prefix(self, other: Mask) -> tuple[str, str] | None:
+        """A number of this mask that is the beginning of a longer one of ``other``, and that one.
+
+        None if there is none. ``ALL`` has no numbers of its own and counts for nothing here.
+        """
+        for short, long in product(self.entries, other.entries):
+            if (pair := beginning(short, long)) is not None:
+                return pair
+        return None
+
+    def covers(self, entry: Entry) -> bool:
+        """Whether all that ``entry`` matches is surely matched; False also where it is not clear.
+
+        An entry that only several others together make up counts as not covered.
+        """
+        return any(within(entry, mine) for mine in self.entries)
+
+    def split(self, limit: int) -> tuple[Mask, ...]:
+        """Itself in as few masks of up to ``limit`` characters as its order allows.
+
+        An entry that is longer than ``limit`` has a mask of its own all the same.
+        """
+        parts: list[list[Entry]] = []
+        length = 0
+        for entry in self.entries:
+            more = len(str(entry)) + 1
+            if not parts or length + more > limit:
+                parts.append([])
+                length = -1  # the first entry has no ; before it
+            parts[-1].append(entry)
+            length += more
+        return tuple(Mask(tuple(part)) for part in parts)
 
     @property
     def example(self) -> str:
         """A number that the mask matches."""
-        return _example(self.entries[0])
+        return example(self.entries[0])
 
     def __str__(self) -> str:
         return ";".join(map(str, self.entries))
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
-
-
-def _entry(part: str) -> Entry:
-    text = "".join(part.split())
-    if not text:
-        raise MaskError("a mask has an empty entry: write at least one number between the ;")
-    if text.upper() == "ALL":
-        return All()
-    if "-" in text:
-        return _range(text)
-    if _NUMBER.fullmatch(text):
-        return Exact(text)
-    if _PATTERN.fullmatch(text):
-        return Pattern(text)
-    hint = (
-        '; to hear about the # key use the mask "ALL" with the method POST' if "#" in text else ""
-    )
-    raise MaskError(f'mask entry "{text}" is neither digits, nor * for a digit, nor a range{hint}')
-
-
-def _range(text: str) -> Entry:
-    low, _, high = text.partition("-")
-    if not (_NUMBER.fullmatch(low) and _NUMBER.fullmatch(high)):
-        raise MaskError(f'range "{text}" needs digits on both sides, as in 1000-1999')
-    if len(low) != len(high) or (low[0] == "+") != (high[0] == "+"):
-        raise MaskError(
-            f'range "{text}" needs two equally long numbers: split it, as in 90-99;100-110'
-        )
-    if low > high:
-        raise MaskError(f'range "{text}" runs backwards: write {high}-{low}')
-    return Exact(low) if low == high else Range(low, high)
-
-
-def _common(a: Entry, b: Entry) -> str | None:
-    """A number that both entries match."""
-    match a, b:
-        case (All(), other) | (other, All()):
-            return _example(other)
-        case (Exact(text), other) | (other, Exact(text)):
-            return text if other.matches(text) else None
-        case Range(), Range():
-            low, high = max(a.low, b.low), min(a.high, b.high)
-            return low if len(a.low) == len(b.low) and low <= high else None
-        case (Range(low, high), Pattern() as pattern) | (Pattern() as pattern, Range(low, high)):
-            if len(low) != len(pattern.text):
-                return None
-            number = pattern.at_least(low)
-            return number if number is not None and number <= high else None
-        case Pattern(), Pattern():
-            return _merge(a.text, b.text)
-        case _:  # pragma: no cover - the type checker proves that nothing is left
-            assert_never((a, b))  # type: ignore[arg-type]
-
-
-def _merge(a: str, b: str) -> str | None:
-    """A number that two patterns match: the fixed digits of both, 0 where neither has one."""
-    if len(a) != len(b):
-        return None
-    number = ""
-    for x, y in zip(a, b, strict=True):
-        if x != y and ("*" not in (x, y) or "+" in (x, y)):
-            return None
-        number += (y if x == "*" else x).replace("*", "0")
-    return number
-
-
-def _example(entry: Entry) -> str:
-    """A number that ``entry`` matches."""
-    match entry:
-        case Exact(text):
-            return text
-        case Range(low, _):
-            return low
-        case Pattern(text):
-            return text.replace("*", "0")
-        case All():
-            return "0"
-        case _:
-            assert_never(entry)

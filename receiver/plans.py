@@ -1,10 +1,15 @@
 """Wanted against found: what has to change on a PBX.
 
 Rule 1: what is not ours (`receiver.drift` tells) is listed and never touched.
-Rule 2: on one IVR, what is wanted and what is found belong together by URL, then by name.
+Rule 2: on one IVR, what is wanted and what is found belong together by URL, then by name. Of
+        several with one URL the one with the smallest id counts, so that two operators who
+        compare at the same time agree, whatever the order of their lists.
 Rule 3: planning the outcome of a plan gives nothing to do.
-Rule 4: a name that another service uses on the same IVR is not taken over: that is blocked.
-Rule 5: nothing here prints a secret.
+Rule 4: a name that another service uses on the same IVR is not taken over unasked: it is blocked.
+        Taken over, its action URL stays the same one (id), and points here.
+Rule 5: the credentials of this epoch and of the next are both as wanted: a rotation is under way.
+        What is at the next epoch stays there, whatever else is updated.
+Rule 6: nothing here prints a secret.
 
 Values in, values out: no network, no clock.
 """
@@ -13,16 +18,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import msgspec
 
-from receiver.actions import Action
-from receiver.drift import Difference, differences, is_ours, key, line, origin, same_url
+from receiver.drift import Difference, carries, differences, is_ours, key, line, origin, same_url
 from receiver.errors import RegistrationError
 from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
-from receiver.secrets import Secret, derive
+from receiver.wanting import Wanted
 
 Op = Literal["create", "update", "delete", "keep", "foreign", "blocked"]
 
@@ -39,22 +43,8 @@ SYMBOLS: dict[Op, str] = {
 Found = Sequence[tuple[IvrSummary, Sequence[ActionUrl]]]
 """The IVRs of a PBX, each with all of its action URLs."""
 
-_MODES = {None: "DISABLE", "basic": "BASIC", "digest": "DIGEST", "bearer": "BEARER"}
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An action URL that there shall be.
-
-    Attributes:
-        ivr: the extension number of its IVR.
-        action: all of it, secrets included, without an id.
-        where: ``file:line`` of the declaration.
-    """
-
-    ivr: str
-    action: ActionUrl
-    where: str = ""
+TWICE = "there twice"
+"""The reason to delete a second action URL with the URL of a wanted one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +58,9 @@ class Change:
             replaces; otherwise what is there.
         differences: for an update, why.
         clear: for an update, the fields to empty.
-        reason: for what is blocked or deleted, why.
+        reason: for what is blocked or deleted, why; for an update that takes over, from whom.
         where: ``file:line`` of the declaration, if there is one.
+        before: for an update, what is there.
     """
 
     op: Op
@@ -79,6 +70,7 @@ class Change:
     clear: tuple[str, ...] = ()
     reason: str = ""
     where: str = ""
+    before: ActionUrl | None = None
 
     def __str__(self) -> str:
         return f"{self.op} {self.ivr.extension_number}/{line(self.action.name)}"
@@ -86,11 +78,19 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What has to change, and what it was computed from."""
+    """What has to change, and what it was computed from.
+
+    Attributes:
+        base: the public URL of this service.
+        wanted: what there shall be.
+        changes: a line for each action URL that is wanted or there.
+        warnings: what is allowed, but may not do what was meant (`receiver.lints`).
+    """
 
     base: str
     wanted: tuple[Wanted, ...]
     changes: tuple[Change, ...]
+    warnings: tuple[str, ...] = ()
 
     def of(self, *ops: Op) -> tuple[Change, ...]:
         """The changes with one of these ops."""
@@ -102,33 +102,22 @@ class Plan:
         return self.of("create", "update", "delete", "blocked")
 
 
-def wanted(
-    actions: Iterable[Action], base: str, secret: Secret, epoch: int = 1
-) -> tuple[Wanted, ...]:
-    """The action URLs that a PBX should have for ``actions``.
-
-    Parameters:
-        actions: the declarations.
-        base: the public URL of this service.
-        secret: the service's, from which the credentials are derived.
-        epoch: counts rotations of the credentials, from 1.
-
-    Raises:
-        DeclarationError: a URL becomes longer than the PBX takes.
-    """
-    return tuple(
-        Wanted(action.ivr, _action_url(action, base.rstrip("/"), secret, epoch), action.where)
-        for action in actions
-    )
-
-
-def plan(wanted: Iterable[Wanted], found: Found, base: str) -> Plan:
+def plan(
+    wanted: Iterable[Wanted],
+    found: Found,
+    base: str,
+    *,
+    take_over: bool = False,
+    certain: bool = False,
+) -> Plan:
     """Compare.
 
     Parameters:
         wanted: what there shall be; nothing at all plans the removal of everything ours.
         found: what there is.
         base: the public URL of this service: it decides what is ours.
+        take_over: let what has a wanted name and points elsewhere point here.
+        certain: update also where the PBX does not let its credentials be read.
 
     Raises:
         RegistrationError: an IVR is not on the PBX, two declarations have one URL, or ``base`` is
@@ -136,35 +125,17 @@ def plan(wanted: Iterable[Wanted], found: Found, base: str) -> Plan:
     """
     wanted = tuple(wanted)
     _check(wanted, [ivr for ivr, _ in found], base)
+    options = _Options(base, take_over, certain)
+    by_ivr: dict[str, list[Wanted]] = {}
+    for item in wanted:
+        by_ivr.setdefault(item.ivr, []).append(item)
     changes: list[Change] = []
     for ivr, action_urls in sorted(found, key=_by_number):
-        here = [item for item in wanted if item.ivr == ivr.extension_number]
-        changes += _plan_ivr(ivr, here, action_urls, base)
+        changes += _plan_ivr(ivr, by_ivr.get(ivr.extension_number, ()), action_urls, options)
     return Plan(base, wanted, tuple(changes))
 
 
 # what is wanted ------------------------------------------------------------------------------
-
-
-def _action_url(action: Action, base: str, secret: Secret, epoch: int) -> ActionUrl:
-    credentials = derive(secret, action.identity, epoch)
-    named = action.auth in ("basic", "digest")
-    return ActionUrl(
-        name=action.name,
-        enabled=action.enabled,
-        type=action.kind,
-        method=action.method,
-        headers=action.header_text,
-        caller_mask=str(action.mask) if action.kind == "CALLER" else "",
-        dtmf_mask=str(action.mask) if action.kind == "DTMF" else "",
-        connection_timeout=action.connection_timeout,
-        request_timeout=action.request_timeout,
-        url=action.url(base),
-        auth=_MODES[action.auth],
-        username=credentials.username if named else "",
-        password=credentials.password if named else Secret(""),
-        token=credentials.token if action.auth == "bearer" else Secret(""),
-    )
 
 
 def _check(wanted: Sequence[Wanted], ivrs: Sequence[IvrSummary], base: str) -> None:
@@ -196,29 +167,45 @@ def _by_number(pair: tuple[IvrSummary, object]) -> tuple[int, str]:
 # one IVR -------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    base: str
+    take_over: bool
+    certain: bool
+
+
 def _plan_ivr(
-    ivr: IvrSummary, wanted: Sequence[Wanted], found: Sequence[ActionUrl], base: str
+    ivr: IvrSummary, wanted: Sequence[Wanted], found: Sequence[ActionUrl], options: _Options
 ) -> Iterator[Change]:
-    ours = [item for item in found if is_ours(item.url, base)]
-    foreign = [item for item in found if not is_ours(item.url, base)]
+    ours = [item for item in found if is_ours(item.url, options.base)]
+    foreign = [item for item in found if not is_ours(item.url, options.base)]
+    taken: dict[str, ActionUrl] = {}
+    for item in foreign:
+        taken.setdefault(item.name.lower(), item)
     pairs = _pair(wanted, ours)
-    taken = {item.name.lower(): item for item in foreign}
     for want in wanted:
-        yield _change(ivr, want, pairs.get(want.action.url), taken)
-    kept = [id(item) for item in pairs.values()]
+        mine, rival = pairs.get(want.action.url), taken.get(want.action.name.lower())
+        if rival is None or (mine is not None and _same_name(mine, want.action)):
+            yield _change(ivr, want, mine, options)
+        elif options.take_over:
+            pairs[want.action.url] = rival
+            yield _take_over(_change(ivr, want, rival, options), rival)
+        else:
+            yield _block(ivr, want, rival)
+    kept = {id(item) for item in pairs.values()}
     for item in ours:
         if id(item) not in kept:
             known = any(same_url(item.url, want.action.url) for want in wanted)
-            reason = "there twice" if known else "no longer declared"
-            yield Change("delete", ivr, item, reason=reason)
+            yield Change("delete", ivr, item, reason=TWICE if known else "no longer declared")
     for item in foreign:
-        yield Change("foreign", ivr, item)
+        if id(item) not in kept:
+            yield Change("foreign", ivr, item)
 
 
 def _pair(wanted: Sequence[Wanted], ours: Sequence[ActionUrl]) -> dict[str, ActionUrl]:
     """What was found for each wanted URL: the first with that URL, else the first of that name."""
     pairs: dict[str, ActionUrl] = {}
-    free = list(ours)
+    free = sorted(ours, key=_by_id)
     for match in (
         lambda want, item: same_url(item.url, want.url),
         lambda want, item: item.name == want.name,
@@ -233,91 +220,40 @@ def _pair(wanted: Sequence[Wanted], ours: Sequence[ActionUrl]) -> dict[str, Acti
     return pairs
 
 
-def _change(
-    ivr: IvrSummary, want: Wanted, found: ActionUrl | None, taken: dict[str, ActionUrl]
-) -> Change:
-    action, clash = want.action, taken.get(want.action.name.lower())
-    if clash is not None and (found is None or found.name.lower() != action.name.lower()):
-        reason = (
-            f"IVR {ivr.extension_number} has an action URL of this name that belongs to another "
-            f"service ({origin(clash.url)}): remove or rename it there, or use another name="
-        )
-        return Change("blocked", ivr, action, reason=reason, where=want.where)
+def _by_id(item: ActionUrl) -> tuple[int, str]:
+    return len(item.id), item.id
+
+
+def _same_name(one: ActionUrl, other: ActionUrl) -> bool:
+    return one.name.lower() == other.name.lower()
+
+
+def _change(ivr: IvrSummary, want: Wanted, found: ActionUrl | None, options: _Options) -> Change:
+    action = want.action
     if found is None:
         return Change("create", ivr, action, where=want.where)
+    if want.coming is not None and carries(found, want.coming):
+        action = want.coming
     action = msgspec.structs.replace(action, id=found.id)
-    drift = tuple(differences(action, found))
+    drift = tuple(differences(action, found, certain=options.certain))
     if not drift:
         return Change("keep", ivr, found, where=want.where)
     clear = ("headers",) if found.headers and not action.headers else ()
-    return Change("update", ivr, action, drift, clear, where=want.where)
+    return Change("update", ivr, action, drift, clear, where=want.where, before=found)
 
 
-# for people, and for programs ----------------------------------------------------------------
+def _block(ivr: IvrSummary, want: Wanted, rival: ActionUrl) -> Change:
+    reason = (
+        f"IVR {ivr.extension_number} has an action URL of this name that belongs to another "
+        f"service ({origin(rival.url)}): use another name=, remove it there, or have it point "
+        "here with --take-over"
+    )
+    return Change("blocked", ivr, want.action, reason=reason, where=want.where)
 
 
-def render(plan: Plan) -> str:
-    """The plan for people: a line each, with one of `SYMBOLS`, and the sum at the end."""
-    return "\n".join(_lines(plan))
-
-
-def as_json(plan: Plan) -> dict[str, Any]:
-    """The plan for programs: plain data, secrets masked as in `render`."""
-    return {
-        "pending": bool(plan.pending),
-        "counts": {op: len(plan.of(op)) for op in get_args(Op)},
-        "changes": [
-            {
-                "op": change.op,
-                "ivr": change.ivr.extension_number,
-                "name": change.action.name,
-                "id": change.action.id or None,
-                "url": _url(change),
-                "reason": change.reason or None,
-                "where": change.where or None,
-                "fields": [
-                    {"field": item.field, "from": item.before, "to": item.after}
-                    for item in change.differences
-                ],
-            }
-            for change in plan.changes
-        ],
-    }
-
-
-def _lines(plan: Plan) -> Iterator[str]:
-    heading = ""
-    for change in plan.changes:
-        title = f"IVR {change.ivr.extension_number} {line(change.ivr.name)}".rstrip()
-        if title != heading:
-            yield title
-            heading = title
-        yield f"  {SYMBOLS[change.op]} {line(change.action.name)}  {_summary(change)}".rstrip()
-        for difference in change.differences:
-            yield f"      {difference}"
-    if not plan.pending:
-        yield "Nothing to do."
-        return
-    words = ("to create", "to update", "to delete", "unchanged", "foreign", "blocked")
-    counts = [(len(plan.of(op)), word) for op, word in zip(get_args(Op), words, strict=True)]
-    yield "Plan: " + ", ".join(f"{count} {word}" for count, word in counts if count) + "."
-
-
-def _summary(change: Change) -> str:
-    action = change.action
-    match change.op:
-        case "create":
-            auth = "no authentication" if action.auth == "DISABLE" else action.auth.lower()
-            return f"{action.type} {action.mask}, {action.method}, {auth}, {action.url}"
-        case "delete":
-            return f"{line(action.url)} ({change.reason})"
-        case "foreign":
-            return f"{origin(action.url)} (not ours, left alone)"
-        case "blocked":
-            return change.reason
-        case _:
-            return ""
-
-
-def _url(change: Change) -> str:
-    return origin(change.action.url) if change.op == "foreign" else change.action.url
+def _take_over(change: Change, rival: ActionUrl) -> Change:
+    whose = origin(rival.url)
+    shown = tuple(
+        replace(item, before=whose) if item.field == "url" else item for item in change.differences
+    )
+    return replace(change, differences=shown, reason=f"taken over from {whose}")

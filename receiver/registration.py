@@ -2,34 +2,46 @@
 
 Rule 1: what `receiver.plans` calls foreign is never touched, and a plan with something blocked is
         refused before anything is sent.
-Rule 2: creates and updates come first, deletes last, so that no caller falls between. Writes go
-        one after the other; reads go eight at a time.
+Rule 2: creates and updates come first, in the order of `receiver.steps`, deletes last. On one IVR
+        one request goes after the other; on several up to eight at once.
 Rule 3: a failure at any moment leaves a state from which the same command goes on. A create whose
         answer was lost is looked up before it is sent again.
-Rule 4: nothing is believed: what was applied is read back and compared.
+Rule 4: nothing is believed: what was applied is read back and compared. What somebody else did in
+        the meantime is put right in a few more rounds; what they made is only deleted if it is a
+        second one of ours. Two who apply the same at once end in the same state.
+Rule 5: nothing is deleted that the plan did not show, but for such second ones.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from receiver import plans
 from receiver.actions import Action
-from receiver.drift import line, same_url
-from receiver.errors import PbxError, PbxNotFound, RegistrationError
+from receiver.carrying import Round, carry_out, together
+from receiver.drift import line
+from receiver.errors import PbxError, RegistrationError
+from receiver.lints import Own, lint
 from receiver.pbx.client import PbxClient
 from receiver.pbx.faults import may_have_happened
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.plans import Change, Plan
 from receiver.secrets import Secret
+from receiver.wanting import wanted
 
 READS = 8
 """How many reads are under way at once."""
 
+ROUNDS = 5
+"""How often what somebody else did meanwhile is put right before it is given up."""
+
 Found = tuple[tuple[IvrSummary, tuple[ActionUrl, ...]], ...]
+Reading = Callable[[int, int], None]
+"""Is told how many IVRs have been read, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +59,30 @@ class Result:
     after: Plan
 
 
-async def read_found(client: PbxClient) -> Found:
+async def read_found(client: PbxClient, reading: Reading = lambda done, all: None) -> Found:
     """All IVRs of the PBX with all of their action URLs.
+
+    Parameters:
+        client: of the PBX.
+        reading: see `Reading`.
 
     Raises:
         PbxError: see `receiver.pbx.client`.
     """
-    return await _read([ivr async for ivr in client.list_ivrs()], client)
+    return await _read([ivr async for ivr in client.list_ivrs()], client, reading)
 
 
 async def make_plan(
-    client: PbxClient, actions: Iterable[Action], base: str, secret: Secret, epoch: int = 1
+    client: PbxClient,
+    actions: Iterable[Action],
+    base: str,
+    secret: Secret,
+    epoch: int = 1,
+    *,
+    take_over: bool = False,
+    certain: bool = False,
+    look: bool = False,
+    reading: Reading = lambda done, all: None,
 ) -> Plan:
     """What has to change on the PBX, read now; nothing is changed.
 
@@ -67,19 +92,28 @@ async def make_plan(
         base: the public URL of this service.
         secret: the service's, from which the credentials are derived.
         epoch: counts rotations of the credentials, from 1.
+        take_over: let what has a declared name and points elsewhere point here.
+        certain: update also where the PBX does not let its credentials be read.
+        look: read the IVRs too, for the warnings about their own menus.
+        reading: see `Reading`.
 
     Raises:
         DeclarationError: a URL becomes longer than the PBX takes.
         RegistrationError: an IVR is not on the PBX.
         PbxError: the PBX could not be read.
     """
-    wanted = plans.wanted(actions, base, secret, epoch)  # fails before anything is sent
-    return plans.plan(wanted, await read_found(client), base)
+    want = wanted(actions, base, secret, epoch)  # fails before anything is sent
+    found = await read_found(client, reading)
+    made = plans.plan(want, found, base, take_over=take_over, certain=certain)
+    own = await _read_own(client, made, found) if look else {}
+    return replace(made, warnings=lint(made, [ivr.extension_number for ivr, _ in found], own))
 
 
-async def plan_destroy(client: PbxClient, base: str) -> Plan:
+async def plan_destroy(
+    client: PbxClient, base: str, reading: Reading = lambda done, all: None
+) -> Plan:
     """The plan that deletes everything ours on all IVRs; errors as for `read_found`."""
-    return plans.plan((), await read_found(client), base)
+    return plans.plan((), await read_found(client, reading), base)
 
 
 async def destroy(
@@ -112,57 +146,52 @@ async def apply(
     if blocked := plan.of("blocked"):
         reasons = "; ".join(f"{change.action.name!r}: {change.reason}" for change in blocked)
         raise RegistrationError(f"nothing was changed, for {reasons}")
-    deletes = plan.of("delete")
-    steps = plan.of("create", "update") + (deletes if allow_deletes else ())
-    left = () if allow_deletes else deletes
-    if not steps:
-        return Result((), left, plan)
-    done: list[Change] = []
-    for step in steps:
-        try:
-            await _carry_out(client, step)
-        except PbxError as error:
-            raise RegistrationError(_failure(error, step, done, len(steps))) from error
-        done.append(step)
-        progress(step)
-    after = await _verify(client, plan, allow_deletes)
-    return Result(tuple(done), left, after)
+    known = {_key(change) for change in plan.of("delete")}
+    done, tries, now = list[Change](), Counter[tuple[str, ...]](), plan
+    for _ in range(ROUNDS):
+        deletes = [one for one in now.of("delete") if _may_delete(one, known, allow_deletes)]
+        changes = (*now.of("create", "update"), *deletes)
+        if not changes:
+            left = tuple(change for change in now.of("delete") if change not in deletes)
+            return Result(tuple(done), left, now)
+        sent = await carry_out(client, changes, progress)
+        done += sent.done
+        if sent.failure is not None:
+            raise RegistrationError(_failed(sent, len(changes))) from sent.failure[1]
+        tries.update(map(_key, sent.done))
+        now = await _read_back(client, plan)
+        _check_taken(now, tries)
+    raise RegistrationError(
+        f"after {ROUNDS} rounds there is still something to do: somebody else changes the same "
+        "action URLs; run the same command again when they are ready"
+    )
 
 
-async def _carry_out(client: PbxClient, change: Change) -> None:
-    ivr, action = change.ivr.id, change.action
-    if change.op == "create":
-        await _create(client, ivr, action)
-    elif change.op == "update":
-        await client.update_action_url(ivr, action, clear=change.clear)
-    else:
-        # If somebody else was quicker, it is gone, which is what we want.
-        with contextlib.suppress(PbxNotFound):
-            await client.destroy_action_url(ivr, action.id)
+def _key(change: Change) -> tuple[str, ...]:
+    """What a change is known by in the plans of one `apply`."""
+    named = change.op in ("create", "update", "blocked")
+    return change.ivr.id, change.op, change.action.name if named else change.action.id
 
 
-async def _create(client: PbxClient, ivr: str, action: ActionUrl) -> None:
-    try:
-        await client.create_action_url(ivr, action)
-    except PbxError as error:
-        if not may_have_happened(error):
-            raise
-        there = await client.list_action_urls(ivr)
-        if not any(same_url(item.url, action.url) for item in there):
-            await client.create_action_url(ivr, action)
+def _may_delete(change: Change, known: set[tuple[str, ...]], allowed: bool) -> bool:
+    if _key(change) in known:
+        return allowed
+    return change.reason == plans.TWICE  # came while we were at it: two have created the same
 
 
-def _failure(error: PbxError, step: Change, done: Sequence[Change], total: int) -> str:
+def _failed(sent: Round, total: int) -> str:
+    assert sent.failure is not None  # noqa: S101 - for the type checker
+    change, error = sent.failure
     doubt = ", and may have taken effect all the same" if may_have_happened(error) else ""
-    before = f": {', '.join(map(str, done))}" if done else ""
+    before = f": {', '.join(map(str, sent.done))}" if sent.done else ""
     return (
-        f"{step} failed{doubt}; {len(done)} of {total} changes were done before{before}; "
+        f"{change} failed{doubt}; {len(sent.done)} of {total} changes were done before{before}; "
         f"run the same command again, it goes on from there. {error}"
     )
 
 
-async def _verify(client: PbxClient, plan: Plan, allow_deletes: bool) -> Plan:
-    """A new plan for the same IVRs, with nothing left to do but deletes that are not allowed."""
+async def _read_back(client: PbxClient, plan: Plan) -> Plan:
+    """A new plan for the same IVRs."""
     ivrs = {change.ivr.id: change.ivr for change in plan.changes}
     try:
         found = await _read(ivrs.values(), client)
@@ -170,16 +199,29 @@ async def _verify(client: PbxClient, plan: Plan, allow_deletes: bool) -> Plan:
         raise RegistrationError(
             f"everything was sent, but could not be read back to be sure: {error}"
         ) from error
-    after = plans.plan(plan.wanted, found, plan.base)
-    pending = after.pending if allow_deletes else after.of("create", "update", "blocked")
-    if pending:
+    return replace(plans.plan(plan.wanted, found, plan.base), warnings=plan.warnings)
+
+
+def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:
+    """An update has two tries, for somebody else may have been at it; the rest has one.
+
+    Raises:
+        RegistrationError: something is to be done that was done, or something new is blocked.
+    """
+
+    def tried(change: Change) -> int:
+        ivr, op, name = _key(change)
+        created = tries[ivr, "create", name] if op == "update" else 0
+        return tries[ivr, op, name] + created + (op == "blocked")
+
+    again = [change for change in now.pending if tried(change)]
+    if any(change.op != "update" or tried(change) > 1 for change in again):
         raise RegistrationError(
             "the PBX accepted everything, but afterwards "
-            + "; ".join(map(_complaint, pending))
+            + "; ".join(map(_complaint, again))
             + ". If somebody else works on it now, run the same command again; otherwise this PBX "
             "does not take these values"
         )
-    return after
 
 
 def _complaint(change: Change) -> str:
@@ -189,21 +231,39 @@ def _complaint(change: Change) -> str:
             return f"{name} has not what was sent: {', '.join(map(str, change.differences))}"
         case "delete":
             return f"{name} is still there"
+        case "blocked":
+            return f"{name} is blocked: {change.reason}"
         case _:
             return f"{name} is not there"
 
 
-async def _read(ivrs: Iterable[IvrSummary], client: PbxClient) -> Found:
-    """The action URLs of each IVR, a few at a time; the first error ends it."""
-    gate = asyncio.Semaphore(READS)
+async def _read_own(client: PbxClient, plan: Plan, found: Found) -> dict[str, Own]:
+    """What the IVRs of the plan do by themselves; without those that cannot be read."""
+    numbers = {item.ivr for item in plan.wanted}
+    gate, own = asyncio.Semaphore(READS), dict[str, Own]()
 
-    async def one(ivr: IvrSummary) -> tuple[IvrSummary, tuple[ActionUrl, ...]]:
+    async def one(ivr: IvrSummary) -> None:
         async with gate:
-            return ivr, await client.list_action_urls(ivr.id)
+            with contextlib.suppress(PbxError):
+                shown = await client.ivrs.show(ivr.id)
+                keys = tuple(rule.user_input for rule in shown.custom_forward_rules or ())
+                own[ivr.extension_number] = Own(keys, shown.excluded)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(ivr)) for ivr in ivrs]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return tuple(task.result() for task in tasks)
+    await together(one(ivr) for ivr, _ in found if ivr.extension_number in numbers)
+    return own
+
+
+async def _read(
+    ivrs: Iterable[IvrSummary], client: PbxClient, reading: Reading = lambda done, all: None
+) -> Found:
+    """The action URLs of each IVR, a few at a time; the first error ends it."""
+    gate, wanted = asyncio.Semaphore(READS), tuple(ivrs)
+    found: dict[str, tuple[ActionUrl, ...]] = {}
+
+    async def one(ivr: IvrSummary) -> None:
+        async with gate:
+            found[ivr.id] = await client.list_action_urls(ivr.id)
+        reading(len(found), len(wanted))
+
+    await together(one(ivr) for ivr in wanted)
+    return tuple((ivr, found[ivr.id]) for ivr in wanted)

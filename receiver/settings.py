@@ -28,6 +28,8 @@ class Settings:
 
     Attributes:
         secret: what all credentials are derived from; at least 16 characters.
+        epoch: which generation of credentials the PBX has; those of the next one are accepted too,
+            so that ``receiver rotate`` can move the PBX over.
         public_url: where the PBX reaches this service, such as ``https://ivr.example.com/calls``.
         pbx_url: the PBX's REST API, such as ``https://pbx.example.com:8887``.
         pbx_token: a bearer token for it; or
@@ -41,6 +43,7 @@ class Settings:
     """
 
     secret: Secret = Secret("")
+    epoch: int = 1
     public_url: str = ""
     pbx_url: str = ""
     pbx_token: Secret = Secret("")
@@ -148,14 +151,18 @@ def _seconds(variable: str, text: str) -> float:
     return value
 
 
-def _count(variable: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 1000):
-        raise SettingsError(f"{variable} is not a whole number from 1 to 1000")
-    return int(text)
+def _whole(highest: int) -> Callable[[str, str], int]:
+    def parse(variable: str, text: str) -> int:
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= highest):
+            raise SettingsError(f"{variable} is not a whole number from 1 to {highest}")
+        return int(text)
+
+    return parse
 
 
 _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "secret": _service_secret,
+    "epoch": _whole(1_000_000),
     "public_url": _url,
     "pbx_url": _url,
     "pbx_token": _secret,
@@ -165,7 +172,7 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "pbx_ca": _path,
     "pbx_insecure": _flag,
     "margin": _seconds,
-    "threads": _count,
+    "threads": _whole(1000),
     "log_caller_data": _flag,
 }
 

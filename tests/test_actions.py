@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from receiver.actions import Action, Ivr, check_neighbours
+from receiver.actions import Action, Ivr, check_neighbours, part_path, split_path
 from receiver.calls import Call
 from receiver.errors import DeclarationError, MaskError
 from receiver.masks import Mask
@@ -63,6 +63,7 @@ def test_identity_path_url_and_headers() -> None:
         ({"name": " a"}, "part of a URL"),
         ({"name": "a\nb"}, "part of a URL"),
         ({"name": ".."}, "change the path"),
+        ({"name": "a~2"}, "ends like that of a part of a long mask"),
         ({"name": 5}, "1 to 64 characters"),
         ({"name": "ü" * 64}, "the PBX takes 128"),
         ({"method": "PUT"}, "method='PUT' is none of 'GET', 'POST'"),
@@ -99,15 +100,34 @@ def test_limits_themselves_are_allowed() -> None:
 
 def test_masks_beyond_the_vendors_limits() -> None:
     ivr = Ivr("8000")
-    ivr.dtmf(";".join(f"{n:03}" for n in range(64)))(pick)
-    refused(
-        lambda: ivr.dtmf(";".join(f"{n:03}" for n in range(100, 165)), name="b")(pick),
-        "the mask has 259 characters, the PBX takes 255",
-    )
     refused(lambda: ivr.caller("ALL", name="c")(pick), "for what is keyed in only")
     refused(lambda: ivr.dtmf("1-", name="d")(pick), "digits on both sides")
+    refused(lambda: ivr.dtmf("1;" + "2" * 256, name="e")(pick), "an entry of the mask has 256")
+    many = ";".join(f"{n:0250}" for n in range(100))
+    refused(lambda: ivr.dtmf(many, name="f")(pick), "needs 100 action URLs, 99 are possible")
     with pytest.raises(MaskError):
         ivr.dtmf("")(pick)
+
+
+def test_a_long_mask_becomes_several_action_urls_of_one_action() -> None:
+    ivr = Ivr("8000")
+    one = ivr.add("DTMF", ";".join(f"{n:03}" for n in range(64)), pick)
+    assert [(name, len(str(mask))) for name, mask in one.parts] == [("pick", 255)]
+    long = ivr.add("DTMF", ";".join(f"{n:03}" for n in range(100, 240)), pick, name="long")
+    assert [name for name, _ in long.parts] == ["long", "long~2", "long~3"]
+    assert ";".join(str(mask) for _, mask in long.parts) == str(long.mask)
+    assert long.url("https://x.example", 2) == "https://x.example/action/8000/long/2"
+    assert [split_path(part_path(long.path, part)) for part in (1, 2, 99)] == [
+        (long.path, 1),
+        (long.path, 2),
+        (long.path, 99),
+    ]
+    for path in (f"{long.path}/1", f"{long.path}/02", f"{long.path}/100", f"{long.path}/2/2"):
+        assert split_path(path) == (path, 1)
+    refused(
+        lambda: ivr.dtmf(";".join(f"{n:03}" for n in range(300, 370)), name="x" * 63)(pick),
+        "has no room for ~2",
+    )
 
 
 def test_kinds() -> None:

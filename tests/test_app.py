@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from starlette.types import Message
 from receiver import Call, DeclarationError, Forward, Hangup, Ivr, Receiver, Reply, SettingsError
 from receiver.app import ActionTable
 from receiver.endpoint import BODY_LIMIT
+from receiver.marks import HEADER, make_mark
+from receiver.secrets import derive
 from receiver.settings import Settings
 from tests.support import ANSWER, FIELDS, QUERY, SECRET, SETTINGS, Counted, credentials, make_app
 
@@ -377,3 +380,79 @@ def test_actions_have_no_reverse_urls() -> None:
 
     with pytest.raises(NoMatchFound):
         ActionTable({}).url_path_for("x")
+
+
+# epochs, parts and marks ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("epoch", "status"), [(1, 401), (2, 200), (3, 200), (4, 401)])
+async def test_two_epochs_are_let_in(epoch: int, status: int, handler: Counted) -> None:
+    token = derive(SECRET, "888/post-bearer", epoch).token.reveal()
+    async with client(make_app(handler, Settings(secret=SECRET, epoch=2))) as http:
+        sent = {"Authorization": f"Bearer {token}"}
+        answer = await http.post("/action/888/post-bearer", json=FIELDS, headers=sent)
+    assert answer.status_code == status
+
+
+async def test_a_nonce_outlives_the_end_of_an_epoch(handler: Counted) -> None:
+    url = "http://service/action/888/post-digest"
+    async with client(make_app(handler, Settings(secret=SECRET, epoch=1))) as http:
+        challenge = (await http.post(url)).headers["www-authenticate"]
+    known = derive(SECRET, "888/post-digest", 2)
+    flow = httpx.DigestAuth(known.username, known.password.reveal()).auth_flow(
+        request := httpx.Request("POST", url, json=FIELDS)
+    )
+    next(flow)
+    headers = {"www-authenticate": challenge}
+    request = flow.send(httpx.Response(401, headers=headers, request=request))
+    async with client(make_app(handler, Settings(secret=SECRET, epoch=2))) as http:
+        assert (await http.send(request)).content == ANSWER
+
+
+@pytest.mark.parametrize("public_url", ["", "http://service", "http://proxy/prefix"])
+@pytest.mark.parametrize("name", ["post-bearer", "get-basic", "post-digest"])
+async def test_a_part_of_a_long_mask_is_its_action(
+    name: str, public_url: str, handler: Counted
+) -> None:
+    method, _, auth = name.partition("-")
+    known = credentials(f"888/{name}")
+    username, password = known.username, known.password.reveal()
+    ways: dict[str, dict[str, Any]] = {
+        "bearer": {"headers": {"Authorization": f"Bearer {known.token.reveal()}"}},
+        "basic": {"auth": (username, password)},
+        "digest": {"auth": httpx.DigestAuth(username, password)},
+    }
+    how = ways[auth]
+    app = make_app(handler, Settings(secret=SECRET, public_url=public_url))
+    async with client(app) as http:
+        for part in (2, 99):
+            path = f"/action/888/{name}/{part}"
+            answer = await http.request(method, path, params=FIELDS, **how)
+            assert answer.content == ANSWER
+        for text in ("1", "02", "100", "x", "2/3"):
+            answer = await http.request(method, f"/action/888/{name}/{text}", params=FIELDS, **how)
+            assert answer.status_code == 404
+        assert (await http.request(method, f"/action/888/{name}/2")).status_code == 401
+
+
+async def test_a_mark_alone_lets_nobody_in(http: httpx.AsyncClient, handler: Counted) -> None:
+    mark = {HEADER: make_mark(SECRET, "888/post-bearer", time.time())}
+    refused = await http.post("/action/888/post-bearer", json=FIELDS, headers=mark)
+    assert (refused.status_code, HEADER in refused.headers) == (401, False)
+    answer = await http.post("/action/888/post-bearer", json=FIELDS, headers=BEARER | mark)
+    assert (answer.status_code, answer.headers[HEADER]) == (200, "ok")
+    assert answer.json()["action"] == "repeat"
+    rubbish = await http.post("/action/888/post-bearer", content=b"\xff", headers=BEARER | mark)
+    assert rubbish.headers[HEADER] == "incomplete"
+    wrong = {HEADER: "x"}
+    answer = await http.post("/action/888/post-bearer", json=FIELDS, headers=BEARER | wrong)
+    assert answer.headers[HEADER] == "wrong"
+    assert handler.calls == []
+
+
+def test_the_table_holds_its_actions() -> None:
+    app = make_app(Counted())
+    (route,) = app.starlette.routes
+    table = route._endpoints  # type: ignore[attr-defined]
+    assert list(table) == [action.path for action in app]
+    assert len(table) == 8

@@ -12,29 +12,39 @@ ROOT = Path(__file__).parent.parent / "receiver"
 # where nothing above looks inside it.
 LAYERS = (
     ("errors",),
-    ("calls", "replies", "masks", "secrets"),
-    ("limits", "auth.scheme"),
-    ("auth.basic", "auth.bearer", "auth.digest"),
-    ("auth",),
-    ("actions", "pbx.models"),
-    ("drift", "simulator.schema", "simulator.callback", "simulator.trace"),
+    ("calls", "replies", "entries", "secrets"),
+    ("masks",),
+    ("limits", "marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
+    ("auth.basic", "auth.bearer", "auth.digest", "simulator.schema", "pbx.fields", "pbx.audio"),
+    ("auth", "simulator.tables", "simulator.conditions", "simulator.faults", "simulator.uploads"),
+    ("actions", "pbx.models", "pbx.models_shared", "simulator.collection"),
+    ("drift", "wanting", "pbx.models_ivr", "pbx.checks", "simulator.callback", "simulator.trace"),
     ("plans", "simulator.model", "simulator.logins"),
+    ("steps", "lints", "printout"),
     # ---------------------------------------------------------- I/O above, none below
-    ("pbx.faults", "threads", "settings", "loader"),
-    ("pbx.wire", "dispatch", "simulator.delivery"),
-    ("pbx.tokens", "simulator.line"),
-    ("pbx.client",),
+    ("pbx.faults", "pbx.address", "threads", "settings", "loader", "simulator.desk"),
+    ("pbx.wire", "dispatch", "simulator.delivery", "simulator.gate"),
+    ("simulator.resources", "simulator.blobs", "simulator.tokens"),
+    ("pbx.families", "simulator.line"),
+    ("pbx.tokens",),
+    ("pbx.requester",),
+    ("pbx.collections", "pbx.uploads"),
+    ("pbx.groups", "pbx.files"),
+    ("pbx.client", "probing"),
+    ("carrying",),
     ("registration",),
+    ("rotation", "doctor"),
     ("endpoint", "serving", "simulator.api"),
     ("app",),
-    ("cli.common", "cli.demo_calls"),
-    ("cli.stage", "cli.running", "cli.registering"),
-    ("cli.dialing",),
+    ("cli.common", "cli.demo_calls", "cli.resources_output", "cli.resources_table"),
+    ("cli.resources_input", "cli.resources_files"),
+    ("cli.stage", "cli.resources", "cli.running", "cli.registering", "cli.simulating"),
+    ("cli.dialing", "cli.rotating", "cli.doctoring"),
     ("cli.demo",),
     ("cli",),
     ("__main__",),
 )
-PURE = LAYERS[:8]
+PURE = LAYERS[:10]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
 EMPTY = {"pbx", "simulator"}  # only a docstring

@@ -180,3 +180,87 @@ def test_any_text_is_a_mask_or_a_mask_error(text: str) -> None:
 def test_rank_prefers_what_is_closer() -> None:
     ranks = [Mask.parse(m).rank("22") for m in ("22;2*", "20-29;**", "2*", "ALL", "33")]
     assert ranks == [0, 1, 2, 3, None]
+
+
+# parts and prefixes --------------------------------------------------------------------------
+
+
+def test_split_keeps_the_order_and_the_limit() -> None:
+    mask = Mask.parse("1;22;333;4444;5")
+    assert [str(part) for part in mask.split(7)] == ["1;22", "333", "4444;5"]
+    assert [str(part) for part in mask.split(255)] == [str(mask)]
+    assert [str(part) for part in mask.split(1)] == ["1", "22", "333", "4444", "5"]
+
+
+@given(masks, st.integers(5, 40))
+def test_the_parts_are_the_whole(text: str, limit: int) -> None:
+    mask = parsed(text)
+    if mask is not None:
+        parts = mask.split(limit)
+        assert ";".join(map(str, parts)) == str(mask)
+        assert all(len(str(part)) <= limit or len(part.entries) == 1 for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "pair"),
+    [
+        ("2", "22", ("2", "22")),
+        ("22", "2", None),
+        ("2", "3", None),
+        ("2", "2", None),
+        ("1;2", "31;25", ("2", "25")),
+        ("3", "250-349", ("3", "300")),
+        ("2", "250-349", ("2", "250")),
+        ("4", "250-349", None),
+        ("1-5", "250-349", ("2", "250")),
+        ("*", "9**", ("9", "900")),
+        ("8*", "9**", None),
+        ("12", "*2*4", ("12", "1204")),
+        ("5", "+49*", None),
+        ("*", "+49", None),
+        ("+4", "+49***", ("+4", "+49000")),
+        ("ALL", "22", None),
+        ("2", "ALL", None),
+    ],
+)
+def test_a_prefix_gives_two_numbers(short: str, long: str, pair: tuple[str, str] | None) -> None:
+    assert Mask.parse(short).prefix(Mask.parse(long)) == pair
+
+
+@given(masks, masks)
+def test_prefixes_are_matched_by_both(one: str, other: str) -> None:
+    a, b = parsed(one), parsed(other)
+    if a is not None and b is not None and (pair := a.prefix(b)) is not None:
+        assert a.matches(pair[0])
+        assert b.matches(pair[1])
+        assert pair[1].startswith(pair[0])
+        assert pair[0] != pair[1]
+
+
+@pytest.mark.parametrize(
+    ("mask", "entry", "covered"),
+    [
+        ("1;2", "2", True),
+        ("1;2", "3", False),
+        ("10-29", "15", True),
+        ("10-29", "15-29", True),
+        ("10-29", "15-30", False),
+        ("1*", "15", True),
+        ("1**", "1*2", True),
+        ("1*2", "1**", False),
+        ("***", "+1*", False),
+        ("ALL", "1*", True),
+        ("10-19", "1*", False),  # it is, but that is not simple to see
+    ],
+)
+def test_what_is_covered_is_surely_covered(mask: str, entry: str, covered: bool) -> None:
+    (single,) = Mask.parse(entry)
+    assert Mask.parse(mask).covers(single) is covered
+
+
+@given(masks, masks, numbers)
+def test_covered_numbers_are_matched(one: str, other: str, number: str) -> None:
+    a, b = parsed(one), parsed(other)
+    if a is not None and b is not None:
+        for entry in b:
+            assert not (a.covers(entry) and entry.matches(number)) or a.matches(number)

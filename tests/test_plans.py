@@ -16,9 +16,11 @@ from receiver.calls import Call
 from receiver.drift import Difference, differences, is_ours, origin, same_url
 from receiver.errors import RegistrationError
 from receiver.pbx.models import ActionUrl, IvrSummary
-from receiver.plans import Plan, Wanted, as_json, plan, render, wanted
+from receiver.plans import Plan, plan
+from receiver.printout import as_json, render
 from receiver.replies import Forward, Reply
 from receiver.secrets import Secret, derive
+from receiver.wanting import Wanted, wanted
 
 BASE = "https://ivr.example.com/app"
 SECRET = Secret("a service secret of the tests")
@@ -110,6 +112,8 @@ def test_a_caller_action_without_authentication() -> None:
         (BASE, f"{BASE}/action/8000/pick"),
         (BASE, "HTTPS://IVR.Example.com:443/app/action/8000/pick"),
         (BASE, f"{BASE}/action/8000/pick?x=1"),
+        (BASE, f"{BASE}/action/8000/pick/2"),
+        (BASE, f"{BASE}/action/8000/pick/99"),
         (BASE + "/", f" {BASE}/action/8000/p%C3%A9 "),
         ("http://h", "http://h:80/action/8000/x"),
         ("http://[::1]:8080", "http://[::1]:8080/action/8000/x"),
@@ -131,6 +135,9 @@ def test_ours(base: str, url: str) -> None:
         "https://ivr.example.com/App/action/8000/pick",
         "https://ivr.example.com/app%2Faction/8000/pick",
         f"{BASE}/action/8000/a/b",
+        f"{BASE}/action/8000/a/1",
+        f"{BASE}/action/8000/a/100",
+        f"{BASE}/action/8000/../2",
         f"{BASE}/action/8000/a%2Fb",
         f"{BASE}/action/8000/..",
         f"{BASE}/action/8000/%2E%2E",
@@ -304,6 +311,74 @@ def test_a_name_of_another_service_is_not_taken_over(found: list[ActionUrl]) -> 
     assert made.pending
     assert "(https://crm.example.com/…)" in made.changes[0].reason
     assert "sesame" not in render(made) + json.dumps(as_json(made))
+
+
+def test_taken_over_it_stays_the_same_one_and_points_here() -> None:
+    foreign = on_pbx(want(auth="basic"), "u9", url="https://crm.example.com/sesame", name="Pick")
+    again = on_pbx(want(), "u8", url="https://dev.example.com/sesame")
+    made = plan([want()], [(IVR, [foreign, again])], BASE, take_over=True)
+    assert ops(made) == [("update", "pick"), ("foreign", "pick")]
+    (change,) = made.of("update")
+    assert change.action == on_pbx(want(), "u9")
+    assert change.reason == "taken over from https://crm.example.com/…"
+    assert "sesame" not in render(made) + json.dumps(as_json(made)) + repr(made)
+    assert ops(plan_one([want()], change.action, again)) == [("keep", "pick"), ("foreign", "pick")]
+
+
+def test_what_is_ours_by_another_name_gives_way_to_what_is_taken_over() -> None:
+    foreign = ActionUrl(id="u9", name="pick", url="https://crm.example.com/hook")
+    mine = on_pbx(want(), "u1", name="before")
+    made = plan([want()], [(IVR, [mine, foreign])], BASE, take_over=True)
+    assert [(item.op, item.action.id) for item in made.changes] == [
+        ("update", "u9"),
+        ("delete", "u1"),
+    ]
+
+
+def test_of_several_the_one_with_the_smallest_id_is_kept() -> None:
+    made = plan_one([want()], on_pbx(want(), "10"), on_pbx(want(), "9"), on_pbx(want(), "8a"))
+    assert [(item.op, item.action.id) for item in made.changes] == [
+        ("keep", "9"),
+        ("delete", "10"),
+        ("delete", "8a"),
+    ]
+
+
+@pytest.mark.parametrize("auth", ["bearer", "basic", "digest"])
+def test_the_next_epoch_is_no_drift_and_stays(auth: str) -> None:
+    action = declare(auth=auth)
+    now, coming = (wanted([action], BASE, SECRET, epoch)[0] for epoch in (1, 2))
+    assert ops(plan_one([now], on_pbx(coming))) == [("keep", "pick")]
+    made = plan_one([now], on_pbx(coming, request_timeout=9))
+    assert [item.field for item in made.changes[0].differences] == ["request_timeout"]
+    assert made.changes[0].action == on_pbx(coming)
+    strict = wanted([action], BASE, SECRET, 2, lenient=False)
+    assert ops(plan_one(strict, on_pbx(now))) == [("update", "pick")]
+    assert ops(plan_one(wanted([action], BASE, SECRET, 2), on_pbx(now))) == [("update", "pick")]
+
+
+def test_what_cannot_be_read_is_updated_if_that_is_asked_for() -> None:
+    found = [(IVR, [on_pbx(want(), token=Secret("****"))])]
+    assert ops(plan([want()], found, BASE)) == [("keep", "pick")]
+    made = plan([want()], found, BASE, certain=True)
+    assert [str(item) for item in made.changes[0].differences] == [
+        "token: (hidden by the PBX) → ***"
+    ]
+    known = [(IVR, [on_pbx(want()), on_pbx(want(name="open", auth=None), "u2")])]
+    wants = [want(), want(name="open", auth=None)]
+    assert not plan(wants, known, BASE, certain=True).pending
+
+
+def test_the_parts_of_a_long_mask_are_ours_and_share_their_credentials() -> None:
+    mask = ";".join(str(n) for n in range(40000, 40090, 2))
+    one, two = wanted([declare(mask=mask)], BASE, SECRET)
+    assert (one.action.name, two.action.name) == ("pick", "pick~2")
+    assert two.action.url == f"{BASE}/action/8000/pick/2"
+    assert one.action.token == two.action.token
+    assert one.identity == two.identity == "8000/pick"
+    found = [on_pbx(one), on_pbx(two, "u2")]
+    assert ops(plan_one([one, two], *found)) == [("keep", "pick"), ("keep", "pick~2")]
+    assert ops(plan_one([want()], *found)) == [("update", "pick"), ("delete", "pick~2")]
 
 
 def test_two_services_live_on_one_ivr_under_the_same_names() -> None:

@@ -26,6 +26,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
     ca.touch()
     assert read(
         secret=SECRET,
+        epoch="3",
         public_url="https://ivr.example/calls/",
         pbx_url="https://pbx.example:8887",
         pbx_token="t",
@@ -39,6 +40,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         log_caller_data="on",
     ) == Settings(
         secret=Secret(SECRET),
+        epoch=3,
         public_url="https://ivr.example/calls",
         pbx_url="https://pbx.example:8887",
         pbx_token=Secret("t"),
@@ -71,6 +73,8 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         ("margin", "2", "from 0 to below 1"),
         ("margin", "nan", "from 0 to below 1"),
         ("margin", "x", "from 0 to below 1"),
+        ("epoch", "0", "from 1 to 1000000"),
+        ("epoch", "1000001", "from 1 to 1000000"),
         ("threads", "0", "from 1 to 1000"),
         ("threads", "x", "from 1 to 1000"),
         ("threads", "9" * 5000, "from 1 to 1000"),

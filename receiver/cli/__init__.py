@@ -9,12 +9,30 @@ import click
 
 from receiver.cli.demo import demo
 from receiver.cli.dialing import curl, dial
-from receiver.cli.registering import apply, destroy, plan
+from receiver.cli.doctoring import doctor
+from receiver.cli.registering import apply, destroy, drift, plan
+from receiver.cli.resources import GROUPS
+from receiver.cli.rotating import rotate
 from receiver.cli.running import check, serve
+from receiver.cli.simulating import simulate
 from receiver.errors import ReceiverError
 from receiver.settings import unknown_settings
 
-COMMANDS: tuple[click.Command, ...] = (serve, check, plan, apply, destroy, dial, curl, demo)
+COMMANDS: tuple[click.Command, ...] = (
+    serve,
+    check,
+    plan,
+    drift,
+    apply,
+    rotate,
+    destroy,
+    doctor,
+    dial,
+    curl,
+    demo,
+    simulate,
+    *GROUPS,
+)
 
 
 class _Cli(click.Group):
@@ -26,11 +44,20 @@ class _Cli(click.Group):
         except ReceiverError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.params["show_traceback"]:
+                raise
+            kind = type(error).__name__
+            click.echo(f"Error: unexpected {kind}; receiver --traceback … shows where", err=True)
+            ctx.exit(1)
 
 
 @click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="portsip-receiver")
-def main() -> None:
+@click.option("--traceback", "show_traceback", is_flag=True, help="Show where a fault of ours is.")
+def main(show_traceback: bool) -> None:
     """Put your own Python code on a phone call: action URLs of PortSIP PBX receptionists.
 
     APP is module:attribute, as uvicorn takes it (app:app), or a path (examples/01_first.py:app).

@@ -58,6 +58,9 @@ async def _dial(
 
 def show(step: Step) -> None:
     """Print what happened, the ending in colour."""
+    if step.trigger == "arrival" and step.action is None:
+        click.secho("the call arrives, the IVR plays its prompt", dim=True)
+        return
     *lines, ending = render(step)
     for line in lines:
         click.echo(click.style(line, dim=line.startswith("  ")))
@@ -100,7 +103,7 @@ def _command(
         "from_name": caller_name,
         "account_name": "Sales",
     }
-    known = derive(app.settings.secret, action.identity)
+    known = derive(app.settings.secret, action.identity, app.settings.epoch)
     login = f"{known.username}:{known.password.reveal()}"
     how = {
         "bearer": ["-H", f"Authorization: Bearer {known.token.reveal()}"],

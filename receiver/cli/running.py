@@ -11,6 +11,7 @@ from receiver import serving
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, describe, load_app
 from receiver.errors import SettingsError
+from receiver.lints import declared
 
 log = logging.getLogger("receiver")
 
@@ -37,6 +38,8 @@ def check(target: str) -> None:
     app = load_app(target)
     for line in describe(app):
         click.echo(line)
+    for warning in declared(app):
+        click.echo(f"Warning: {warning}")
     click.echo(f"{len(list(app))} actions on {len(app.ivrs)} IVRs. The declarations are good.")
     try:
         _ = app.starlette

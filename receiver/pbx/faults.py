@@ -16,6 +16,8 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -170,6 +172,18 @@ def _goal(response: httpx.Response) -> str:
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds; the form with a date is rare and passed over."""
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isdecimal() and len(text) < 9 else None
+    """Seconds. A date is counted from the answer's own, for the PBX's clock may be wrong."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdecimal() and len(text) < 9:
+        return float(text)
+    until = _date(text)
+    now = _date(response.headers.get("date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds()) if until else None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -6,6 +6,8 @@ Rule 2: writing is strict: what is empty is left out, never sent as null. What a
         empty is named, and sent as ``""``.
 Rule 3: secrets are `Secret` values, so that no model prints them.
 
+IVRs in full are in `receiver.pbx.models_ivr`, what they share in `receiver.pbx.models_shared`.
+
 Source: the PBX's REST API, ``/ivrs``, ``/ivrs/{id}/action_urls``, ``/auth/sign_in``.
 """
 
@@ -13,21 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
 from receiver.errors import PbxNonsense
+from receiver.pbx.fields import Model, Shape, Spec, is_blank, shapes
 from receiver.secrets import Secret
 
-M = TypeVar("M", bound="Model")
+M = TypeVar("M", bound=Model)
 
-_TEXTS = (str, Secret)
+MASKED = frozenset("*•●xX#.")
+"""What a PBX may print instead of the characters of a secret."""
+
 _FEW = 8
-
-
-class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A JSON object of the PBX's API."""
+_WORD = "[a-z0-9]{6,64}"
 
 
 class IvrSummary(Model, frozen=True, kw_only=True):
@@ -36,25 +38,29 @@ class IvrSummary(Model, frozen=True, kw_only=True):
     id: str
     name: str = ""
     extension_number: str = ""
+    enable_audio_recording: Annotated[bool | None, Spec(since="22.6")] = None
 
 
 class ActionUrl(Model, frozen=True, kw_only=True):
-    """An action URL of an IVR. Timeouts are in seconds; the defaults are the PBX's own."""
+    """An action URL of an IVR. Timeouts are in seconds; the defaults are the PBX's own.
 
-    id: str = ""
-    name: str = ""
+    The vendor's own pattern of ``url`` fits no URL, and is left out.
+    """
+
+    id: Annotated[str, Spec(use="read")] = ""
+    name: Annotated[str, Spec(1, 64, required=True)] = ""
     enabled: bool = False
-    type: str = ""
-    method: str = ""
+    type: Annotated[str, Spec(choices=("DTMF", "CALLER"), required=True)] = ""
+    method: Annotated[str, Spec(choices=("GET", "POST"), required=True)] = ""
     headers: str = ""
-    caller_mask: str = ""
-    dtmf_mask: str = ""
-    connection_timeout: int = 2
-    request_timeout: int = 2
-    url: str = ""
-    auth: str = "DISABLE"
-    username: str = ""
-    password: Secret = Secret("")
+    caller_mask: Annotated[str, Spec(high=255)] = ""
+    dtmf_mask: Annotated[str, Spec(high=255)] = ""
+    connection_timeout: Annotated[int, Spec(0)] = 2
+    request_timeout: Annotated[int, Spec(0)] = 2
+    url: Annotated[str, Spec(1, 128, required=True)] = ""
+    auth: Annotated[str, Spec(choices=("DISABLE", "BASIC", "DIGEST", "BEARER"))] = "DISABLE"
+    username: Annotated[str, Spec(6, 64, pattern=_WORD)] = ""
+    password: Annotated[Secret, Spec(6, 64, pattern=_WORD)] = Secret("")
     token: Secret = Secret("")
 
     def __repr__(self) -> str:  # headers and a foreign URL may hold secrets too
@@ -64,6 +70,17 @@ class ActionUrl(Model, frozen=True, kw_only=True):
     def mask(self) -> str:
         """The mask that counts for this type."""
         return self.caller_mask if self.type == "CALLER" else self.dtmf_mask
+
+    def conflicts(self, creating: bool) -> tuple[str, ...]:
+        found = []
+        if self.type and not self.mask:
+            found.append(f"{self.type.lower()}_mask is missing, which the type {self.type} needs")
+        if self.auth in ("BASIC", "DIGEST"):
+            lacking = [name for name in ("username", "password") if not getattr(self, name)]
+            found += [f"{name} is missing, which auth {self.auth} needs" for name in lacking]
+        if self.auth == "BEARER" and not self.token:
+            found.append("token is missing, which auth BEARER needs")
+        return tuple(found)
 
 
 class Tokens(Model, frozen=True, kw_only=True):
@@ -120,20 +137,34 @@ def read_page(model: type[M], data: object, what: str = "the list") -> Page[M]:
     return Page(read_items, _count(data.get("count")))
 
 
-def write(model: Model, clear: Iterable[str] = ()) -> dict[str, Any]:
+def write(model: Model, clear: Iterable[str] = (), *, updating: bool = False) -> dict[str, Any]:
     """The JSON object to send for ``model``: without its id, and without what is empty.
 
     Parameters:
-        clear: names of fields that are empty and shall be emptied on the PBX: they are sent as
-            ``""``. Whether a PBX takes null for that is not documented.
+        clear: names of fields that are empty and shall be emptied on the PBX: a text is sent as
+            ``""``, a list as ``[]``. Whether a PBX takes null for that is not documented.
+        updating: True leaves out what can only be set by a create.
     """
-    data = msgspec.to_builtins(model, enc_hook=_encode_secret)
-    emptied = frozenset(clear)
-    return {
-        key: value
-        for key, value in data.items()
-        if key != "id" and (value not in ("", None) or key in emptied)
+    emptied, data = frozenset(clear), {}
+    for key, shape in shapes(type(model)).items():
+        value = getattr(model, shape.name)
+        if key == "id" or shape.spec.use == "read" or (updating and shape.spec.use == "create"):
+            continue
+        if not is_blank(value):
+            data[key] = _plain(shape, value)
+        elif key in emptied:
+            data[key] = [] if shape.kind == "list" else ""
+    return data
+
+
+def without_masked(model: M) -> M:
+    """``model`` without the secrets that the PBX did not give in clear."""
+    masked = {
+        shape.name: Secret("")
+        for shape in shapes(type(model)).values()
+        if shape.kind == "secret" and set(getattr(model, shape.name).reveal()) <= MASKED
     }
+    return msgspec.structs.replace(model, **masked)
 
 
 def known_ivrs(ivrs: Iterable[IvrSummary], sought: str = "") -> str:
@@ -156,12 +187,37 @@ def _count(value: object) -> int | None:
 
 def _tidy(model: type[Model], data: Mapping[str, object]) -> dict[str, object]:
     """Without blanks, and with numbers as text where the model has text."""
-    texts = {field.name for field in msgspec.structs.fields(model) if field.type in _TEXTS}
+    known = shapes(model)
     return {
-        key: str(value) if key in texts and type(value) is int else value
+        key: _tidy_value(known[key], value)
         for key, value in data.items()
-        if value is not None and value != ""
+        if key in known and value is not None and value != ""
     }
+
+
+def _tidy_value(shape: Shape, value: object) -> object:
+    if shape.kind in ("text", "secret") and type(value) is int:
+        return str(value)
+    if shape.model is None:
+        return value
+    if shape.kind == "list" and isinstance(value, list):
+        return [_tidy_item(shape, item) for item in value]
+    return _tidy(shape.model, value) if isinstance(value, Mapping) else value
+
+
+def _tidy_item(shape: Shape, item: object) -> object:
+    if shape.spec.as_ids and isinstance(item, str | int):
+        return {"id": str(item)}
+    return _tidy(shape.model, item) if shape.model and isinstance(item, Mapping) else item
+
+
+def _plain(shape: Shape, value: Any) -> Any:
+    """A value that is not blank as JSON."""
+    if shape.kind == "object":
+        return write(value)
+    if shape.kind == "list":
+        return [item.id if shape.spec.as_ids else write(item) for item in value]
+    return msgspec.to_builtins(value, enc_hook=_encode_secret)
 
 
 def _decode_secret(kind: type, value: object) -> object:

@@ -7,9 +7,10 @@ Rule 2: how long a token lives is read from the answer. It is renewed at 80 % of
         sign-in, then not at all.
 Rule 3: however many tasks ask at once, one of them signs in or renews, and the others wait for it.
 Rule 4: what we signed in for is signed out of; a token that was given is left alone.
+Rule 5: a system administrator who works in a tenant switches to it with each new token: whether
+        the PBX remembers it by token or by session is not documented.
 
-Source: "Authentication" of the PBX's REST API. ``/auth/sign_in`` exists since 22.2.11,
-``/login/oauth/token`` longer, with the client id of the vendor's own page.
+Source: "Authentication" of the PBX's REST API; how to ask for tokens is in `receiver.pbx.families`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,19 +33,17 @@ from receiver.errors import (
     PbxUnreachable,
     SettingsError,
 )
+from receiver.pbx.families import AUTH, FOR_GOOD, OAUTH, Family, switch
 from receiver.pbx.models import Tokens, read
-from receiver.pbx.wire import Answer, Wire
+from receiver.pbx.wire import Wire
 from receiver.secrets import Secret
 
 log = logging.getLogger("receiver.pbx")
 
-_CLIENT_ID = "9d806019-75b2-4b3d-bb8b-f5a3a412cc0a"
 _RENEW_AT = 0.8
 _PREFIX = re.compile(r"\A\s*bearer(\s+|\Z)", re.IGNORECASE)
 _USABLE = re.compile(r"[!-~]+")
 _NO_SUCH_ENDPOINT = ("UNKNOWN", "NOT_FOUND", "METHOD_NOT_ALLOWED")
-_SIGN_IN = "signing in"
-_RENEW = "renewing the token"
 
 
 class TokenSource(Protocol):
@@ -66,17 +65,28 @@ class TokenSource(Protocol):
 class GivenToken:
     """A token out of the settings.
 
+    Parameters:
+        token: with or without ``Bearer`` before it.
+        tenant: the id of the tenant to work in, if the token is a system administrator's.
+
     Raises:
         SettingsError: it cannot be sent as it is.
     """
 
-    def __init__(self, token: Secret) -> None:
+    def __init__(self, token: Secret, tenant: str = "") -> None:
         text = _PREFIX.sub("", token.reveal(), 1).strip()
         if not _USABLE.fullmatch(text):
             raise SettingsError("RECEIVER_PBX_TOKEN is empty or holds spaces or odd characters")
         self._token = Secret(text)
+        self._tenant = tenant
+        self._switched = not tenant
+        self._lock = asyncio.Lock()
 
     async def token(self, wire: Wire) -> Secret:
+        async with self._lock:
+            if not self._switched:
+                await switch(wire, self._tenant, self._token)
+                self._switched = True
         return self._token
 
     async def renew(self, wire: Wire, refused: Secret) -> Secret:
@@ -97,7 +107,11 @@ class Login:
     Parameters:
         username, password: of a user of the PBX without two-factor authentication.
         domain: the tenant's SIP domain; empty for a system administrator.
+        tenant: the id of the tenant that a system administrator works in.
         clock: seconds, rising steadily.
+
+    Raises:
+        SettingsError: there are both a domain and a tenant.
     """
 
     def __init__(
@@ -106,14 +120,21 @@ class Login:
         password: Secret,
         domain: str = "",
         *,
+        tenant: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if domain and tenant:
+            raise SettingsError(
+                "a user of a tenant cannot switch to another: leave out the domain to sign in as a "
+                "system administrator, or leave out the tenant"
+            )
         self._account = {"username": username, "password": password.reveal()}
         if domain:
             self._account["domain"] = domain
+        self._tenant = tenant
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._family: _Family = _AUTH
+        self._family: Family = AUTH
         self._held: _Held | None = None
         self._refusal: PbxError | None = None
 
@@ -149,6 +170,18 @@ class Login:
     async def _obtain(self, wire: Wire) -> Secret:
         if self._refusal is not None:
             raise self._refusal
+        access = await self._renew_or_sign_in(wire)
+        if self._tenant:
+            try:
+                await switch(wire, self._tenant, access)
+            except PbxError as error:
+                await self.sign_out(wire)
+                if isinstance(error, PbxRefused) and error.status in FOR_GOOD:
+                    self._refusal = error
+                raise
+        return access
+
+    async def _renew_or_sign_in(self, wire: Wire) -> Secret:
         held, self._held = self._held, None
         if held is not None and held.refresh:
             try:
@@ -165,9 +198,9 @@ class Login:
             try:
                 return await self._hold(wire, self._family)
             except PbxRefused as error:
-                if self._family is not _AUTH or not _is_missing(error):
+                if self._family is not AUTH or not _is_missing(error):
                     raise
-            self._family = _OAUTH
+            self._family = OAUTH
             return await self._hold(wire, self._family)
         except PbxThrottled:
             raise  # the password was not looked at
@@ -177,7 +210,7 @@ class Login:
             self._refusal = _refusal(error)
             raise self._refusal from None
 
-    async def _hold(self, wire: Wire, family: _Family, refresh: Secret | None = None) -> Secret:
+    async def _hold(self, wire: Wire, family: Family, refresh: Secret | None = None) -> Secret:
         """Sign in, or renew by ``refresh``, and keep what came."""
         asked_at = self._clock()
         if refresh is not None:
@@ -205,44 +238,13 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
-class _Family:
-    """One of the documented ways to sign in, with the refresh and the end that belong to it."""
-
-    sign_in: str
-    refresh: str
-    sign_out: str
-    form: bool
-
-    async def begin(self, wire: Wire, account: Mapping[str, str]) -> Answer:
-        if not self.form:
-            return await wire.send(_SIGN_IN, "POST", self.sign_in, data=account)
-        fields = {"grant_type": "password", **account, "scope": "all", "client_id": _CLIENT_ID}
-        return await wire.send(_SIGN_IN, "POST", self.sign_in, form=fields)
-
-    async def renew(self, wire: Wire, token: Secret) -> Answer:
-        fields = {"refresh_token": token.reveal()}
-        if not self.form:
-            return await wire.send(_RENEW, "POST", self.refresh, data=fields)
-        fields |= {"grant_type": "refresh_token", "client_id": _CLIENT_ID}
-        return await wire.send(_RENEW, "POST", self.refresh, form=fields)
-
-    async def end(self, wire: Wire, token: Secret) -> None:
-        headers = {"Content-Type": "application/json"}  # as documented, though there is no body
-        await wire.send("signing out", "POST", self.sign_out, token=token, headers=headers)
-
-
-@dataclass(frozen=True, slots=True)
 class _Held:
     """The newest pair of tokens, replaced whole."""
 
-    family: _Family
+    family: Family
     access: Secret
     refresh: Secret
     renew_at: float
-
-
-_AUTH = _Family("/auth/sign_in", "/auth/refresh_token", "/auth/sign_out", form=False)
-_OAUTH = _Family("/login/oauth/token", "/login/oauth/token", "/login/oauth/revoke", form=True)
 
 
 def _is_missing(error: PbxRefused) -> bool:

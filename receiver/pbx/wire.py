@@ -1,7 +1,7 @@
-"""One request to the PBX, one answer: what `tokens` and `client` share.
+"""One request to the PBX, one answer: what `tokens` and `requester` share.
 
 Rule 1: an answer is a 2xx that arrived whole, in time and not larger than 8 MiB; everything else
-        is an error of `receiver.pbx.faults`.
+        is an error of `receiver.pbx.faults`. Only a download may be larger, and comes in pieces.
 Rule 2: redirects are not followed: credentials go to the host that was named, or nowhere.
 Rule 3: certificates are checked, against the system's roots or a CA file. Not to check them has to
         be said aloud, and is warned of each time.
@@ -14,15 +14,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from receiver.errors import PbxNonsense, SettingsError
+from receiver.errors import PbxNonsense
+from receiver.pbx.address import normalise, tls
 from receiver.pbx.faults import failure, refusal
 from receiver.secrets import Secret
 
@@ -32,7 +32,11 @@ LARGEST = 8 * 1024 * 1024
 log = logging.getLogger("receiver.pbx")
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-_SECRETS = frozenset({"password", "token", "refresh_token", "headers"})
+_SECRETS = frozenset({"password", "token", "refresh_token", "headers", "pin"})
+UPLOAD_TOKEN = "PortSIP-Upload-Token"  # noqa: S105 - the name of a header
+"""The header that shows who began an upload."""
+
+_SLOWEST = 32 * 1024  # octets a second that a large body may take to be sent
 _SHORTEST_SECRET = 4  # what is shorter would blot out ordinary words
 
 
@@ -43,6 +47,7 @@ class Answer:
     status: int
     body: bytes
     what: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> object:
         """The body, decoded.
@@ -59,6 +64,41 @@ class Answer:
                 f"{self.what}: the PBX's answer is not JSON; does RECEIVER_PBX_URL lead to its "
                 "API, as in https://pbx.example.com:8887/api?"
             ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An answer that is still coming. ``size`` is in octets, None if the PBX did not say it."""
+
+    what: str
+    host: str
+    timeout: float
+    response: httpx.Response
+
+    @property
+    def size(self) -> int | None:
+        text = self.response.headers.get("content-length", "")
+        return int(text) if text.isdecimal() else None
+
+    @property
+    def disposition(self) -> str:
+        """What the PBX says about the file's name, as it says it."""
+        return str(self.response.headers.get("content-disposition", ""))
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The octets as they come; each piece has ``timeout`` seconds.
+
+        Raises:
+            PbxError: they ended too early, or did not come.
+        """
+        try:
+            async for chunk in self.response.aiter_bytes():
+                yield chunk
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise failure(self.what, self.host, self.timeout, error) from None
+
+    async def aclose(self) -> None:
+        await self.response.aclose()
 
 
 class Wire:
@@ -94,7 +134,7 @@ class Wire:
         if self.url.startswith("http:") and not local:
             log.warning("%s is spoken to without TLS: tokens can be read on the way", self.host)
         self._client = httpx.AsyncClient(
-            verify=_tls(ca, insecure) if self.url.startswith("https:") else False,
+            verify=tls(ca, insecure) if self.url.startswith("https:") else False,
             transport=transport,
             timeout=timeout,
             follow_redirects=False,
@@ -115,102 +155,105 @@ class Wire:
         params: Mapping[str, str | int] | None = None,
         data: Mapping[str, Any] | None = None,
         form: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request, once.
 
         Parameters:
             what: what is asked for, in words: error texts begin with it.
-            path: after the base, with ids encoded.
-            token: for ``Authorization: Bearer``.
-            params: the query.
-            data: a JSON body.
-            form: an urlencoded body.
-            headers: further ones.
+            path: after the base, with ids encoded; ``params`` are the query.
+            token: for ``Authorization: Bearer``; ``headers`` are further ones.
+            data: a JSON body, or ``form``: an urlencoded one, or ``content``: octets.
 
         Raises:
             PbxError: see the module's rules.
         """
-        bearer = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
+        sent = headers or {}
         request = self._client.build_request(
             method,
             self.url + path,
             params=params,
             json=data,
             data=form,
-            headers={**(headers or {}), **bearer},
+            content=content,
+            headers={**sent, **_bearer(token)},
+        )
+        secrets = _secrets(token, {**(data or form or {})}, sent.get(UPLOAD_TOKEN, ""))
+        patience = 2 * self._timeout + len(content or b"") / _SLOWEST
+        try:
+            async with asyncio.timeout(patience):
+                response = await self._client.send(request, stream=True)
+                body = await _whole(what, response)
+        except (TimeoutError, httpx.TransportError, httpx.DecodingError) as error:
+            raise failure(what, self.host, self._timeout, error) from None
+        if response.is_success:
+            return Answer(response.status_code, body, what, response.headers)
+        raise refusal(what, response, body, secrets)
+
+    async def open(self, what: str, url: str, token: Secret | None = None) -> Download:
+        """Begin a download, to be closed by whoever asked for it.
+
+        Parameters:
+            what: what is asked for, in words.
+            url: absolute, or relative to the PBX; it has to lead to the PBX itself.
+            token: for ``Authorization: Bearer``.
+
+        Raises:
+            PbxError: see the module's rules.
+        """
+        goal = self._on_this_pbx(what, url)
+        request = self._client.build_request(
+            "GET", goal, headers={"Accept": "*/*", **_bearer(token)}
         )
         try:
             async with asyncio.timeout(2 * self._timeout):
                 response = await self._client.send(request, stream=True)
-                try:
-                    body = await _whole(what, response)
-                finally:
-                    await response.aclose()
+                if response.is_success:
+                    return Download(what, self.host, self._timeout, response)
+                body = await _whole(what, response)
         except (TimeoutError, httpx.TransportError, httpx.DecodingError) as error:
             raise failure(what, self.host, self._timeout, error) from None
-        if response.is_success:
-            return Answer(response.status_code, body, what)
-        raise refusal(what, response, body, _secrets(token, {**(data or form or {})}))
+        raise refusal(what, response, body, _secrets(token, {}, ""))
 
-
-def normalise(url: str) -> str:
-    """The base of the PBX's API for ``url``, without a slash at its end.
-
-    Raises:
-        SettingsError: it is no URL of a PBX. The text does not repeat it, for it may hold a
-            password.
-    """
-    advice = "RECEIVER_PBX_URL should look like https://pbx.example.com:8887"
-    try:
-        parsed = httpx.URL(url.strip())
-    except httpx.InvalidURL:
-        raise SettingsError(f"the PBX's URL cannot be read: {advice}") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise SettingsError(f"the PBX's URL needs https:// and a host: {advice}")
-    if parsed.userinfo:
-        raise SettingsError(f"the PBX's URL holds a user name or password: {advice}")
-    if parsed.query or parsed.fragment:
-        raise SettingsError(f"the PBX's URL holds a ? or #: {advice}")
-    return str(parsed.copy_with(path=parsed.path.rstrip("/") or "/api"))
-
-
-def _tls(ca: Path | None, insecure: bool) -> ssl.SSLContext:
-    if insecure:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    if ca is None:
-        return ssl.create_default_context()
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except (OSError, ValueError):  # a broken file is an SSLError, which is an OSError
-        raise SettingsError(
-            f"RECEIVER_PBX_CA names {ca}, which cannot be read as a PEM file with certificates"
-        ) from None
-    # The PBX's own certificate may be all there is: it need not be signed by itself, nor be
-    # marked as a CA.
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
+    def _on_this_pbx(self, what: str, url: str) -> httpx.URL:
+        base = httpx.URL(self.url + "/")
+        try:
+            goal = base.join(url)
+        except httpx.InvalidURL:
+            raise PbxNonsense(f"{what}: the URL of the file cannot be read") from None
+        if (goal.scheme, goal.host, goal.port) != (base.scheme, base.host, base.port):
+            raise PbxNonsense(
+                f"{what}: the URL of the file leads to {goal.host or 'nowhere'}, not to the PBX at "
+                f"{self.host}, and is not followed"
+            )
+        return goal
 
 
 async def _whole(what: str, response: httpx.Response) -> bytes:
+    """The body, after which the answer is closed."""
     body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > LARGEST:
-            raise PbxNonsense(
-                f"{what}: the answer is larger than {LARGEST >> 20} MiB: this is not the PBX's API"
-            )
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > LARGEST:
+                raise PbxNonsense(
+                    f"{what}: the answer is larger than {LARGEST >> 20} MiB: "
+                    "this is not the PBX's API"
+                )
+    finally:
+        await response.aclose()
     return bytes(body)
 
 
-def _secrets(token: Secret | None, sent: Mapping[str, object]) -> list[str]:
+def _bearer(token: Secret | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token.reveal()}"} if token else {}
+
+
+def _secrets(token: Secret | None, sent: Mapping[str, object], upload_token: str) -> list[str]:
     """Everything in a request that must not come back in an error's text."""
     headers = str(sent.get("headers", "")).split("&")
     texts = [str(sent[key]) for key in _SECRETS & sent.keys()]
     texts += [pair.partition(":")[2] for pair in headers]
     texts += [token.reveal()] if token else []
-    return [text for text in texts if len(text) >= _SHORTEST_SECRET]
+    return [text for text in (*texts, upload_token) if len(text) >= _SHORTEST_SECRET]

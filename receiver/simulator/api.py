@@ -1,45 +1,50 @@
 """The REST API of the simulated PBX, as an ASGI app.
 
-Rule 1: an endpoint is a row of the table at the end: method, path, who may use it, what it does.
-Rule 2: the codes are the vendor's: 201 with ``{"id"}`` for a create, 200 for a read or an update
-        (the latter without a body), 204 for a destroy; what does not exist is 404, a guess.
-Rule 3: every refusal is the vendor's envelope, ``{"errors":[{"code","message"}]}``, also where no
+Rule 1: an endpoint is a row of a table: method, path, what it does, who may use it, since when.
+Rule 2: every refusal is the vendor's envelope, ``{"errors":[{"code","message"}]}``, also where no
         endpoint or no such method is found. A message holds nothing that was sent.
+Rule 3: what a version does not have is not found.
 
 Source: the vendor's OpenAPI file for 22.2, "About" and "Authentication" of its REST API.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import secrets
 import time
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from receiver.secrets import Secret
-from receiver.simulator.logins import Account, Family, Logins
+from receiver.simulator import blobs, resources, tokens
+from receiver.simulator.desk import Desk, Endpoint, refusal
+from receiver.simulator.faults import Faults
+from receiver.simulator.gate import Gate, OnRequest
+from receiver.simulator.logins import Account, Logins
 from receiver.simulator.model import Pbx
-from receiver.simulator.schema import Fault, Field, Json, accept, invalid
+from receiver.simulator.schema import Fault
+from receiver.simulator.tokens import CLIENT_ID
+from receiver.simulator.uploads import Uploads
 
-CLIENT_ID = "9d806019-75b2-4b3d-bb8b-f5a3a412cc0a"
-"""The ``client_id`` of the form login, the same for everybody; published by the vendor."""
+__all__ = ["CLIENT_ID", "ENDPOINTS", "Api", "make_api"]
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *resources.ENDPOINTS,
+    *blobs.ENDPOINTS,
+    *tokens.ENDPOINTS,
+)
+"""Everything that the API has, in all versions."""
 
 _LOG_LENGTH = 10_000
-_SIGN_IN = (
-    Field("username", low=1, high=64, required=True),
-    Field("password", required=True),
-    Field("domain", low=1, high=280),
-)
-_REFRESH = (Field("refresh_token", required=True),)
 
 
 class Api:
@@ -48,127 +53,33 @@ class Api:
     Attributes:
         pbx: the PBX behind it; its ``behaviour`` counts for each request anew.
         requests: method and path of the requests so far, the latest 10,000.
+        faults: what goes wrong; may be added to at any time.
     """
 
-    def __init__(self, pbx: Pbx, logins: Logins, clock: Callable[[], float]) -> None:
-        self.pbx = pbx
+    def __init__(
+        self,
+        desk: Desk,
+        faults: Faults,
+        on_request: OnRequest,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.pbx = desk.pbx
         self.requests: deque[tuple[str, str]] = deque(maxlen=_LOG_LENGTH)
-        self._logins = logins
-        self._clock = clock
+        self.faults = faults
+        paths = dict.fromkeys(endpoint.path for endpoint in ENDPOINTS)
         self._app = Starlette(
-            routes=[Route(path, _Path(self, path), methods=None) for path in _PATHS],
+            routes=[Route(path, _Path(desk, path), methods=None) for path in paths],
             exception_handlers={HTTPException: _refused},
         )
         self._app.router.redirect_slashes = False
+        self._gate = Gate(self._app, lambda: desk.behaviour, faults, on_request, sleep, desk.clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            self.requests.append((scope["method"], scope["path"]))
-        await self._app(scope, receive, send)
-
-    async def answer(self, endpoint: _Endpoint, request: Request) -> Response:
-        """Carry out one request, whose path and method were found."""
-        if endpoint.protected:
-            self._check_token(request)
-        return await endpoint.work(self, request)
-
-    def _check_token(self, request: Request) -> None:
-        if not self._logins.accepts(_bearer(request), self._clock()):
-            raise Fault(401, "UNAUTHORIZED", "a good access token is missing")
-
-    # IVRs ------------------------------------------------------------------------------------
-
-    async def create_ivr(self, request: Request) -> Response:
-        return JSONResponse({"id": self.pbx.ivrs.create(await _json(request))}, 201)
-
-    async def list_ivrs(self, request: Request) -> Response:
-        return JSONResponse(self.pbx.ivrs.page(request.query_params))
-
-    async def show_ivr(self, request: Request) -> Response:
-        return JSONResponse(self.pbx.ivrs.show(request.path_params["id"]))
-
-    async def update_ivr(self, request: Request) -> Response:
-        self.pbx.ivrs.update(request.path_params["id"], await _json(request))
-        return Response()
-
-    async def status_of_ivr(self, request: Request) -> Response:
-        self.pbx.ivrs.stored(request.path_params["id"])
-        return JSONResponse({"status": "ONLINE"})
-
-    async def destroy_ivr(self, request: Request) -> Response:
-        self.pbx.destroy_ivr(request.path_params["id"])
-        return Response(status_code=204)
-
-    # Action URLs -----------------------------------------------------------------------------
-
-    async def create_action_url(self, request: Request) -> Response:
-        urls = self.pbx.action_urls(request.path_params["id"])
-        return JSONResponse({"id": urls.create(await _json(request))}, 201)
-
-    async def list_action_urls(self, request: Request) -> Response:
-        return JSONResponse(self.pbx.action_urls(request.path_params["id"]).show_all())
-
-    async def show_action_url(self, request: Request) -> Response:
-        urls = self.pbx.action_urls(request.path_params["id"])
-        return JSONResponse(urls.show(request.path_params["url_id"]))
-
-    async def update_action_url(self, request: Request) -> Response:
-        urls = self.pbx.action_urls(request.path_params["id"])
-        urls.update(request.path_params["url_id"], await _json(request))
-        return Response()
-
-    async def destroy_action_url(self, request: Request) -> Response:
-        urls = self.pbx.action_urls(request.path_params["id"])
-        urls.destroy(request.path_params["url_id"])
-        return Response(status_code=204)
-
-    # Tokens ----------------------------------------------------------------------------------
-
-    async def sign_in(self, request: Request) -> Response:
-        if not self.pbx.behaviour.sign_in:
-            raise Fault(404, "NOT_FOUND", "there is no such endpoint")
-        sent = accept(_SIGN_IN, await _json(request), "create")
-        found = self._logins.find(sent["username"], sent["password"], sent.get("domain", ""))
-        if found is None:
-            raise Fault(401, "UNAUTHORIZED", "the user name or password is wrong")
-        if found.two_factor:
-            return JSONResponse({"two_factor_enabled": True, "token": secrets.token_hex(16)})
-        return JSONResponse(self._issue("auth"))
-
-    async def refresh_token(self, request: Request) -> Response:
-        sent = accept(_REFRESH, await _json(request), "create")
-        tokens = self._refresh(sent["refresh_token"], "auth")
-        if tokens is None:
-            raise Fault(401, "UNAUTHORIZED", "the refresh token is not good")
-        return JSONResponse(tokens)
-
-    async def sign_out(self, request: Request) -> Response:
-        self._logins.revoke(_bearer(request))
-        return Response()
-
-    async def oauth_token(self, request: Request) -> Response:
-        async with request.form() as form:
-            sent = {key: value for key, value in form.items() if isinstance(value, str)}
-        if sent.get("client_id") != CLIENT_ID:
-            raise invalid("client_id", "is not the one of the API")
-        if sent.get("grant_type") == "refresh_token":
-            tokens = self._refresh(sent.get("refresh_token", ""), "oauth")
-            if tokens is None:
-                raise Fault(400, "UNKNOWN", "the refresh token is not good")
-            return JSONResponse(tokens)
-        if sent.get("grant_type") != "password":
-            raise invalid("grant_type", "is none of password, refresh_token")
-        name, password = sent.get("username", ""), sent.get("password", "")
-        found = self._logins.find(name, password, sent.get("domain", ""))
-        if found is None or found.two_factor:
-            raise Fault(400, "UNAUTHORIZED", "the user name or password is wrong")
-        return JSONResponse(self._issue("oauth"))
-
-    def _issue(self, family: Family) -> Json:
-        return self._logins.issue(family, self.pbx.behaviour.token_life, self._clock())
-
-    def _refresh(self, token: str, family: Family) -> Json | None:
-        return self._logins.refresh(token, family, self.pbx.behaviour.token_life, self._clock())
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self.requests.append((scope["method"], scope["path"]))
+        await self._gate(scope, receive, send)
 
 
 def make_api(
@@ -178,6 +89,10 @@ def make_api(
     accounts: Iterable[Account] = (),
     clock: Callable[[], float] = time.monotonic,
     new_token: Callable[[], str] = lambda: secrets.token_urlsafe(24),
+    today: Callable[[], float] = time.time,
+    faults: Faults | None = None,
+    on_request: OnRequest = lambda method, path, when: None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Api:
     """The REST API of ``pbx`` under ``/api``, an ASGI app.
 
@@ -187,82 +102,66 @@ def make_api(
         accounts: who may sign in.
         clock: seconds from some moment on.
         new_token: gives a token that was never given before.
+        today: seconds since 1970, for the dates of files.
+        faults: which requests go wrong; `Api.faults` may be added to later.
+        on_request: called with the method, the path (with ``/api``) and ``"before"`` or
+            ``"after"``: right before a request takes effect, and right after, when nothing of its
+            answer has been sent yet. If it raises `receiver.simulator.faults.Cut` the connection
+            is cut. Whatever else it raises goes, within the process, through the transport to
+            whoever sent the request, as if that process were killed there; a server makes a
+            status 500 of it. A request that is throttled or refused by a fault has no "after".
+        sleep: waits for so many seconds.
     """
     fixed = Secret(token) if isinstance(token, str) else token
-    return Api(pbx, Logins(accounts, fixed, new_token), clock)
+    logins = Logins(accounts, fixed, new_token, lambda: pbx.behaviour)
+    uploads = Uploads(lambda: str(uuid.uuid4()), new_token)
+    desk = Desk(pbx, logins, uploads, clock, today)
+    return Api(desk, faults if faults is not None else Faults(), on_request, sleep)
 
 
 class _Path:
     """All endpoints of one path; an ASGI app, so that each method gets here."""
 
-    def __init__(self, api: Api, path: str) -> None:
-        self._api = api
-        self._endpoints = {e.method: e for e in _ENDPOINTS if e.path == path}
+    def __init__(self, desk: Desk, path: str) -> None:
+        self._desk = desk
+        self._endpoints = {e.method: e for e in ENDPOINTS if e.path == path}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            endpoint = self._endpoints.get(request.method)
-            if endpoint is None:
-                allow = {"Allow": ", ".join(self._endpoints)}
-                raise Fault(405, "METHOD_NOT_ALLOWED", "this path has no such method", allow)
-            response = await self._api.answer(endpoint, request)
+            response = await self._answer(request)
         except Fault as fault:
-            response = _envelope(fault)
+            response = refusal(fault)
         await response(scope, receive, send)
 
+    async def _answer(self, request: Request) -> Response:
+        endpoint = self._endpoints.get(request.method)
+        if endpoint is None:
+            allowed = {"Allow": ", ".join(self._endpoints)}
+            raise Fault(405, "METHOD_NOT_ALLOWED", "there is no such method here", allowed)
+        self._check(endpoint, request)
+        try:
+            return await endpoint.work(self._desk, request)
+        except Fault as fault:
+            if fault.status != 404:
+                raise
+            raise Fault(endpoint.missing, fault.code, fault.message) from None
+        except HTTPException as error:
+            raise Fault(error.status_code, "VALIDATE_FAILED", "the body cannot be read") from None
 
-def _envelope(fault: Fault) -> Response:
-    errors = {"errors": [{"code": fault.code, "message": fault.message}]}
-    return JSONResponse(errors, fault.status, fault.headers)
+    def _check(self, endpoint: Endpoint, request: Request) -> None:
+        how = self._desk.behaviour
+        hidden = endpoint.path.startswith("/api/auth/") and not how.sign_in
+        if hidden or not how.has(endpoint.since):
+            raise Fault(404, "NOT_FOUND", "there is no such endpoint")
+        if endpoint.access == "open":
+            return
+        grant = self._desk.grant(request)
+        if endpoint.access == "tenant" and not grant.in_tenant:
+            raise Fault(403, "FORBIDDEN", "a system administrator has to choose a tenant first")
+        if endpoint.access == "tenant" and not grant.may_all:
+            raise Fault(403, "FORBIDDEN", "the role does not allow this")
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """What Starlette refuses by itself: a path that is not there, a form that cannot be read."""
-    if isinstance(error, HTTPException) and error.status_code == 404:
-        return _envelope(Fault(404, "NOT_FOUND", "there is no such endpoint"))
-    return _envelope(invalid("the body", "cannot be read"))
-
-
-async def _json(request: Request) -> object:
-    """The body as decoded JSON; no body is the same as an empty object."""
-    body = await request.body()
-    try:
-        return json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        raise invalid("the body", "is not JSON") from None
-
-
-def _bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Endpoint:
-    method: str
-    path: str
-    work: Callable[[Api, Request], Awaitable[Response]]
-    protected: bool = True
-
-
-_IVRS, _URLS = "/api/ivrs", "/api/ivrs/{id}/action_urls"
-_ENDPOINTS = (
-    _Endpoint("POST", _IVRS, Api.create_ivr),
-    _Endpoint("GET", _IVRS, Api.list_ivrs),
-    _Endpoint("GET", _IVRS + "/{id}", Api.show_ivr),
-    _Endpoint("POST", _IVRS + "/{id}", Api.update_ivr),
-    _Endpoint("GET", _IVRS + "/{id}/status", Api.status_of_ivr),
-    _Endpoint("POST", _IVRS + "/{id}/destroy", Api.destroy_ivr),
-    _Endpoint("POST", _URLS, Api.create_action_url),
-    _Endpoint("GET", _URLS, Api.list_action_urls),
-    _Endpoint("GET", _URLS + "/{url_id}", Api.show_action_url),
-    _Endpoint("POST", _URLS + "/{url_id}", Api.update_action_url),
-    _Endpoint("POST", _URLS + "/{url_id}/destroy", Api.destroy_action_url),
-    _Endpoint("POST", "/api/auth/sign_in", Api.sign_in, protected=False),
-    _Endpoint("POST", "/api/auth/refresh_token", Api.refresh_token, protected=False),
-    _Endpoint("POST", "/api/auth/sign_out", Api.sign_out),
-    _Endpoint("POST", "/api/login/oauth/token", Api.oauth_token, protected=False),
-    _Endpoint("POST", "/api/login/oauth/revoke", Api.sign_out),
-)
-_PATHS = tuple(dict.fromkeys(endpoint.path for endpoint in _ENDPOINTS))
+    return refusal(Fault(404, "NOT_FOUND", "there is no such endpoint"))

@@ -5,7 +5,7 @@ Rule 2: whatever the far end does becomes an `Outcome`; only misuse of the line 
 
 What a real PBX does after a callback that failed is not documented. Here the call stays at the
 prompt and more digits can be pressed. What it sends as ``input`` of a CALLER callback is not
-documented either; here it is empty.
+documented either; here it is empty. A session id is sent since 22.3.
 """
 
 from __future__ import annotations
@@ -79,9 +79,8 @@ class Line:
         ivr = self._pbx.ivr_at(extension)
         if ivr is None:
             raise LineError(f"the PBX has no IVR with the extension number {extension!r}")
-        call = PhoneCall(
-            self, Call(caller, caller_name, extension, ivr.name, session_id=self._session_id())
-        )
+        session = self._session_id() if self._pbx.behaviour.has("22.3") else ""
+        call = PhoneCall(self, Call(caller, caller_name, extension, ivr.name, session_id=session))
         await call._arrive()
         return call
 

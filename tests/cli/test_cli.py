@@ -102,8 +102,9 @@ def test_check_of_an_app_without_actions(project: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "status", "problem"),
     [
-        ("check nowhere:app", 2, 'there is no module "nowhere"'),
-        ("check myapp:nothing", 2, 'module "myapp" has no "nothing"'),
+        ("check nowhere:app", 2, "there is no module 'nowhere'"),
+        ("check nowhere.py", 2, "there is no file nowhere.py"),
+        ("check myapp:nothing", 2, "myapp has no 'nothing'"),
         ("check myapp:sales", 2, "is no Receiver but of type Ivr"),
         ("check", 2, "Missing argument 'APP'"),
         ("serve myapp:app", 2, "RECEIVER_SECRET is not set: make one with"),
@@ -159,6 +160,13 @@ def test_a_wrong_setting_is_one_clear_line(
     for name, value in variables.items():
         monkeypatch.setenv(f"RECEIVER_{name}", value)
     fails("plan myapp:app", status, problem)
+
+
+def test_a_fault_of_ours_is_one_line_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.cli.running.describe", lambda app: 1 / 0)
+    fails("check myapp:app", 1, "unexpected ZeroDivisionError; receiver --traceback")
+    with pytest.raises(ZeroDivisionError):
+        run("--traceback check myapp:app")
 
 
 def test_a_misspelt_setting_is_pointed_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

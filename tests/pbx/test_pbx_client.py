@@ -26,11 +26,12 @@ from receiver.errors import (
     RegistrationError,
     SettingsError,
 )
+from receiver.pbx.address import normalise
 from receiver.pbx.client import PbxClient
 from receiver.pbx.faults import CutOff, NotReached, may_have_happened
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.pbx.tokens import GivenToken, Login
-from receiver.pbx.wire import LARGEST, Wire, normalise
+from receiver.pbx.wire import LARGEST, Wire
 from receiver.secrets import Secret
 from tests.pbx.fake_pbx import TOKEN, FakePbx, no_sleep
 
@@ -424,6 +425,34 @@ async def test_waiting_grows_and_honours_what_the_pbx_asks_for() -> None:
     handler, _ = failing(3, httpx.Response(503, headers={"retry-after": "Wed, 21 Oct 2026"}))
     await client(handler, sleep).list_action_urls("i")
     assert [0 <= seconds <= 4 for seconds in slept[3:]] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("until", "seconds"),
+    [
+        ("Sun, 22 Nov 2026 10:00:07 GMT", 7),
+        ("Sun, 22 Nov 2026 11:00:00 +0100", 0),
+        ("Sun, 22 Nov 2026 09:59:00 GMT", 0),
+        ("Sunday, 22-Nov-26 10:00:09 -0000", 9),
+        ("Sun, 99 Nov 2026 10:00:00 GMT", None),
+        ("soon", None),
+        ("", None),
+        ("²", None),
+    ],
+)
+async def test_retry_after_as_a_date(until: str, seconds: float | None) -> None:
+    now = b"Sun, 22 Nov 2026 10:00:00 GMT"
+    coded = [(b"retry-after", until.encode()), (b"date", now)]
+    with pytest.raises(PbxThrottled) as caught:
+        await client(lambda request: httpx.Response(429, headers=coded)).list_action_urls("i")
+    assert caught.value.retry_after == seconds
+
+
+async def test_retry_after_as_a_date_from_a_pbx_that_has_none() -> None:
+    past = {"retry-after": "Sun, 22 Nov 2020 10:00:00 GMT"}
+    with pytest.raises(PbxThrottled) as caught:
+        await client(failing(99, httpx.Response(429, headers=past))[0]).list_action_urls("i")
+    assert caught.value.retry_after == 0
 
 
 async def test_a_long_wait_is_left_to_the_user() -> None:

@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 from receiver.errors import (
+    PbxError,
+    PbxForbidden,
     PbxNonsense,
     PbxRefused,
     PbxThrottled,
@@ -42,6 +44,7 @@ class Pbx:
         self.script = list(script)
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.headers: list[httpx.Headers] = []
+        self.urls: list[str] = []
         self.now = 0.0
         self.wire = Wire("http://localhost", transport=httpx.MockTransport(self))
         self.login = Login(username, Secret(PASSWORD), domain, clock=lambda: self.now)
@@ -54,6 +57,7 @@ class Pbx:
             body = json.loads(request.content)
         self.asked.append((request.url.path.removeprefix("/api"), body))
         self.headers.append(request.headers)
+        self.urls.append(request.url.raw_path.decode())
         await asyncio.sleep(0)  # lets other tasks in
         step = self.script.pop(0)
         if isinstance(step, Exception):
@@ -287,3 +291,62 @@ async def test_a_sign_out_that_fails_is_no_failure(step: Any) -> None:
 
 def test_a_login_does_not_print_its_password() -> None:
     assert PASSWORD not in repr(Pbx().login)
+
+
+# a system administrator in a tenant ----------------------------------------------------------
+
+
+def administrator(*script: Any) -> Pbx:
+    pbx = Pbx(*script)
+    clock = lambda: pbx.now  # noqa: E731
+    pbx.login = Login("admin", Secret(PASSWORD), tenant="t/1", clock=clock)
+    return pbx
+
+
+async def test_a_system_administrator_switches_with_each_new_token() -> None:
+    pbx = administrator(pair(1), (200, None), pair(2), (200, None), (200, None))
+    assert await pbx.token() == await pbx.token() == "access1"
+    assert await pbx.renew("access1") == "access2"
+    await pbx.login.sign_out(pbx.wire)
+    assert pbx.paths == [
+        "/auth/sign_in",
+        "/tenants/switch",
+        "/auth/refresh_token",
+        "/tenants/switch",
+        "/auth/sign_out",
+    ]
+    assert pbx.asked[1][1] == {}
+    tokens = [headers.get("authorization") for headers in pbx.headers]
+    assert tokens == [None, "Bearer access1", None, "Bearer access2", "Bearer access2"]
+    assert pbx.urls[1] == "/api/tenants/switch?id=t%2F1"
+
+
+async def test_a_refused_switch_is_final_and_signs_out() -> None:
+    pbx = administrator(pair(1), (403, {}), (200, None))
+    for _ in range(2):
+        with pytest.raises(PbxForbidden, match=r"tenant 't/1': only a system administrator.*403"):
+            await pbx.token()
+    assert pbx.paths == ["/auth/sign_in", "/tenants/switch", "/auth/sign_out"]
+
+
+@pytest.mark.parametrize("step", [(500, {}), (503, {}), httpx.ConnectError("x")])
+async def test_a_switch_that_failed_for_now_can_be_tried_again(step: Any) -> None:
+    pbx = administrator(pair(1), step, (200, None), pair(2), (200, None))
+    with pytest.raises(PbxError):
+        await pbx.token()
+    assert await pbx.token() == "access2"
+
+
+async def test_a_given_token_switches_once() -> None:
+    pbx = Pbx((503, None), (200, None))
+    given = GivenToken(Secret("abc"), tenant="7")
+    with pytest.raises(PbxThrottled):
+        await given.token(pbx.wire)
+    results = await asyncio.gather(*(given.token(pbx.wire) for _ in range(5)))
+    assert set(results) == {Secret("abc")}
+    assert pbx.paths == ["/tenants/switch", "/tenants/switch"]
+
+
+def test_a_user_of_a_tenant_cannot_switch() -> None:
+    with pytest.raises(SettingsError, match="cannot switch"):
+        Login("ann", Secret(PASSWORD), "acme.example", tenant="7")

@@ -61,7 +61,8 @@ async def test_the_life_of_an_ivr(client: httpx.AsyncClient) -> None:
     assert created.status_code == 201
     key = created.json()["id"]
     assert created.json() == {"id": key}
-    assert (await client.get("/ivrs")).json() == {"count": 1, "items": [{"id": key, **SALES}]}
+    summary = {"id": key, **SALES, "enable_audio_recording": False}
+    assert (await client.get("/ivrs")).json() == {"count": 1, "items": [summary]}
     updated = await client.post(f"/ivrs/{key}", json={"name": "Desk"})
     assert (updated.status_code, updated.content) == (200, b"")
     assert (await client.get(f"/ivrs/{key}")).json()["name"] == "Desk"

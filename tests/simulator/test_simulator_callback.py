@@ -52,7 +52,7 @@ def test_post_as_documented() -> None:
 def test_values_are_percent_encoded() -> None:
     call = Call("+49 30", "Jürgen & Söhne", "8000", "", "#1", "")
     assert make_request(action(method=""), call).url == (
-        f"{URL}?session_id=&from=%2B49%2030&to=8000&input=%231"
+        f"{URL}?from=%2B49%2030&to=8000&input=%231"
         "&from_name=J%C3%BCrgen%20%26%20S%C3%B6hne&account_name="
     )
 

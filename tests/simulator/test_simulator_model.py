@@ -58,6 +58,8 @@ def test_a_created_ivr_has_the_vendors_defaults(pbx: Pbx) -> None:
         "id": "MQ==",
         "dtmf_interval": 2,
         "enable_pin": True,
+        "enable_night_mode": False,
+        "enable_audio_recording": False,
         "timeout_forward_rule": {"timeout": 30, "repeat_times": 3},
     }
 
@@ -90,6 +92,9 @@ def test_a_destroyed_ivr_is_gone_with_its_action_urls(pbx: Pbx) -> None:
 
 def test_lists_show_a_summary(pbx: Pbx) -> None:
     key = pbx.ivrs.create(SALES)
+    summary = {"id": key, **SALES, "enable_audio_recording": False}
+    assert pbx.ivrs.page({}) == {"count": 1, "items": [summary]}
+    pbx.behaviour = Behaviour(version="22.3")
     assert pbx.ivrs.page({}) == {"count": 1, "items": [{"id": key, **SALES}]}
 
 

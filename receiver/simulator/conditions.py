@@ -1,0 +1,152 @@
+"""The ``filter`` of a list: ``name eq 'Sales' or startswith(extension_number,'80')``.
+
+Rule 1: comparisons ``eq ne gt ge lt le`` with a text in single quotes (one within it is doubled),
+        a number or true or false; ``startswith``, ``endswith``, ``contains``; ``and`` before
+        ``or``; parentheses.
+Rule 2: a field that lists do not show cannot be asked for.
+
+Source: "About" of the PBX's REST API. That a quote is doubled is OData's rule, and a guess here.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+from receiver.simulator.schema import Fault, Json, invalid
+
+Test = Callable[[Json], bool]
+
+_TOKEN = re.compile(r"\s*(?:'((?:[^']|'')*)'|([A-Za-z_]\w*|-?[0-9]+|[(),]))")
+_DEEPEST = 20
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "lt": operator.lt,
+    "le": operator.le,
+}
+_WITHIN: dict[str, Callable[[str, str], bool]] = {
+    "startswith": str.startswith,
+    "endswith": str.endswith,
+    "contains": operator.contains,
+}
+
+
+def parse(text: str, names: Collection[str]) -> Test:
+    """The test that ``text`` stands for.
+
+    Parameters:
+        text: a condition, not empty.
+        names: the fields that may be asked for.
+
+    Raises:
+        Fault: 400, it cannot be read.
+    """
+    parser = _Parser(_tokens(text), names)
+    test = parser.either(0)
+    if parser.rest:
+        raise _unreadable()
+    return test
+
+
+class _Parser:
+    """Reads from the front of ``rest``: pairs of what was quoted, and what was not."""
+
+    def __init__(self, rest: list[tuple[str | None, str]], names: Collection[str]) -> None:
+        self.rest = rest
+        self._names = names
+
+    def either(self, depth: int) -> Test:
+        test = self._both(depth)
+        while self._skip("or"):
+            test = _joined(any, test, self._both(depth))
+        return test
+
+    def _both(self, depth: int) -> Test:
+        test = self._one(depth)
+        while self._skip("and"):
+            test = _joined(all, test, self._one(depth))
+        return test
+
+    def _one(self, depth: int) -> Test:
+        if self._skip("("):
+            if depth == _DEEPEST:
+                raise _unreadable()
+            test = self.either(depth + 1)
+            self._need(")")
+            return test
+        word = self._word()
+        if word in _WITHIN:
+            self._need("(")
+            name = self._name(self._word())
+            self._need(",")
+            wanted = str(self._literal())
+            self._need(")")
+            return lambda item: _WITHIN[word](str(item.get(name) or ""), wanted)
+        name, sign, value = self._name(word), self._word(), self._literal()
+        if sign not in _COMPARE:
+            raise _unreadable()
+        return lambda item: _compare(sign, item.get(name), value)
+
+    def _literal(self) -> object:
+        if not self.rest:
+            raise _unreadable()
+        quoted, plain = self.rest.pop(0)
+        if quoted is not None:
+            return quoted.replace("''", "'")
+        if plain in ("true", "false"):
+            return plain == "true"
+        if not plain.lstrip("-").isdecimal():
+            raise _unreadable()
+        return int(plain)
+
+    def _name(self, word: str) -> str:
+        if word not in self._names:
+            raise invalid("filter", "names a field that is not listed")
+        return word
+
+    def _word(self) -> str:
+        quoted, plain = self.rest.pop(0) if self.rest else (None, "")
+        if quoted is not None or not plain:
+            raise _unreadable()
+        return plain
+
+    def _need(self, mark: str) -> None:
+        if not self._skip(mark):
+            raise _unreadable()
+
+    def _skip(self, mark: str) -> bool:
+        there = bool(self.rest) and self.rest[0] == (None, mark)
+        if there:
+            del self.rest[0]
+        return there
+
+
+def _tokens(text: str) -> list[tuple[str | None, str]]:
+    found, at = [], 0
+    while text[at:].strip():
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise _unreadable()
+        found.append((match[1], match[2] or ""))
+        at = match.end()
+    return found
+
+
+def _joined(how: Callable[[tuple[bool, bool]], bool], one: Test, other: Test) -> Test:
+    return lambda item: how((one(item), other(item)))
+
+
+def _compare(sign: str, found: object, wanted: object) -> bool:
+    """What is of another type, or not there, is only unequal."""
+    if type(found) is not type(wanted):
+        return sign == "ne"
+    return _COMPARE[sign](found, wanted)
+
+
+def _unreadable() -> Fault:
+    return invalid("filter", "is not a condition such as name eq 'text'")
