@@ -8,9 +8,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from receiver import Call, DeclarationError, Repeat, Reply
+
+_DIGITS = re.compile("[0-9]+")
 
 
 class Menu:
@@ -29,7 +32,9 @@ class Menu:
             raise DeclarationError("a Menu needs at least one choice")
         self.otherwise: Reply = Repeat() if otherwise is None else otherwise
         for digits, reply in {**choices, "otherwise": self.otherwise}.items():
-            if digits != "otherwise" and not (isinstance(digits, str) and digits.isascii() and digits.isdecimal()):
+            if digits != "otherwise" and not _DIGITS.fullmatch(
+                digits if isinstance(digits, str) else ""
+            ):
                 raise DeclarationError(f"Menu: a choice is a string of digits, not {digits!r}")
             if not isinstance(reply, Reply):
                 raise DeclarationError(f"Menu: {digits!r} leads to {reply!r}, which is no reply")

@@ -165,6 +165,7 @@ class Ivr:
 
         Parameters and errors as for `add`.
         """
+        _mask(mask)  # now: a decorator without its parentheses would declare nothing
         return lambda handler: self._decorate("DTMF", mask, handler, options)
 
     def caller(self, mask: str, **options: Unpack[Options]) -> Callable[[H], H]:
@@ -172,6 +173,7 @@ class Ivr:
 
         Parameters and errors as for `add`.
         """
+        _mask(mask)
         return lambda handler: self._decorate("CALLER", mask, handler, options)
 
     def add(self, kind: Kind, mask: str, handler: Handler, **options: Unpack[Options]) -> Action:

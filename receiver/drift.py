@@ -85,7 +85,7 @@ def key(url: str) -> object:
 
 
 def differences(
-    want: ActionUrl, found: ActionUrl, *, certain: bool = False
+    want: ActionUrl, found: ActionUrl, *, certain: bool = False, readable: bool = False
 ) -> Iterator[Difference]:
     """Every field in which ``found`` is not as ``want``, as far as that can be known.
 
@@ -94,6 +94,8 @@ def differences(
         found: what there is.
         certain: True counts a credential that cannot be read, or that the PBX lacks, as a
             difference too (its ``before`` is `UNREADABLE`).
+        readable: this PBX was seen to give secrets back as they are (`shows_secrets`), so that
+            any other value is a difference.
     """
     for field in _PLAIN:
         before, after = getattr(found, field), getattr(want, field)
@@ -110,14 +112,14 @@ def differences(
     if _headers(found.headers) != _headers(want.headers):
         yield Difference("headers", _names(found.headers), _names(want.headers))
     if _exact(found.url) != _exact(want.url):
-        yield Difference("url", line(found.url), want.url)
+        yield Difference("url", without_query(found.url), want.url)
     for field in _CREDENTIALS.get(want.auth, ()):
         before, after = _reveal(getattr(found, field)), _reveal(getattr(want, field))
-        if not _is_known(before):
-            if certain:
-                yield Difference(field, UNREADABLE, _HIDDEN)
-        elif before != after:
-            yield Difference(field, _HIDDEN, _HIDDEN)
+        if readable or _is_known(before):
+            if before != after:
+                yield Difference(field, _HIDDEN if before else "", _HIDDEN)
+        elif certain:
+            yield Difference(field, UNREADABLE, _HIDDEN)
 
 
 def carries(found: ActionUrl, want: ActionUrl) -> bool:
@@ -126,6 +128,12 @@ def carries(found: ActionUrl, want: ActionUrl) -> bool:
     pairs = [(_reveal(getattr(found, name)), _reveal(getattr(want, name))) for name in fields]
     known = [before == after for before, after in pairs if _is_known(before)]
     return found.auth.upper() == want.auth and bool(known) and all(known)
+
+
+def shows_secrets(found: ActionUrl, want: ActionUrl) -> bool:
+    """Whether ``found`` holds a secret of ``want`` just as we made it: its PBX hides none."""
+    fields = [name for name in _CREDENTIALS.get(want.auth, ()) if name != "username"]
+    return any(getattr(found, name) == getattr(want, name) for name in fields)
 
 
 def _reveal(value: str | Secret) -> str:
@@ -180,6 +188,12 @@ def origin(url: str) -> str:
     """The host that a foreign URL leads to, and no more: its path may be a secret."""
     parts = _parts(url)
     return line(f"{parts[0][0]}://{parts[0][1]}/…") if parts else "not a URL"
+
+
+def without_query(url: str) -> str:
+    """One of our URLs as it may be shown: we make no queries, so what is there may be a secret."""
+    bare, mark, _ = url.replace("#", "?").partition("?")
+    return line(bare + mark + (_HIDDEN if mark else ""))
 
 
 def _text(value: object) -> str:

@@ -1,7 +1,8 @@
 """One action as an ASGI endpoint: who is it, what does he say, what shall happen.
 
 Rule 1: authentication comes before the body is looked at; a digest POST begins with an empty one.
-Rule 2: past authentication the answer is always HTTP 200 with a reply. The PBX has a caller on the
+Rule 2: past authentication a callback is always answered with HTTP 200 and a reply; only a body
+        over the limit, which no PBX sends, is not. The PBX has a caller on the
         line and what it does with anything else is not documented ("Managing Virtual
         Receptionist"), so what cannot be read gets the fallback.
 Rule 3: a request with the mark of ``receiver doctor`` is taken as any other, but no handler runs:
@@ -12,6 +13,7 @@ Rule 4: the log line holds no digits, numbers or names, and nothing that a stran
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import time
 from collections.abc import Callable
@@ -30,9 +32,6 @@ from receiver.replies import encode
 BODY_LIMIT = 65536
 """Bytes. A callback has a few hundred."""
 
-BODY_TIME = 5.0
-"""Seconds in which the body of an authenticated request must have come."""
-
 DRAIN_TIME = 0.2
 """Seconds that a refusal waits for the rest of a body. curl, told to send digest chunked, begins
 with a body that it never ends, and waits for the 401."""
@@ -43,6 +42,9 @@ ARRIVED = "receiver.arrived"
 _MARK = HEADER.lower().encode()
 
 log = logging.getLogger("receiver")
+
+
+_CLOSE = (b"connection", b"close")
 
 
 class TooLarge(Exception):
@@ -94,7 +96,7 @@ class Endpoint:
             return
         verdict = self._scheme.check(_asked(scope), self._now())
         if isinstance(verdict, Refused):
-            peer = (scope.get("client") or ("an unknown address",))[0]
+            peer = _address(scope)
             level = logging.INFO if verdict.reason == NO_CREDENTIALS else logging.WARNING
             log.log(level, "%s refused: %s, from %s", self._action.identity, verdict.reason, peer)
             challenge = verdict.challenge.encode()
@@ -102,14 +104,15 @@ class Endpoint:
             await _refuse(scope, receive, send, verdict.status, *headers)
             return
         try:
-            async with asyncio.timeout(BODY_TIME):
+            async with asyncio.timeout_at(self._dispatcher.deadline(self._action, scope[ARRIVED])):
                 body = await _read(scope, receive)
         except TooLarge:
             log.warning("%s refused: a body over %d bytes", self._action.identity, BODY_LIMIT)
-            await _respond(send, 413, b"", (b"connection", b"close"))
+            await _respond(send, 413, b"", _CLOSE)
         except TimeoutError:
-            log.warning("%s refused: the body did not come in time", self._action.identity)
-            await _respond(send, 408, b"", (b"connection", b"close"))
+            log.error("%s: the body did not come in time", self._action.identity)
+            reply = self._dispatcher.fallback(self._action, "late").reply
+            await _respond(send, 200, encode(reply), _CLOSE)
         except Gone:
             log.info("%s: the sender left before its request was complete", self._action.identity)
         else:
@@ -164,6 +167,14 @@ class Endpoint:
         )
 
 
+def _address(scope: Scope) -> str:
+    """Who asks; a proxy's header may have put anything there."""
+    try:
+        return str(ipaddress.ip_address((scope.get("client") or ("",))[0]))
+    except ValueError:
+        return "an unknown address"
+
+
 def _asked(scope: Scope) -> Asked:
     raw = scope.get("raw_path") or quote(scope["path"]).encode()
     query = scope["query_string"]
@@ -213,7 +224,7 @@ async def _refuse(
         async with asyncio.timeout(DRAIN_TIME):
             await _read(scope, receive)
     except (TooLarge, TimeoutError):
-        headers = (*headers, (b"connection", b"close"))
+        headers = (*headers, _CLOSE)
     except Gone:
         return
     await _respond(send, status, b"", *headers)

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from receiver.errors import MaskError
 
+_SPACED_DASH = re.compile(r"\s*-\s*")
 _NUMBER = re.compile(r"\+?[0-9]+")
 _PATTERN = re.compile(r"\+?[0-9*]+")
 
@@ -98,7 +99,7 @@ def parse_entry(part: str) -> Entry:
     Raises:
         MaskError: it cannot be read; the text names it.
     """
-    text = "".join(part.split())
+    text = _SPACED_DASH.sub("-", part.strip())
     if not text:
         raise MaskError("a mask has an empty entry: write at least one number between the ;")
     if text.upper() == "ALL":

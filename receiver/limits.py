@@ -34,6 +34,7 @@ EXTENSION = re.compile(r"[0-9]{3,64}")
 
 _TOKEN = re.compile(r"[!#$%'*+.^_`|~0-9A-Za-z-]+")  # of RFC 9110, less the & that separates
 _HEADER_VALUE = re.compile(r"[!-%'-~](?:[ -%'-~]*[!-%'-~])?")
+_FRAMING = {"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"}
 _NOT_IN_NAMES = frozenset("/\\?#%")
 _PART = re.compile(r".*~[0-9]+")
 
@@ -96,6 +97,8 @@ def problem_of_headers(headers: object, auth: object) -> str:
         if key.lower() in seen:
             return f"header {key!r} stands there twice"
         seen.add(key.lower())
+    if framing := seen & _FRAMING:
+        return f"header {min(framing)!r} frames the request and is the PBX's own: drop it"
     if "authorization" in seen and auth is not None:
         return "a header Authorization beside auth= leaves open which one the PBX sends: drop one"
     return ""

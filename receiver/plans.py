@@ -23,7 +23,17 @@ from typing import Literal
 
 import msgspec
 
-from receiver.drift import Difference, carries, differences, is_ours, key, line, origin, same_url
+from receiver.drift import (
+    Difference,
+    carries,
+    differences,
+    is_ours,
+    key,
+    line,
+    origin,
+    same_url,
+    shows_secrets,
+)
 from receiver.errors import RegistrationError
 from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
 from receiver.wanting import Wanted
@@ -125,7 +135,8 @@ def plan(
     """
     wanted = tuple(wanted)
     _check(wanted, [ivr for ivr, _ in found], base)
-    options = _Options(base, take_over, certain)
+    readable = _shows_secrets(wanted, found)
+    options = _Options(base, take_over, certain, readable)
     by_ivr: dict[str, list[Wanted]] = {}
     for item in wanted:
         by_ivr.setdefault(item.ivr, []).append(item)
@@ -172,6 +183,18 @@ class _Options:
     base: str
     take_over: bool
     certain: bool
+    readable: bool
+
+
+def _shows_secrets(wanted: Iterable[Wanted], found: Found) -> bool:
+    """Whether the PBX gives one of our secrets back as it is, and so surely all of them."""
+    ours = {key(item.url): item for _, items in found for item in items}
+    return any(
+        shows_secrets(ours[key(want.url)], want)
+        for item in wanted
+        for want in (item.action, item.coming)
+        if want is not None and key(want.url) in ours
+    )
 
 
 def _plan_ivr(
@@ -235,7 +258,7 @@ def _change(ivr: IvrSummary, want: Wanted, found: ActionUrl | None, options: _Op
     if want.coming is not None and carries(found, want.coming):
         action = want.coming
     action = msgspec.structs.replace(action, id=found.id)
-    drift = tuple(differences(action, found, certain=options.certain))
+    drift = tuple(differences(action, found, certain=options.certain, readable=options.readable))
     if not drift:
         return Change("keep", ivr, found, where=want.where)
     clear = ("headers",) if found.headers and not action.headers else ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
-from receiver.drift import line, origin
+from receiver.drift import line, origin, without_query
 from receiver.plans import SYMBOLS, Change, Op, Plan
 
 
@@ -81,7 +81,7 @@ def _summary(change: Change) -> str:
             auth = "no authentication" if action.auth == "DISABLE" else action.auth.lower()
             return f"{action.type} {action.mask}, {action.method}, {auth}, {action.url}"
         case "delete":
-            return f"{line(action.url)} ({change.reason})"
+            return f"{without_query(action.url)} ({change.reason})"
         case "foreign":
             return f"{origin(action.url)} (not ours, left alone)"
         case _:
@@ -89,4 +89,5 @@ def _summary(change: Change) -> str:
 
 
 def _url(change: Change) -> str:
-    return origin(change.action.url) if change.op == "foreign" else change.action.url
+    url = change.action.url
+    return origin(url) if change.op == "foreign" else without_query(url)

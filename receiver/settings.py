@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,6 +20,10 @@ from receiver.errors import SettingsError
 from receiver.secrets import MINIMUM, Secret
 
 PREFIX = "RECEIVER_"
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
+)
+_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -69,14 +74,30 @@ class Settings:
         Raises:
             SettingsError: a value cannot be used; the text names the variable, not the value.
         """
-        found = dict(dotenv_values(dotenv)) if dotenv is not None and dotenv.is_file() else {}
+        found = _dotenv(dotenv)
         found.update(os.environ if environ is None else environ)
         values = {
-            field: parse(PREFIX + field.upper(), text.strip())
+            field: parse(PREFIX + field.upper(), _printable(PREFIX + field.upper(), text))
             for field, parse in _PARSERS.items()
             if (text := found.get(PREFIX + field.upper()))
         }
         return cls(**values)
+
+    def __post_init__(self) -> None:
+        """What is set in code is checked too.
+
+        Raises:
+            SettingsError: the secret is too short, or the margin leaves no time.
+        """
+        if not isinstance(self.secret, Secret):
+            raise SettingsError('the secret of Settings is a Secret, as in Secret("…")')
+        if self.secret and len(self.secret.reveal()) < MINIMUM:
+            raise SettingsError(
+                f"RECEIVER_SECRET has {len(self.secret.reveal())} characters and needs at least "
+                f"{MINIMUM}: {_CURES['secret']}"
+            )
+        if not 0 <= self.margin < 1:
+            raise SettingsError("RECEIVER_MARGIN is not a number of seconds from 0 to below 1")
 
     def need(self, *names: str) -> Self:
         """Itself, if the fields named are all set.
@@ -98,16 +119,26 @@ def unknown_settings(environ: Mapping[str, str]) -> dict[str, str]:
     return {key: guess[0] for key, guess in guesses.items() if guess}
 
 
+def _dotenv(path: Path | None) -> dict[str, str | None]:
+    if path is None or not path.is_file():
+        return {}
+    try:
+        return dict(dotenv_values(path, encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{path} cannot be read as text in UTF-8: save it so") from None
+
+
+def _printable(variable: str, text: str) -> str:
+    """``text`` without outer spaces.
+
+    Octets that are no UTF-8 arrive from the environment as surrogates, which nothing can send.
+    """
+    if not text.strip().isprintable():
+        raise SettingsError(f"{variable} holds control characters or is not UTF-8")
+    return text.strip()
+
+
 def _secret(variable: str, text: str) -> Secret:
-    return Secret(text)
-
-
-def _service_secret(variable: str, text: str) -> Secret:
-    if len(text) < MINIMUM:
-        raise SettingsError(
-            f"{variable} has {len(text)} characters and needs at least {MINIMUM}: "
-            f"{_CURES['secret']}"
-        )
     return Secret(text)
 
 
@@ -125,13 +156,23 @@ def _url(variable: str, text: str) -> str:
         raise SettingsError(f"{variable} is not a URL such as https://host.example.com:8887")
     if parts.query or parts.fragment or "@" in parts.netloc or "?" in text:
         raise SettingsError(f"{variable} may have a path, but no user, password, ? or #")
+    path = parts.path.strip("/").split("/") if parts.path.strip("/") else []
+    if not _HOST.fullmatch(parts.netloc) or not all(map(_SEGMENT.fullmatch, path)):
+        raise SettingsError(
+            f"{variable} holds something that not every client can send: use a host name of ASCII "
+            "letters, digits, - and . (or an address), and a path of letters, digits and -._~"
+        )
     return text.rstrip("/")
 
 
 def _path(variable: str, text: str) -> Path:
-    path = Path(text).expanduser()
-    if not path.is_file():
-        raise SettingsError(f"{variable} names a file that does not exist: {path}")
+    try:
+        path = Path(text).expanduser()
+        found = path.is_file()
+    except (OSError, RuntimeError):  # a name too long, a home directory of nobody
+        found = False
+    if not found:
+        raise SettingsError(f"{variable} names a file that does not exist: {text[:200]}")
     return path
 
 
@@ -161,7 +202,7 @@ def _whole(highest: int) -> Callable[[str, str], int]:
 
 
 _PARSERS: dict[str, Callable[[str, str], Any]] = {
-    "secret": _service_secret,
+    "secret": _secret,
     "epoch": _whole(1_000_000),
     "public_url": _url,
     "pbx_url": _url,

@@ -85,6 +85,8 @@ def test_identity_path_url_and_headers() -> None:
         ({"headers": {"a": 1}}, "header 'a'"),
         ({"headers": {"a": "1", "A": "2"}}, "stands there twice"),
         ({"headers": {"authorization": "Bearer x"}}, "leaves open which one"),
+        ({"headers": {"Content-Length": "5"}}, "header 'content-length' frames the request"),
+        ({"headers": {"Host": "x"}}, "header 'host' frames the request"),
         ({"reqest_timeout": 2}, "reqest_timeout= is no option"),
     ],
 )
@@ -128,6 +130,11 @@ def test_a_long_mask_becomes_several_action_urls_of_one_action() -> None:
         lambda: ivr.dtmf(";".join(f"{n:03}" for n in range(300, 370)), name="x" * 63)(pick),
         "has no room for ~2",
     )
+
+
+def test_a_decorator_needs_its_parentheses() -> None:
+    refused(lambda: Ivr("8000").dtmf(pick), 'a mask is a string such as "1;2;1000-1999"')  # type: ignore[arg-type]
+    refused(lambda: Ivr("8000").caller(pick), "not function")  # type: ignore[arg-type]
 
 
 def test_kinds() -> None:

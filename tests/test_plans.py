@@ -217,7 +217,7 @@ def test_no_drift(fields: dict[str, Any]) -> None:
 def test_drift(fields: dict[str, Any], text: str | None) -> None:
     (found,) = drift(want(), **fields)
     url = f"{BASE}/action/8000/pick"
-    assert str(found) == (text or f"url: {url}?x → {url}")
+    assert str(found) == (text or f"url: {url}?*** → {url}")
 
 
 def test_masks_of_different_dashes_are_one() -> None:
@@ -545,3 +545,28 @@ def test_no_printout_holds_a_secret() -> None:
         assert item.password.reveal() not in shown
         assert item.token.reveal() not in shown
         assert item.username not in shown
+
+
+# what a PBX that hides nothing tells ---------------------------------------------------------
+
+ODD_SECRETS = ["Changed-In-Portal", "CHANGED", "aaaaaaaa", "password-x", "***", ""]
+
+
+@pytest.mark.parametrize("secret", ODD_SECRETS)
+def test_where_one_secret_is_shown_any_other_value_is_drift(secret: str) -> None:
+    one, two = want(name="one"), want(name="two")
+    found = [(IVR, [on_pbx(one), on_pbx(two, "u2", token=Secret(secret))])]
+    (changed,) = plan([one, two], found, BASE).pending
+    assert (changed.op, changed.action.name) == ("update", "two")
+    assert [item.field for item in changed.differences] == ["token"]
+    assert not secret or secret == "***" or secret not in str(changed.differences)
+
+
+@pytest.mark.parametrize("secret", ODD_SECRETS)
+def test_where_none_is_shown_an_odd_value_may_be_a_mask(secret: str) -> None:
+    one, two = want(name="one", auth="basic"), want(name="two", auth="digest")
+    hidden = [
+        on_pbx(one, password=Secret(secret)),
+        on_pbx(two, "u2", password=Secret(secret)),
+    ]
+    assert not plan([one, two], [(IVR, hidden)], BASE).pending

@@ -69,6 +69,18 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         ("public_url", "http://x/#a", "no user, password, ? or #"),
         ("pbx_url", "https://admin:hush@pbx", "no user, password, ? or #"),
         ("pbx_ca", "/there/is/no/such.pem", "a file that does not exist"),
+        ("pbx_ca", "~nobody-here/x", "a file that does not exist"),
+        ("pbx_ca", "x" * 5000, "a file that does not exist"),
+        ("secret", "\udcff\udcfe0123456789abcdef", "not UTF-8"),
+        ("pbx_username", "a\x1b[31m", "control characters"),
+        ("public_url", "http://x y.example", "not every client can send"),
+        ("public_url", "https://ü.example", "not every client can send"),
+        ("public_url", "https://x.example/ü", "not every client can send"),
+        ("public_url", "https://x.example/a b", "not every client can send"),
+        ("public_url", "https://x.example/a/../b", "not every client can send"),
+        ("public_url", "https://x.example/%2e%2e/b", "not every client can send"),
+        ("public_url", "https://x.example/a//b", "not every client can send"),
+        ("public_url", "http://x\\y", "not every client can send"),
         ("pbx_insecure", "maybe", "neither true nor false"),
         ("margin", "2", "from 0 to below 1"),
         ("margin", "nan", "from 0 to below 1"),
@@ -104,6 +116,29 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECEIVER_PBX_DOMAIN", "example.com")
     assert Settings.read(dotenv=None).pbx_domain == "example.com"
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(b"RECEIVER_SECRET=\xff")
+    with pytest.raises(SettingsError, match=r"\.env cannot be read as text in UTF-8"):
+        Settings.read({}, file)
+    file.write_bytes(b"\xef\xbb\xbfRECEIVER_PBX_DOMAIN=a")
+    assert Settings.read({}, file).pbx_domain == "a"
+
+
+def test_what_is_set_in_code_is_checked_too() -> None:
+    with pytest.raises(SettingsError, match="RECEIVER_SECRET has 1 characters"):
+        Settings(secret=Secret("x"))
+    with pytest.raises(SettingsError, match="is a Secret"):
+        Settings(secret="0123456789abcdef")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="RECEIVER_MARGIN"):
+        Settings(margin=5)
+
+
+def test_addresses_are_urls_too() -> None:
+    for url in ("http://10.0.0.5:8000", "http://[::1]:8000/a-b._~", "https://pbx_1.example"):
+        assert read(public_url=url).public_url == url
 
 
 def test_what_is_needed_is_asked_for_with_its_cure() -> None:

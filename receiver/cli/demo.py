@@ -77,7 +77,7 @@ async def _change_token(stage: Stage, name: str) -> None:
     """What an operator might do in the PBX's portal."""
     for change in (await stage.plan()).of("keep"):
         if change.action.name == name:
-            wrong = msgspec.structs.replace(change.action, token=Secret("changedinportal"))
+            wrong = msgspec.structs.replace(change.action, token=Secret("Changed-In-Portal"))
             await stage.client.update_action_url(change.ivr.id, wrong)
 
 
