@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 import click
 import msgspec
@@ -83,7 +84,10 @@ async def _change_token(stage: Stage, name: str) -> None:
 
 async def _stay(stage: Stage) -> None:
     click.echo(f"The service stays on {stage.url}, the PBX on {stage.pbx_url}. Ctrl-C ends both.")
-    await asyncio.Event().wait()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
 
 
 def _title(text: str) -> None:
