@@ -177,6 +177,8 @@ def beginning(short: Entry, long: Entry) -> tuple[str, str] | None:
             start = Range(low[:length], high[:length])
         case Pattern(text):
             start = Pattern(text[:length])
+        case _:
+            assert_never(long)
     begin = common(short, start)
     if begin is None:
         return None

@@ -120,3 +120,10 @@ def test_all_but_the_mask_is_final_from_the_start() -> None:
     after[0] = msgspec.structs.replace(after[0], request_timeout=9)
     made = in_order(changes(before, after))
     assert (made[0].action.request_timeout, made[0].action.caller_mask) == (9, "2;1")
+
+
+def test_two_that_swap_their_kinds_cannot_have_both() -> None:
+    before = [row("a", "1"), row("b", "1", "CALLER")]
+    made = in_order(changes(before, [row("a", "1", "CALLER"), row("b", "1")]))
+    assert shown(made) == ["a 1", "b 1"]
+    assert [step.final for step in made] == [True, True]
