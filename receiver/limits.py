@@ -32,6 +32,9 @@ TIMEOUTS = range(1, 31)
 EXTENSION = re.compile(r"[0-9]{3,64}")
 """The extension number of an IVR."""
 
+LABEL = re.compile(r"[a-z][a-z0-9]{0,15}")
+"""What one of several PBXs is called; the first letter tells it from an extension number."""
+
 _TOKEN = re.compile(r"[!#$%'*+.^_`|~0-9A-Za-z-]+")  # of RFC 9110, less the & that separates
 _HEADER_VALUE = re.compile(r"[!-%'-~](?:[ -%'-~]*[!-%'-~])?")
 _NOT_IN_NAMES = frozenset("/\\?#%")
