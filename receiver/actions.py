@@ -156,12 +156,8 @@ class Ivr:
                 f'an Ivr has an extension number of 3 to 64 digits, as in Ivr("8000"): {number!r}',
                 _where(),
             )
-        if not isinstance(pbx, str) or not (pbx == "" or limits.LABEL.fullmatch(pbx)):
-            raise DeclarationError(
-                "pbx= is a label of up to 16 lower-case letters and digits that begins with a "
-                f'letter, as in Ivr("8000", pbx="north"): {pbx!r}',
-                _where(),
-            )
+        if problem := limits.problem_of_label(pbx):
+            raise DeclarationError(problem, _where())
         self.number = number
         self.pbx = pbx
         self._actions: dict[str, Action] = {}
@@ -206,15 +202,8 @@ class Ivr:
             )
         if "name" not in options:
             options["name"] = _default_name(handler)
-        action = Action(
-            ivr=self.number,
-            kind=kind,
-            mask=_mask(mask),
-            handler=handler,
-            where=_where(),
-            pbx=self.pbx,
-            **options,
-        )
+        of = {"pbx": self.pbx, "ivr": self.number, "where": _where()}
+        action = Action(kind=kind, mask=_mask(mask), handler=handler, **of, **options)
         _check(action)
         check_neighbours(action, self)
         self._actions[action.name] = action
