@@ -5,6 +5,7 @@ Rule 1: the data is the table of `Action` values; the decorators only add to it 
 Rule 2: what the PBX would refuse is refused at import, with the file and line.
 Rule 3: no two enabled actions of one kind on one IVR share an input: which of them the PBX would
         ask is not documented.
+Rule 4: an IVR is one of one PBX: the same number on two PBXs is two IVRs.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Handler = Callable[[Call], Awaitable[Reply]] | Callable[[Call], Reply]
 
 H = TypeVar("H", bound=Handler)
 
-_PART = re.compile(r"(/action/[^/]+/[^/]+)/([2-9]|[1-9][0-9])")
+_PART = re.compile(r"(/action/(?:[a-z][a-z0-9]*/)?[0-9]+/[^/]+)/([2-9]|[1-9][0-9])")
 _HERE = Path(__file__).parent
 
 
@@ -58,11 +59,13 @@ class Action:
     fallback: Reply | None = None
     enabled: bool = True
     where: str = field(default="", compare=False)
+    pbx: str = ""
 
     @property
     def identity(self) -> str:
-        """What credentials are bound to and registration goes by."""
-        return f"{self.ivr}/{self.name}"
+        """What credentials are bound to and registration goes by: PBX, IVR and name."""
+        whole = f"{self.ivr}/{self.name}"
+        return f"{self.pbx}/{whole}" if self.pbx else whole
 
     @property
     def path(self) -> str:
@@ -71,7 +74,7 @@ class Action:
         The PBX's API shows a pattern for URLs that wants six lower-case letters or digits in a
         row; "action" supplies them, should a PBX enforce it.
         """
-        return f"/action/{self.ivr}/{self.name}"
+        return f"/action/{self.identity}"
 
     @property
     def parts(self) -> tuple[tuple[str, Mask], ...]:
@@ -140,22 +143,27 @@ class Ivr:
 
     Parameters:
         number: the extension number, 3 to 64 digits.
+        pbx: which PBX it is on, where one app serves several (or several tenants): a label of up
+            to 16 lower-case letters and digits, such as ``"north"``. By default the only one.
 
     Raises:
-        DeclarationError: the number is none.
+        DeclarationError: the number or the label is none.
     """
 
-    def __init__(self, number: str) -> None:
+    def __init__(self, number: str, *, pbx: str = "") -> None:
         if not isinstance(number, str) or not limits.EXTENSION.fullmatch(number):
             raise DeclarationError(
                 f'an Ivr has an extension number of 3 to 64 digits, as in Ivr("8000"): {number!r}',
                 _where(),
             )
+        if problem := limits.problem_of_label(pbx):
+            raise DeclarationError(problem, _where())
         self.number = number
+        self.pbx = pbx
         self._actions: dict[str, Action] = {}
 
     def __repr__(self) -> str:
-        return f"Ivr({self.number!r})"
+        return f"Ivr({self.number!r}, pbx={self.pbx!r})" if self.pbx else f"Ivr({self.number!r})"
 
     def __iter__(self) -> Iterator[Action]:
         return iter(self._actions.values())
@@ -196,9 +204,8 @@ class Ivr:
             )
         if "name" not in options:
             options["name"] = _default_name(handler)
-        action = Action(
-            ivr=self.number, kind=kind, mask=_mask(mask), handler=handler, where=_where(), **options
-        )
+        of = {"pbx": self.pbx, "ivr": self.number, "where": _where()}
+        action = Action(kind=kind, mask=_mask(mask), handler=handler, **of, **options)
         _check(action)
         check_neighbours(action, self)
         self._actions[action.name] = action
@@ -230,7 +237,7 @@ def check_neighbours(action: Action, others: Iterable[Action]) -> None:
         DeclarationError: with a number that both would match, as a counter-example.
     """
     for other in others:
-        if other.ivr != action.ivr:
+        if (other.pbx, other.ivr) != (action.pbx, action.ivr):
             continue
         if other.name.lower() == action.name.lower():
             raise DeclarationError(

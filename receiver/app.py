@@ -7,7 +7,9 @@ import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cached_property
+from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
@@ -23,9 +25,11 @@ from receiver.errors import DeclarationError
 from receiver.marks import judge
 from receiver.replies import Repeat, Reply
 from receiver.secrets import derive, derive_key
-from receiver.settings import Settings
+from receiver.settings import OF_A_PBX, Settings
 
 log = logging.getLogger("receiver")
+
+T = TypeVar("T")
 
 
 class Receiver:
@@ -34,29 +38,41 @@ class Receiver:
     Parameters:
         ivrs: the IVRs whose actions are served; several modules may each export one.
         fallback: the reply of actions that have none of their own, when their handler is late,
-            raises or returns nonsense.
-        settings: by default read from ``RECEIVER_*`` when the app starts or is first asked.
+            raises or returns nonsense. A mapping gives each PBX its own, by the label that
+            ``Ivr(…, pbx=…)`` names; ``""`` is for all others.
+        settings: by default read from ``RECEIVER_*`` when the app starts or is first asked. A
+            mapping gives each PBX its own, as for ``fallback``; what is not about a PBX counts
+            from that of ``""``, or else from the first.
 
     Raises:
-        DeclarationError: two actions of one IVR clash.
+        DeclarationError: two actions of one IVR clash, or a mapping has a label of no IVR.
     """
 
     def __init__(
-        self, *ivrs: Ivr, fallback: Reply | None = None, settings: Settings | None = None
+        self,
+        *ivrs: Ivr,
+        fallback: Reply | Mapping[str, Reply] | None = None,
+        settings: Settings | Mapping[str, Settings] | None = None,
     ) -> None:
         for ivr in ivrs:
             if not isinstance(ivr, Ivr):
                 raise DeclarationError(f"Receiver takes Ivr objects, not {type(ivr).__name__}")
-        if fallback is not None and not isinstance(fallback, Reply):
-            raise DeclarationError('fallback must be a reply such as Forward("0") or Repeat()')
         self.ivrs = tuple(dict.fromkeys(ivrs))
-        self.fallback: Reply = Repeat() if fallback is None else fallback
-        self._settings = settings
+        self.fallbacks: Mapping[str, Reply] = _by_label("fallback", fallback, self.pbxs)
+        if not all(isinstance(reply, Reply) for reply in self.fallbacks.values()):
+            raise DeclarationError('fallback must be a reply such as Forward("0") or Repeat()')
+        self.fallback: Reply = self.fallbacks.get("", Repeat())
+        self._settings = _by_label("settings", settings, self.pbxs)
         _check_together(self)
 
     def __iter__(self) -> Iterator[Action]:
         """All actions, in the order of their declaration."""
         return (action for ivr in self.ivrs for action in ivr)
+
+    @property
+    def pbxs(self) -> tuple[str, ...]:
+        """The labels of the PBXs that it is for, in the order of their IVRs."""
+        return tuple(dict.fromkeys(ivr.pbx for ivr in self.ivrs)) or ("",)
 
     @cached_property
     def settings(self) -> Settings:
@@ -65,7 +81,24 @@ class Receiver:
         Raises:
             SettingsError: a variable is missing or wrong.
         """
-        return (self._settings or Settings.read()).need("secret")
+        return self._read("").need("secret")
+
+    def settings_for(self, pbx: str) -> Settings:
+        """The settings in force for the PBX with this label.
+
+        Raises:
+            SettingsError: a variable is missing or wrong.
+        """
+        if not pbx:
+            return self.settings
+        own = self._read(pbx)
+        return replace(self.settings, **{name: getattr(own, name) for name in OF_A_PBX})
+
+    def _read(self, pbx: str) -> Settings:
+        given = self._settings
+        if not given:
+            return Settings.read(pbx=pbx)
+        return given.get(pbx) or given.get("") or next(iter(given.values()))
 
     @cached_property
     def starlette(self) -> Starlette:
@@ -77,10 +110,12 @@ class Receiver:
         """
         _check_together(self)
         settings = self.settings
-        for action in self:
-            action.url(settings.public_url or "http://x", len(action.parts))  # is it too long?
+        by_pbx = {label: self.settings_for(label) for label in self.pbxs}
+        for action in self:  # is a URL too long?
+            action.url(by_pbx[action.pbx].public_url or "http://x", len(action.parts))
         dispatcher = Dispatcher(
             self.fallback,
+            fallbacks=self.fallbacks,
             margin=settings.margin,
             threads=settings.threads,
             log_caller_data=settings.log_caller_data,
@@ -91,7 +126,7 @@ class Receiver:
             yield
             await dispatcher.close()
 
-        table = _Endpoints(self, settings, dispatcher)
+        table = _Endpoints(self, by_pbx, dispatcher)
         app = Starlette(routes=[ActionTable(table)], lifespan=lifespan)
         app.router.redirect_slashes = False  # a redirect would go to the Host that the sender names
         return app
@@ -129,11 +164,13 @@ class _Endpoints(Mapping[str, ASGIApp]):
     longer needs: the PBX may ask for them until ``apply``. A secret is needed to be answered.
     """
 
-    def __init__(self, app: Receiver, settings: Settings, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, app: Receiver, settings: Mapping[str, Settings], dispatcher: Dispatcher
+    ) -> None:
         self._settings, self._dispatcher = settings, dispatcher
         self._actions = {action.path: action for action in app}
         self._made: dict[str, ASGIApp] = {
-            path: _endpoint(action, 1, settings, dispatcher)
+            path: _endpoint(action, 1, settings[action.pbx], dispatcher)
             for path, action in self._actions.items()
         }
 
@@ -141,7 +178,8 @@ class _Endpoints(Mapping[str, ASGIApp]):
         if path not in self._made:
             whole, part = split_path(path)
             action = self._actions[whole]
-            self._made[path] = _endpoint(action, part, self._settings, self._dispatcher)
+            settings = self._settings[action.pbx]
+            self._made[path] = _endpoint(action, part, settings, self._dispatcher)
         return self._made[path]
 
     def __iter__(self) -> Iterator[str]:
@@ -169,6 +207,20 @@ def _endpoint(action: Action, part: int, settings: Settings, dispatcher: Dispatc
         judge=lambda mark, now: judge(settings.secret, action.identity, mark, now),
         log_caller_data=settings.log_caller_data,
     )
+
+
+def _by_label(
+    option: str, given: T | Mapping[str, T] | None, labels: tuple[str, ...]
+) -> Mapping[str, T]:
+    """What was given for each PBX; what was given for all has no label."""
+    if not isinstance(given, Mapping):
+        return {} if given is None else {"": given}
+    if strangers := given.keys() - {"", *labels}:
+        raise DeclarationError(
+            f"{option} has {min(strangers)!r}, which is the pbx= of no Ivr: there are "
+            f"{', '.join(map(repr, labels))}"
+        )
+    return dict(given)
 
 
 def _check_together(app: Receiver) -> None:

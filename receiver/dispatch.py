@@ -2,7 +2,8 @@
 
 Rule 1: the deadline counts from the arrival of the request and comes from the ``request_timeout``
         that is registered on the PBX, less a margin for the way back.
-Rule 2: late, raised, nonsense or no thread free: the action's fallback, else the app's.
+Rule 2: late, raised, nonsense or no thread free: the action's fallback, else the PBX's, else
+        the app's.
 Rule 3: every task has an owner; what is late is cancelled, or watched if it cannot be.
 Rule 4: an exception's text may hold what the caller keyed in: the log gets its type and place, and
         the text only if the operator says so (``RECEIVER_LOG_CALLER_DATA``).
@@ -14,7 +15,7 @@ import asyncio
 import inspect
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import Full
@@ -47,6 +48,7 @@ class Dispatcher:
 
     Parameters:
         fallback: the reply of actions that have no fallback of their own.
+        fallbacks: by the label of a PBX, what counts there instead of ``fallback``.
         margin: seconds, see `MARGIN`.
         threads: how many plain handlers may run at once.
         log_caller_data: whether exceptions are logged with their text.
@@ -56,11 +58,13 @@ class Dispatcher:
         self,
         fallback: Reply,
         *,
+        fallbacks: Mapping[str, Reply] | None = None,
         margin: float = MARGIN,
         threads: int = 32,
         log_caller_data: bool = False,
     ) -> None:
         self._fallback = fallback
+        self._fallbacks = fallbacks or {}
         self._margin = margin
         self._threads = Threads(threads)
         self._log_caller_data = log_caller_data
@@ -72,7 +76,8 @@ class Dispatcher:
 
     def fallback(self, action: Action, reason: Reason) -> Decision:
         """What is answered when the handler cannot be asked, or gave no answer."""
-        return Decision(self._fallback if action.fallback is None else action.fallback, reason)
+        of_pbx = self._fallbacks.get(action.pbx, self._fallback)
+        return Decision(of_pbx if action.fallback is None else action.fallback, reason)
 
     async def decide(self, action: Action, call: Call, arrived: float) -> Decision:
         """Ask the action's handler, and give its reply or a fallback before the deadline."""

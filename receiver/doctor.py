@@ -38,6 +38,7 @@ class Case:
         secret: the service's.
         epoch: the service's.
         margin: seconds that the way to the service and back may take.
+        pbx: the label of the PBX; actions for another one are passed over.
     """
 
     actions: tuple[Action, ...]
@@ -45,6 +46,7 @@ class Case:
     secret: Secret
     epoch: int = 1
     margin: float = 0.5
+    pbx: str = ""
 
 
 async def examine(
@@ -67,7 +69,7 @@ async def examine(
     Raises:
         DeclarationError: a URL becomes longer than the PBX takes.
     """
-    wants = wanted(case.actions, case.base, case.secret, case.epoch)
+    wants = wanted(case.actions, case.base, case.secret, case.epoch, pbx=case.pbx)
     report = _Report(seen)
     found = await _examine_pbx(wants, case, client, report)
     await _examine_service(_as_found(wants, found), found, case, courier, now, report)
@@ -106,7 +108,7 @@ async def _examine_pbx(
             cure = "correct the number, or create the IVR on the PBX"
             report.add(Finding("fault", f"IVR {number}", "is not on the PBX", cure))
     there = [item for item in wants if item.ivr in here]
-    for change in plans.plan(there, found, case.base).changes:
+    for change in plans.plan(there, found, case.base, pbx=case.pbx).changes:
         if change.op not in ("keep", "foreign"):
             report.add(_drift(change))
     return found

@@ -1,7 +1,8 @@
 """Two action URLs compared: whose is it, is it the same one, and in what does it differ.
 
 Rule 1: ours is what points to ``base/action/<ivr number>/<name>``, or to a part of one
-        (``…/2``), and nothing else.
+        (``…/2``), and nothing else. With a label it is ``base/action/<label>/<ivr number>/…``:
+        no PBX of an app owns what belongs to another, wherever it stands.
 Rule 2: only what can be known is compared: a secret that the PBX leaves out, masks or hashes, or
         the credentials of a mode that is not used, are no drift.
 Rule 3: values are compared, not spellings: ``1;2`` is ``1; 2``, ``HTTPS://Host:443`` is
@@ -27,7 +28,7 @@ UNREADABLE = "(hidden by the PBX)"
 """Stands for a credential that the PBX does not give back as it is."""
 
 _HIDDEN = "***"
-_OURS = re.compile(r"/action/[0-9]{3,64}/([^/\\?#%]+)(?:/(?:[2-9]|[1-9][0-9]))?")  # in a name
+_OURS = re.compile(r"[0-9]{3,64}/([^/\\?#%]+)(?:/(?:[2-9]|[1-9][0-9]))?")  # in a name
 _PORTS = {"http": 80, "https": 443}
 _CLEAR = re.compile(r"[a-z0-9]+")
 # A hash, or a mask such as "xxxxxx". Ours are of a-z2-7, so 0, 1, 8 and 9 give a short hash away.
@@ -55,8 +56,8 @@ class Difference:
         return f"{self.field}: {self.before or '(none)'} → {self.after or '(none)'}"
 
 
-def is_ours(url: str, base: str) -> bool:
-    """Whether ``url`` is one of an action of the service at ``base``.
+def is_ours(url: str, base: str, pbx: str = "") -> bool:
+    """Whether ``url`` is one of an action for the PBX ``pbx`` of the service at ``base``.
 
     The whole shape ``base/action/<ivr number>/<name>`` is asked for, so that services at
     ``https://host``, ``https://host/app`` and ``https://host/application`` do not own each
@@ -65,7 +66,8 @@ def is_ours(url: str, base: str) -> bool:
     mine, theirs = _parts(base), _parts(url)
     if mine is None or theirs is None or mine[0] != theirs[0]:
         return False
-    prefix, path = mine[1].rstrip("/"), theirs[1]
+    prefix = mine[1].rstrip("/") + (f"/action/{pbx}/" if pbx else "/action/")
+    path = theirs[1]
     rest = _OURS.fullmatch(path.removeprefix(prefix))
     return path.startswith(prefix) and rest is not None and rest[1] not in _DOTS
 

@@ -32,6 +32,9 @@ TIMEOUTS = range(1, 31)
 EXTENSION = re.compile(r"[0-9]{3,64}")
 """The extension number of an IVR."""
 
+LABEL = re.compile(r"(?:[a-z][a-z0-9]{0,15})?")
+"""What one of several PBXs is called; the first letter tells it from an extension number."""
+
 _TOKEN = re.compile(r"[!#$%'*+.^_`|~0-9A-Za-z-]+")  # of RFC 9110, less the & that separates
 _HEADER_VALUE = re.compile(r"[!-%'-~](?:[ -%'-~]*[!-%'-~])?")
 _FRAMING = {"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"}
@@ -48,6 +51,16 @@ def problem_of_name(name: object) -> str:
     if _PART.fullmatch(name):
         return f"the name {name!r} ends like that of a part of a long mask: leave out the ~"
     return f"the name {name!r} would change the path of the URL" if name in (".", "..") else ""
+
+
+def problem_of_label(label: object) -> str:
+    """A label becomes a part of the URL's path and of the names of variables."""
+    if isinstance(label, str) and LABEL.fullmatch(label):
+        return ""
+    return (
+        "pbx= is a label of up to 16 lower-case letters and digits that begins with a letter, as "
+        f'in Ivr("8000", pbx="north"): {label!r}'
+    )
 
 
 def problem_of_choice(option: str, value: object, choices: tuple[object, ...]) -> str:

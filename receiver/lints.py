@@ -69,11 +69,11 @@ _SHORT = "who keys in the longer one too slowly gets the shorter one"
 
 def declared(actions: Iterable[Action]) -> tuple[str, ...]:
     """The warnings that need no PBX."""
-    rows: dict[str, list[Row]] = {}
+    rows: dict[tuple[str, str], list[Row]] = {}
     for action in actions:
         if action.enabled:
             row = Row(action.identity, action.kind, action.mask)
-            rows.setdefault(action.ivr, []).append(row)
+            rows.setdefault((action.pbx, action.ivr), []).append(row)
     return tuple(text for mine in rows.values() for text in prefixes(mine))
 
 

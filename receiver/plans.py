@@ -95,12 +95,14 @@ class Plan:
         wanted: what there shall be.
         changes: a line for each action URL that is wanted or there.
         warnings: what is allowed, but may not do what was meant (`receiver.lints`).
+        pbx: the label of the PBX, empty for the only one.
     """
 
     base: str
     wanted: tuple[Wanted, ...]
     changes: tuple[Change, ...]
     warnings: tuple[str, ...] = ()
+    pbx: str = ""
 
     def of(self, *ops: Op) -> tuple[Change, ...]:
         """The changes with one of these ops."""
@@ -119,37 +121,38 @@ def plan(
     *,
     take_over: bool = False,
     certain: bool = False,
+    pbx: str = "",
 ) -> Plan:
     """Compare.
 
     Parameters:
         wanted: what there shall be; nothing at all plans the removal of everything ours.
         found: what there is.
-        base: the public URL of this service: it decides what is ours.
+        base: the public URL of this service: with ``pbx`` it decides what is ours.
         take_over: let what has a wanted name and points elsewhere point here.
         certain: update also where the PBX does not let its credentials be read.
+        pbx: the label of the PBX.
 
     Raises:
         RegistrationError: an IVR is not on the PBX, two declarations have one URL, or ``base`` is
             no URL.
     """
     wanted = tuple(wanted)
-    _check(wanted, [ivr for ivr, _ in found], base)
-    readable = _shows_secrets(wanted, found)
-    options = _Options(base, take_over, certain, readable)
+    options = _Options(base, take_over, certain, _shows_secrets(wanted, found), pbx)
+    _check(wanted, [ivr for ivr, _ in found], options)
     by_ivr: dict[str, list[Wanted]] = {}
     for item in wanted:
         by_ivr.setdefault(item.ivr, []).append(item)
     changes: list[Change] = []
     for ivr, action_urls in sorted(found, key=_by_number):
         changes += _plan_ivr(ivr, by_ivr.get(ivr.extension_number, ()), action_urls, options)
-    return Plan(base, wanted, tuple(changes))
+    return Plan(base, wanted, tuple(changes), pbx=pbx)
 
 
 # what is wanted ------------------------------------------------------------------------------
 
 
-def _check(wanted: Sequence[Wanted], ivrs: Sequence[IvrSummary], base: str) -> None:
+def _check(wanted: Sequence[Wanted], ivrs: Sequence[IvrSummary], options: _Options) -> None:
     numbers = {ivr.extension_number for ivr in ivrs}
     if missing := sorted({item.ivr for item in wanted} - numbers):
         where = next(item.where for item in wanted if item.ivr == missing[0])
@@ -159,10 +162,10 @@ def _check(wanted: Sequence[Wanted], ivrs: Sequence[IvrSummary], base: str) -> N
         )
     twice = Counter((item.ivr, key(item.action.url)) for item in wanted)
     for item in wanted:
-        if not is_ours(item.action.url, base):  # it would not be found again
+        if not options.owns(item.action):  # it would not be found again
             raise RegistrationError(
-                f"the URL of {item.action.name!r} does not lie below {line(base)!r}: correct "
-                "RECEIVER_PUBLIC_URL, as in https://ivr.example.com"
+                f"the URL of {item.action.name!r} does not lie below {line(options.base)!r}: "
+                "correct RECEIVER_PUBLIC_URL, as in https://ivr.example.com"
             )
         if twice[item.ivr, key(item.action.url)] > 1:
             raise RegistrationError(
@@ -184,6 +187,10 @@ class _Options:
     take_over: bool
     certain: bool
     readable: bool
+    pbx: str
+
+    def owns(self, item: ActionUrl) -> bool:
+        return is_ours(item.url, self.base, self.pbx)
 
 
 def _shows_secrets(wanted: Iterable[Wanted], found: Found) -> bool:
@@ -200,8 +207,8 @@ def _shows_secrets(wanted: Iterable[Wanted], found: Found) -> bool:
 def _plan_ivr(
     ivr: IvrSummary, wanted: Sequence[Wanted], found: Sequence[ActionUrl], options: _Options
 ) -> Iterator[Change]:
-    ours = [item for item in found if is_ours(item.url, options.base)]
-    foreign = [item for item in found if not is_ours(item.url, options.base)]
+    ours = [item for item in found if options.owns(item)]
+    foreign = [item for item in found if not options.owns(item)]
     taken: dict[str, ActionUrl] = {}
     for item in foreign:
         taken.setdefault(item.name.lower(), item)

@@ -83,6 +83,7 @@ async def make_plan(
     certain: bool = False,
     look: bool = False,
     reading: Reading = lambda done, all: None,
+    pbx: str = "",
 ) -> Plan:
     """What has to change on the PBX, read now; nothing is changed.
 
@@ -96,31 +97,36 @@ async def make_plan(
         certain: update also where the PBX does not let its credentials be read.
         look: read the IVRs too, for the warnings about their own menus.
         reading: see `Reading`.
+        pbx: the label of the PBX; actions for another one are passed over.
 
     Raises:
         DeclarationError: a URL becomes longer than the PBX takes.
         RegistrationError: an IVR is not on the PBX.
         PbxError: the PBX could not be read.
     """
-    want = wanted(actions, base, secret, epoch)  # fails before anything is sent
+    want = wanted(actions, base, secret, epoch, pbx=pbx)  # fails before anything is sent
     found = await read_found(client, reading)
-    made = plans.plan(want, found, base, take_over=take_over, certain=certain)
+    made = plans.plan(want, found, base, take_over=take_over, certain=certain, pbx=pbx)
     own = await _read_own(client, made, found) if look else {}
     return replace(made, warnings=lint(made, [ivr.extension_number for ivr, _ in found], own))
 
 
 async def plan_destroy(
-    client: PbxClient, base: str, reading: Reading = lambda done, all: None
+    client: PbxClient, base: str, reading: Reading = lambda done, all: None, *, pbx: str = ""
 ) -> Plan:
     """The plan that deletes everything ours on all IVRs; errors as for `read_found`."""
-    return plans.plan((), await read_found(client, reading), base)
+    return plans.plan((), await read_found(client, reading), base, pbx=pbx)
 
 
 async def destroy(
-    client: PbxClient, base: str, progress: Callable[[Change], None] = lambda change: None
+    client: PbxClient,
+    base: str,
+    progress: Callable[[Change], None] = lambda change: None,
+    *,
+    pbx: str = "",
 ) -> Result:
-    """Delete everything ours on all IVRs; parameters and errors as for `apply`."""
-    plan = await plan_destroy(client, base)
+    """Delete everything ours on all IVRs; parameters and errors as for `make_plan` and `apply`."""
+    plan = await plan_destroy(client, base, pbx=pbx)
     return await apply(client, plan, allow_deletes=True, progress=progress)
 
 
@@ -199,7 +205,8 @@ async def _read_back(client: PbxClient, plan: Plan) -> Plan:
         raise RegistrationError(
             f"everything was sent, but could not be read back to be sure: {error}"
         ) from error
-    return replace(plans.plan(plan.wanted, found, plan.base), warnings=plan.warnings)
+    now = plans.plan(plan.wanted, found, plan.base, pbx=plan.pbx)
+    return replace(now, warnings=plan.warnings)
 
 
 def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:

@@ -35,6 +35,8 @@ async def plan_rotation(
     secret: Secret,
     epoch: int,
     reading: Reading = lambda done, all: None,
+    *,
+    pbx: str = "",
 ) -> Plan:
     """What has to change on the PBX for all credentials to be of the epoch after ``epoch``.
 
@@ -45,6 +47,7 @@ async def plan_rotation(
         secret: the service's.
         epoch: the service's, which accepts the next one too.
         reading: is told how far the reading is.
+        pbx: the label of the PBX; actions for another one are passed over.
 
     Raises:
         RegistrationError: the action URLs are not as declared: that comes first.
@@ -52,15 +55,15 @@ async def plan_rotation(
     """
     actions = tuple(actions)
     found = await read_found(client, reading)
-    before = plans.plan(wanted(actions, base, secret, epoch), found, base)
+    before = plans.plan(wanted(actions, base, secret, epoch, pbx=pbx), found, base, pbx=pbx)
     undone = [one for one in before.pending if one.op != "delete" or one.reason == plans.TWICE]
     if undone:
         raise RegistrationError(
             f"nothing was rotated: {len(undone)} action URLs are not as declared ({undone[0]}"
             f"{', …' if undone[1:] else ''}); run receiver apply first"
         )
-    next_ones = wanted(actions, base, secret, epoch + 1, lenient=False)
-    after = plans.plan(next_ones, found, base, certain=True)
+    next_ones = wanted(actions, base, secret, epoch + 1, lenient=False, pbx=pbx)
+    after = plans.plan(next_ones, found, base, certain=True, pbx=pbx)
     return replace(after, changes=after.of("update", "keep"))
 
 

@@ -1,6 +1,10 @@
 """What an installation decides: the RECEIVER_* variables, and nothing else reads them.
 
 The environment wins over the file ``.env`` in the working directory.
+
+Where one app serves several PBXs, each may have its own of `OF_A_PBX`: for ``Ivr("8000",
+pbx="north")`` RECEIVER_NORTH_PBX_URL wins over RECEIVER_PBX_URL, RECEIVER_NORTH_PUBLIC_URL over
+RECEIVER_PUBLIC_URL, and so on. Half an account of one PBX is never sent to another.
 """
 
 from __future__ import annotations
@@ -8,7 +12,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +28,21 @@ _HOST = re.compile(
     r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
 )
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
+OF_A_PBX = (
+    "public_url",
+    "pbx_url",
+    "pbx_token",
+    "pbx_username",
+    "pbx_password",
+    "pbx_domain",
+    "pbx_ca",
+    "pbx_insecure",
+)
+"""What each of several PBXs may have for itself."""
+
+_LOGIN = ("pbx_token", "pbx_username", "pbx_password")  # taken over from the common ones whole,
+_TRUST = ("pbx_ca", "pbx_insecure")  # or not at all; so is this
+_OF_A_PBX = re.compile(rf"{PREFIX}([A-Z][A-Z0-9]{{0,15}})_.+")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -63,25 +82,30 @@ class Settings:
 
     @classmethod
     def read(
-        cls, environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
+        cls,
+        environ: Mapping[str, str] | None = None,
+        dotenv: Path | None = Path(".env"),
+        *,
+        pbx: str = "",
     ) -> Self:
         """Read the environment and a ``.env`` file.
 
         Parameters:
             environ: the environment, by default the process's own.
             dotenv: the file; None or a file that does not exist is passed over.
+            pbx: the label of a PBX, whose own variables come first.
 
         Raises:
             SettingsError: a value cannot be used; the text names the variable, not the value.
         """
         found = _dotenv(dotenv)
         found.update(os.environ if environ is None else environ)
-        values = {
-            field: parse(PREFIX + field.upper(), _printable(PREFIX + field.upper(), text))
-            for field, parse in _PARSERS.items()
-            if (text := found.get(PREFIX + field.upper()))
-        }
-        return cls(**values)
+        values = _parse(found, PREFIX, _PARSERS)
+        own = _parse(found, own_prefix(pbx), OF_A_PBX) if pbx else {}
+        for group in (_LOGIN, _TRUST):
+            if own.keys() & group:
+                values = {name: value for name, value in values.items() if name not in group}
+        return cls(**{**values, **own})
 
     def __post_init__(self) -> None:
         """What is set in code is checked too.
@@ -113,10 +137,29 @@ class Settings:
 
 def unknown_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Variables that look like a misspelt setting, each with the one probably meant."""
-    known = [PREFIX + field.name.upper() for field in fields(Settings)]
-    strangers = [key for key in environ if key.startswith(PREFIX) and key not in known]
-    guesses = {key: difflib.get_close_matches(key, known, n=1, cutoff=0.85) for key in strangers}
-    return {key: guess[0] for key, guess in guesses.items() if guess}
+    common = [PREFIX + field.name.upper() for field in fields(Settings)]
+    guesses: dict[str, str] = {}
+    for key in (key for key in environ if key.startswith(PREFIX)):
+        label = _OF_A_PBX.fullmatch(key)
+        own = [own_prefix(label[1]) + name.upper() for name in OF_A_PBX] if label else []
+        known = [*common, *own]
+        if key not in known and (near := difflib.get_close_matches(key, known, 1, 0.85)):
+            guesses[key] = near[0]
+    return guesses
+
+
+def own_prefix(pbx: str) -> str:
+    """What the variables begin with that are only for the PBX of this label."""
+    return f"{PREFIX}{pbx.upper()}_"
+
+
+def _parse(found: Mapping[str, str | None], prefix: str, names: Iterable[str]) -> dict[str, Any]:
+    """The values of those variables that are set."""
+    return {
+        name: _PARSERS[name](prefix + name.upper(), _printable(prefix + name.upper(), text))
+        for name in names
+        if (text := found.get(prefix + name.upper()))
+    }
 
 
 def _dotenv(path: Path | None) -> dict[str, str | None]:

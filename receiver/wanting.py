@@ -40,7 +40,13 @@ class Wanted:
 
 
 def wanted(
-    actions: Iterable[Action], base: str, secret: Secret, epoch: int = 1, *, lenient: bool = True
+    actions: Iterable[Action],
+    base: str,
+    secret: Secret,
+    epoch: int = 1,
+    *,
+    lenient: bool = True,
+    pbx: str = "",
 ) -> tuple[Wanted, ...]:
     """The action URLs that a PBX should have for ``actions``.
 
@@ -50,12 +56,13 @@ def wanted(
         secret: the service's, from which the credentials are derived.
         epoch: counts rotations of the credentials, from 1.
         lenient: whether the credentials of the next epoch will do as well.
+        pbx: the label of that PBX; actions for another one are passed over.
 
     Raises:
         DeclarationError: a URL becomes longer than the PBX takes.
     """
     made: list[Wanted] = []
-    for action in actions:
+    for action in (one for one in actions if one.pbx == pbx):
         now = derive(secret, action.identity, epoch)
         coming = derive(secret, action.identity, epoch + 1)
         for part, (name, mask) in enumerate(action.parts, 1):

@@ -37,7 +37,7 @@ LAYERS = (
     ("endpoint", "serving", "simulator.api"),
     ("app",),
     ("cli.common", "cli.demo_calls", "cli.resources_output", "cli.resources_table"),
-    ("cli.resources_input", "cli.resources_files"),
+    ("cli.resources_input", "cli.resources_files", "cli.several"),
     ("cli.stage", "cli.resources", "cli.running", "cli.registering", "cli.simulating"),
     ("cli.dialing", "cli.rotating", "cli.doctoring"),
     ("cli.demo",),

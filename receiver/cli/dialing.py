@@ -33,7 +33,8 @@ name_option = click.option("--name", "caller_name", default="", help="The caller
 def dial(target: str, ivr: str, caller: str, caller_name: str, press: tuple[str, ...]) -> None:
     """Call the extension IVR of a simulated PBX on which APP is registered.
 
-    Shows what goes over the wire and where the call ends. Exits with 1 if a callback failed.
+    Where APP is for several PBXs, IVR is as in north/8000. Shows what goes over the wire and where
+    the call ends. Exits with 1 if a callback failed.
     """
     app = load_app(target)
     call = asyncio.run(_dial(app, ivr, caller, caller_name, press))
@@ -44,9 +45,10 @@ def dial(target: str, ivr: str, caller: str, caller_name: str, press: tuple[str,
 async def _dial(
     app: Receiver, ivr: str, caller: str, caller_name: str, presses: tuple[str, ...]
 ) -> PhoneCall:
-    async with set_stage(app) as stage:
+    label, number = _which(app, ivr)
+    async with set_stage(app, label) as stage:
         await stage.apply()
-        call = await stage.line.dial(ivr, caller=caller, caller_name=caller_name)
+        call = await stage.line.dial(number, caller=caller, caller_name=caller_name)
         show(call.steps[-1])
         for digits in presses:
             if call.ended:
@@ -54,6 +56,17 @@ async def _dial(
                 break
             show(await call.press(digits))
         return call
+
+
+def _which(app: Receiver, ivr: str) -> tuple[str, str]:
+    """The label of the PBX and the extension number on it."""
+    label, _, number = ivr.rpartition("/")
+    if label in app.pbxs:
+        return label, number
+    if not label and len(app.pbxs) == 1:
+        return app.pbxs[0], number
+    there = ", ".join(dict.fromkeys(f"{one.pbx}/{one.number}".lstrip("/") for one in app.ivrs))
+    raise LoadError(f"there is no IVR {ivr} on the PBXs of this app: choose one of {there}")
 
 
 def show(step: Step) -> None:
@@ -112,7 +125,7 @@ def _command(
         None: [],
     }[action.auth]
     headers = [part for key, value in action.headers.items() for part in ("-H", f"{key}: {value}")]
-    url = action.url(app.settings.public_url or "http://127.0.0.1:8000")
+    url = action.url(app.settings_for(action.pbx).public_url or "http://127.0.0.1:8000")
     command = ["curl", "--max-time", str(action.request_timeout), *how, *headers]
     if action.method == "GET":
         return [*command, f"{url}?{urlencode(fields)}"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import click
 from receiver import registration
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, client, coloured, load_app
+from receiver.cli.several import over_pbxs, pbx_option
 from receiver.errors import ReceiverError, RegistrationError
 from receiver.plans import SYMBOLS, Change, Plan
 from receiver.printout import as_json, change_as_json, render
@@ -38,6 +38,7 @@ force_option = click.option(
 
 @click.command()
 @app_argument
+@pbx_option
 @json_option
 @click.option(
     "--exit-code",
@@ -47,43 +48,63 @@ force_option = click.option(
 @take_over_option
 @force_option
 def plan(
-    target: str, machine: bool, exit_code: bool, take_over: bool, force_credentials: bool
+    target: str,
+    only: str | None,
+    machine: bool,
+    exit_code: bool,
+    take_over: bool,
+    force_credentials: bool,
 ) -> None:
     """Show what apply would change on the PBX; nothing is changed.
 
     Warnings tell of numbers that may not do what was meant, each with an example.
     """
+
+    def one(label: str) -> tuple[dict[str, Any], int]:
+        found = asyncio.run(_plan(app, label, take_over, force_credentials))
+        say(machine, render(found))
+        return as_json(found), PENDING if exit_code and found.pending else 0
+
     with _errors_exit_with_one(exit_code):
-        found = asyncio.run(_plan(load_app(target), take_over, force_credentials))
-    say(machine, render(found), as_json(found))
-    if exit_code and found.pending:
-        raise SystemExit(PENDING)
+        app = load_app(target)
+        over_pbxs(app, only, machine, one)
 
 
 @click.command()
 @app_argument
+@pbx_option
 @json_option
-def drift(target: str, machine: bool) -> None:
+def drift(target: str, only: str | None, machine: bool) -> None:
     """Show only what differs from APP on the PBX: plan --exit-code without the rest.
 
     Exits with 0 if nothing differs, with 2 if something does, with 1 if that could not be found
     out.
     """
+
+    def one(label: str) -> tuple[dict[str, Any], int]:
+        found = asyncio.run(_plan(app, label))
+        say(machine, render(found, only_pending=True))
+        return as_json(found, only_pending=True), PENDING if found.pending else 0
+
     with _errors_exit_with_one():
-        found = asyncio.run(_plan(load_app(target)))
-    say(machine, render(found, only_pending=True), as_json(found, only_pending=True))
-    if found.pending:
-        raise SystemExit(PENDING)
+        app = load_app(target)
+        over_pbxs(app, only, machine, one)
 
 
 @click.command()
 @app_argument
+@pbx_option
 @json_option
 @click.option("--allow-deletes", is_flag=True, help="Delete what is ours and not declared.")
 @take_over_option
 @force_option
 def apply(
-    target: str, machine: bool, allow_deletes: bool, take_over: bool, force_credentials: bool
+    target: str,
+    only: str | None,
+    machine: bool,
+    allow_deletes: bool,
+    take_over: bool,
+    force_credentials: bool,
 ) -> None:
     """Make the action URLs on the PBX what APP declares. Those of others are left alone.
 
@@ -91,40 +112,45 @@ def apply(
     replaces something is in place before the old one goes. Stopped anywhere, run it again.
     """
     app = load_app(target)
-    found = asyncio.run(_plan(app, take_over, force_credentials))
-    if not machine:
-        click.echo(coloured(render(found)))
-    deletes = found.of("delete")
-    if deletes and not allow_deletes and not found.of("blocked"):
-        allow_deletes = ask(f"Delete {len(deletes)} action URLs?", "--allow-deletes", found)
-        _check_unchanged(found, asyncio.run(_plan(app, take_over, force_credentials)))
-    result = asyncio.run(_apply(app, found, allow_deletes, machine))
-    if machine:
-        click.echo(json.dumps(result_as_json(found, result), indent=2))
-    elif result.done:
-        click.echo(f"{len(result.done)} changes made and read back.")
+
+    def one(label: str) -> tuple[dict[str, Any], int]:
+        found = asyncio.run(_plan(app, label, take_over, force_credentials))
+        say(machine, render(found))
+        deletes, allowed = found.of("delete"), allow_deletes
+        if deletes and not allowed and not found.of("blocked"):
+            allowed = ask(f"Delete {len(deletes)} action URLs?", "--allow-deletes", found)
+            _check_unchanged(found, asyncio.run(_plan(app, label, take_over, force_credentials)))
+        result = asyncio.run(_apply(app, found, allowed, machine))
+        if result.done:
+            say(machine, f"{len(result.done)} changes made and read back.")
+        return result_as_json(found, result), 0
+
+    over_pbxs(app, only, machine, one)
 
 
 @click.command()
 @app_argument
+@pbx_option
 @json_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def destroy(target: str, machine: bool, yes: bool) -> None:
+def destroy(target: str, only: str | None, machine: bool, yes: bool) -> None:
     """Delete all action URLs on the PBX that point to this service."""
     app = load_app(target)
-    found = asyncio.run(_plan_destroy(app))
-    if not machine:
-        click.echo(coloured(render(found)))
-    deletes = found.of("delete")
-    if deletes and not yes:
-        if not ask(f"Delete {len(deletes)} action URLs?", "--yes", found):
-            raise click.Abort
-        _check_unchanged(found, asyncio.run(_plan_destroy(app)))
-    result = asyncio.run(_apply(app, found, True, machine))
-    if machine:
-        click.echo(json.dumps(result_as_json(found, result), indent=2))
-    elif deletes:
-        click.echo(f"{len(result.done)} action URLs deleted.")
+
+    def one(label: str) -> tuple[dict[str, Any], int]:
+        found = asyncio.run(_plan_destroy(app, label))
+        say(machine, render(found))
+        deletes = found.of("delete")
+        if deletes and not yes:
+            if not ask(f"Delete {len(deletes)} action URLs?", "--yes", found):
+                raise click.Abort
+            _check_unchanged(found, asyncio.run(_plan_destroy(app, label)))
+        result = asyncio.run(_apply(app, found, True, machine))
+        if deletes:
+            say(machine, f"{len(result.done)} action URLs deleted.")
+        return result_as_json(found, result), 0
+
+    over_pbxs(app, only, machine, one)
 
 
 @contextmanager
@@ -138,9 +164,10 @@ def _errors_exit_with_one(wanted: bool = True) -> Iterator[None]:
         raise
 
 
-def say(machine: bool, text: str, data: dict[str, Any]) -> None:
-    """Print for people or for programs."""
-    click.echo(json.dumps(data, indent=2) if machine else coloured(text))
+def say(machine: bool, text: str) -> None:
+    """Print for people; stdout may belong to a program."""
+    if not machine:
+        click.echo(coloured(text))
 
 
 def result_as_json(found: Plan, result: Result) -> dict[str, Any]:
@@ -193,8 +220,8 @@ class Progress:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-async def _plan(app: Receiver, take_over: bool = False, certain: bool = False) -> Plan:
-    settings = app.settings.need("public_url")
+async def _plan(app: Receiver, label: str, take_over: bool = False, certain: bool = False) -> Plan:
+    settings = app.settings_for(label).need("public_url")
     async with client(settings) as pbx:
         return await registration.make_plan(
             pbx,
@@ -206,18 +233,20 @@ async def _plan(app: Receiver, take_over: bool = False, certain: bool = False) -
             certain=certain,
             look=True,
             reading=Progress().reading,
+            pbx=label,
         )
 
 
-async def _plan_destroy(app: Receiver) -> Plan:
-    settings = app.settings.need("public_url")
+async def _plan_destroy(app: Receiver, label: str) -> Plan:
+    settings = app.settings_for(label).need("public_url")
     async with client(settings) as pbx:
-        return await registration.plan_destroy(pbx, settings.public_url, Progress().reading)
+        reading = Progress().reading
+        return await registration.plan_destroy(pbx, settings.public_url, reading, pbx=label)
 
 
 async def _apply(app: Receiver, found: Plan, allow_deletes: bool, machine: bool) -> Result:
     progress = Progress(len(found.pending), machine).change
-    async with client(app.settings) as pbx:
+    async with client(app.settings_for(found.pbx)) as pbx:
         return await registration.apply(pbx, found, allow_deletes=allow_deletes, progress=progress)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
+from typing import Any
 
 import click
 
 from receiver import rotation
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, client, coloured, load_app
-from receiver.cli.registering import Progress, json_option, result_as_json
+from receiver.cli.registering import Progress, json_option, result_as_json, say
+from receiver.cli.several import over_pbxs, pbx_option
 from receiver.errors import RegistrationError
 from receiver.plans import Plan
 from receiver.printout import render
@@ -20,12 +21,13 @@ from receiver.registration import Result
 
 @click.command()
 @app_argument
+@pbx_option
 @json_option
 @click.option("--finish", is_flag=True, help="Make sure that all are moved; say how to go on.")
 @click.option(
     "--unchecked", is_flag=True, help="Do not ask the service first; it is not reachable from here."
 )
-def rotate(target: str, machine: bool, finish: bool, unchecked: bool) -> None:
+def rotate(target: str, only: str | None, machine: bool, finish: bool, unchecked: bool) -> None:
     """Give all action URLs of APP new credentials, with no call refused.
 
     A service with RECEIVER_EPOCH=n (1 by default) accepts the credentials of epochs n and n+1.
@@ -39,26 +41,37 @@ def rotate(target: str, machine: bool, finish: bool, unchecked: bool) -> None:
     Before anything is changed the service is asked, at its public URL, whether it accepts n+1.
     """
     app = load_app(target)
-    found, result = asyncio.run(_rotate(app, finish, unchecked, machine))
     epoch = app.settings.epoch + 1
-    if machine:
-        more = {"epoch": epoch, "finished": finish}
-        click.echo(json.dumps({**more, **result_as_json(found, result)}, indent=2))
-    elif finish:
-        click.echo(f"All {len(found.changes)} action URLs have the credentials of epoch {epoch}.")
-        click.echo(
-            f"Now set RECEIVER_EPOCH={epoch} for the service and for this command, and restart "
-            f"the service: the credentials of epoch {epoch - 1} are then refused."
-        )
-    else:
-        click.echo(f"{len(result.done)} of {len(found.changes)} action URLs moved, all are now at")
-        click.echo(f"epoch {epoch}. Then: receiver rotate {target} --finish")
+
+    def one(label: str) -> tuple[dict[str, Any], int]:
+        found, result = asyncio.run(_rotate(app, label, finish, unchecked, machine))
+        moved, all = len(result.done), len(found.changes)
+        if finish:
+            say(machine, f"All {all} action URLs have the credentials of epoch {epoch}.")
+        else:
+            say(machine, f"{moved} of {all} action URLs moved, all are now at epoch {epoch}.")
+        return {"epoch": epoch, "finished": finish, **result_as_json(found, result)}, 0
+
+    over_pbxs(app, only, machine, one)
+    say(machine, _next(app, only, target, epoch, finish))
+
+
+def _next(app: Receiver, only: str | None, target: str, epoch: int, finish: bool) -> str:
+    """What to do now that all went well; the epoch is one for all PBXs of an app."""
+    if not finish:
+        return f"Then: receiver rotate {target} --finish"
+    others = [label or '""' for label in app.pbxs if only not in (None, label)]
+    before = f", once --finish ended well for the PBXs {', '.join(others)} too," if others else ""
+    return (
+        f"Now{before} set RECEIVER_EPOCH={epoch} for the service and for this command, and restart "
+        f"the service: the credentials of epoch {epoch - 1} are then refused."
+    )
 
 
 async def _rotate(
-    app: Receiver, finish: bool, unchecked: bool, machine: bool
+    app: Receiver, label: str, finish: bool, unchecked: bool, machine: bool
 ) -> tuple[Plan, Result]:
-    settings = app.settings.need("public_url")
+    settings = app.settings_for(label).need("public_url")
     async with client(settings) as pbx:
         found = await rotation.plan_rotation(
             pbx,
@@ -67,6 +80,7 @@ async def _rotate(
             settings.secret,
             settings.epoch,
             Progress().reading,
+            pbx=label,
         )
         if not machine and not finish:
             click.echo(coloured(render(found, only_pending=True)))

@@ -30,11 +30,12 @@ class Stage:
     pbx_url: str
     client: PbxClient
     line: Line
+    label: str = ""
 
     async def plan(self) -> Plan:
         """What has to change on the simulated PBX."""
         return await registration.make_plan(
-            self.client, self.app, self.url, self.app.settings.secret
+            self.client, self.app, self.url, self.app.settings.secret, pbx=self.label
         )
 
     async def apply(self) -> registration.Result:
@@ -43,15 +44,16 @@ class Stage:
 
 
 @asynccontextmanager
-async def set_stage(declared: Receiver) -> AsyncIterator[Stage]:
+async def set_stage(declared: Receiver, label: str = "") -> AsyncIterator[Stage]:
     """Serve what ``declared`` declares, with a secret of its own, beside a simulated PBX.
 
-    What its log may show is shown: the caller is invented.
+    Of several PBXs the one with this ``label`` is simulated. What its log may show is shown: the
+    caller is invented.
     """
     settings = Settings(secret=Secret(secrets.token_hex(32)), log_caller_data=True)
-    app = Receiver(*declared.ivrs, fallback=declared.fallback, settings=settings)
+    app = Receiver(*declared.ivrs, fallback=declared.fallbacks, settings=settings)
     pbx = Pbx()
-    for number in dict.fromkeys(ivr.number for ivr in app.ivrs):
+    for number in dict.fromkeys(ivr.number for ivr in app.ivrs if ivr.pbx == label):
         pbx.ivrs.create(
             {"name": f"Receptionist {number}", "extension_number": number, "enable_pin": False}
         )
@@ -61,4 +63,4 @@ async def set_stage(declared: Receiver) -> AsyncIterator[Stage]:
         running(make_api(pbx, token=token), lifespan="off") as pbx_url,
         PbxClient(pbx_url, GivenToken(token)) as client,
     ):
-        yield Stage(app, url, pbx, pbx_url, client, Line(pbx))
+        yield Stage(app, url, pbx, pbx_url, client, Line(pbx), label)
