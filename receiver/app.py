@@ -21,6 +21,7 @@ from receiver.dispatch import Dispatcher
 from receiver.endpoint import ARRIVED, Endpoint
 from receiver.errors import DeclarationError
 from receiver.marks import judge
+from receiver.receptionists import Receptionist, check_together
 from receiver.replies import Repeat, Reply
 from receiver.secrets import derive, derive_key
 from receiver.settings import Settings
@@ -38,7 +39,7 @@ class Receiver:
         settings: by default read from ``RECEIVER_*`` when the app starts or is first asked.
 
     Raises:
-        DeclarationError: two actions of one IVR clash.
+        DeclarationError: two actions of one IVR clash, or two declarations of a receptionist.
     """
 
     def __init__(
@@ -57,6 +58,11 @@ class Receiver:
     def __iter__(self) -> Iterator[Action]:
         """All actions, in the order of their declaration."""
         return (action for ivr in self.ivrs for action in ivr)
+
+    @property
+    def receptionists(self) -> tuple[Receptionist, ...]:
+        """Those that the IVRs declare."""
+        return check_together(ivr.receptionist for ivr in self.ivrs if ivr.receptionist)
 
     @cached_property
     def settings(self) -> Settings:
@@ -177,3 +183,4 @@ def _check_together(app: Receiver) -> None:
     for action in app:
         check_neighbours(action, seen)
         seen.append(action)
+    check_together(ivr.receptionist for ivr in app.ivrs if ivr.receptionist)

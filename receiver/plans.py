@@ -26,6 +26,7 @@ import msgspec
 from receiver.drift import Difference, carries, differences, is_ours, key, line, origin, same_url
 from receiver.errors import RegistrationError
 from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
+from receiver.receptionists import ReceptionistChange
 from receiver.wanting import Wanted
 
 Op = Literal["create", "update", "delete", "keep", "foreign", "blocked"]
@@ -85,21 +86,28 @@ class Plan:
         wanted: what there shall be.
         changes: a line for each action URL that is wanted or there.
         warnings: what is allowed, but may not do what was meant (`receiver.lints`).
+        receptionists: a line for each declared one.
     """
 
     base: str
     wanted: tuple[Wanted, ...]
     changes: tuple[Change, ...]
     warnings: tuple[str, ...] = ()
+    receptionists: tuple[ReceptionistChange, ...] = ()
 
     def of(self, *ops: Op) -> tuple[Change, ...]:
         """The changes with one of these ops."""
         return tuple(change for change in self.changes if change.op in ops)
 
     @property
-    def pending(self) -> tuple[Change, ...]:
+    def pending(self) -> tuple[Change | ReceptionistChange, ...]:
         """What is not yet as it should be; empty if there is nothing to do."""
-        return self.of("create", "update", "delete", "blocked")
+        people = (one for one in self.receptionists if one.op != "keep")
+        return (*people, *self.of("create", "update", "delete", "blocked"))
+
+    def count(self, op: Op) -> int:
+        """How many action URLs and receptionists have this op."""
+        return len(self.of(op)) + sum(one.op == op for one in self.receptionists)
 
 
 def plan(

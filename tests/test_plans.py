@@ -458,8 +458,8 @@ def test_planning_the_outcome_of_a_plan_gives_nothing_to_do(
 ) -> None:
     made = plan_one(wants, *found)
     again = plan_one(wants, *carry_out(made, found))
-    blocked = [item.action.name for item in made.of("blocked")]
-    assert [item.action.name for item in again.pending] == blocked
+    blocked = [str(item) for item in made.of("blocked")]
+    assert [str(item) for item in again.pending] == blocked
     assert ("Nothing to do." in render(again)) is (not blocked)
 
 

@@ -17,6 +17,7 @@ from receiver.cli.common import app_argument, client, coloured, load_app
 from receiver.errors import ReceiverError, RegistrationError
 from receiver.plans import SYMBOLS, Change, Plan
 from receiver.printout import as_json, change_as_json, render
+from receiver.receptionists import ReceptionistChange
 from receiver.registration import Result
 
 PENDING = 2
@@ -101,8 +102,8 @@ def apply(
     result = asyncio.run(_apply(app, found, allow_deletes, machine))
     if machine:
         click.echo(json.dumps(result_as_json(found, result), indent=2))
-    elif result.done:
-        click.echo(f"{len(result.done)} changes made and read back.")
+    elif made := len(result.receptionists) + len(result.done):
+        click.echo(f"{made} changes made and read back.")
 
 
 @click.command()
@@ -148,6 +149,7 @@ def result_as_json(found: Plan, result: Result) -> dict[str, Any]:
     return {
         "plan": as_json(found),
         "done": [change_as_json(change) for change in result.done],
+        "receptionists": [change_as_json(one) for one in result.receptionists],
         "left": [change_as_json(change) for change in result.left],
     }
 
@@ -174,7 +176,7 @@ class Progress:
         """So many of the IVRs have been read."""
         self._count(f"reading {done} of {all} IVRs", done == all)
 
-    def change(self, change: Change) -> None:
+    def change(self, change: Change | ReceptionistChange) -> None:
         """This change was made."""
         self._done += 1
         if not self._machine:
@@ -205,6 +207,7 @@ async def _plan(app: Receiver, take_over: bool = False, certain: bool = False) -
             take_over=take_over,
             certain=certain,
             look=True,
+            receptionists=app.receptionists,
             reading=Progress().reading,
         )
 
@@ -216,9 +219,11 @@ async def _plan_destroy(app: Receiver) -> Plan:
 
 
 async def _apply(app: Receiver, found: Plan, allow_deletes: bool, machine: bool) -> Result:
-    progress = Progress(len(found.pending), machine).change
+    tell = Progress(len(found.pending), machine).change
     async with client(app.settings) as pbx:
-        return await registration.apply(pbx, found, allow_deletes=allow_deletes, progress=progress)
+        return await registration.apply(
+            pbx, found, allow_deletes=allow_deletes, progress=tell, hired=tell
+        )
 
 
 def ask(question: str, option: str, shown: Plan) -> bool:
@@ -243,7 +248,7 @@ def _check_unchanged(shown: Plan, now: Plan) -> None:
     Raises:
         RegistrationError: the PBX was changed while the question stood there.
     """
-    if shown.changes != now.changes:
+    if (shown.changes, shown.receptionists) != (now.changes, now.receptionists):
         raise RegistrationError(
             "nothing was changed: somebody changed the PBX while the question stood here; run the "
             "same command again and look at the new plan"
