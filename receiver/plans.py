@@ -152,7 +152,8 @@ def _check(wanted: Sequence[Wanted], ivrs: Sequence[IvrSummary], base: str) -> N
         where = next(item.where for item in wanted if item.ivr == missing[0])
         raise RegistrationError(
             f"there is no IVR {', '.join(missing)} on the PBX{f' ({where})' if where else ''}: "
-            f"{known_ivrs(ivrs, missing[0])}; correct the number, or create the IVR first"
+            f"{known_ivrs(ivrs, missing[0])}; correct the number, create the IVR first, or declare "
+            f'it: Ivr("{missing[0]}", name="…")'
         )
     twice = Counter((item.ivr, key(item.action.url)) for item in wanted)
     for item in wanted:

@@ -126,12 +126,11 @@ def _recording(one: Receptionist) -> Prompt | None:
 
 async def _settle(client: PbxClient, change: ReceptionistChange, prompts: _Prompts) -> str:
     """Make one receptionist what it shall be; its id."""
-    fields, ivr_id = change.wanted.fields, change.ivr.id
+    fields, ivr_id, found = change.wanted.fields, change.ivr.id, Ivr()
     file_id = await prompts.bring(change.prompt) if change.prompt else ""
     if not ivr_id:
         ivr_id = await _create(client, to_create(fields, file_id))
-    found = await client.ivrs.show(ivr_id)
-    # ``certain`` knows more than can be seen, so an update is never left out.
+        found = await client.ivrs.show(ivr_id)
     if change.op == "update" or _left(change, found):
         found = await client.ivrs.update(ivr_id, to_update(fields, file_id))
     if left := _left(change, found):

@@ -3,7 +3,8 @@
 Rule 1: what `receiver.plans` calls foreign is never touched, and a plan with something blocked is
         refused before anything is sent.
 Rule 2: creates and updates come first, in the order of `receiver.steps`, deletes last. On one IVR
-        one request goes after the other; on several up to eight at once.
+        one request goes after the other; on several up to eight at once. Declared receptionists
+        are first of all (`receiver.reception`).
 Rule 3: a failure at any moment leaves a state from which the same command goes on. A create whose
         answer was lost is looked up before it is sent again.
 Rule 4: nothing is believed: what was applied is read back and compared. What somebody else did in

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import random
 import wave
 from pathlib import Path
 from typing import Any
@@ -202,6 +204,16 @@ async def test_a_lost_answer_is_looked_up(
     assert lost
     assert len(files(stage)) == 1
     assert len(stage.pbx.ivrs) == 3
+    assert not (await plan(stage, app(prompt))).pending
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_two_who_apply_at_once_end_in_one_state(prompt: Path, seed: int) -> None:
+    stage = Stage("9000", "9100")
+    stage.transport.shuffle = random.Random(seed)  # noqa: S311
+    await asyncio.gather(*(run(stage, app(prompt)) for _ in range(2)))
+    assert [ivr["extension_number"] for ivr in stage.pbx.ivrs] == ["9000", "9100", "8000"]
+    assert stage.names("8000") == stage.names("9000") == ["pick"]
     assert not (await plan(stage, app(prompt))).pending
 
 

@@ -130,11 +130,15 @@ async def test_json_of_every_command(setting: Setting) -> None:
 async def test_a_declared_receptionist_is_planned_and_applied(
     setting: Setting, project: Path
 ) -> None:
+    declared = APP.replace('"8000"', f'"8100", name="Support", prompt="welcome.wav", pin="{PIN}"')
+    (project / "support_app.py").write_text(declared)
+    for command in ("check", "plan"):
+        refused = await setting.run(f"{command} support_app:app", status=2)
+        assert "support_app.py:4: the prompt" in refused.stderr
     with wave.open(str(project / "welcome.wav"), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         file.writeframes(bytes(320))
-    declared = APP.replace('"8000"', f'"8100", name="Support", prompt="welcome.wav", pin="{PIN}"')
-    (project / "support_app.py").write_text(declared)
+    await setting.run("check support_app:app")
     shown = (await setting.run("plan support_app:app --exit-code", status=2)).stdout
     assert shown.startswith("+ receptionist 8100 Support\n      name: Support\n")
     assert re.search(r"^      prompt: welcome-[0-9a-f]{8}\.wav$", shown, re.MULTILINE)
