@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, TypedDict, TypeVar, Unpack, get_args
 from urllib.parse import quote
 
-from receiver import limits
+from receiver import limits, receptionists
 from receiver.auth import Auth
 from receiver.calls import Call
 from receiver.errors import DeclarationError, MaskError
@@ -145,12 +145,19 @@ class Ivr:
         number: the extension number, 3 to 64 digits.
         pbx: which PBX it is on, where one app serves several (or several tenants): a label of up
             to 16 lower-case letters and digits, such as ``"north"``. By default the only one.
+        options: see `receiver.receptionists.Options`. With them it declares the receptionist
+            itself, which ``apply`` then creates or updates; without, it is only looked up.
+
+    Attributes:
+        receptionist: what is declared of it; None if nothing is.
 
     Raises:
-        DeclarationError: the number or the label is none.
+        DeclarationError: the number or the label is none, or the PBX would not take an option.
     """
 
-    def __init__(self, number: str, *, pbx: str = "") -> None:
+    def __init__(
+        self, number: str, *, pbx: str = "", **options: Unpack[receptionists.Options]
+    ) -> None:
         if not isinstance(number, str) or not limits.EXTENSION.fullmatch(number):
             raise DeclarationError(
                 f'an Ivr has an extension number of 3 to 64 digits, as in Ivr("8000"): {number!r}',
@@ -160,6 +167,7 @@ class Ivr:
             raise DeclarationError(problem, _where())
         self.number = number
         self.pbx = pbx
+        self.receptionist = receptionists.declare(number, options, _where())
         self._actions: dict[str, Action] = {}
 
     def __repr__(self) -> str:

@@ -23,6 +23,7 @@ from receiver.dispatch import Dispatcher
 from receiver.endpoint import ARRIVED, Endpoint
 from receiver.errors import DeclarationError
 from receiver.marks import judge
+from receiver.receptionists import Receptionist, check_together
 from receiver.replies import Repeat, Reply
 from receiver.secrets import derive, derive_key
 from receiver.settings import OF_A_PBX, Settings
@@ -45,7 +46,8 @@ class Receiver:
             from that of ``""``, or else from the first.
 
     Raises:
-        DeclarationError: two actions of one IVR clash, or a mapping has a label of no IVR.
+        DeclarationError: two actions of one IVR clash, or two declarations of a receptionist, or a
+            mapping has a label of no IVR.
     """
 
     def __init__(
@@ -73,6 +75,15 @@ class Receiver:
     def pbxs(self) -> tuple[str, ...]:
         """The labels of the PBXs that it is for, in the order of their IVRs."""
         return tuple(dict.fromkeys(ivr.pbx for ivr in self.ivrs)) or ("",)
+
+    def receptionists(self, pbx: str = "") -> tuple[Receptionist, ...]:
+        """Those that the IVRs of one PBX declare.
+
+        Raises:
+            DeclarationError: two of them are for one IVR and differ.
+        """
+        there = (ivr.receptionist for ivr in self.ivrs if ivr.pbx == pbx)
+        return check_together(found for found in there if found)
 
     @cached_property
     def settings(self) -> Settings:
@@ -229,3 +240,5 @@ def _check_together(app: Receiver) -> None:
     for action in app:
         check_neighbours(action, seen)
         seen.append(action)
+    for label in app.pbxs:
+        app.receptionists(label)

@@ -36,6 +36,7 @@ from receiver.drift import (
 )
 from receiver.errors import RegistrationError
 from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
+from receiver.receptionists import ReceptionistChange
 from receiver.wanting import Wanted
 
 Op = Literal["create", "update", "delete", "keep", "foreign", "blocked"]
@@ -96,6 +97,7 @@ class Plan:
         changes: a line for each action URL that is wanted or there.
         warnings: what is allowed, but may not do what was meant (`receiver.lints`).
         pbx: the label of the PBX, empty for the only one.
+        receptionists: a line for each declared one.
     """
 
     base: str
@@ -103,15 +105,21 @@ class Plan:
     changes: tuple[Change, ...]
     warnings: tuple[str, ...] = ()
     pbx: str = ""
+    receptionists: tuple[ReceptionistChange, ...] = ()
 
     def of(self, *ops: Op) -> tuple[Change, ...]:
         """The changes with one of these ops."""
         return tuple(change for change in self.changes if change.op in ops)
 
     @property
-    def pending(self) -> tuple[Change, ...]:
+    def pending(self) -> tuple[Change | ReceptionistChange, ...]:
         """What is not yet as it should be; empty if there is nothing to do."""
-        return self.of("create", "update", "delete", "blocked")
+        people = (one for one in self.receptionists if one.op != "keep")
+        return (*people, *self.of("create", "update", "delete", "blocked"))
+
+    def count(self, op: Op) -> int:
+        """How many action URLs and receptionists have this op."""
+        return len(self.of(op)) + sum(one.op == op for one in self.receptionists)
 
 
 def plan(
@@ -158,7 +166,8 @@ def _check(wanted: Sequence[Wanted], ivrs: Sequence[IvrSummary], options: _Optio
         where = next(item.where for item in wanted if item.ivr == missing[0])
         raise RegistrationError(
             f"there is no IVR {', '.join(missing)} on the PBX{f' ({where})' if where else ''}: "
-            f"{known_ivrs(ivrs, missing[0])}; correct the number, or create the IVR first"
+            f"{known_ivrs(ivrs, missing[0])}; correct the number, create the IVR first, or declare "
+            f'it: Ivr("{missing[0]}", name="…")'
         )
     twice = Counter((item.ivr, key(item.action.url)) for item in wanted)
     for item in wanted:

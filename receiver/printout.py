@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from receiver.drift import line, origin, without_query
 from receiver.plans import SYMBOLS, Change, Op, Plan
+from receiver.receptionists import ReceptionistChange
 
 
 def render(plan: Plan, *, only_pending: bool = False) -> str:
@@ -20,21 +21,25 @@ def render(plan: Plan, *, only_pending: bool = False) -> str:
         plan: what to print.
         only_pending: leave out what is as it should be, and what is foreign.
     """
-    return "\n".join(_lines(plan, _shown(plan, only_pending)))
+    people = _receptionists(_people(plan, only_pending))
+    return "\n".join((*people, *_lines(plan, _shown(plan, only_pending))))
 
 
 def as_json(plan: Plan, *, only_pending: bool = False) -> dict[str, Any]:
     """The plan for programs: plain data, secrets masked; parameters as for `render`."""
     return {
         "pending": bool(plan.pending),
-        "counts": {op: len(plan.of(op)) for op in get_args(Op)},
+        "counts": {op: plan.count(op) for op in get_args(Op)},
+        "receptionists": [change_as_json(one) for one in _people(plan, only_pending)],
         "changes": [change_as_json(change) for change in _shown(plan, only_pending)],
         "warnings": list(plan.warnings),
     }
 
 
-def change_as_json(change: Change) -> dict[str, Any]:
+def change_as_json(change: Change | ReceptionistChange) -> dict[str, Any]:
     """One line of a plan as plain data."""
+    if isinstance(change, ReceptionistChange):
+        return _receptionist_as_json(change)
     return {
         "op": change.op,
         "ivr": change.ivr.extension_number,
@@ -43,15 +48,34 @@ def change_as_json(change: Change) -> dict[str, Any]:
         "url": _url(change),
         "reason": change.reason or None,
         "where": change.where or None,
-        "fields": [
-            {"field": item.field, "from": item.before, "to": item.after}
-            for item in change.differences
-        ],
+        "fields": _fields(change),
     }
 
 
+def _receptionist_as_json(change: ReceptionistChange) -> dict[str, Any]:
+    return {
+        "op": change.op,
+        "receptionist": change.wanted.number,
+        "name": change.wanted.fields.name,
+        "id": change.ivr.id or None,
+        "where": change.wanted.where or None,
+        "fields": _fields(change),
+    }
+
+
+def _fields(change: Change | ReceptionistChange) -> list[dict[str, str]]:
+    return [
+        {"field": item.field, "from": item.before, "to": item.after} for item in change.differences
+    ]
+
+
 def _shown(plan: Plan, only_pending: bool) -> tuple[Change, ...]:
-    return plan.pending if only_pending else plan.changes
+    pending = plan.of("create", "update", "delete", "blocked")
+    return pending if only_pending else plan.changes
+
+
+def _people(plan: Plan, only_pending: bool) -> tuple[ReceptionistChange, ...]:
+    return tuple(one for one in plan.receptionists if one.op != "keep" or not only_pending)
 
 
 def _lines(plan: Plan, changes: Iterable[Change]) -> Iterator[str]:
@@ -70,8 +94,17 @@ def _lines(plan: Plan, changes: Iterable[Change]) -> Iterator[str]:
         yield "Nothing to do."
         return
     words = ("to create", "to update", "to delete", "unchanged", "foreign", "blocked")
-    counts = [(len(plan.of(op)), word) for op, word in zip(get_args(Op), words, strict=True)]
+    counts = [(plan.count(op), word) for op, word in zip(get_args(Op), words, strict=True)]
     yield "Plan: " + ", ".join(f"{count} {word}" for count, word in counts if count) + "."
+
+
+def _receptionists(changes: Iterable[ReceptionistChange]) -> Iterator[str]:
+    for change in changes:
+        wanted = change.wanted
+        yield f"{SYMBOLS[change.op]} receptionist {wanted.number} {line(wanted.fields.name)}"
+        for item in change.differences:
+            created = f"{item.field}: {item.after}" if change.op == "create" else str(item)
+            yield f"      {created}"
 
 
 def _summary(change: Change) -> str:

@@ -3,7 +3,8 @@
 Rule 1: what `receiver.plans` calls foreign is never touched, and a plan with something blocked is
         refused before anything is sent.
 Rule 2: creates and updates come first, in the order of `receiver.steps`, deletes last. On one IVR
-        one request goes after the other; on several up to eight at once.
+        one request goes after the other; on several up to eight at once. Declared receptionists
+        are first of all (`receiver.reception`).
 Rule 3: a failure at any moment leaves a state from which the same command goes on. A create whose
         answer was lost is looked up before it is sent again.
 Rule 4: nothing is believed: what was applied is read back and compared. What somebody else did in
@@ -20,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from receiver import plans
+from receiver import plans, reception
 from receiver.actions import Action
 from receiver.carrying import Round, carry_out, together
 from receiver.drift import line
@@ -30,6 +31,7 @@ from receiver.pbx.client import PbxClient
 from receiver.pbx.faults import may_have_happened
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.plans import Change, Plan
+from receiver.receptionists import Receptionist, ReceptionistChange
 from receiver.secrets import Secret
 from receiver.wanting import wanted
 
@@ -40,6 +42,7 @@ ROUNDS = 5
 """How often what somebody else did meanwhile is put right before it is given up."""
 
 Found = tuple[tuple[IvrSummary, tuple[ActionUrl, ...]], ...]
+_PENDING = ("create", "update", "delete", "blocked")
 Reading = Callable[[int, int], None]
 """Is told how many IVRs have been read, and how many there are."""
 
@@ -52,11 +55,13 @@ class Result:
         done: the changes that were carried out, in order.
         left: deletes that were not allowed, and so are still to do.
         after: the plan that was made afterwards, to verify.
+        receptionists: those that were created or updated, before all that.
     """
 
     done: tuple[Change, ...]
     left: tuple[Change, ...]
     after: Plan
+    receptionists: tuple[ReceptionistChange, ...] = ()
 
 
 async def read_found(client: PbxClient, reading: Reading = lambda done, all: None) -> Found:
@@ -82,6 +87,7 @@ async def make_plan(
     take_over: bool = False,
     certain: bool = False,
     look: bool = False,
+    receptionists: Iterable[Receptionist] = (),
     reading: Reading = lambda done, all: None,
     pbx: str = "",
 ) -> Plan:
@@ -96,17 +102,23 @@ async def make_plan(
         take_over: let what has a declared name and points elsewhere point here.
         certain: update also where the PBX does not let its credentials be read.
         look: read the IVRs too, for the warnings about their own menus.
+        receptionists: those that are declared; the other IVRs must be there.
         reading: see `Reading`.
         pbx: the label of the PBX; actions for another one are passed over.
 
     Raises:
-        DeclarationError: a URL becomes longer than the PBX takes.
+        DeclarationError: a URL becomes longer than the PBX takes, or see
+            `receiver.reception.prepare`.
         RegistrationError: an IVR is not on the PBX.
         PbxError: the PBX could not be read.
     """
     want = wanted(actions, base, secret, epoch, pbx=pbx)  # fails before anything is sent
+    staff = reception.prepare(receptionists)
     found = await read_found(client, reading)
-    made = plans.plan(want, found, base, take_over=take_over, certain=certain, pbx=pbx)
+    people = await reception.look(client, staff, (ivr for ivr, _ in found), certain=certain)
+    all = (*found, *((one.ivr, ()) for one in people if one.op == "create"))
+    made = plans.plan(want, all, base, take_over=take_over, certain=certain, pbx=pbx)
+    made = replace(made, receptionists=people)
     own = await _read_own(client, made, found) if look else {}
     return replace(made, warnings=lint(made, [ivr.extension_number for ivr, _ in found], own))
 
@@ -136,6 +148,7 @@ async def apply(
     *,
     allow_deletes: bool,
     progress: Callable[[Change], None] = lambda change: None,
+    hired: Callable[[ReceptionistChange], None] = lambda change: None,
 ) -> Result:
     """Carry ``plan`` out, read back, and compare.
 
@@ -144,6 +157,7 @@ async def apply(
         plan: of `make_plan` or `plan_destroy`.
         allow_deletes: False leaves the deletes of the plan undone.
         progress: is given each change once it is done.
+        hired: the same for receptionists.
 
     Raises:
         RegistrationError: something is blocked (nothing was sent); a request failed (the text says
@@ -152,6 +166,7 @@ async def apply(
     if blocked := plan.of("blocked"):
         reasons = "; ".join(f"{change.action.name!r}: {change.reason}" for change in blocked)
         raise RegistrationError(f"nothing was changed, for {reasons}")
+    plan, people = await reception.hire(client, plan, hired)
     known = {_key(change) for change in plan.of("delete")}
     done, tries, now = list[Change](), Counter[tuple[str, ...]](), plan
     for _ in range(ROUNDS):
@@ -159,7 +174,7 @@ async def apply(
         changes = (*now.of("create", "update"), *deletes)
         if not changes:
             left = tuple(change for change in now.of("delete") if change not in deletes)
-            return Result(tuple(done), left, now)
+            return Result(tuple(done), left, now, people)
         sent = await carry_out(client, changes, progress)
         done += sent.done
         if sent.failure is not None:
@@ -206,7 +221,7 @@ async def _read_back(client: PbxClient, plan: Plan) -> Plan:
             f"everything was sent, but could not be read back to be sure: {error}"
         ) from error
     now = plans.plan(plan.wanted, found, plan.base, pbx=plan.pbx)
-    return replace(now, warnings=plan.warnings)
+    return replace(now, warnings=plan.warnings, receptionists=plan.receptionists)
 
 
 def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:
@@ -221,7 +236,7 @@ def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:
         created = tries[ivr, "create", name] if op == "update" else 0
         return tries[ivr, op, name] + created + (op == "blocked")
 
-    again = [change for change in now.pending if tried(change)]
+    again = [one for one in now.changes if one.op in _PENDING and tried(one)]
     if any(change.op != "update" or tried(change) > 1 for change in again):
         raise RegistrationError(
             "the PBX accepted everything, but afterwards "

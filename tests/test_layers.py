@@ -17,8 +17,11 @@ LAYERS = (
     ("limits", "marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
     ("auth.basic", "auth.bearer", "auth.digest", "simulator.schema", "pbx.fields", "pbx.audio"),
     ("auth", "simulator.tables", "simulator.conditions", "simulator.faults", "simulator.uploads"),
-    ("actions", "pbx.models", "pbx.models_shared", "simulator.collection"),
-    ("drift", "wanting", "pbx.models_ivr", "pbx.checks", "simulator.callback", "simulator.trace"),
+    ("pbx.models", "pbx.models_shared", "simulator.collection"),
+    ("drift", "pbx.models_ivr", "pbx.checks", "simulator.callback"),
+    ("receptionists",),
+    ("actions",),
+    ("wanting", "simulator.trace"),
     ("plans", "simulator.model", "simulator.logins"),
     ("steps", "lints", "printout"),
     # ---------------------------------------------------------- I/O above, none below
@@ -32,6 +35,7 @@ LAYERS = (
     ("pbx.groups", "pbx.files"),
     ("pbx.client", "probing"),
     ("carrying",),
+    ("reception",),
     ("registration",),
     ("rotation", "doctor"),
     ("endpoint", "serving", "simulator.api"),
@@ -44,7 +48,7 @@ LAYERS = (
     ("cli",),
     ("__main__",),
 )
-PURE = LAYERS[:10]
+PURE = LAYERS[:13]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
 EMPTY = {"pbx", "simulator"}  # only a docstring

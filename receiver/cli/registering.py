@@ -17,6 +17,7 @@ from receiver.cli.several import over_pbxs, pbx_option
 from receiver.errors import ReceiverError, RegistrationError
 from receiver.plans import SYMBOLS, Change, Plan
 from receiver.printout import as_json, change_as_json, render
+from receiver.receptionists import ReceptionistChange
 from receiver.registration import Result
 
 PENDING = 2
@@ -121,8 +122,8 @@ def apply(
             allowed = ask(f"Delete {len(deletes)} action URLs?", "--allow-deletes", found)
             _check_unchanged(found, asyncio.run(_plan(app, label, take_over, force_credentials)))
         result = asyncio.run(_apply(app, found, allowed, machine))
-        if result.done:
-            say(machine, f"{len(result.done)} changes made and read back.")
+        if made := len(result.receptionists) + len(result.done):
+            say(machine, f"{made} changes made and read back.")
         return result_as_json(found, result), 0
 
     over_pbxs(app, only, machine, one)
@@ -175,6 +176,7 @@ def result_as_json(found: Plan, result: Result) -> dict[str, Any]:
     return {
         "plan": as_json(found),
         "done": [change_as_json(change) for change in result.done],
+        "receptionists": [change_as_json(one) for one in result.receptionists],
         "left": [change_as_json(change) for change in result.left],
     }
 
@@ -201,7 +203,7 @@ class Progress:
         """So many of the IVRs have been read."""
         self._count(f"reading {done} of {all} IVRs", done == all)
 
-    def change(self, change: Change) -> None:
+    def change(self, change: Change | ReceptionistChange) -> None:
         """This change was made."""
         self._done += 1
         if not self._machine:
@@ -232,6 +234,7 @@ async def _plan(app: Receiver, label: str, take_over: bool = False, certain: boo
             take_over=take_over,
             certain=certain,
             look=True,
+            receptionists=app.receptionists(label),
             reading=Progress().reading,
             pbx=label,
         )
@@ -245,9 +248,11 @@ async def _plan_destroy(app: Receiver, label: str) -> Plan:
 
 
 async def _apply(app: Receiver, found: Plan, allow_deletes: bool, machine: bool) -> Result:
-    progress = Progress(len(found.pending), machine).change
+    tell = Progress(len(found.pending), machine).change
     async with client(app.settings_for(found.pbx)) as pbx:
-        return await registration.apply(pbx, found, allow_deletes=allow_deletes, progress=progress)
+        return await registration.apply(
+            pbx, found, allow_deletes=allow_deletes, progress=tell, hired=tell
+        )
 
 
 def ask(question: str, option: str, shown: Plan) -> bool:
@@ -272,7 +277,7 @@ def _check_unchanged(shown: Plan, now: Plan) -> None:
     Raises:
         RegistrationError: the PBX was changed while the question stood there.
     """
-    if shown.changes != now.changes:
+    if (shown.changes, shown.receptionists) != (now.changes, now.receptionists):
         raise RegistrationError(
             "nothing was changed: somebody changed the PBX while the question stood here; run the "
             "same command again and look at the new plan"

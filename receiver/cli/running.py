@@ -12,6 +12,7 @@ from receiver.app import Receiver
 from receiver.cli.common import app_argument, describe, load_app
 from receiver.errors import SettingsError
 from receiver.lints import declared
+from receiver.reception import prepare
 
 log = logging.getLogger("receiver")
 
@@ -36,6 +37,8 @@ def serve(target: str, host: str, port: int) -> None:
 def check(target: str) -> None:
     """Load APP and list what it declares; nothing is sent anywhere."""
     app = load_app(target)
+    for label in app.pbxs:
+        prepare(app.receptionists(label))  # are the recordings there, and can they be played?
     for line in describe(app):
         click.echo(line)
     for warning in declared(app):

@@ -6,6 +6,7 @@ import logging
 import re
 import shlex
 import sys
+import wave
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from receiver.simulator.model import Behaviour, Pbx
 
 SECRET = "0123456789abcdef0123456789abcdef"
 TOKEN = "the-token-of-the-pbx"
+PIN = "135790"
 THEIRS = "hush-of-somebody-else"
 APP = """
 from receiver import Call, Forward, Ivr, Receiver, Reply
@@ -123,6 +125,42 @@ async def test_json_of_every_command(setting: Setting) -> None:
     gone = await setting.json("destroy calls_app:app --yes")
     assert [item["op"] for item in gone["done"]] == ["delete"] * 3
     assert setting.there() == {}
+
+
+async def test_a_declared_receptionist_is_planned_and_applied(
+    setting: Setting, project: Path
+) -> None:
+    declared = APP.replace('"8000"', f'"8100", name="Support", prompt="welcome.wav", pin="{PIN}"')
+    (project / "support_app.py").write_text(declared)
+    for command in ("check", "plan"):
+        refused = await setting.run(f"{command} support_app:app", status=2)
+        assert "support_app.py:4: the prompt" in refused.stderr
+    with wave.open(str(project / "welcome.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(320))
+    await setting.run("check support_app:app")
+    shown = (await setting.run("plan support_app:app --exit-code", status=2)).stdout
+    assert shown.startswith("+ receptionist 8100 Support\n      name: Support\n")
+    assert re.search(r"^      prompt: welcome-[0-9a-f]{8}\.wav$", shown, re.MULTILINE)
+    assert shown.endswith("Plan: 4 to create.\n")
+    applied = await setting.json("apply support_app:app")
+    (made,) = applied["receptionists"]
+    assert (made["op"], made["receptionist"], len(applied["done"])) == ("create", "8100", 3)
+    assert (await setting.json("drift support_app:app"))["pending"] is False
+    (project / "support_app.py").write_text(declared.replace("Support", "Help desk"))
+    sys.modules.pop("support_app")
+    assert (await setting.run("apply support_app:app")).stdout.splitlines() == [
+        "~ receptionist 8100 Help desk",
+        "      name: Support → Help desk",
+        *("IVR 8100 Support", "  = pick", "  = queue", "  = known"),
+        "Plan: 1 to update, 3 unchanged.",
+        "  ~ update receptionist 8100 … done",
+        "1 changes made and read back.",
+    ]
+    await setting.run("destroy support_app:app --yes")
+    assert [ivr["extension_number"] for ivr in setting.pbx.ivrs] == ["8000", "8100"]
+    assert PIN not in setting.printed
+    sys.modules.pop("support_app")
 
 
 async def test_drift_shows_only_what_differs(setting: Setting) -> None:
