@@ -132,6 +132,12 @@ def carries(found: ActionUrl, want: ActionUrl) -> bool:
     return found.auth.upper() == want.auth and bool(known) and all(known)
 
 
+def hides_credentials(found: ActionUrl, want: ActionUrl) -> bool:
+    """Whether ``found`` has credentials of the kind that ``want`` needs, and none can be read."""
+    fields = _CREDENTIALS.get(want.auth, ()) if found.auth.upper() == want.auth else ()
+    return bool(fields) and not any(_is_known(_reveal(getattr(found, name))) for name in fields)
+
+
 def shows_secrets(found: ActionUrl, want: ActionUrl) -> bool:
     """Whether ``found`` holds a secret of ``want`` just as we made it: its PBX hides none."""
     fields = [name for name in _CREDENTIALS.get(want.auth, ()) if name != "username"]

@@ -27,6 +27,7 @@ from receiver.drift import (
     Difference,
     carries,
     differences,
+    hides_credentials,
     is_ours,
     key,
     line,
@@ -271,8 +272,9 @@ def _change(ivr: IvrSummary, want: Wanted, found: ActionUrl | None, options: _Op
     action = want.action
     if found is None:
         return Change("create", ivr, action, where=want.where)
-    if want.coming is not None and carries(found, want.coming):
-        action = want.coming
+    hidden = not options.readable and hides_credentials(found, action)
+    if want.coming is not None and (hidden or carries(found, want.coming)):
+        action = want.coming  # hidden: a service before and one after a rotation takes these
     action = msgspec.structs.replace(action, id=found.id)
     drift = tuple(differences(action, found, certain=options.certain, readable=options.readable))
     if not drift:

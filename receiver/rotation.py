@@ -57,6 +57,8 @@ async def plan_rotation(
     found = await read_found(client, reading)
     before = plans.plan(wanted(actions, base, secret, epoch, pbx=pbx), found, base, pbx=pbx)
     undone = [one for one in before.pending if one.op != "delete" or one.reason == plans.TWICE]
+    if blocked := before.of("blocked"):
+        raise RegistrationError(f"nothing was rotated: {blocked[0].reason}")
     if undone:
         raise RegistrationError(
             f"nothing was rotated: {len(undone)} action URLs are not as declared ({undone[0]}"

@@ -4,9 +4,14 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from hypothesis import settings
+
+from receiver.errors import ReceiverError
+from receiver.secrets import Secret
 
 # Examples are drawn anew in each run; a deadline would make a busy machine a failure.
 settings.register_profile("default", deadline=None)
@@ -44,3 +49,55 @@ def program() -> Callable[[str], str]:
         return path
 
     return find
+
+
+# No secret in any output: every Secret that a test makes is looked for in all that it printed,
+# logged, and raised as an error of ours. `allow_secrets` marks the tests that show one aloud.
+
+_LONG = 12  # shorter ones, such as "t", stand in innocent words
+_seen: set[str] = set()
+_said: list[str] = []
+
+
+def _watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_secret, make_error, invoke = Secret.__init__, ReceiverError.__init__, CliRunner.invoke
+
+    def secret(self: Secret, text: str) -> None:
+        make_secret(self, text)
+        if isinstance(text, str) and len(text) >= _LONG and len(set(text)) > 3:
+            _seen.add(text)
+
+    def error(self: ReceiverError, *args: object) -> None:
+        make_error(self, *args)
+        _said.append(str(args))
+
+    def run(self: CliRunner, *args: Any, **kwargs: Any) -> Result:
+        result = invoke(self, *args, **kwargs)
+        _said.append(result.output)
+        return result
+
+    monkeypatch.setattr(Secret, "__init__", secret)
+    monkeypatch.setattr(ReceiverError, "__init__", error)
+    monkeypatch.setattr(CliRunner, "invoke", run)
+
+
+def leaks(said: str) -> list[str]:
+    """The beginnings of the secrets that stand in ``said``."""
+    return [text[:4] + "…" for text in _seen if text in said]
+
+
+@pytest.fixture(autouse=True)
+def no_secret_in_any_output(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> Iterator[None]:
+    _seen.clear()
+    _said.clear()
+    _watch(monkeypatch)
+    yield
+    printed = capfd.readouterr()
+    said = "\n".join([*_said, printed.out, printed.err, caplog.text])
+    if "allow_secrets" not in request.keywords:
+        assert not leaks(said)

@@ -570,3 +570,21 @@ def test_where_none_is_shown_an_odd_value_may_be_a_mask(secret: str) -> None:
         on_pbx(two, "u2", password=Secret(secret)),
     ]
     assert not plan([one, two], [(IVR, hidden)], BASE).pending
+
+
+@pytest.mark.parametrize("auth", ["bearer", "basic", "digest"])
+def test_what_cannot_be_read_is_sent_so_that_it_is_good_before_and_after_a_rotation(
+    auth: Any,
+) -> None:
+    """Nobody can tell which epoch the PBX has: an update must not take it back to the old one."""
+    (one,) = wanted([declare(auth=auth)], BASE, SECRET, 1)
+    masked = {"username": "", "password": Secret("***"), "token": Secret("***")}
+    (update,) = plan([one], [(IVR, [on_pbx(one, **masked, enabled=False)])], BASE).of("update")
+    (later,) = wanted([declare(auth=auth)], BASE, SECRET, 2)
+    for name in ("username", "password", "token"):
+        assert getattr(update.action, name) == getattr(later.action, name)
+
+
+def test_warnings_stand_before_the_sum() -> None:
+    made = replace(plan([want()], [(IVR, [])], BASE), warnings=("look out",))
+    assert render(made).splitlines()[-2:] == ["Warning: look out", "Plan: 1 to create."]

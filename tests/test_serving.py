@@ -55,7 +55,7 @@ def test_an_address_that_cannot_be_had(host: str, port: int) -> None:
         bind(host, port)
 
 
-async def test_an_app_that_does_not_start_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_app_that_does_not_start_is_told() -> None:
     with pytest.raises(ReceiverError, match="did not start"):
         async with running(broken_start):
             pass

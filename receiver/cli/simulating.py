@@ -62,7 +62,12 @@ def _number(name: str, text: str, low: int, flag: str = "") -> Callable[[F], F]:
 @click.option("--password", default="", help="Its password.")
 @click.option("--domain", default="", help="Its tenant; none for a system administrator.")
 @click.option("--ivr", "ivrs", multiple=True, help="An IVR to begin with: 8000 or 8000=Sales.")
-@click.option("--fault", "faults", multiple=True, help='Such as "POST /ivrs/* 2 cut-after".')
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    help='Such as "POST /ivrs/*/action_urls 2 cut-after"; ** is any path.',
+)
 @_switch("version", "The release whose API it has.")
 @_switch("blanks", "How fields without a value are given.")
 @_switch("secrets", "How passwords, tokens and PINs are given.")

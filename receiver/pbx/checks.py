@@ -11,7 +11,7 @@ Source: the limits of `receiver.pbx.fields`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -221,3 +221,13 @@ def _secret(kind: type, value: object) -> object:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     raise TypeError("Expected `str`")
+
+
+def dropped_secrets(before: Model, after: Model, touched: Set[str]) -> list[str]:
+    """The secrets that were there before an update of ``touched``, and are not there after it."""
+    return [
+        shape.name
+        for shape in shapes(type(before)).values()
+        if shape.kind == "secret" and shape.name not in touched
+        if getattr(before, shape.name) and not getattr(after, shape.name)
+    ]

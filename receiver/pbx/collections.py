@@ -244,11 +244,18 @@ class Collection(Records[M, S]):
         await self.put(item_id, merged, clear=emptied)
         after = await self.show(item_id)
         lost = checks.not_taken(after, wanted, emptied)
-        lost += await self._lost(before, after, {*wanted, *emptied})
         if lost:
             raise PbxNonsense(
                 f"updating {self.kind.one}: the PBX accepted it, but afterwards this is not as it "
                 f"was sent: {', '.join(lost)}; is the PBX older than the field?"
+            )
+        touched = {*wanted, *emptied}
+        gone = checks.dropped_secrets(before, after, touched)
+        if gone := [*gone, *await self._lost(before, after, touched)]:
+            raise PbxNonsense(
+                f"{self.kind.one}: it was changed, but this PBX forgets what a change does not "
+                f"repeat, and {', '.join(gone)} cannot be read from it: set it again now, and with "
+                "each further change"
             )
         return after
 

@@ -192,6 +192,7 @@ def test_dial_fails_if_a_callback_fails(project: Path, monkeypatch: pytest.Monke
     assert "= failed: the answer is not JSON" in done.stdout
 
 
+@pytest.mark.allow_secrets
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -364,6 +365,7 @@ def until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
     raise AssertionError(f"the process ended without writing {pattern!r}")
 
 
+@pytest.mark.allow_secrets
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_serve_answers_curl_and_stops_when_told(
     ending: signal.Signals,

@@ -142,7 +142,7 @@ async def test_one_that_is_down_does_not_keep_the_other_from_its_turn(two: Two) 
     applied = await two.json(f"apply {NAME}", 1)
     assert [sorted(item) for item in applied["pbxs"]] == [
         ["error", "pbx"],
-        ["done", "left", "pbx", "plan"],
+        ["done", "left", "pbx", "plan", "receptionists"],
     ]
     assert two.urls("south") == ["south/8000/pick"]
     await two.run(f"drift {NAME}", 1)
@@ -174,6 +174,7 @@ async def test_nothing_is_destroyed_without_a_yes(two: Two) -> None:
     assert two.urls("south") == ["south/8000/pick"]
 
 
+@pytest.mark.allow_secrets
 async def test_check_curl_and_dial(two: Two) -> None:
     checked = await two.run(f"check {NAME}")
     assert "north/8000/pick" in checked.stdout

@@ -88,6 +88,7 @@ async def test_an_account_signs_in(served: Served) -> None:
     assert (await ask(served.api, "", "/auth/sign_in", json=data)).status_code == 200
 
 
+@pytest.mark.allow_secrets
 def test_every_switch_has_an_option(served: Served) -> None:
     options = {
         "version": "22.2",

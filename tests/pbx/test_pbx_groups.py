@@ -241,7 +241,9 @@ async def test_a_pbx_that_does_not_take_a_field() -> None:
 
 async def test_a_pbx_that_drops_the_prompt() -> None:
     pbx = Recorder(ok(SHOWN), ok(), ok(SHOWN | {"prompt_file_name": None}))
-    with pytest.raises(PbxNonsense, match="not as it was sent: prompt_file_name"):
+    with pytest.raises(
+        PbxNonsense, match="forgets what a change does not repeat, and prompt_file_name"
+    ):
         await pbx.client().ivrs.update("i1", {"name": "Sales"})
 
 

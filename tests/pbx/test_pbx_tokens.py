@@ -249,6 +249,7 @@ async def test_where_no_renewal_helps_one_full_sign_in_does(step: Any) -> None:
     assert pbx.paths == ["/auth/sign_in", "/auth/refresh_token", "/auth/sign_in"]
 
 
+@pytest.mark.allow_secrets  # this PBX repeats the password in its own, inner, message
 async def test_if_that_is_refused_too_it_is_over() -> None:
     pbx = Pbx(pair(1), BAD, BAD)
     await pbx.token()
