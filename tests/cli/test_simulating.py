@@ -59,6 +59,7 @@ async def ask(api: Api, token: str, path: str = "/ivrs", **more: Any) -> httpx.R
         return await client.request(method, path, headers=headers, **more)
 
 
+@pytest.mark.allow_secrets
 async def test_a_token_is_generated_if_none_is_given(served: Served) -> None:
     done = run()
     assert done.exit_code == 0
