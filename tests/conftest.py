@@ -36,7 +36,7 @@ def loggers_as_they_were() -> Iterator[None]:
     logger.setLevel(level)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def program() -> Callable[[str], str]:
     """The path of a program that a test runs for real; where it is missing CI fails."""
 

@@ -242,7 +242,12 @@ class Collection(Records[M, S]):
             worse = [text for text in checks.problems(merged) if text not in old]
             checks.refuse(f"{self.kind.one} cannot be updated", worse)
         await self.put(item_id, merged, clear=emptied)
-        after = await self.show(item_id)
+        return await self._verified(before, await self.show(item_id), wanted, emptied)
+
+    async def _verified(
+        self, before: M, after: M, wanted: Mapping[str, Any], emptied: tuple[str, ...]
+    ) -> M:
+        """``after``, if an update did what it was to do and nothing else."""
         lost = checks.not_taken(after, wanted, emptied)
         if lost:
             raise PbxNonsense(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import ssl
 import subprocess
@@ -396,11 +395,9 @@ async def test_why_there_was_no_connection(cause: Exception, why: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def certificate(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate and its key, in one file."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl to make a certificate with")
+    openssl = program("openssl")
     path = tmp_path_factory.mktemp("tls") / "own.pem"
     command = f"{openssl} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
     more = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
