@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "receiver"
 LAYERS = (
     ("errors",),
     ("calls", "replies", "entries", "secrets"),
-    ("masks",),
+    ("masks", "throttle"),
     ("limits", "marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
     ("auth.basic", "auth.bearer", "auth.digest", "simulator.schema", "pbx.fields", "pbx.audio"),
     ("auth", "simulator.tables", "simulator.conditions", "simulator.faults", "simulator.uploads"),
@@ -26,6 +26,10 @@ LAYERS = (
     ("steps", "lints", "printout"),
     # ---------------------------------------------------------- I/O above, none below
     ("pbx.faults", "pbx.address", "threads", "settings", "loader", "simulator.desk"),
+    ("stores.store",),
+    ("stores.memory", "stores.sqlite", "stores.redis"),
+    ("stores.guarded",),
+    ("stores",),
     ("pbx.wire", "dispatch", "simulator.delivery", "simulator.gate"),
     ("simulator.resources", "simulator.blobs", "simulator.tokens"),
     ("pbx.families", "simulator.line"),
