@@ -4,7 +4,7 @@ A PortSIP PBX asks this service, in mid-call, what to do: declare which key pres
 function is for, and return where the call shall go.
 """
 
-from receiver.actions import Action, Ivr
+from receiver.actions import Action
 from receiver.app import Receiver
 from receiver.calls import Call
 from receiver.errors import (
@@ -17,6 +17,7 @@ from receiver.errors import (
     ReplyError,
     SettingsError,
 )
+from receiver.ivrs import Ivr
 from receiver.masks import Mask
 from receiver.replies import Forward, Hangup, Repeat, Reply
 from receiver.secrets import Secret

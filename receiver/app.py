@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
-from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
-from starlette.datastructures import URLPath
-from starlette.routing import BaseRoute, Match, NoMatchFound
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from receiver.actions import Action, Ivr, check_neighbours, part_path, split_path
-from receiver.auth import make_scheme
+from receiver.actions import Action, check_neighbours
+from receiver.auth import NONCE_LIFE
 from receiver.dispatch import Dispatcher
-from receiver.endpoint import ARRIVED, Endpoint
+from receiver.endpoint import ARRIVED
 from receiver.errors import DeclarationError
-from receiver.marks import judge
+from receiver.ivrs import Ivr
 from receiver.receptionists import Receptionist, check_together
 from receiver.replies import Repeat, Reply
-from receiver.secrets import derive, derive_key
 from receiver.settings import OF_A_PBX, Settings
+from receiver.stores import open_store
+from receiver.table import ActionTable, Surroundings
 
 log = logging.getLogger("receiver")
 
@@ -132,13 +129,16 @@ class Receiver:
             log_caller_data=settings.log_caller_data,
         )
 
+        store = open_store(settings.store, life=NONCE_LIFE)
+
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             yield
             await dispatcher.close()
+            await store.close()
 
-        table = _Endpoints(self, by_pbx, dispatcher)
-        app = Starlette(routes=[ActionTable(table)], lifespan=lifespan)
+        table = ActionTable(tuple(self), Surroundings(by_pbx, dispatcher, store))
+        app = Starlette(routes=[table], lifespan=lifespan)
         app.router.redirect_slashes = False  # a redirect would go to the Host that the sender names
         return app
 
@@ -146,78 +146,6 @@ class Receiver:
         if scope["type"] == "http":
             scope = {**scope, ARRIVED: asyncio.get_running_loop().time()}
         await self.starlette(scope, receive, send)
-
-
-class ActionTable(BaseRoute):
-    """All actions behind one route, found by exact path in one look-up."""
-
-    def __init__(self, endpoints: Mapping[str, ASGIApp]) -> None:
-        self._endpoints = endpoints
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] != "http" or b"%2f" in scope.get("raw_path", b"").lower():
-            return Match.NONE, {}
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        endpoint = self._endpoints.get(path)
-        return (Match.FULL, {"endpoint": endpoint}) if endpoint else (Match.NONE, {})
-
-    def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
-        raise NoMatchFound(name, path_params)
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await scope["endpoint"](scope, receive, send)
-
-
-class _Endpoints(Mapping[str, ASGIApp]):
-    """An endpoint for each action URL: each part of a long mask has a path of its own.
-
-    Those of parts are made when they are first asked for, also of parts that a smaller mask no
-    longer needs: the PBX may ask for them until ``apply``. A secret is needed to be answered.
-    """
-
-    def __init__(
-        self, app: Receiver, settings: Mapping[str, Settings], dispatcher: Dispatcher
-    ) -> None:
-        self._settings, self._dispatcher = settings, dispatcher
-        self._actions = {action.path: action for action in app}
-        self._made: dict[str, ASGIApp] = {
-            path: _endpoint(action, 1, settings[action.pbx], dispatcher)
-            for path, action in self._actions.items()
-        }
-
-    def __getitem__(self, path: str) -> ASGIApp:
-        if path not in self._made:
-            whole, part = split_path(path)
-            action = self._actions[whole]
-            settings = self._settings[action.pbx]
-            self._made[path] = _endpoint(action, part, settings, self._dispatcher)
-        return self._made[path]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._actions)
-
-    def __len__(self) -> int:
-        return len(self._actions)
-
-
-def _endpoint(action: Action, part: int, settings: Settings, dispatcher: Dispatcher) -> Endpoint:
-    """Two epochs are let in, so that a rotation refuses nobody; nonces are good in both."""
-    path = urlsplit(settings.public_url).path + quote(part_path(action.path, part))
-    epochs = (settings.epoch, settings.epoch + 1)
-    scheme = make_scheme(
-        action.auth,
-        [derive(settings.secret, action.identity, epoch) for epoch in epochs],
-        nonce_key=derive_key(settings.secret, "nonce", action.identity),
-        public_path=path,
-        entropy=os.urandom,
-    )
-    return Endpoint(
-        action,
-        scheme,
-        dispatcher,
-        judge=lambda mark, now: judge(settings.secret, action.identity, mark, now),
-        log_caller_data=settings.log_caller_data,
-    )
 
 
 def _by_label(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from receiver import plans
 from receiver.actions import Action
 from receiver.carrying import together
-from receiver.drift import carries, line
+from receiver.drift import is_ahead, line
 from receiver.errors import PbxError, PbxForbidden, PbxUnauthorized
 from receiver.pbx.client import PbxClient
 from receiver.pbx.models import ActionUrl, IvrSummary
@@ -152,9 +152,10 @@ def _as_found(wants: Iterable[Wanted], found: Found) -> list[Wanted]:
 
     def choose(item: Wanted) -> Wanted:
         on_pbx = there.get((item.ivr, item.action.name))
-        if item.coming is None or on_pbx is None or not carries(on_pbx, item.coming):
+        if item.coming is None or on_pbx is None:
             return item
-        return replace(item, action=item.coming)
+        ahead = is_ahead(on_pbx, item.action, item.coming, hidden=False)
+        return replace(item, action=item.coming) if ahead else item
 
     return [choose(item) for item in wants]
 

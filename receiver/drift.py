@@ -124,6 +124,22 @@ def differences(
             yield Difference(field, UNREADABLE, _HIDDEN)
 
 
+def is_ahead(found: ActionUrl, now: ActionUrl, coming: ActionUrl, *, hidden: bool) -> bool:
+    """Whether ``found`` is to be compared with what is wanted in the epoch after this one.
+
+    Parameters:
+        now, coming: what is wanted, with the credentials of this epoch and of the next.
+        hidden: whether the credentials that it has cannot be read. A service before and one after
+            a rotation takes those of the next epoch, so these count, unless a header with a secret
+            tells better.
+    """
+    mine, theirs = _headers(now.headers), _headers(coming.headers)
+    held = _headers(found.headers)
+    if mine != theirs:
+        return theirs - mine <= held or (hidden and not mine - theirs <= held)
+    return hidden or carries(found, coming)
+
+
 def carries(found: ActionUrl, want: ActionUrl) -> bool:
     """Whether ``found`` surely has the credentials of ``want``: what can be read of them is so."""
     fields = _CREDENTIALS.get(want.auth, ())

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 
 from receiver.calls import Call
+from receiver.marks import HEADER as MARK
 from receiver.masks import All, Mask
 
 NAME = 64
@@ -26,6 +27,10 @@ MASK = 255
 PARTS = 99
 """Most action URLs that one mask is split over."""
 
+ALGORITHMS = (("MD5",), ("SHA-256",), ("MD5", "SHA-256"))
+"""What digest may offer. Some clients take the first line that they know, some the last, and some
+mix them up: the other order loses three of 23."""
+
 TIMEOUTS = range(1, 31)
 """Whole seconds that a timeout may have. What 0 means to a PBX is not documented."""
 
@@ -38,6 +43,7 @@ LABEL = re.compile(r"(?:[a-z][a-z0-9]{0,15})?")
 _TOKEN = re.compile(r"[!#$%'*+.^_`|~0-9A-Za-z-]+")  # of RFC 9110, less the & that separates
 _HEADER_VALUE = re.compile(r"[!-%'-~](?:[ -%'-~]*[!-%'-~])?")
 _FRAMING = {"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"}
+_MEANT_OTHERWISE = {"authorization", "content-type", "x-forwarded-for", "forwarded", MARK.lower()}
 _NOT_IN_NAMES = frozenset("/\\?#%")
 _PART = re.compile(r".*~[0-9]+")
 
@@ -114,6 +120,28 @@ def problem_of_headers(headers: object, auth: object) -> str:
         return f"header {min(framing)!r} frames the request and is the PBX's own: drop it"
     if "authorization" in seen and auth is not None:
         return "a header Authorization beside auth= leaves open which one the PBX sends: drop one"
+    return ""
+
+
+def problem_of_secret_header(name: object, headers: Mapping[str, str]) -> str:
+    """The header in which the PBX sends a secret; empty if there is none."""
+    if name == "":
+        return ""
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        return f'secret_header={name!r} is no name of a header, as in "X-Receiver-Key"'
+    if name.lower() in {key.lower() for key in headers}:
+        return f"secret_header={name!r} stands among headers= too: drop it there"
+    if name.lower() in _FRAMING | _MEANT_OTHERWISE:
+        return f"secret_header={name!r} has a meaning of its own in HTTP: choose another name"
+    return ""
+
+
+def problem_of_algorithms(algorithms: object, auth: object) -> str:
+    """Which algorithms digest offers; any other scheme has none."""
+    if algorithms not in ALGORITHMS:
+        return f"algorithms={algorithms!r} is none of {', '.join(map(str, ALGORITHMS))}"
+    if auth != "digest" and algorithms != ALGORITHMS[0]:
+        return 'algorithms= is for auth="digest" only'
     return ""
 
 

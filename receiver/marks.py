@@ -20,6 +20,9 @@ from receiver.secrets import Secret, derive_key
 HEADER = "Receiver-Check"
 """The header of the request that holds the mark, and of the answer that holds the `Judgement`."""
 
+SOURCE = "source "
+"""How that answer begins where the request was turned away for its source, which it then names."""
+
 LIFE = 120
 """Seconds for which a mark is good, and by which two clocks may differ."""
 

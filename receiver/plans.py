@@ -25,9 +25,9 @@ import msgspec
 
 from receiver.drift import (
     Difference,
-    carries,
     differences,
     hides_credentials,
+    is_ahead,
     is_ours,
     key,
     line,
@@ -273,8 +273,8 @@ def _change(ivr: IvrSummary, want: Wanted, found: ActionUrl | None, options: _Op
     if found is None:
         return Change("create", ivr, action, where=want.where)
     hidden = not options.readable and hides_credentials(found, action)
-    if want.coming is not None and (hidden or carries(found, want.coming)):
-        action = want.coming  # hidden: a service before and one after a rotation takes these
+    if want.coming is not None and is_ahead(found, action, want.coming, hidden=hidden):
+        action = want.coming
     action = msgspec.structs.replace(action, id=found.id)
     drift = tuple(differences(action, found, certain=options.certain, readable=options.readable))
     if not drift:

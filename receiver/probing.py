@@ -16,8 +16,9 @@ import msgspec
 
 from receiver.auth.scheme import REALM
 from receiver.calls import Call
+from receiver.drift import line
 from receiver.errors import MaskError
-from receiver.marks import HEADER, LIFE, make_mark
+from receiver.marks import HEADER, LIFE, SOURCE, make_mark
 from receiver.masks import Mask
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.secrets import Secret
@@ -118,13 +119,31 @@ def _trouble(delivered: Delivered) -> tuple[str, str] | None:
     last = delivered.exchanges[-1] if delivered.exchanges else None
     if last is None or last.status is None or delivered.outcome.kind == "failed":
         if last is not None and last.status not in (None, 200):
-            return _status(last, last.status or 0)
+            return _of_source(last) or _status(last, last.status or 0)
         detail = delivered.outcome.detail
         cure = next((cure for word, cure in _NO_ANSWER if word in detail), _NO_ANSWER[-1][1])
         return detail, cure
-    answered = {name.lower(): value for name, value in last.response_headers}
-    worth = answered.get(HEADER.lower(), "")
+    worth = _told(last)
     return None if worth == "ok" else _WORTHS.get(worth, _WORTHS[""])
+
+
+def _told(last: Exchange) -> str:
+    """What the service says to who has its secret."""
+    answered = {name.lower(): value for name, value in last.response_headers}
+    return answered.get(HEADER.lower(), "")
+
+
+def _of_source(last: Exchange) -> tuple[str, str] | None:
+    """Turned away because of where this machine is; None if that is not the reason."""
+    if not (told := _told(last)).startswith(SOURCE):
+        return None
+    return (
+        f"it does not take callbacks from {line(told.removeprefix(SOURCE))}, as it sees this "
+        "machine",
+        "if the PBX is seen as that, or is here: add it to RECEIVER_ALLOWED_SOURCES; if that is a "
+        "proxy's address: add it to RECEIVER_TRUSTED_PROXIES, and have the proxy set "
+        "X-Forwarded-For; else run receiver doctor on the PBX's machine",
+    )
 
 
 _NO_ANSWER = (
@@ -191,6 +210,10 @@ _STATUSES = {
     405: (
         "the service wants the other of GET and POST",
         "it runs with an older declaration: restart it, and then receiver apply",
+    ),
+    429: (
+        "too many wrong credentials came from here before",
+        "wait a minute; RECEIVER_ALLOWED_SOURCES lets the PBX in all the same",
     ),
     413: ("a proxy takes no request of this size", "raise its limit for bodies"),
 }

@@ -55,11 +55,18 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the PBX is given to authenticate with, for one action and one epoch."""
+    """What the PBX is given to authenticate with, for one action and one epoch.
+
+    Attributes:
+        username, password: for basic and digest.
+        token: for bearer.
+        key: for a header of the action's own (``secret_header=``).
+    """
 
     username: str
     password: Secret
     token: Secret
+    key: Secret = Secret("")
 
 
 def derive_key(secret: Secret, purpose: str, identity: str, epoch: int = 1) -> bytes:
@@ -86,4 +93,5 @@ def derive(secret: Secret, identity: str, epoch: int = 1) -> Credentials:
         username=text("username", 16),
         password=Secret(text("password", 32)),
         token=Secret(text("token", 48)),
+        key=Secret(text("key", 32)),
     )

@@ -22,6 +22,7 @@ from dotenv import dotenv_values
 
 from receiver.errors import SettingsError
 from receiver.secrets import MINIMUM, Secret
+from receiver.sources import Network, read_networks
 
 PREFIX = "RECEIVER_"
 _HOST = re.compile(
@@ -30,6 +31,7 @@ _HOST = re.compile(
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
 OF_A_PBX = (
     "public_url",
+    "allowed_sources",
     "pbx_url",
     "pbx_token",
     "pbx_username",
@@ -55,6 +57,11 @@ class Settings:
         epoch: which generation of credentials the PBX has; those of the next one are accepted too,
             so that ``receiver rotate`` can move the PBX over.
         public_url: where the PBX reaches this service, such as ``https://ivr.example.com/calls``.
+        allowed_sources: where callbacks may come from: addresses and networks of the PBX and of
+            its IVR servers; empty lets every source ask.
+        trusted_proxies: proxies that are believed when they say where a callback came from.
+        store: what workers and machines share, such as which nonces were used: a path of a file
+            for those of one machine, ``redis://…`` for several; empty for one process alone.
         pbx_url: the PBX's REST API, such as ``https://pbx.example.com:8887``.
         pbx_token: a bearer token for it; or
         pbx_username, pbx_password, pbx_domain: an account to sign in with; the domain is the
@@ -69,6 +76,9 @@ class Settings:
     secret: Secret = Secret("")
     epoch: int = 1
     public_url: str = ""
+    allowed_sources: tuple[Network, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
+    store: Secret = Secret("")
     pbx_url: str = ""
     pbx_token: Secret = Secret("")
     pbx_username: str = ""
@@ -208,6 +218,20 @@ def _url(variable: str, text: str) -> str:
     return text.rstrip("/")
 
 
+def _networks(variable: str, text: str) -> tuple[Network, ...]:
+    try:
+        found = read_networks(text)
+        problem = "" if found else "there is none"  # which must not come to mean all of them
+    except ValueError as error:
+        problem = str(error)
+    if problem:
+        raise SettingsError(
+            f"{variable}: {problem}; it takes addresses and networks, as in "
+            "203.0.113.7, 198.51.100.0/24"
+        )
+    return found
+
+
 def _path(variable: str, text: str) -> Path:
     try:
         path = Path(text).expanduser()
@@ -248,6 +272,9 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "secret": _secret,
     "epoch": _whole(1_000_000),
     "public_url": _url,
+    "allowed_sources": _networks,
+    "trusted_proxies": _networks,
+    "store": _secret,
     "pbx_url": _url,
     "pbx_token": _secret,
     "pbx_username": _text,

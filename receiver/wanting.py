@@ -67,19 +67,20 @@ def wanted(
         coming = derive(secret, action.identity, epoch + 1)
         for part, (name, mask) in enumerate(action.parts, 1):
             bare = _action_url(action, action.url(base.rstrip("/"), part), name, mask)
-            later = _with(bare, coming) if lenient and action.auth else None
-            made.append(Wanted(action.ivr, _with(bare, now), action.where, later, action.identity))
+            rotates = lenient and (action.auth or action.secret_header)
+            later = _with(bare, action, coming) if rotates else None
+            mine = _with(bare, action, now)
+            made.append(Wanted(action.ivr, mine, action.where, later, action.identity))
     return tuple(made)
 
 
 def _action_url(action: Action, url: str, name: str, mask: Mask) -> ActionUrl:
-    """All of it but the credentials."""
+    """All of it but the credentials and the headers, ``key1:value1&key2:value2``."""
     return ActionUrl(
         name=name,
         enabled=action.enabled,
         type=action.kind,
         method=action.method,
-        headers=action.header_text,
         caller_mask=str(mask) if action.kind == "CALLER" else "",
         dtmf_mask=str(mask) if action.kind == "DTMF" else "",
         connection_timeout=action.connection_timeout,
@@ -89,10 +90,12 @@ def _action_url(action: Action, url: str, name: str, mask: Mask) -> ActionUrl:
     )
 
 
-def _with(action: ActionUrl, credentials: Credentials) -> ActionUrl:
-    if action.auth == "BEARER":
-        return msgspec.structs.replace(action, token=credentials.token)
-    if action.auth == "DISABLE":
-        return action
+def _with(bare: ActionUrl, action: Action, credentials: Credentials) -> ActionUrl:
+    pairs = action.sent_headers(credentials.key).items()
+    made = msgspec.structs.replace(bare, headers="&".join(f"{key}:{value}" for key, value in pairs))
+    if made.auth == "BEARER":
+        return msgspec.structs.replace(made, token=credentials.token)
+    if made.auth == "DISABLE":
+        return made
     username, password = credentials.username, credentials.password
-    return msgspec.structs.replace(action, username=username, password=password)
+    return msgspec.structs.replace(made, username=username, password=password)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from receiver.actions import Action, Ivr, check_neighbours, part_path, split_path
+from receiver.actions import Action, check_neighbours, part_path, split_path
 from receiver.calls import Call
 from receiver.errors import DeclarationError, MaskError
+from receiver.ivrs import Ivr
 from receiver.masks import Mask
 from receiver.replies import Forward, Repeat, Reply
+from receiver.secrets import Secret
 
 
 async def pick(call: Call) -> Reply:
@@ -35,6 +37,11 @@ def test_a_decorator_adds_a_row_and_hands_the_function_back() -> None:
     ]
 
 
+def test_a_secret_header_is_sent_on_top() -> None:
+    action = Ivr("8000").add("DTMF", "1", pick, headers={"X-A": "1"}, secret_header="X-Key")
+    assert action.sent_headers(Secret("k")) == {"X-A": "1", "X-Key": "k"}
+
+
 def test_defaults_are_safe() -> None:
     action = Ivr("8000").add("DTMF", "1", pick)
     assert (action.method, action.auth, action.enabled) == ("POST", "bearer", True)
@@ -49,7 +56,7 @@ def test_identity_path_url_and_headers() -> None:
     assert action.url("https://x.example/ivr") == (
         "https://x.example/ivr/action/8000/B%C3%BCro%201"
     )
-    assert action.header_text == "X-A:1&X-B:a:b"
+    assert action.sent_headers(Secret("k")) == {"X-A": "1", "X-B": "a:b"}
     assert "a:b" not in repr(action)
 
 
@@ -57,6 +64,16 @@ def test_identity_path_url_and_headers() -> None:
     ("options", "problem"),
     [
         ({"name": ""}, "1 to 64 characters"),
+        ({"secret_header": "X Key"}, "is no name of a header"),
+        ({"secret_header": None}, "is no name of a header"),
+        ({"secret_header": "x-a", "headers": {"X-A": "1"}}, "stands among headers= too"),
+        ({"secret_header": "Authorization"}, "has a meaning of its own in HTTP"),
+        ({"secret_header": "X-Forwarded-For"}, "has a meaning of its own in HTTP"),
+        ({"secret_header": "Host"}, "has a meaning of its own in HTTP"),
+        ({"algorithms": ("MD5", "SHA-256")}, 'algorithms= is for auth="digest" only'),
+        ({"auth": "digest", "algorithms": ("SHA-256", "MD5")}, "is none of ('MD5',), ('SHA-256',)"),
+        ({"auth": "digest", "algorithms": "MD5"}, "is none of"),
+        ({"auth": "digest", "algorithms": []}, "is none of"),
         ({"name": "x" * 65}, "1 to 64 characters"),
         ({"name": "a/b"}, "part of a URL"),
         ({"name": "a?b"}, "part of a URL"),
@@ -120,12 +137,10 @@ def test_a_long_mask_becomes_several_action_urls_of_one_action() -> None:
     assert ";".join(str(mask) for _, mask in long.parts) == str(long.mask)
     assert long.url("https://x.example", 2) == "https://x.example/action/8000/long/2"
     assert [split_path(part_path(long.path, part)) for part in (1, 2, 99)] == [
-        (long.path, 1),
-        (long.path, 2),
-        (long.path, 99),
+        (long.path, long.identity, "", part) for part in (1, 2, 99)
     ]
     for path in (f"{long.path}/1", f"{long.path}/02", f"{long.path}/100", f"{long.path}/2/2"):
-        assert split_path(path) == (path, 1)
+        assert split_path(path) is None
     refused(
         lambda: ivr.dtmf(";".join(f"{n:03}" for n in range(300, 370)), name="x" * 63)(pick),
         "has no room for ~2",

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from receiver.actions import Action, Ivr
+from receiver.actions import Action
 from receiver.calls import Call
 from receiver.dispatch import Decision, Dispatcher, is_async
+from receiver.ivrs import Ivr
 from receiver.replies import Forward, Hangup, Repeat, Reply
 
 FALLBACK, APP = Forward("0"), Forward("9")

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.actions import Action, Ivr
+from receiver.actions import Action
 from receiver.calls import Call
 from receiver.drift import Difference, differences, is_ours, origin, same_url
 from receiver.errors import RegistrationError
+from receiver.ivrs import Ivr
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.plans import Plan, plan
 from receiver.printout import as_json, render

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from receiver.actions import Action, Ivr
+from receiver.actions import Action
 from receiver.calls import Call
 from receiver.errors import DeclarationError, PbxForbidden, PbxUnreachable, RegistrationError
+from receiver.ivrs import Ivr
 from receiver.pbx.client import PbxClient
 from receiver.pbx.tokens import GivenToken
 from receiver.plans import Change, Plan

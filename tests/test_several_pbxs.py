@@ -90,9 +90,19 @@ def test_the_label_counts_among_the_128_characters() -> None:
 
 
 def test_a_part_is_told_from_an_action_named_by_digits() -> None:
-    assert split_path("/action/north/8000/pick/2") == ("/action/north/8000/pick", 2)
-    assert split_path("/action/north/8000/22") == ("/action/north/8000/22", 1)
-    assert split_path("/action/8000/22/3") == ("/action/8000/22", 3)
+    assert split_path("/action/north/8000/pick/2") == (
+        "/action/north/8000/pick",
+        "north/8000/pick",
+        "north",
+        2,
+    )
+    assert split_path("/action/north/8000/22") == (
+        "/action/north/8000/22",
+        "north/8000/22",
+        "north",
+        1,
+    )
+    assert split_path("/action/8000/22/3") == ("/action/8000/22", "8000/22", "", 3)
 
 
 @pytest.mark.parametrize("option", ["fallback", "settings"])

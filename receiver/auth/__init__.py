@@ -11,21 +11,35 @@ from typing import Literal
 
 from receiver.auth.basic import Basic
 from receiver.auth.bearer import Bearer
-from receiver.auth.digest import Digest
-from receiver.auth.scheme import NO_CREDENTIALS, Accepted, Asked, Open, Refused, Scheme, Verdict
+from receiver.auth.digest import NONCE_LIFE, Algorithm, Digest
+from receiver.auth.factor import Factor
+from receiver.auth.scheme import (
+    NO_CREDENTIALS,
+    Accepted,
+    Asked,
+    Once,
+    Open,
+    Refused,
+    Scheme,
+    Verdict,
+)
 from receiver.secrets import Credentials
 
 Auth = Literal["bearer", "basic", "digest"]
 """The schemes by the names that a declaration uses; None stands for no authentication."""
 
 __all__ = [
+    "NONCE_LIFE",
     "NO_CREDENTIALS",
     "Accepted",
+    "Algorithm",
     "Asked",
     "Auth",
     "Basic",
     "Bearer",
     "Digest",
+    "Factor",
+    "Once",
     "Open",
     "Refused",
     "Scheme",
@@ -38,8 +52,10 @@ def make_scheme(
     auth: Auth | None,
     credentials: Sequence[Credentials],
     nonce_key: bytes,
-    public_path: str,
     entropy: Callable[[int], bytes],
+    *,
+    algorithms: Sequence[Algorithm] = ("MD5",),
+    keyed: bool = False,
 ) -> Scheme:
     """The scheme that guards one action.
 
@@ -47,16 +63,24 @@ def make_scheme(
         auth: which one; None lets everybody in.
         credentials: those accepted, the newest first (two sets during a rotation).
         nonce_key: signs the nonces of this action.
-        public_path: the path of the action's public URL, which a proxy may have shortened before
-            the request came here.
         entropy: gives that many random bytes.
+        algorithms: of digest, in the order in which they are offered.
+        keyed: whether a header has to hold the key of the credentials, too.
     """
-    if auth is None:
-        return Open()
     if not credentials:
         raise ValueError("no credentials, nobody could be let in")
+    if keyed:
+        bare = make_scheme(auth, credentials, nonce_key, entropy, algorithms=algorithms)
+        return Factor(bare, credentials)
+    if auth is None:
+        return Open()
     if auth == "basic":
         return Basic(credentials)
     if auth == "bearer":
         return Bearer(credentials)
-    return Digest(credentials, nonce_key=nonce_key, public_path=public_path, entropy=entropy)
+    return Digest(
+        credentials,
+        nonce_key=nonce_key,
+        entropy=entropy,
+        algorithms=algorithms,
+    )

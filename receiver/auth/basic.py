@@ -13,7 +13,9 @@ from collections.abc import Sequence
 
 from receiver.auth.scheme import (
     NO_CREDENTIALS,
+    OTHER_CREDENTIALS,
     REALM,
+    WRONG_PASSWORD,
     Accepted,
     Asked,
     Refused,
@@ -37,11 +39,14 @@ class Basic:
             return found
         name, rest = found
         if name != "basic":
-            return Refused("other credentials" if name else NO_CREDENTIALS, _CHALLENGE)
+            return Refused(OTHER_CREDENTIALS if name else NO_CREDENTIALS, (_CHALLENGE,))
         try:
             sent = base64.b64decode(rest.encode(), validate=True)
         except (binascii.Error, ValueError):
-            return Refused("credentials that are not base64", _CHALLENGE)
+            return self.refuse("credentials that are not base64", now)
         # The first colon ends the user name, and ours has none: comparing the whole is exact.
         matches = [hmac.compare_digest(sent, accepted) for accepted in self._accepted]
-        return Accepted() if any(matches) else Refused("wrong user name or password", _CHALLENGE)
+        return Accepted() if any(matches) else self.refuse(WRONG_PASSWORD, now)
+
+    def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
+        return Refused(reason, (_CHALLENGE,), wrong=not stale)

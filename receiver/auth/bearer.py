@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from receiver.auth.scheme import (
     NO_CREDENTIALS,
+    OTHER_CREDENTIALS,
     REALM,
     Accepted,
     Asked,
@@ -36,9 +37,12 @@ class Bearer:
             return found
         name, token = found
         if name != "bearer":
-            return Refused("other credentials" if name else NO_CREDENTIALS, _CHALLENGE)
+            return Refused(OTHER_CREDENTIALS if name else NO_CREDENTIALS, (_CHALLENGE,))
         if token[:7].lower() == "bearer ":
             token = token[7:].strip(" \t")
         sent = token.encode("latin-1", "backslashreplace")
         matches = [hmac.compare_digest(sent, accepted) for accepted in self._accepted]
-        return Accepted() if any(matches) else Refused("wrong token", _INVALID)
+        return Accepted() if any(matches) else self.refuse("wrong token", now)
+
+    def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
+        return Refused(reason, (_INVALID,), wrong=not stale)

@@ -2,7 +2,9 @@
 
 Rule 1: a scheme fails closed: whatever it cannot read, it refuses.
 Rule 2: an unknown user, a wrong password and a missing credential look the same from outside.
-Rule 3: ``reason`` is for the log and holds nothing that was sent.
+Rule 3: what was used before is known to a store that workers share, not to a scheme: what may be
+        used only once is handed on with the verdict.
+Rule 4: ``reason`` is for the log and holds nothing that was sent.
 """
 
 from __future__ import annotations
@@ -17,6 +19,11 @@ REALM = "callbacks"
 NO_CREDENTIALS = "no credentials"
 """The reason given to a first try without any, which is how digest begins."""
 
+OTHER_CREDENTIALS = "other credentials"
+"""The reason given to those of another scheme."""
+
+WRONG_PASSWORD = "wrong user name or password"  # noqa: S105 - a phrase for the log
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -26,16 +33,16 @@ class Asked:
         method: ``GET`` or ``POST``.
         target: the request target as it was sent, path and query, percent-encoding untouched.
         authorization: every ``Authorization`` header of the request.
+        public_path: the path of the URL that the PBX has, which a proxy may have shortened before
+            the request came here.
+        keys: every header with the name that the action keeps for a secret of its own.
     """
 
     method: str
     target: str
     authorization: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """Let it in."""
+    public_path: str = ""
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +51,36 @@ class Refused:
 
     Attributes:
         reason: one phrase for the log.
-        challenge: the value of ``WWW-Authenticate``; empty with status 400.
-        status: 401, or 400 where the header cannot be read at all.
+        challenges: the values of ``WWW-Authenticate``; none with status 400 and 403.
+        status: 401; 400 where the header cannot be read at all, 403 where no scheme is asked for.
+        wrong: credentials were tried and are wrong, which counts against their sender.
     """
 
     reason: str
-    challenge: str = ""
+    challenges: tuple[str, ...] = ()
     status: int = 401
+    wrong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What may be used only once: a count of a nonce.
+
+    Attributes:
+        nonce, count: what is used up.
+        made: when the nonce was made, in seconds since the epoch.
+    """
+
+    nonce: str
+    count: int
+    made: float
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Let it in; if there is a ``once``, only after it was used up."""
+
+    once: Once | None = None
 
 
 Verdict = Accepted | Refused
@@ -63,12 +93,23 @@ class Scheme(Protocol):
         """Judge a request at ``now`` (seconds since the epoch)."""
         ...
 
+    def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
+        """The verdict on wrong credentials, whatever else was right.
+
+        Parameters:
+            stale: the credentials were right, only what may be used once was used before.
+        """
+        ...
+
 
 class Open:
     """No authentication: for actions that say ``auth=None``."""
 
     def check(self, asked: Asked, now: float) -> Verdict:
         return Accepted()
+
+    def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
+        return Refused(reason, status=403, wrong=not stale)
 
 
 def split_authorization(asked: Asked) -> tuple[str, str] | Refused:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from receiver.actions import Ivr
 from receiver.calls import Call
+from receiver.ivrs import Ivr
 from receiver.replies import Forward, Hangup, Repeat, Reply
 from receiver.simulator.trace import Outcome
 

@@ -124,7 +124,11 @@ def _command(
         "digest": ["--digest", "-u", login],
         None: [],
     }[action.auth]
-    headers = [part for key, value in action.headers.items() for part in ("-H", f"{key}: {value}")]
+    headers = [
+        part
+        for key, value in action.sent_headers(known.key).items()
+        for part in ("-H", f"{key}: {value}")
+    ]
     url = action.url(app.settings_for(action.pbx).public_url or "http://127.0.0.1:8000")
     command = ["curl", "--max-time", str(action.request_timeout), *how, *headers]
     if action.method == "GET":

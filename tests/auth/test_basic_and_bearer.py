@@ -58,7 +58,7 @@ def test_basic_accepts(header: str) -> None:
 def test_basic_refuses(header: str, reason: str) -> None:
     verdict = check(BASIC, header)
     assert isinstance(verdict, Refused)
-    assert (verdict.status, verdict.challenge) == (401, BASIC_CHALLENGE)
+    assert (verdict.status, verdict.challenges) == (401, (BASIC_CHALLENGE,))
     assert reason in verdict.reason
 
 
@@ -84,12 +84,12 @@ def test_bearer_accepts(header: str) -> None:
 def test_bearer_refuses(header: str, challenge: str) -> None:
     verdict = check(BEARER, header)
     assert isinstance(verdict, Refused)
-    assert (verdict.status, verdict.challenge) == (401, challenge)
+    assert (verdict.status, verdict.challenges) == (401, (challenge,))
 
 
 def test_without_credentials_there_is_a_plain_challenge() -> None:
-    assert check(BASIC) == Refused("no credentials", BASIC_CHALLENGE)
-    assert check(BEARER) == Refused("no credentials", BEARER_CHALLENGE)
+    assert check(BASIC) == Refused("no credentials", (BASIC_CHALLENGE,))
+    assert check(BEARER) == Refused("no credentials", (BEARER_CHALLENGE,))
 
 
 def test_two_headers_are_a_bad_request() -> None:
@@ -107,7 +107,7 @@ def test_no_text_is_let_in_or_raises(header: str) -> None:
 def test_schemes_are_made_by_name() -> None:
     def made(auth: object) -> type:
         return type(
-            make_scheme(auth, [NEW], nonce_key=b"", public_path="/", entropy=bytes)  # type: ignore[arg-type]
+            make_scheme(auth, [NEW], nonce_key=b"", entropy=bytes)  # type: ignore[arg-type]
         )
 
     assert [made(a).__name__ for a in (None, "basic", "bearer", "digest")] == [
@@ -121,4 +121,4 @@ def test_schemes_are_made_by_name() -> None:
 
 def test_nobody_is_let_in_because_nothing_was_configured() -> None:
     with pytest.raises(ValueError, match="no credentials"):
-        make_scheme("basic", [], nonce_key=b"", public_path="/", entropy=bytes)
+        make_scheme("basic", [], nonce_key=b"", entropy=bytes)

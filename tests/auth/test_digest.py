@@ -2,13 +2,15 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.auth import Accepted, Asked, Digest, Refused, Verdict
+from receiver.auth import Accepted, Asked, Digest, Once, Refused, Verdict
+from receiver.auth import digest as digests
 from receiver.auth.digest import NONCE_LIFE, Algorithm, parse_parameters, response_hash
 from receiver.secrets import Credentials, Secret
 
@@ -18,17 +20,21 @@ NOW = 1_800_000_000.0
 TARGET = "/action/8000/pick?from=101&to=888"
 
 
-def make(
-    key: bytes = b"key", algorithm: Algorithm = "MD5", path: str = "/ivr/action/8000/pick"
-) -> Digest:
+PUBLIC = "/ivr/action/8000/pick"
+
+
+def make(key: bytes = b"key", *algorithms: Algorithm) -> Digest:
     counter = itertools.count()
     return Digest(
         [KNOWN, OLD],
         nonce_key=key,
-        public_path=path,
         entropy=lambda n: next(counter).to_bytes(n, "big"),
-        algorithm=algorithm,
+        algorithms=algorithms or ("MD5",),
     )
+
+
+def challenge_of(digest: Digest, now: float = NOW) -> str:
+    return digest.challenges(now)[0]
 
 
 def header(challenge: str, known: Credentials = KNOWN, /, **changes: str | None) -> str:
@@ -62,17 +68,21 @@ def header(challenge: str, known: Credentials = KNOWN, /, **changes: str | None)
 
 
 def check(digest: Digest, *authorization: str, now: float = NOW, target: str = TARGET) -> Verdict:
-    return digest.check(Asked("POST", target, authorization), now)
+    return digest.check(Asked("POST", target, authorization, PUBLIC), now)
+
+
+def is_let_in(verdict: Verdict) -> bool:
+    return isinstance(verdict, Accepted)
 
 
 def test_challenges_in_the_one_form_that_every_client_survives() -> None:
     verdict = check(make())
     assert isinstance(verdict, Refused)
-    parameters = parse_parameters(verdict.challenge.removeprefix("Digest "))
+    parameters = parse_parameters(verdict.challenges[0].removeprefix("Digest "))
     assert parameters is not None
     nonce = parameters["nonce"]
-    assert verdict.challenge == (
-        f'Digest realm="callbacks", nonce="{nonce}", algorithm=MD5, qop="auth"'
+    assert verdict.challenges == (
+        f'Digest realm="callbacks", nonce="{nonce}", algorithm=MD5, qop="auth"',
     )
     assert len(nonce) == 43
     assert set(nonce) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -86,17 +96,17 @@ def test_challenges_in_the_one_form_that_every_client_survives() -> None:
 def test_accepts_who_knows_the_password(
     algorithm: Algorithm, known: Credentials, changes: dict[str, str | None]
 ) -> None:
-    digest = make(algorithm=algorithm)
-    assert check(digest, header(digest.challenge(NOW), known, **changes)) == Accepted()
+    digest = make(b"key", algorithm)
+    assert is_let_in(check(digest, header(challenge_of(digest), known, **changes)))
 
 
 def test_the_algorithm_may_be_left_out_if_it_is_md5() -> None:
     digest = make()
-    assert check(digest, header(digest.challenge(NOW), algorithm=None)) == Accepted()
+    assert is_let_in(check(digest, header(challenge_of(digest), algorithm=None)))
 
 
 def test_another_machine_with_the_same_key_accepts_the_nonce() -> None:
-    assert check(make(), header(make().challenge(NOW)), now=NOW + 1) == Accepted()
+    assert is_let_in(check(make(), header(challenge_of(make())), now=NOW + 1))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +125,7 @@ def test_another_machine_with_the_same_key_accepts_the_nonce() -> None:
 )
 def test_accepts_every_honest_form_of_the_uri(uri: str, target: str) -> None:
     digest = make()
-    assert check(digest, header(digest.challenge(NOW), uri=uri), target=target) == Accepted()
+    assert is_let_in(check(digest, header(challenge_of(digest), uri=uri), target=target))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,7 @@ def test_accepts_every_honest_form_of_the_uri(uri: str, target: str) -> None:
 )
 def test_a_header_for_another_url_is_a_bad_request(uri: str) -> None:
     digest = make()
-    verdict = check(digest, header(digest.challenge(NOW), uri=uri))
+    verdict = check(digest, header(challenge_of(digest), uri=uri))
     assert verdict == Refused("a Digest header for another URL", status=400)
 
 
@@ -139,7 +149,7 @@ def refusal(digest: Digest, sent: str, now: float = NOW) -> Refused:
     verdict = check(digest, sent, now=now)
     assert isinstance(verdict, Refused)
     assert verdict.status == 401
-    assert verdict.challenge.startswith('Digest realm="callbacks", nonce="')
+    assert verdict.challenges[0].startswith('Digest realm="callbacks", nonce="')
     return verdict
 
 
@@ -158,49 +168,98 @@ def refusal(digest: Digest, sent: str, now: float = NOW) -> Refused:
 )
 def test_wrong_credentials_are_never_stale(known: Credentials, changes: dict[str, str]) -> None:
     digest = make()
-    for nonce in (digest.challenge(NOW), digest.challenge(NOW - 1e6), make(b"x").challenge(NOW)):
-        assert "stale" not in refusal(digest, header(nonce, known, **changes)).challenge
+    for nonce in (challenge_of(digest), challenge_of(digest, NOW - 1e6), challenge_of(make(b"x"))):
+        assert "stale" not in refusal(digest, header(nonce, known, **changes)).challenges[0]
 
 
 @pytest.mark.parametrize(
     "challenge",
     [
-        lambda: make().challenge(NOW - NONCE_LIFE - 1),
-        lambda: make().challenge(NOW + 60),
-        lambda: make(b"another action").challenge(NOW),
-        lambda: make().challenge(NOW).replace('nonce="A', 'nonce="B'),
+        lambda: challenge_of(make(), NOW - NONCE_LIFE - 1),
+        lambda: challenge_of(make(), NOW + 60),
+        lambda: challenge_of(make(b"another action")),
+        lambda: challenge_of(make()).replace('nonce="A', 'nonce="B'),
         lambda: 'Digest realm="callbacks", nonce="", algorithm=MD5',
         lambda: 'Digest realm="callbacks", nonce="rubbish!", algorithm=MD5',
         lambda: 'Digest realm="callbacks", nonce="AAAA", algorithm=MD5',
     ],
 )
 def test_right_credentials_with_a_bad_nonce_are_stale(challenge: Callable[[], str]) -> None:
-    assert refusal(make(), header(challenge())).challenge.endswith(", stale=true")
+    assert refusal(make(), header(challenge())).challenges[0].endswith(", stale=true")
 
 
 def test_a_nonce_lives_its_life() -> None:
     digest = make()
-    sent = header(digest.challenge(NOW))
-    assert check(digest, sent, now=NOW + NONCE_LIFE) == Accepted()
-    assert "stale=true" in refusal(digest, sent, now=NOW + NONCE_LIFE + 1).challenge
+    sent = header(challenge_of(digest))
+    assert is_let_in(check(digest, sent, now=NOW + NONCE_LIFE))
+    assert "stale=true" in refusal(digest, sent, now=NOW + NONCE_LIFE + 1).challenges[0]
 
 
-@pytest.mark.parametrize("changes", [{}, {"qop": None, "nc": None, "cnonce": None}])
-def test_a_captured_request_is_good_for_nothing(changes: dict[str, str | None]) -> None:
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [({}, 1), ({"nc": "0000000A"}, 10), ({"qop": None, "nc": None, "cnonce": None}, 0)],
+)
+def test_what_is_good_once_is_handed_on(changes: dict[str, str | None], count: int) -> None:
     digest = make()
-    sent = header(digest.challenge(NOW), KNOWN, **changes)
-    assert check(digest, sent) == Accepted()
-    assert refusal(digest, sent).challenge.endswith(", stale=true")
-    assert refusal(digest, sent).reason == "a count that was used before"
+    challenge = challenge_of(digest)
+    nonce = (parse_parameters(challenge.removeprefix("Digest ")) or {})["nonce"]
+    verdict = check(digest, header(challenge, KNOWN, **changes), now=NOW + 1)
+    assert verdict == Accepted(Once(nonce, count, NOW))
 
 
-def test_a_refused_request_uses_nothing_up() -> None:
+def test_what_was_used_before_is_stale_and_no_failure() -> None:
+    refused = make().refuse("used", NOW, stale=True)
+    assert (refused.reason, refused.wrong) == ("used", False)
+    assert refused.challenges[0].endswith(", stale=true")
+
+
+def test_only_wrong_credentials_count_as_wrong() -> None:
     digest = make()
-    challenge = digest.challenge(NOW)
-    refusal(digest, header(challenge, Credentials("newuser", Secret("wrong"), Secret(""))))
-    assert check(digest, header(challenge)) == Accepted()
-    assert check(digest, header(challenge, nc="00000003")) == Accepted()
-    assert check(digest, header(challenge, nc="00000002")) == Accepted()
+    challenge = challenge_of(digest)
+    stranger = Credentials("nobody", Secret("newpassword"), Secret(""))
+    assert refusal(digest, header(challenge, stranger)).wrong
+    assert not refusal(digest, header(challenge, realm="other")).wrong
+    assert not refusal(digest, header(challenge), now=NOW + 1e6).wrong
+    assert not refusal(digest, "Bearer x").wrong
+
+
+@pytest.mark.parametrize("algorithms", [("SHA-256",), ("MD5", "SHA-256")])
+def test_other_algorithms_on_demand(algorithms: tuple[Algorithm, ...]) -> None:
+    """Two lines have one nonce, for some clients answer the one with the nonce of the other."""
+    digest = make(b"key", *algorithms)
+    challenges = digest.challenges(NOW)
+    parameters = [parse_parameters(text.removeprefix("Digest ")) or {} for text in challenges]
+    assert tuple(one["algorithm"] for one in parameters) == algorithms
+    assert len({one["nonce"] for one in parameters}) == 1
+    assert check(digest).challenges != challenges  # type: ignore[union-attr]
+    for challenge in challenges:
+        assert is_let_in(check(digest, header(challenge)))
+    if "MD5" not in algorithms:
+        refused = check(digest, header(challenge_of(make()), algorithm=None))
+        assert isinstance(refused, Refused)
+
+
+def test_an_unknown_user_costs_the_work_of_a_wrong_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Counted, for a clock would tell how busy this machine is."""
+    done: list[str] = []
+    for name in ("response_hash", "_octets"):
+        real = getattr(digests, name)
+
+        def counted(*args: object, name: str = name, real: Any = real, **more: object) -> object:
+            done.append(name)
+            return real(*args, **more)
+
+        monkeypatch.setattr(digests, name, counted)
+    digest = make()
+    work = []
+    for known in (Credentials("nobody", Secret("x"), Secret("")), KNOWN):
+        sent = header(challenge_of(digest), known, response="0" * 32)
+        done.clear()
+        refusal(digest, sent)
+        work.append(list(done))
+    assert work[0] == work[1] != []
 
 
 @pytest.mark.parametrize(
@@ -221,7 +280,7 @@ def test_a_refused_request_uses_nothing_up() -> None:
 )
 def test_an_incomplete_header_is_a_bad_request(changes: dict[str, str | None]) -> None:
     digest = make()
-    verdict = check(digest, header(digest.challenge(NOW), KNOWN, **changes))
+    verdict = check(digest, header(challenge_of(digest), KNOWN, **changes))
     assert verdict == Refused("a Digest header that cannot be read", status=400)
 
 
@@ -309,12 +368,12 @@ def test_the_example_of_rfc_2069_as_corrected() -> None:
 
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
 def test_httpx_as_the_other_end(algorithm: Algorithm) -> None:
-    digest = make(algorithm=algorithm)
+    digest = make(b"key", algorithm)
     flow = httpx.DigestAuth(KNOWN.username, KNOWN.password.reveal()).auth_flow(
         httpx.Request("POST", "https://ivr.example" + TARGET)
     )
     next(flow)
-    challenge = {"WWW-Authenticate": digest.challenge(NOW)}
+    challenge = {"WWW-Authenticate": challenge_of(digest)}
     request = httpx.Request("POST", "https://ivr.example" + TARGET)
     sent = flow.send(httpx.Response(401, headers=challenge, request=request))
-    assert check(digest, sent.headers["Authorization"]) == Accepted()
+    assert is_let_in(check(digest, sent.headers["Authorization"]))

@@ -186,9 +186,8 @@ async def test_digest_in_two_legs_on_one_connection(method: str, algorithm: str)
     scheme = Digest(
         [Credentials("username", Secret("password"), Secret(""))],
         nonce_key=b"k" * 32,
-        public_path="/action/888/pick",
         entropy=bytes,
-        algorithm=algorithm,  # type: ignore[arg-type]  # a literal, by parameter
+        algorithms=(algorithm,),  # type: ignore[arg-type]  # a literal, by parameter
     )
 
     async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
@@ -196,10 +195,10 @@ async def test_digest_in_two_legs_on_one_connection(method: str, algorithm: str)
         sent = tuple(line[15:] for line in lines if line.startswith("Authorization: "))
         verdict = scheme.check(Asked(method, lines[0].split(" ")[1], sent), 1000.0)
         if isinstance(verdict, Refused):
-            challenge = f"WWW-Authenticate: {verdict.challenge}"
+            challenge = f"WWW-Authenticate: {verdict.challenges[0]}"
             writer.write(http(b"no", "401 Unauthorized", challenge))
         else:
-            assert verdict == Accepted()
+            assert isinstance(verdict, Accepted)
             writer.write(http(encode(Forward("222"))))
 
     async with Far(answer).serve() as far:

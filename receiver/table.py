@@ -1,0 +1,203 @@
+"""All actions of an app behind one route, found by exact path in one look-up.
+
+Rule 1: there are no redirects, and a path is compared as it stands: no slash more or less, nothing
+        decoded twice.
+Rule 2: the path of an action that there is not is answered like one that there is, asked with wrong
+        credentials: who does not know them does not learn which actions there are. Only who can
+        make a mark (`receiver.marks`) is told.
+Rule 3: methods that no action can have are refused everywhere alike.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import URLPath
+from starlette.routing import BaseRoute, Match, NoMatchFound
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from receiver.actions import Action, Target, part_path, split_path
+from receiver.admission import Admission
+from receiver.auth import Algorithm, Auth, Scheme, make_scheme
+from receiver.dispatch import Dispatcher
+from receiver.endpoint import Endpoint, Judge, explain, is_ours
+from receiver.exchange import refuse
+from receiver.marks import judge
+from receiver.secrets import Secret, derive, derive_key
+from receiver.seldom import Seldom
+from receiver.settings import Settings
+from receiver.sources import Sources
+from receiver.stores import Store
+
+METHODS = ("GET", "POST")
+"""What an action may be asked with."""
+
+NOBODY = "an action that there is not"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the endpoints of an app share.
+
+    Attributes:
+        settings: by the label of a PBX.
+        dispatcher: runs the handlers.
+        store: what workers and machines share.
+        now: the time in seconds since the epoch.
+        seldom: keeps the log from being flooded.
+    """
+
+    settings: Mapping[str, Settings]
+    dispatcher: Dispatcher
+    store: Store
+    now: Callable[[], float] = time.time
+    seldom: Seldom = field(default_factory=Seldom)
+
+    def admission(
+        self, action: Action, scheme: Scheme, path: str, identity: str, shown: str = ""
+    ) -> Admission:
+        """Who may ask at ``path``; ``shown`` takes the place of the identity in the log."""
+        settings = self.settings[action.pbx]
+        return Admission(
+            identity,
+            scheme,
+            Sources(settings.allowed_sources, settings.trusted_proxies),
+            self.store,
+            public_path=urlsplit(settings.public_url).path + quote(path),
+            secret_header=action.secret_header,
+            seldom=self.seldom,
+            shown=shown,
+        )
+
+    def judge(self, pbx: str, identity: str) -> Judge:
+        """What a mark is worth there."""
+        secret = self.settings[pbx].secret
+        return lambda mark, now: judge(secret, identity, mark, now)
+
+
+class ActionTable(BaseRoute):
+    """The route to all actions of an app.
+
+    Parameters:
+        actions: what there is; each part of a long mask has a path of its own.
+        around: what their endpoints share.
+    """
+
+    def __init__(self, actions: tuple[Action, ...], around: Surroundings) -> None:
+        self._actions = {action.path: action for action in actions}
+        self._around = around
+        self._made: dict[str, ASGIApp] = {
+            path: _endpoint(action, 1, around) for path, action in self._actions.items()
+        }
+        self._nobody = _Nobody(actions, around)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or b"%2f" in scope.get("raw_path", b"").lower():
+            return Match.NONE, {}
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        endpoint = self._made.get(path) or self._find(path)
+        if endpoint is None:
+            return Match.NONE, {}
+        if scope["method"] not in METHODS:
+            endpoint = _not_allowed
+        return Match.FULL, {"endpoint": endpoint}
+
+    def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
+        raise NoMatchFound(name, path_params)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["endpoint"](scope, receive, send)
+
+    def _find(self, path: str) -> ASGIApp | None:
+        """The endpoint of a part, made when it is first asked for, or one for nobody.
+
+        Also of a part that a smaller mask no longer needs: the PBX may ask for it until ``apply``.
+        """
+        target = split_path(path)
+        if target is None:
+            return None
+        action = self._actions.get(target.whole)
+        if action is None:
+            return self._nobody.endpoint(path, target)
+        return self._made.setdefault(path, _endpoint(action, target.part, self._around))
+
+
+class _Nobody:
+    """Answers at paths of actions that there are not.
+
+    It looks like one of those that there are, always the same at the same path. Nothing is kept of
+    a path.
+    """
+
+    def __init__(self, actions: tuple[Action, ...], around: Surroundings) -> None:
+        self._around = around
+        self._guarded = [one for one in actions if one.auth or one.secret_header]
+        self._scheme = cache(_lock)
+
+    def endpoint(self, path: str, target: Target) -> ASGIApp | None:
+        """None where no action asks for credentials: there is nothing to hide behind."""
+        alike = [one for one in self._guarded if one.pbx == target.pbx] or self._guarded
+        if not alike:
+            return None
+        key = derive_key(self._around.settings[alike[0].pbx].secret, "nobody", target.identity)
+        model = alike[int.from_bytes(key, "big") % len(alike)]
+        scheme = self._scheme(model.auth, model.algorithms, bool(model.secret_header))
+        admission = self._around.admission(model, scheme, path, target.identity, NOBODY)
+        worth = self._around.judge(model.pbx, target.identity)
+
+        async def turn_away(scope: Scope, receive: Receive, send: Send) -> None:
+            now = self._around.now()
+            turned = await admission.judge(scope, now)
+            told = explain(turned, scope, worth, now) if turned else ()
+            if turned is None or (not told and is_ours(scope, worth, now)):
+                await refuse(scope, receive, send, 404)
+                return
+            await refuse(scope, receive, send, turned.status, (*turned.headers, *told))
+
+        return turn_away
+
+
+def _lock(auth: Auth | None, algorithms: tuple[Algorithm, ...], keyed: bool) -> Scheme:
+    """A scheme whose key nobody has."""
+    secret = Secret(os.urandom(32).hex())
+    return make_scheme(
+        auth,
+        [derive(secret, NOBODY, epoch) for epoch in (1, 2)],
+        nonce_key=derive_key(secret, "nonce", NOBODY),
+        entropy=os.urandom,
+        algorithms=algorithms,
+        keyed=keyed,
+    )
+
+
+def _endpoint(action: Action, part: int, around: Surroundings) -> Endpoint:
+    """Two epochs are let in, so that a rotation refuses nobody; nonces are good in both."""
+    settings = around.settings[action.pbx]
+    epochs = (settings.epoch, settings.epoch + 1)
+    scheme = make_scheme(
+        action.auth,
+        [derive(settings.secret, action.identity, epoch) for epoch in epochs],
+        nonce_key=derive_key(settings.secret, "nonce", action.identity),
+        entropy=os.urandom,
+        algorithms=action.algorithms,
+        keyed=bool(action.secret_header),
+    )
+    path = part_path(action.path, part)
+    return Endpoint(
+        action,
+        around.admission(action, scheme, path, action.identity),
+        around.dispatcher,
+        judge=around.judge(action.pbx, action.identity),
+        now=around.now,
+        log_caller_data=settings.log_caller_data,
+    )
+
+
+async def _not_allowed(scope: Scope, receive: Receive, send: Send) -> None:
+    allowed = (b"allow", ", ".join(METHODS).encode())
+    await refuse(scope, receive, send, 405, (allowed,))

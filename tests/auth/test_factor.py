@@ -1,0 +1,55 @@
+"""A secret in a header as a further factor."""
+
+import base64
+
+import pytest
+
+from receiver.auth import Accepted, Asked, Factor, Open, Refused, make_scheme
+from receiver.secrets import Credentials, Secret
+
+NEW = Credentials("user", Secret("password"), Secret("token"), Secret("newkey"))
+OLD = Credentials("user", Secret("password"), Secret("token"), Secret("oldkey"))
+BEARER = ("Bearer token",)
+BASIC = ("Basic " + base64.b64encode(b"user:password").decode(),)
+
+
+def make(auth: str | None) -> Factor:
+    made = make_scheme(auth, [NEW, OLD], b"k", bytes, keyed=True)  # type: ignore[arg-type]
+    assert isinstance(made, Factor)
+    return made
+
+
+@pytest.mark.parametrize("key", ["newkey", "oldkey", " newkey "])
+@pytest.mark.parametrize(("auth", "sent"), [("bearer", BEARER), ("basic", BASIC), (None, ())])
+def test_both_are_needed(auth: str | None, sent: tuple[str, ...], key: str) -> None:
+    scheme = make(auth)
+    assert scheme.check(Asked("POST", "/x", sent, keys=(key,)), 0) == Accepted()
+    if auth:
+        assert isinstance(scheme.check(Asked("POST", "/x", (), keys=(key,)), 0), Refused)
+
+
+@pytest.mark.parametrize("keys", [(), ("",), ("wrong",), ("newkey", "newkey"), ("ü\ud800",)])
+@pytest.mark.parametrize(("auth", "sent"), [("bearer", BEARER), ("basic", BASIC)])
+def test_a_wrong_key_looks_like_wrong_credentials(
+    auth: str, sent: tuple[str, ...], keys: tuple[str, ...]
+) -> None:
+    scheme = make(auth)
+    refused = scheme.check(Asked("POST", "/x", sent, keys=keys), 0)
+    wrong = scheme.check(Asked("POST", "/x", (sent[0] + "x" * 4,), keys=("newkey",)), 0)
+    assert isinstance(refused, Refused)
+    assert isinstance(wrong, Refused)
+    assert (refused.status, refused.challenges, refused.wrong) == (
+        wrong.status,
+        wrong.challenges,
+        True,
+    )
+
+
+def test_without_a_scheme_a_wrong_key_is_forbidden() -> None:
+    refused = make(None).check(Asked("POST", "/x", keys=("wrong",)), 0)
+    assert refused == Refused("no or a wrong key in the header of its own", status=403, wrong=True)
+
+
+def test_no_key_opens_nothing() -> None:
+    with pytest.raises(ValueError, match="without a key"):
+        Factor(Open(), [Credentials("user", Secret("password"), Secret("token"))])
