@@ -14,6 +14,7 @@ What is kept is worth something for minutes, so a folder in memory such as ``/ru
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import time
@@ -22,8 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from receiver.auth.counters import SKEW
 from receiver.errors import SettingsError
-from receiver.stores.store import SKEW, StoreError
+from receiver.stores.store import StoreError
 from receiver.throttle import FORGET, SHUT, Standing
 
 BUSY = 0.1
@@ -163,10 +165,8 @@ class Sqlite:
     def _connect(self) -> sqlite3.Connection:
         # Made before SQLite does, for the mode; its -wal and -shm get the same one. A file that is
         # there is never opened here: closing it would free the locks of this process on it.
-        try:
+        with contextlib.suppress(FileExistsError):
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            pass
         # If it is exchanged between here and there, the next look finds a stranger and reopens.
         self._file = _identity(self._path)
         self._connection = sqlite3.connect(self._path, timeout=BUSY, isolation_level=None)
@@ -176,9 +176,9 @@ class Sqlite:
         return self._connection
 
     def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _tidy(self, connection: sqlite3.Connection, now: float) -> None:
         connection.execute("begin immediate")
