@@ -94,7 +94,8 @@ async def _ask(answer: Awaitable[T]) -> T:
     try:
         return await answer
     except Exception as error:  # redis-py's own, the system's, TLS's
-        raise StoreError(type(error).__name__) from None
+        # redis-py makes a ConnectionError of a wrong password; what it was made of says more.
+        raise StoreError(type(error.__cause__ or error).__name__) from None
 
 
 def _client(url: Secret) -> Any:  # half of redis-py's answers are typed "awaitable or not"

@@ -49,9 +49,10 @@ create index if not exists failures_by_age on failures (last);
 commit;
 """
 _MISTAKES = {
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened",
-    sqlite3.SQLITE_READONLY: "cannot be written",
-    sqlite3.SQLITE_PERM: "cannot be written",
+    **dict.fromkeys(
+        (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM),
+        "cannot be opened for writing",
+    ),
     sqlite3.SQLITE_NOTADB: "is something else already",
 }
 
@@ -119,8 +120,9 @@ class Sqlite:
         return await self._ask(lambda connection: _standing(connection, key).at(now), now)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
-        self._thread.shutdown()
+        with contextlib.suppress(RuntimeError):  # it is closed already
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
+            self._thread.shutdown()
 
     async def _ask(self, work: Callable[[sqlite3.Connection], T], now: float) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, work, now)
