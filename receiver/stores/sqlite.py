@@ -97,9 +97,8 @@ class Sqlite:
                 "insert or ignore into used select ?, ?, ? from floor "
                 "where floor.made < ? or floor.made > ?"
             )
-            return (
-                connection.execute(statement, (nonce, count, made, made, now + SKEW)).rowcount == 1
-            )
+            values = (nonce, count, made, made, now + SKEW)
+            return connection.execute(statement, values).rowcount == 1
 
         return await self._ask(work, now)
 

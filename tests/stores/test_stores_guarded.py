@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from receiver.stores import Memory, Store
-from receiver.stores.guarded import LIMIT, PAUSE, Guarded
+from receiver.stores.guarded import CROWD, LIMIT, PAUSE, Guarded
 from receiver.stores.redis import Redis
 from receiver.stores.sqlite import Sqlite
 from receiver.throttle import SHUT, SHUT_AFTER, Standing
@@ -233,6 +233,23 @@ async def test_an_answer_asked_for_before_the_outage_does_not_end_it(
     assert lines(caplog) == [out("OSError")]
 
 
+async def test_a_flood_of_failures_leaves_room_for_those_who_know_the_password(
+    shared: Shared, guard: Guard
+) -> None:
+    store = guard(shared)
+    shared.stuck = asyncio.Event()
+    for count in range(2):  # the second time shows that the first left nothing behind
+        shared.asked = 0
+        flood = [asyncio.create_task(store.failed(str(n), NOW)) for n in range(2 * CROWD)]
+        call = asyncio.create_task(store.use("n", count, NOW, NOW))
+        found = await asyncio.gather(*flood[CROWD:])
+        assert all(standing == Standing(found[0].failures, NOW) for standing in found)
+        shared.stuck.set()
+        await asyncio.gather(*flood, call)
+        assert shared.asked == CROWD + 1
+        shared.stuck.clear()
+
+
 async def test_a_sender_that_leaves_is_no_outage(
     shared: Shared, guard: Guard, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -327,7 +344,9 @@ async def test_a_file_locked_by_another_process(
     assert await use(one, 2)
     assert not await use(other, 2)
     await locker.communicate(b"\n")
-    assert lines(caplog) == [out("SQLITE_BUSY"), BACK]
+    first, *rest = lines(caplog)
+    assert first in (out("SQLITE_BUSY"), out("TimeoutError"))  # the latter on a busy machine
+    assert rest == [BACK]
 
 
 async def test_a_file_that_vanished(
