@@ -39,7 +39,7 @@ class Standing:
     """What is known of a source: how often it failed, and when last."""
 
     failures: int = 0
-    last: float = 0.0
+    last: float = -math.inf
 
     def at(self, now: float) -> Standing:
         """Itself, or an empty one if it is forgotten by ``now``."""

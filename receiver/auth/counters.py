@@ -7,6 +7,8 @@ Rule 2: only who knows the password gets something remembered, and never more th
         made before it is refused.
 Rule 3: what knows nothing of a nonce that a restart forgot lets it in once more at most; nonces
         live for minutes.
+Rule 4: a clock that was set back lets calls in: what was forgotten in a time that is yet to come
+        refuses no nonce of now.
 """
 
 from __future__ import annotations
@@ -15,6 +17,10 @@ from dataclasses import dataclass
 
 WINDOW = 64
 """How far below the highest count that was seen a lower one is still taken."""
+
+SKEW = 60.0
+"""Seconds by which two clocks may differ, or one may be set back, without a used count being good
+again."""
 
 
 @dataclass(slots=True)
@@ -53,7 +59,7 @@ class Counters:
         self._forget(now)
         seen = self._seen.get(nonce)
         if seen is None:
-            if made <= self._floor:
+            if made <= self._floor <= now + SKEW:
                 return False
             self._seen[nonce] = _Seen(made, count, 1)
             return True
@@ -74,4 +80,4 @@ class Counters:
             if now - oldest.made <= self._life and len(self._seen) < self._most:
                 return
             del self._seen[nonce]
-            self._floor = max(self._floor, oldest.made)
+            self._floor = max(self._floor, min(oldest.made, now))

@@ -1,12 +1,7 @@
 """Where workers and machines put what they share for authentication.
 
-=====================================  ========================================================
-``RECEIVER_STORE``                     is shared by
-=====================================  ========================================================
-not set                                nobody: one worker, its memory
-a path                                 the workers of one machine: a SQLite file
-``redis://``, ``rediss://``, ``unix://``  several machines: Redis
-=====================================  ========================================================
+RECEIVER_STORE names the place: nothing (one worker, its own memory), a path (the workers of one
+machine, a SQLite file) or the URL of a Redis (several machines).
 """
 
 from __future__ import annotations
@@ -17,11 +12,10 @@ from receiver.errors import SettingsError
 from receiver.secrets import Secret
 from receiver.stores.guarded import Guarded
 from receiver.stores.memory import Memory
-from receiver.stores.redis import Redis
 from receiver.stores.sqlite import Sqlite
 from receiver.stores.store import Store, StoreError
 
-__all__ = ["Guarded", "Memory", "Redis", "Sqlite", "Store", "StoreError", "open_store"]
+__all__ = ["Memory", "Store", "StoreError", "open_store"]
 
 _REDIS = ("redis://", "rediss://", "unix://")
 
@@ -41,7 +35,7 @@ def open_store(where: Secret, *, life: float) -> Store:
     if not text:
         return memory
     if text.lower().startswith(_REDIS):
-        return Guarded(Redis(where, life=life), "Redis", memory)
+        return Guarded(_open_redis(where, life), "Redis", memory)
     if "://" in text:
         raise SettingsError(
             "RECEIVER_STORE is neither the path of a file nor a URL that begins with "
@@ -52,3 +46,14 @@ def open_store(where: Secret, *, life: float) -> Store:
     except RuntimeError:  # a home directory of nobody
         raise SettingsError("RECEIVER_STORE begins with a ~ that stands for nothing here") from None
     return Guarded(Sqlite(path, life=life), "SQLite", memory)
+
+
+def _open_redis(url: Secret, life: float) -> Store:
+    try:
+        from receiver.stores.redis import Redis  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError:
+        raise SettingsError(
+            "RECEIVER_STORE names a Redis, for which a package is missing: "
+            "pip install 'portsip-receiver[redis]'"
+        ) from None
+    return Redis(url, life=life)

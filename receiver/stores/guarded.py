@@ -7,7 +7,10 @@ Rule 2: the shared store has `LIMIT` seconds. If it fails or is late, this proce
 Rule 3: so no callback is lost because the shared store is down. The price: during an outage a
         captured request is good once more at each other worker, for as long as its nonce lives,
         and failures are added up for each worker alone.
-Rule 4: one line in the log says that it is out of order and why, one that it is back. They name
+Rule 4: a flood of wrong passwords does not make the shared store late for those who know one: no
+        more than `CROWD` questions about failures are under way at once, and who comes after them
+        is judged by this process's memory.
+Rule 5: one line in the log says that it is out of order and why, one that it is back. They name
         the kind of store and of error: a URL may hold a password.
 """
 
@@ -27,6 +30,9 @@ LIMIT = 0.15
 
 PAUSE = 2.0
 """Seconds for which a store that failed is not asked."""
+
+CROWD = 100
+"""Questions about failures at once. Some 800 at once, of any kind, took the `LIMIT` (measured)."""
 
 CLOSING = 1.0
 """Seconds for the shared store to close."""
@@ -58,6 +64,7 @@ class Guarded:
         self._memory = memory
         self._clock = clock
         self._again: float | None = None  # while it is out of order: when it may be asked
+        self._crowd = 0
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
         if not await self._memory.use(nonce, count, made, now):
@@ -67,14 +74,14 @@ class Guarded:
 
     async def failed(self, key: str, now: float) -> Standing:
         own = await self._memory.failed(key, now)
-        answer = await self._ask(lambda: self._shared.failed(key, now))
+        answer = await self._ask_in_turn(lambda: self._shared.failed(key, now))
         return own if answer is None else self._memory.learn(key, answer, now)
 
     async def standing(self, key: str, now: float) -> Standing:
         own = await self._memory.standing(key, now)
         if own.wait(now):
             return own
-        answer = await self._ask(lambda: self._shared.standing(key, now))
+        answer = await self._ask_in_turn(lambda: self._shared.standing(key, now))
         return self._memory.learn(key, answer, now) if answer and answer.failures else own
 
     async def close(self) -> None:
@@ -84,6 +91,16 @@ class Guarded:
         except Exception as error:
             log.warning("the shared store (%s) did not close: %s", self._kind, _kind(error))
         await self._memory.close()
+
+    async def _ask_in_turn(self, question: Callable[[], Awaitable[T]]) -> T | None:
+        """The shared store's answer; None also where too many wait for theirs."""
+        if self._crowd >= CROWD:
+            return None
+        self._crowd += 1
+        try:
+            return await self._ask(question)
+        finally:
+            self._crowd -= 1
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T | None:
         """The shared store's answer; None while it is out of order."""

@@ -13,9 +13,15 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import Redis as Client
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from receiver.auth.counters import SKEW
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
-from receiver.stores.store import SKEW, StoreError
+from receiver.stores.store import StoreError
 from receiver.throttle import FORGET, SHUT, Standing
 
 PREFIX = "receiver:"
@@ -53,7 +59,7 @@ class Redis:
         most_sources: sources whose failures are remembered at once.
 
     Raises:
-        SettingsError: redis-py is not installed, or cannot read the URL.
+        SettingsError: redis-py cannot read the URL.
     """
 
     def __init__(self, url: Secret, *, life: float, most_sources: int = 100_000) -> None:
@@ -88,19 +94,11 @@ async def _ask(answer: Awaitable[T]) -> T:
     try:
         return await answer
     except Exception as error:  # redis-py's own, the system's, TLS's
-        raise StoreError(type(error).__name__) from None
+        # redis-py makes a ConnectionError of a wrong password; what it was made of says more.
+        raise StoreError(type(error.__cause__ or error).__name__) from None
 
 
-def _client(url: Secret) -> Any:
-    try:
-        from redis.asyncio import BlockingConnectionPool, Redis
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-    except ImportError:
-        raise SettingsError(
-            "RECEIVER_STORE names a Redis, for which a package is missing: "
-            "pip install 'portsip-receiver[redis]'"
-        ) from None
+def _client(url: Secret) -> Any:  # half of redis-py's answers are typed "awaitable or not"
     try:
         pool = BlockingConnectionPool.from_url(
             url.reveal(),
@@ -110,9 +108,9 @@ def _client(url: Secret) -> Any:
             socket_connect_timeout=_TIMEOUT,
             retry=Retry(NoBackoff(), 0),
         )
-        pool.make_connection()  # nothing is sent yet, but unknown options are found here
+        pool.connection_class(**pool.connection_kwargs)  # finds unknown options, sends nothing
     except (ValueError, TypeError):
         raise SettingsError(
             "RECEIVER_STORE is not a URL that redis-py can read, such as redis://127.0.0.1:6379/0"
         ) from None
-    return Redis.from_pool(pool)
+    return Client.from_pool(pool)

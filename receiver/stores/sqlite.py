@@ -14,6 +14,7 @@ What is kept is worth something for minutes, so a folder in memory such as ``/ru
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import time
@@ -22,8 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from receiver.auth.counters import SKEW
 from receiver.errors import SettingsError
-from receiver.stores.store import SKEW, StoreError
+from receiver.stores.store import StoreError
 from receiver.throttle import FORGET, SHUT, Standing
 
 BUSY = 0.1
@@ -47,9 +49,10 @@ create index if not exists failures_by_age on failures (last);
 commit;
 """
 _MISTAKES = {
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened",
-    sqlite3.SQLITE_READONLY: "cannot be written",
-    sqlite3.SQLITE_PERM: "cannot be written",
+    **dict.fromkeys(
+        (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM),
+        "cannot be opened for writing",
+    ),
     sqlite3.SQLITE_NOTADB: "is something else already",
 }
 
@@ -94,9 +97,8 @@ class Sqlite:
                 "insert or ignore into used select ?, ?, ? from floor "
                 "where floor.made < ? or floor.made > ?"
             )
-            return (
-                connection.execute(statement, (nonce, count, made, made, now + SKEW)).rowcount == 1
-            )
+            values = (nonce, count, made, made, now + SKEW)
+            return connection.execute(statement, values).rowcount == 1
 
         return await self._ask(work, now)
 
@@ -117,8 +119,9 @@ class Sqlite:
         return await self._ask(lambda connection: _standing(connection, key).at(now), now)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
-        self._thread.shutdown()
+        with contextlib.suppress(RuntimeError):  # it is closed already
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
+            self._thread.shutdown()
 
     async def _ask(self, work: Callable[[sqlite3.Connection], T], now: float) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, work, now)
@@ -163,10 +166,8 @@ class Sqlite:
     def _connect(self) -> sqlite3.Connection:
         # Made before SQLite does, for the mode; its -wal and -shm get the same one. A file that is
         # there is never opened here: closing it would free the locks of this process on it.
-        try:
+        with contextlib.suppress(FileExistsError):
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError:
-            pass
         # If it is exchanged between here and there, the next look finds a stranger and reopens.
         self._file = _identity(self._path)
         self._connection = sqlite3.connect(self._path, timeout=BUSY, isolation_level=None)
@@ -176,9 +177,9 @@ class Sqlite:
         return self._connection
 
     def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _tidy(self, connection: sqlite3.Connection, now: float) -> None:
         connection.execute("begin immediate")

@@ -13,10 +13,6 @@ from typing import Protocol
 from receiver.errors import ReceiverError
 from receiver.throttle import Standing
 
-SKEW = 60.0
-"""Seconds by which two clocks may differ, or one may be set back, without a nonce that one side
-has forgotten being good at the other."""
-
 
 class StoreError(ReceiverError):
     """The shared store did not do what was asked. The text is the kind of error, nothing else."""

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.auth.counters import WINDOW, Counters
+from receiver.auth.counters import SKEW, WINDOW, Counters
 
 
 def use(counters: Counters, *counts: int, nonce: str = "n", now: float = 0.0) -> list[bool]:
@@ -59,3 +59,28 @@ def test_no_count_is_ever_taken_twice(counts: list[int]) -> None:
 @given(st.permutations(range(1, WINDOW + 1)))
 def test_any_order_within_the_window_is_taken(counts: list[int]) -> None:
     assert all(use(Counters(life=300), *counts))
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3 * WINDOW)), max_size=120))
+def test_the_window_is_that_of_a_simple_model(uses: list[tuple[str, int]]) -> None:
+    counters = Counters(life=300)
+    used: dict[str, set[int]] = {"a": set(), "b": set()}
+    for nonce, count in uses:
+        good = count not in used[nonce] and count > max(used[nonce], default=0) - WINDOW
+        assert counters.use(nonce, count, made=0.0, now=0.0) is good
+        used[nonce] |= {count} if good else set()
+
+
+def test_a_clock_that_was_set_back_refuses_no_new_nonce() -> None:
+    counters = Counters(life=300)
+    assert counters.use("a", 1, made=3600.0, now=3600.0)
+    assert counters.use("b", 1, made=4000.0, now=4000.0)  # "a" is forgotten
+    assert not counters.use("c", 1, made=3599.0, now=3600.0 - SKEW)
+    assert counters.use("c", 1, made=3000.0, now=3000.0)
+
+
+def test_a_nonce_from_a_clock_that_is_ahead_refuses_none_of_this_one() -> None:
+    counters = Counters(life=300, most=1)
+    assert counters.use("ahead", 1, made=1030.0, now=1000.0)
+    assert counters.use("b", 1, made=1000.5, now=1001.0) is False  # made before the other was lost
+    assert counters.use("c", 1, made=1001.5, now=1002.0)

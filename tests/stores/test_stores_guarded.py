@@ -1,0 +1,363 @@
+"""A shared store that fails, and no callback with it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from receiver.stores import Memory, Store
+from receiver.stores.guarded import CROWD, LIMIT, PAUSE, Guarded
+from receiver.stores.redis import Redis
+from receiver.stores.sqlite import Sqlite
+from receiver.throttle import SHUT, SHUT_AFTER, Standing
+from tests.stores.conftest import LIFE, Server
+
+NOW = 1_800_000_000.0
+LATEST = LIMIT + 0.35  # seconds; a busy machine is not late
+LOCKER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("begin immediate")
+print("locked", flush=True)
+sys.stdin.readline()
+connection.execute("rollback")
+print("free", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+class Shared(Memory):
+    """A shared store that fails as it is told to, and counts the questions."""
+
+    def __init__(self) -> None:
+        super().__init__(life=LIFE)
+        self.asked = 0
+        self.reached = asyncio.Event()
+        self.error: Exception | None = None
+        self.stuck: asyncio.Event | None = None
+
+    async def _ask(self) -> None:
+        self.asked += 1
+        self.reached.set()
+        if self.stuck is not None:
+            await self.stuck.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
+        await self._ask()
+        return await super().use(nonce, count, made, now)
+
+    async def failed(self, key: str, now: float) -> Standing:
+        await self._ask()
+        return await super().failed(key, now)
+
+    async def standing(self, key: str, now: float) -> Standing:
+        await self._ask()
+        return await super().standing(key, now)
+
+    async def close(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def shared() -> Shared:
+    return Shared()
+
+
+@pytest.fixture
+async def guard(clock: Clock) -> AsyncIterator[Callable[[Store], Guarded]]:
+    """One more worker, before a shared store."""
+    made: list[Guarded] = []
+
+    def one_more(store: Store) -> Guarded:
+        made.append(Guarded(store, "Kind", Memory(life=LIFE), clock))
+        return made[-1]
+
+    yield one_more
+    for guarded in made:
+        await guarded.close()
+
+
+Guard = Callable[[Store], Guarded]
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [f"{r.levelname} {r.getMessage()}" for r in caplog.records if r.name == "receiver"]
+
+
+def out(reason: str) -> str:
+    return (
+        f"ERROR the shared store (Kind) is out of order ({reason}): "
+        "each worker goes by its own memory"
+    )
+
+
+BACK = "WARNING the shared store (Kind) is back"
+
+
+async def use(store: Store, count: int) -> bool:
+    """Uses a count up, in time."""
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    good = await store.use("n", count, NOW, NOW)
+    assert loop.time() - begin < LATEST
+    return good
+
+
+async def test_a_repeat_that_is_known_needs_no_question(shared: Shared, guard: Guard) -> None:
+    store = guard(shared)
+    assert [await use(store, 1) for _ in range(3)] == [True, False, False]
+    assert shared.asked == 1
+
+
+async def test_one_who_is_known_to_wait_needs_no_question(shared: Shared, guard: Guard) -> None:
+    one, other = guard(shared), guard(shared)
+    for _ in range(SHUT_AFTER):
+        await one.failed("k", NOW)
+    asked = shared.asked
+    assert (await one.standing("k", NOW)).wait(NOW) == SHUT
+    assert shared.asked == asked
+    for _ in range(3):
+        assert (await other.standing("k", NOW)).wait(NOW) == SHUT
+    assert shared.asked == asked + 1
+
+
+async def test_what_the_others_saw_is_known_through_an_outage(shared: Shared, guard: Guard) -> None:
+    one, other = guard(shared), guard(shared)
+    for _ in range(SHUT_AFTER):
+        await one.failed("k", NOW)
+    assert (await other.failed("k", NOW)).failures == SHUT_AFTER + 1
+    shared.error = OSError()
+    assert (await other.failed("k", NOW + 1)).failures == SHUT_AFTER + 2
+    assert (await other.standing("k", NOW + 1)).wait(NOW + 1) == SHUT
+
+
+async def test_what_happened_in_an_outage_counts_after_it(
+    shared: Shared, guard: Guard, clock: Clock
+) -> None:
+    store = guard(shared)
+    shared.error = OSError()
+    for _ in range(SHUT_AFTER):
+        await store.failed("k", NOW)
+    shared.error = None
+    clock.time = PAUSE
+    assert (await store.failed("k", NOW + SHUT)).wait(NOW + SHUT) == SHUT
+
+
+async def test_who_never_failed_takes_no_room(shared: Shared, guard: Guard) -> None:
+    store = guard(shared)
+    assert await store.standing("k", NOW) == Standing()
+    assert not store._memory._standings
+
+
+@pytest.mark.parametrize("error", [OSError("a secret"), ValueError("a secret"), KeyError("secret")])
+async def test_whatever_it_raises_a_call_is_taken_once(
+    shared: Shared, guard: Guard, clock: Clock, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = guard(shared)
+    shared.error = error
+    assert [await use(store, count) for count in (1, 1, 2)] == [True, False, True]
+    assert await store.failed("k", NOW) == await store.standing("k", NOW) == Standing(1, NOW)
+    assert shared.asked == 1
+    clock.time = PAUSE
+    assert await use(store, 3)
+    assert await use(store, 4)
+    assert shared.asked == 2
+    shared.error = None
+    clock.time = 2 * PAUSE
+    assert [await use(store, count) for count in (5, 6)] == [True, True]
+    assert shared.asked == 4
+    assert lines(caplog) == [out(type(error).__name__), BACK]
+
+
+async def test_only_one_tries_whether_it_is_back(
+    shared: Shared, guard: Guard, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = guard(shared)
+    shared.error = OSError()
+    await use(store, 0)
+    clock.time = PAUSE
+    shared.stuck = asyncio.Event()
+    shared.error = None
+    assert all(await asyncio.gather(*(use(store, count) for count in range(1, 20))))
+    assert shared.asked == 2
+    assert lines(caplog) == [out("OSError")]
+
+
+async def test_many_late_answers_are_one_outage(
+    shared: Shared, guard: Guard, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = guard(shared)
+    shared.stuck = asyncio.Event()
+    assert all(await asyncio.gather(*(use(store, count) for count in range(20))))
+    assert shared.asked == 20
+    assert lines(caplog) == [out("TimeoutError")]
+
+
+async def test_an_answer_asked_for_before_the_outage_does_not_end_it(
+    shared: Shared, guard: Guard, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = guard(shared)
+    shared.stuck = asyncio.Event()
+    early = asyncio.create_task(store.use("n", 1, NOW, NOW))
+    await shared.reached.wait()
+    stuck, shared.stuck, shared.error = shared.stuck, None, OSError()
+    await use(store, 2)
+    shared.error = None
+    stuck.set()
+    assert await early
+    assert await use(store, 3)
+    assert shared.asked == 2
+    assert lines(caplog) == [out("OSError")]
+
+
+async def test_a_flood_of_failures_leaves_room_for_those_who_know_the_password(
+    shared: Shared, guard: Guard
+) -> None:
+    store = guard(shared)
+    shared.stuck = asyncio.Event()
+    for count in range(2):  # the second time shows that the first left nothing behind
+        shared.asked = 0
+        flood = [asyncio.create_task(store.failed(str(n), NOW)) for n in range(2 * CROWD)]
+        call = asyncio.create_task(store.use("n", count, NOW, NOW))
+        found = await asyncio.gather(*flood[CROWD:])
+        assert all(standing == Standing(found[0].failures, NOW) for standing in found)
+        shared.stuck.set()
+        await asyncio.gather(*flood, call)
+        assert shared.asked == CROWD + 1
+        shared.stuck.clear()
+
+
+async def test_a_sender_that_leaves_is_no_outage(
+    shared: Shared, guard: Guard, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = guard(shared)
+    shared.stuck = asyncio.Event()
+    task = asyncio.create_task(store.use("n", 1, NOW, NOW))
+    await shared.reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    shared.stuck = None
+    assert await use(store, 2)
+    assert shared.asked == 2
+    assert not lines(caplog)
+
+
+async def test_the_end_raises_nothing(shared: Shared, caplog: pytest.LogCaptureFixture) -> None:
+    shared.error = OSError("a secret")
+    await Guarded(shared, "Kind", Memory(life=LIFE)).close()
+    assert lines(caplog) == ["WARNING the shared store (Kind) did not close: OSError"]
+
+
+async def test_the_clock_is_the_event_loops_by_default(shared: Shared) -> None:
+    store = Guarded(shared, "Kind", Memory(life=LIFE))
+    shared.error = OSError()
+    assert [await use(store, count) for count in range(3)] == [True] * 3
+    assert shared.asked == 1
+
+
+async def test_redis_killed_and_started_again(
+    server: Server, guard: Guard, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = (guard(Redis(server.url, life=LIFE)) for _ in range(2))
+    assert await use(one, 1)
+    assert not await use(other, 1)
+    server.kill()
+    for store in (one, other):
+        assert [await use(store, count) for count in (2, 2)] == [True, False]
+        assert (await store.failed("k", NOW)).failures == 1
+    server.start()
+    clock.time = PAUSE
+    assert await use(one, 3)
+    assert not await use(other, 3)
+    assert await one.failed("k", NOW) == Standing(2, NOW)
+    said = lines(caplog)
+    assert len(said) == 4
+    assert all("Error): each worker" in line for line in said[:2])
+    assert said[2:] == [BACK, BACK]
+
+
+async def test_redis_paused(
+    server: Server, guard: Guard, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = (guard(Redis(server.url, life=LIFE)) for _ in range(2))
+    assert await use(one, 1)
+    server.send(signal.SIGSTOP)
+    assert await use(one, 2)
+    server.send(signal.SIGCONT)
+    clock.time = PAUSE
+    # An answer that belongs to an earlier question would let these in, or refuse them.
+    for count in range(3, 20):
+        assert await use(one, count)
+        assert not await use(other, count)
+    assert lines(caplog) == [out("TimeoutError"), BACK]
+
+
+async def test_redis_that_was_never_there(
+    server: Server, guard: Guard, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.kill()
+    store = guard(Redis(server.url, life=LIFE))
+    assert await use(store, 1)
+    assert len(lines(caplog)) == 1
+
+
+async def test_a_file_locked_by_another_process(
+    tmp_path: Path, guard: Guard, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "shared.db"
+    one, other = (guard(Sqlite(path, life=LIFE)) for _ in range(2))
+    pipe = asyncio.subprocess.PIPE
+    locker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LOCKER, path, stdin=pipe, stdout=pipe
+    )
+    assert locker.stdout is not None
+    assert locker.stdin is not None
+    assert await locker.stdout.readline() == b"locked\n"
+    assert [await use(one, count) for count in (1, 1)] == [True, False]
+    locker.stdin.write(b"\n")
+    assert await locker.stdout.readline() == b"free\n"
+    clock.time = PAUSE
+    assert await use(one, 2)
+    assert not await use(other, 2)
+    await locker.communicate(b"\n")
+    first, *rest = lines(caplog)
+    assert first in (out("SQLITE_BUSY"), out("TimeoutError"))  # the latter on a busy machine
+    assert rest == [BACK]
+
+
+async def test_a_file_that_vanished(
+    tmp_path: Path, guard: Guard, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "shared.db"
+    one, other = (guard(Sqlite(path, life=LIFE)) for _ in range(2))
+    path.unlink()
+    assert await use(one, 1)
+    assert await use(other, 1)  # the price
+    clock.time = PAUSE
+    assert await use(one, 2)
+    assert not await use(other, 2)
+    assert lines(caplog) == [out("FileNotFoundError")] * 2 + [BACK] * 2
