@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "receiver"
 # From the ground up; what stands in one row does not import each other. A package is one name
 # where nothing above looks inside it.
 LAYERS = (
-    ("errors",),
+    ("errors", "framing"),
     ("calls", "replies", "entries", "secrets"),
     ("masks",),
     ("limits", "marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
@@ -38,6 +38,7 @@ LAYERS = (
     ("reception",),
     ("registration",),
     ("rotation", "doctor"),
+    ("intake", "connections"),
     ("endpoint", "serving", "simulator.api"),
     ("app",),
     ("cli.common", "cli.demo_calls", "cli.resources_output", "cli.resources_table"),
