@@ -8,7 +8,7 @@ Rule 3: a reason is one of those below, so that nothing that was sent gets into 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 TARGET_LIMIT = 8192
@@ -30,6 +30,7 @@ APART = "apart"
 """They are not among the headers."""
 
 _VERSIONS = frozenset({"1.1", "1.0", "2", "2.0", "3"})
+_CONTROLS = b"\0\r\n"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ MIXED = Bad(411, "chunked, under a server that puts trailers among the headers")
 
 
 def problem_of_request(
-    version: str, target: int, headers: Iterable[tuple[bytes, bytes]], *, apart: bool
+    version: str, target: int, headers: Sequence[tuple[bytes, bytes]], *, apart: bool
 ) -> Bad | None:
     """What is wrong with how a request is framed.
 
@@ -73,43 +74,45 @@ def problem_of_request(
         return VERSION
     if target > TARGET_LIMIT:
         return TARGET
-    names, values = [], []
-    for name, value in headers:
-        names.append(name)
-        values.append(value)
-    if len(names) > FIELDS_LIMIT:
+    if len(headers) > FIELDS_LIMIT:
         return FIELDS
-    text = b"\n".join(values)
+    fields = dict(headers)
+    names: Iterable[bytes] = fields
+    values: Iterable[bytes] = fields.values()
+    if len(fields) < len(headers):
+        if bad := _problem_of_repeated(headers):
+            return bad
+        names, values = zip(*headers, strict=True)
+    text = b"".join(values)
     if len(text) + len(b"".join(names)) > HEADERS_LIMIT:
         return HEADERS
-    if b"\r" in text or b"\0" in text or text.count(b"\n") >= len(values) > 0:
+    if len(text.translate(None, _CONTROLS)) < len(text):
         return CONTROL
-    hosts = names.count(b"host")
-    if hosts > 1 or (not hosts and version == "1.1"):
+    if b"host" not in fields and version == "1.1":
         return HOST
-    if b"transfer-encoding" in names:
-        return _problem_of_encoding(version, names, values, apart)
-    if b"content-length" in names:
-        return _problem_of_length(names, values)
+    if b"transfer-encoding" in fields:
+        return _problem_of_encoding(version, fields, apart)
+    if not fields.get(b"content-length", b"0").isdigit():
+        return LENGTH
     return None
 
 
-def _problem_of_encoding(
-    version: str, names: list[bytes], values: list[bytes], apart: bool
-) -> Bad | None:
-    if version != "1.1":
-        return ENCODED
-    if b"content-length" in names:
-        return BOTH
+def _problem_of_repeated(headers: Iterable[tuple[bytes, bytes]]) -> Bad | None:
+    """Of the fields that may stand there once only; the same length twice has one reading."""
+    names = [name for name, _ in headers]
+    if names.count(b"host") > 1:
+        return HOST
     if names.count(b"transfer-encoding") > 1:
         return ENCODINGS
-    if values[names.index(b"transfer-encoding")].lower() != b"chunked":
+    lengths = {value for name, value in headers if name == b"content-length"}
+    return LENGTHS if len(lengths) > 1 else None
+
+
+def _problem_of_encoding(version: str, fields: Mapping[bytes, bytes], apart: bool) -> Bad | None:
+    if version != "1.1":
+        return ENCODED
+    if b"content-length" in fields:
+        return BOTH
+    if fields[b"transfer-encoding"].lower() != b"chunked":
         return ENCODING
     return None if apart else MIXED
-
-
-def _problem_of_length(names: list[bytes], values: list[bytes]) -> Bad | None:
-    found = {value for name, value in zip(names, values, strict=True) if name == b"content-length"}
-    if len(found) > 1:
-        return LENGTHS
-    return None if found.pop().isdigit() else LENGTH
