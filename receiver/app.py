@@ -18,6 +18,7 @@ from receiver.auth import NONCE_LIFE
 from receiver.dispatch import Dispatcher
 from receiver.endpoint import ARRIVED
 from receiver.errors import DeclarationError
+from receiver.intake import problem_of, turn_away
 from receiver.ivrs import Ivr
 from receiver.receptionists import Receptionist, check_together
 from receiver.replies import Repeat, Reply
@@ -144,6 +145,9 @@ class Receiver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            if bad := problem_of(scope):
+                await turn_away(bad, scope, send)
+                return
             scope = {**scope, ARRIVED: asyncio.get_running_loop().time()}
         await self.starlette(scope, receive, send)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -197,7 +198,12 @@ async def test_a_bug_of_ours_still_gives_an_answer(
     assert "4111" not in caplog.text
 
 
-async def test_large_bodies_are_refused(http: httpx.AsyncClient, handler: Counted) -> None:
+async def test_large_bodies_are_refused(
+    http: httpx.AsyncClient, handler: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This test's own chunks come from no server that mixes trailers into the headers.
+    monkeypatch.delitem(sys.modules, "uvicorn.protocols.http.httptools_impl", raising=False)
+
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(BODY_LIMIT // 1000 + 2):
             yield b"x" * 1000
@@ -213,10 +219,11 @@ async def test_large_bodies_are_refused(http: httpx.AsyncClient, handler: Counte
 def scope(path: str, **changes: Any) -> dict[str, Any]:
     return {
         "type": "http",
+        "http_version": "1.1",
         "method": "POST",
         "path": path,
         "query_string": b"",
-        "headers": [],
+        "headers": [(b"host", b"x")],
         **changes,
     }
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "receiver"
 # From the ground up; what stands in one row does not import each other. A package is one name
 # where nothing above looks inside it.
 LAYERS = (
-    ("errors", "sources", "seldom", "throttle"),
+    ("errors", "framing", "sources", "seldom", "throttle"),
     ("calls", "replies", "entries", "secrets"),
     ("masks",),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
@@ -43,8 +43,8 @@ LAYERS = (
     ("reception",),
     ("registration",),
     ("rotation", "doctor"),
-    ("exchange", "serving", "simulator.api"),
-    ("admission",),
+    ("exchange", "intake", "connections"),
+    ("admission", "serving", "simulator.api"),
     ("endpoint",),
     ("table",),
     ("app",),

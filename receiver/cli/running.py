@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -21,15 +24,25 @@ log = logging.getLogger("receiver")
 @app_argument
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
-def serve(target: str, host: str, port: int) -> None:
+@click.option("--certfile", type=click.Path(path_type=Path), help="Certificate chain, in PEM.")
+@click.option("--keyfile", type=click.Path(path_type=Path), help="Its key, if in another file.")
+def serve(target: str, host: str, port: int, certfile: Path | None, keyfile: Path | None) -> None:
     """Serve APP: answer the callbacks of the PBX."""
     app = load_app(target)
+    if keyfile and not certfile:
+        raise SettingsError("--keyfile is the key of a certificate: name that with --certfile")
+    tls = serving.secured(certfile, keyfile) if certfile else None
     _ = app.starlette  # what is wrong is said before anything listens
     for name in ("receiver", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
     _warn(app, host)
+    if not tls and in_the_open(host, (app.settings_for(pbx).public_url for pbx in app.pbxs)):
+        log.warning(
+            "callbacks, credentials and what callers key in travel unencrypted: serve with "
+            "--certfile, or behind a proxy with TLS"
+        )
     log.info("%d actions, to be registered with: receiver apply %s", len(list(app)), target)
-    serving.serve(app, host, port)
+    serving.serve(app, host, port, tls)
 
 
 @click.command()
@@ -54,6 +67,33 @@ def _warn(app: Receiver, host: str) -> None:
     names = [action.identity for action in app if action.auth is None]
     if names and not _is_loopback(host):
         log.warning("anybody who reaches %s may ask %s: auth=None", host, ", ".join(names))
+
+
+def in_the_open(host: str, public_urls: Iterable[str]) -> bool:
+    """Whether callbacks without TLS may cross a network that is not one's own.
+
+    Parameters:
+        host: the address to listen on.
+        public_urls: where the PBXs reach this service; empty where that is not known.
+    """
+    split = [urlsplit(url) for url in public_urls]
+    if any(url.scheme == "http" and not _is_private(url.hostname or "") for url in split):
+        return True
+    if any(url.scheme == "https" for url in split):
+        return False  # a proxy speaks TLS
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_global or address.is_unspecified
+
+
+def _is_private(host: str) -> bool:
+    """An address or a name that does not lead out of one's own network."""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".local", ".internal"))
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,0 +1,177 @@
+"""uvicorn's connections, for either of its parsers, without the holes that they leave open.
+
+Rule 1: nobody holds a connection by sending nothing, or slowly. The time for a head runs from the
+        connection or from its first octet; that for the body of a callback is the app's, and what
+        follows an answer has as long as a head. Nor by not reading his answers.
+Rule 2: what is not body, of one request, is bounded also while it is incomplete.
+Rule 3: trailers are never among the headers, and the scope says so to the app.
+Rule 4: what is wrong with a request does not cost an earlier one its answer.
+
+uvicorn takes them by name too: ``uvicorn --http receiver.connections:Fastest``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import ClassVar
+
+import h11
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from receiver.framing import APART, HEAD_LIMIT, TRAILERS
+
+try:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+except ImportError:  # it comes with the extra "fast"
+    HAS_HTTPTOOLS = False
+else:
+    HAS_HTTPTOOLS = True
+
+HEAD_TIME = 5.0
+"""Seconds for the head of a request."""
+
+PIPELINE_LIMIT = 32
+"""Requests that may wait behind one that is being answered; a PBX sends none."""
+
+log = logging.getLogger("receiver")
+
+
+class _Timed(asyncio.Protocol):
+    """The clock of rule 1."""
+
+    head_time: ClassVar[float] = HEAD_TIME
+
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    flow: FlowControl
+    _timer: asyncio.TimerHandle | None = None
+
+    def _owes(self) -> bool:
+        """Whether the sender began a head, or goes on with a body that was answered already."""
+        raise NotImplementedError
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self.head_time, self._late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._watch()
+
+    def _watch(self) -> None:
+        if not (self._owes() or self.flow.write_paused):
+            self._stop()
+        elif self._timer is None and not self.transport.is_closing():
+            self._timer = self.loop.call_later(self.head_time, self._late)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        log.debug("closed a connection on which nothing came in time")
+        self.transport.abort()
+
+
+class H11(_Timed, H11Protocol):
+    """Parsed by h11, which is written in Python and always there."""
+
+    def _owes(self) -> bool:
+        theirs = self.conn.their_state
+        if theirs is h11.SEND_BODY:
+            return self.cycle is not None and self.cycle.response_complete
+        return theirs is h11.IDLE and bool(self.conn.trailing_data[0])
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.scope is not None:  # the app runs in a task, which has not begun yet
+            self.scope[TRAILERS] = APART  # type: ignore[literal-required]
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:  # it was answered before its body broke
+            self.transport.close()
+
+
+if HAS_HTTPTOOLS:
+    _WAITING, _HEAD, _BODY = range(3)
+
+    class HttpTools(_Timed, HttpToolsProtocol):
+        """Parsed by httptools, which is about three times as fast, and sets no limits itself."""
+
+        _phase = _WAITING
+        _framing = 0  # octets since the last request that were no body, as far as one can see
+
+        def _owes(self) -> bool:
+            if self._phase == _BODY:
+                return self.cycle.response_complete
+            return self._phase == _HEAD
+
+        def data_received(self, data: bytes) -> None:
+            if self._phase == _WAITING:
+                self._phase = _HEAD  # also an empty line, of which the parser says nothing
+            self._framing += len(data)
+            super().data_received(data)
+            if self._framing > HEAD_LIMIT and not self.transport.is_closing():
+                self.send_400_response("Too much that is no body.")
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._phase = _HEAD
+            self.scope[TRAILERS] = APART  # type: ignore[literal-required]
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            if self._phase == _HEAD:
+                super().on_header(name, value)
+
+        def on_headers_complete(self) -> None:
+            super().on_headers_complete()
+            if len(self.pipeline) > PIPELINE_LIMIT:
+                raise ValueError("too many requests at once")  # the parser makes it a bad request
+            self._phase = _BODY
+
+        def on_body(self, body: bytes) -> None:
+            self._framing -= len(body)
+            super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            self._phase = _WAITING
+            self._framing = 0
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._watch()
+
+        def send_400_response(self, msg: str) -> None:
+            before = self.cycle is not None and not self.cycle.response_complete
+            if self.pipeline or (before and self._phase == _HEAD):
+                self.flow.pause_reading()
+                self.shutdown()  # once the last is answered
+            elif self._phase == _BODY and self.cycle.response_started:
+                self.transport.close()
+            else:
+                super().send_400_response(msg)
+
+
+Fastest: type[asyncio.Protocol] = HttpTools if HAS_HTTPTOOLS else H11
