@@ -1,4 +1,4 @@
-"""What arrives, before it is routed: the framing of a request, and answers without a reply.
+"""What arrives, before it is routed: is it framed as a request must be?
 
 Rule 1: a badly framed request is answered and its connection closed: where one request ends and
         the next begins is then anybody's guess.
@@ -7,17 +7,16 @@ Rule 2: the log line says who and why, never what was sent.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import sys
 
 from starlette.types import Scope, Send
 
+from receiver.exchange import CLOSE, respond
 from receiver.framing import APART, TRAILERS, Bad, problem_of_request
+from receiver.sources import read_address
 
 log = logging.getLogger("receiver")
-
-CLOSE = (b"connection", b"close")
 
 _MIXING = "uvicorn.protocols.http.httptools_impl"
 """The one server known to put trailers among the headers. Where it is loaded, it may be the one
@@ -36,22 +35,6 @@ def problem_of(scope: Scope) -> Bad | None:
 
 async def turn_away(bad: Bad, scope: Scope, send: Send) -> None:
     """Answer a badly framed request."""
-    log.warning("refused: %s, from %s", bad.reason, peer(scope))
-    await respond(send, bad.status, b"", CLOSE)
-
-
-def peer(scope: Scope) -> str:
-    """The address that a request came from; a proxy's header may have put anything there."""
-    try:
-        return str(ipaddress.ip_address((scope.get("client") or ("",))[0]))
-    except ValueError:
-        return "an unknown address"
-
-
-async def respond(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
-    """Send a whole answer; a body is JSON."""
-    length = (b"content-length", str(len(body)).encode())
-    kind = [(b"content-type", b"application/json")] if body else []
-    start = {"type": "http.response.start", "status": status, "headers": [*kind, length, *headers]}
-    await send(start)
-    await send({"type": "http.response.body", "body": body})
+    peer = read_address((scope.get("client") or ("",))[0])  # a server may have put anything there
+    log.warning("refused: %s, from %s", bad.reason, peer or "an unknown address")
+    await respond(send, bad.status, b"", (CLOSE,))
