@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import tempfile
@@ -13,10 +14,13 @@ import redis
 
 from receiver.secrets import Secret
 from receiver.stores import Memory, Store
+from receiver.stores.guarded import LIMIT, Guarded
 from receiver.stores.redis import Redis
 from receiver.stores.sqlite import Sqlite
 
 LIFE = 300.0
+NOW = 1_800_000_000.0
+LATEST = LIMIT + 0.35  # seconds; a busy machine is not late
 
 
 class Server:
@@ -100,3 +104,58 @@ async def open_shared(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIt
     yield one_more
     for store in opened:
         await store.close()
+
+
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def guard(clock: Clock) -> AsyncIterator[Callable[[Store], Guarded]]:
+    """One more worker, before a shared store."""
+    made: list[Guarded] = []
+
+    def one_more(store: Store) -> Guarded:
+        made.append(Guarded(store, "Kind", Memory(life=LIFE), clock))
+        return made[-1]
+
+    yield one_more
+    for guarded in made:
+        await guarded.close()
+
+
+Guard = Callable[[Store], Guarded]
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [f"{r.levelname} {r.getMessage()}" for r in caplog.records if r.name == "receiver"]
+
+
+def out(reason: str) -> str:
+    return (
+        f"ERROR the shared store (Kind) is out of order ({reason}): "
+        "each worker goes by its own memory"
+    )
+
+
+BACK = "WARNING the shared store (Kind) is back"
+
+
+async def use(store: Store, count: int) -> bool:
+    """Uses a count up, in time."""
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    good = await store.use("n", count, NOW, NOW)
+    assert loop.time() - begin < LATEST
+    return good

@@ -11,9 +11,7 @@ import pytest
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
 from receiver.stores import Memory, Store, open_store
-from tests.stores.conftest import LIFE
-
-NOW = 1_800_000_000.0
+from tests.stores.conftest import LIFE, NOW
 
 
 @pytest.fixture

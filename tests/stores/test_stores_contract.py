@@ -7,9 +7,8 @@ import asyncio
 import pytest
 
 from receiver.throttle import FORGET, SHUT, SHUT_AFTER, Standing
-from tests.stores.conftest import Open
+from tests.stores.conftest import NOW, Open
 
-NOW = 1_800_000_000.0
 ALL = pytest.mark.parametrize("open_shared", ["memory", "sqlite", "redis"], indirect=True)
 
 

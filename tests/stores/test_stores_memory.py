@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from receiver.stores import Memory
 from receiver.throttle import FORGET, Standing
-
-NOW = 1_800_000_000.0
+from tests.stores.conftest import NOW
 
 
 async def test_a_flood_of_sources_pushes_out_the_idle_ones() -> None:

@@ -13,9 +13,7 @@ from receiver.secrets import Secret
 from receiver.stores import StoreError
 from receiver.stores.redis import PREFIX, Redis
 from receiver.throttle import FORGET, Standing
-from tests.stores.conftest import LIFE, Server
-
-NOW = 1_800_000_000.0
+from tests.stores.conftest import LIFE, NOW, Server
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from receiver.errors import SettingsError
 from receiver.stores import StoreError
 from receiver.stores.sqlite import TIDY, Sqlite
 from receiver.throttle import FORGET, Standing
+from tests.stores.conftest import NOW
 
-NOW = 1_800_000_000.0
 WORKER = """
 import asyncio, sys
 from pathlib import Path
