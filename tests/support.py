@@ -6,7 +6,7 @@ from typing import Any
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.actions import Action, Method
-from receiver.auth import Auth
+from receiver.auth import Algorithm, Auth
 from receiver.secrets import Credentials, derive
 
 SECRET = Secret("the service secret of the tests")
@@ -27,6 +27,10 @@ ANSWER = b'{"status_code":200,"action":"call","destination":"222"}'
 
 
 MODES: tuple[Auth | None, ...] = ("bearer", "basic", "digest", None)
+ALGORITHMS: dict[str, tuple[Algorithm, ...]] = {
+    "digest-sha256": ("SHA-256",),
+    "digest-both": ("MD5", "SHA-256"),
+}
 METHODS: tuple[Method, ...] = ("GET", "POST")
 
 
@@ -42,7 +46,8 @@ class Counted:
 
 
 def make_ivr(handler: Any) -> Ivr:
-    """IVR 888 with the actions ``get-bearer``, ``post-bearer``, … ``post-open``."""
+    """IVR 888 with the actions ``get-bearer``, ``post-bearer``, … ``post-open``, and for digest
+    with other algorithms ``get-digest-sha256``, … ``post-digest-both``."""
     ivr = Ivr("888")
     for number, auth in enumerate(MODES):
         for method in METHODS:
@@ -53,6 +58,17 @@ def make_ivr(handler: Any) -> Ivr:
                 name=f"{method.lower()}-{auth or 'open'}",
                 method=method,
                 auth=auth,
+            )
+    for number, (mode, algorithms) in enumerate(ALGORITHMS.items(), len(MODES)):
+        for method in METHODS:
+            ivr.add(
+                "DTMF",
+                f"{number}{len(method)}",
+                handler,
+                name=f"{method.lower()}-{mode}",
+                method=method,
+                auth="digest",
+                algorithms=algorithms,
             )
     return ivr
 

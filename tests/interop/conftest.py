@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -13,7 +12,6 @@ from receiver.serving import running
 from tests.interop.senders import Sender
 from tests.interop.senders.scripts import close_all
 from tests.interop.stage import Stage, Wire
-from tests.support import Counted, make_app
 
 
 @pytest.fixture(scope="session")
@@ -36,30 +34,15 @@ def scripts_end() -> Iterator[None]:
     close_all()
 
 
-@asynccontextmanager
-async def set_up() -> AsyncIterator[Stage]:
-    handler = Counted()
-    wire = Wire(make_app(handler))
-    async with running(wire) as url:
-        yield Stage(url, handler, wire)
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def one_stage() -> AsyncIterator[Stage]:
-    async with set_up() as stage:
-        yield stage
+    wire = Wire()
+    async with running(wire) as url:
+        yield Stage(url, wire)
 
 
 @pytest.fixture
-def stage(one_stage: Stage) -> Iterator[Stage]:
-    """A service that nobody called yet, as far as can be seen."""
-    yield one_stage
-    one_stage.handler.calls.clear()
-    one_stage.wire.seen.clear()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def new_stage() -> AsyncIterator[Stage]:
-    """A service of the test's own, for one that turns its clock."""
-    async with set_up() as stage:
-        yield stage
+def stage(one_stage: Stage) -> Stage:
+    """A service that nobody called yet, behind a server that starts only once."""
+    one_stage.wire.renew()
+    return one_stage

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from receiver.auth.digest import parse_parameters
 from tests.interop.senders.sent import Scheme, Sent
-from tests.support import FIELDS, QUERY, Counted, credentials
+from tests.support import FIELDS, QUERY, Counted, credentials, make_app
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,14 @@ class Seen:
 class Wire:
     """An app with somebody who listens in front of it."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Have another app, which knows nothing of what was sent before."""
+        self.handler = Counted()
         self.seen: list[Seen] = []
+        self._app = make_app(self.handler)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def listen(message: Message) -> None:
@@ -63,11 +68,14 @@ def _headers(where: Scope | Message) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The service at ``url``, its handler, and what was seen on the wire."""
+    """The service at ``url``, and what was seen on the wire."""
 
     url: str
-    handler: Counted
     wire: Wire
+
+    @property
+    def handler(self) -> Counted:
+        return self.wire.handler
 
     def kept_a_connection(self) -> bool:
         """Whether one was used again after a callback had been answered on it."""

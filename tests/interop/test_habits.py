@@ -62,9 +62,9 @@ async def test_urllib_counts_on_from_nonce_to_nonce(stage: Stage, there: There) 
 
 @pytest.mark.parametrize("name", [sender.name for sender in DIGEST if sender.keeps])
 async def test_a_nonce_that_ran_out_costs_no_callback(
-    name: str, new_stage: Stage, there: There, monkeypatch: pytest.MonkeyPatch
+    name: str, stage: Stage, there: There, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage, check = new_stage, Digest.check
+    check = Digest.check
 
     def later(self: Digest, asked: Asked, now: float) -> Verdict:
         return check(self, asked, now + len(stage.handler.calls) * 2 * NONCE_LIFE)

@@ -33,8 +33,9 @@ from tests.interop.senders.scripts import (
 )
 from tests.interop.senders.sent import Need, Sent
 
-ALL = ("bearer", "basic", "digest", "open")
-LOGIN = ("basic", "digest")
+OLD = ("bearer", "basic", "digest", "digest-both", "open")  # knows MD5 only
+ALL = (*OLD, "digest-sha256")
+LOGIN = ("basic", "digest", "digest-both", "digest-sha256")
 BOTH = ("GET", "POST")
 
 
@@ -67,19 +68,20 @@ SENDERS = (
     Sender("libcurl", libcurl),
     Sender("libcurl ANY", libcurl_any, modes=LOGIN),
     Sender("PHP curl", php_curl, (PHP_CURL,)),
-    Sender("wget", wget, (WGET,)),
+    Sender("wget", wget, (WGET,), OLD),
     # It asks for the same URL only once in one run.
     Sender("wget2", wget2, (WGET2,), keeps=False),
     Sender("httpx", with_httpx),
     Sender("requests", with_requests),
     Sender("aiohttp", with_aiohttp),
-    Sender("LWP", lwp, (LWP,)),
+    Sender("LWP", lwp, (LWP,), OLD),
     Sender("node fetch", node("fetch"), _NODE, ("bearer", "basic", "open")),
-    Sender("digest-fetch", node("digest-fetch"), _NODE, LOGIN),
-    Sender("urllib", node("urllib"), _NODE),
+    Sender("digest-fetch", node("digest-fetch"), _NODE, ("basic", "digest", "digest-both")),
+    Sender("urllib", node("urllib"), _NODE, OLD),
     Sender("axios", node("axios"), _NODE, ("bearer", "basic", "open")),
     # It signs the path without the query, which is no signature of what it asks for.
-    Sender("axios-digest-auth", node("axios"), _NODE, ("digest",), ("POST",)),
-    Sender("request", node("request"), _NODE),
-    Sender("needle", node("needle"), _NODE),
+    Sender("axios-digest-auth", node("axios"), _NODE, ("digest", "digest-both"), ("POST",)),
+    # It hashes with MD5 whatever the name of the algorithm, and takes the last challenge.
+    Sender("request", node("request"), _NODE, ("bearer", "basic", "digest", "open")),
+    Sender("needle", node("needle"), _NODE, OLD),
 )
