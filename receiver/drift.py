@@ -133,10 +133,10 @@ def is_ahead(found: ActionUrl, now: ActionUrl, coming: ActionUrl, *, hidden: boo
             a rotation takes those of the next epoch, so these count, unless a header with a secret
             tells better.
     """
-    mine, theirs = _headers(now.headers), _headers(coming.headers)
-    held = _headers(found.headers)
-    if mine != theirs:
-        return theirs - mine <= held or (hidden and not mine - theirs <= held)
+    held, one, other = (_headers(item.headers) for item in (found, now, coming))
+    for key, answer in ((other - one, True), (one - other, False)):
+        if key and key <= held:
+            return answer
     return hidden or carries(found, coming)
 
 

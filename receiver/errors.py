@@ -10,6 +10,7 @@
     ├── LoadError             the operator's: "module:attribute" does not lead to a Receiver
     ├── CallbackError         the sender's: the request is not a callback, the answer not a reply
     ├── RegistrationError     the operator's: what is declared does not fit what the PBX has
+    ├── (stores) StoreError    the operator's: what workers share is out of order
     ├── (simulator) Fault     what the simulated PBX refuses, and LineError, a telephone misused
     └── PbxError              the PBX's
         ├── PbxUnreachable    ... no connection, no answer in time, TLS

@@ -18,6 +18,7 @@ from receiver.pbx.models import write
 from receiver.pbx.tokens import GivenToken
 from receiver.probing import Finding, make_courier
 from receiver.rotation import ask_service, plan_rotation
+from receiver.sources import read_networks
 from receiver.wanting import wanted
 from tests.pbx_stage import Stage
 
@@ -102,6 +103,27 @@ async def test_a_service_with_another_secret() -> None:
     assert found.pop("8000/open").startswith("the service has another RECEIVER_SECRET")
     for text in found.values():
         assert text.startswith("the service does not accept the credentials -> give the same")
+
+
+async def test_a_service_that_does_not_take_callbacks_from_here() -> None:
+    settings = Settings(
+        secret=SECRET, public_url=BASE, allowed_sources=read_networks("203.0.113.7")
+    )
+    found = faults(await look(make_stage(), Receiver(sales, settings=settings)))
+    assert len(found) == len(wanted(sales, BASE, SECRET))
+    text = found["8000/post"]
+    assert text.startswith("it does not take callbacks from 127.0.0.1, as it sees this machine")
+    assert "RECEIVER_ALLOWED_SOURCES" in text
+
+
+async def test_actions_with_a_secret_header() -> None:
+    keyed = Ivr("8000")
+    for number, auth in enumerate(("bearer", "basic", "digest", None)):
+        keyed.add("DTMF", str(number), handler, name=f"a{number}", auth=auth, secret_header="X-K")  # type: ignore[arg-type]
+    case = Case(tuple(keyed), BASE, SECRET)
+    assert not faults(await look(make_stage(case), make_app(ivr=keyed), case))
+    other = Case(tuple(keyed), BASE, Secret("another service secret"))
+    assert len(faults(await look(make_stage(other), make_app(ivr=keyed), other))) == 4
 
 
 async def test_a_wrong_mark_runs_no_handler_either() -> None:

@@ -37,6 +37,8 @@ def declare(*rows: tuple[str, str, str, dict[str, object]]) -> list[Action]:
 
 OLD = declare(
     ("8000", "kept", "10-19", {}),
+    ("8000", "keyed", "62", {"auth": "digest", "secret_header": "X-Key"}),
+    ("8000", "locked", "63", {"auth": None, "secret_header": "X-Key"}),
     ("8000", "changed", "20", {"headers": {"X-Site": "north"}, "auth": "basic"}),
     ("8000", "left", "30;31", {}),
     ("8000", "right", "32;33", {}),
@@ -49,6 +51,8 @@ OLD = declare(
 )
 NEW = declare(
     ("8000", "kept", "10-19", {}),
+    ("8000", "keyed", "62", {"auth": "digest", "secret_header": "X-Key"}),
+    ("8000", "locked", "63", {"auth": None, "secret_header": "X-Key"}),
     ("8000", "changed", "20;21", {"request_timeout": 5}),
     ("8000", "left", "32;33", {}),
     ("8000", "right", "30;31", {}),
@@ -61,7 +65,7 @@ NEW = declare(
     ("9000", "instead", "90", {}),
 )
 ALWAYS = {
-    "8000": ["10", "20", "30", "31", "32", "33", "50", "40000", "40048", "40078"],
+    "8000": ["10", "62", "63", "20", "30", "31", "32", "33", "50", "40000", "40048", "40078"],
     "9000": ["80", "90"],
 }
 """Digits that are ours before and after."""
@@ -108,11 +112,11 @@ async def test_the_plan_has_a_bit_of_everything() -> None:
         "create": 5,
         "update": 6,
         "delete": 3,
-        "keep": 1,
+        "keep": 3,
         "foreign": 2,
     }
     await run(stage, NEW)
-    names = ["changed", "created", "crm", "kept", "left", "long", "long~2"]
+    names = ["changed", "created", "crm", "kept", "keyed", "left", "locked", "long", "long~2"]
     assert stage.names("8000") == [*names, "moving", "new-name", "right"]
     assert stage.names("9000") == ["instead", "off", "stays", "stays2"]
 
@@ -170,7 +174,14 @@ class Service:
         ivrs = [Ivr(number) for number in NUMBERS]
         for action in OLD:
             ivr = ivrs[NUMBERS.index(action.ivr)]
-            ivr.add(action.kind, str(action.mask), handler, name=action.name, auth=action.auth)
+            ivr.add(
+                action.kind,
+                str(action.mask),
+                handler,
+                name=action.name,
+                auth=action.auth,
+                secret_header=action.secret_header,
+            )
         app = Receiver(*ivrs, settings=settings)
         transport = httpx.ASGITransport(_below(app, "/app"))
         line = Line(self._stage.pbx, transport=transport)
@@ -205,7 +216,7 @@ async def test_a_rotation_from_end_to_end(secrets: str) -> None:
     stage = make_stage(secrets)
     service = Service(stage)
     assert await service.refused(1) == []
-    assert len(await service.refused(2)) == 12
+    assert len(await service.refused(2)) == 14
     await turn(stage)
     assert await service.refused(1) == []
     assert await service.refused(2) == []
@@ -214,9 +225,9 @@ async def test_a_rotation_from_end_to_end(secrets: str) -> None:
     await turn(stage)
     await turn(stage, end=True)
     writes = [line for line in stage.transport.sent if line.startswith("POST")]
-    assert len(writes) == (0 if secrets == "clear" else 20)
+    assert len(writes) == (0 if secrets == "clear" else 21)
     assert await service.refused(2) == []
-    assert len(await service.refused(3)) == 12
+    assert len(await service.refused(3)) == 14
 
 
 @pytest.mark.parametrize("secrets", ["clear", "masked"])

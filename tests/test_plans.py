@@ -588,6 +588,27 @@ def test_what_cannot_be_read_is_sent_so_that_it_is_good_before_and_after_a_rotat
         assert getattr(update.action, name) == getattr(later.action, name)
 
 
+@pytest.mark.parametrize("auth", ["bearer", "digest", None])
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_secret_header_tells_the_epoch(auth: Any, hidden: bool, epoch: int) -> None:
+    """Also where the credentials are hidden: what the PBX has is good, and left in peace."""
+    action = declare(auth=auth, secret_header="X-Key", headers={"X-Site": "n"})
+    (now,) = wanted([action], BASE, SECRET, 1)
+    (there,) = wanted([action], BASE, SECRET, epoch)
+    stars = dict.fromkeys(("password", "token"), Secret("***"))
+    masked: dict[str, Any] = stars if hidden else {}
+    (keep,) = plan([now], [(IVR, [on_pbx(there, **masked)])], BASE).changes
+    assert keep.op == "keep"
+    for lost in ("", "X-Site:n", "X-Site:n&X-Key:stranger"):
+        found = on_pbx(there, **masked, headers=lost)
+        (update,) = plan([now], [(IVR, [found])], BASE).of("update")
+        assert now.coming is not None
+        assert update.action.headers in (now.action.headers, now.coming.headers)
+        assert [item.field for item in update.differences] == ["headers"]
+        assert "stranger" not in str(update.differences)
+
+
 def test_warnings_stand_before_the_sum() -> None:
     made = replace(plan([want()], [(IVR, [])], BASE), warnings=("look out",))
     assert render(made).splitlines()[-2:] == ["Warning: look out", "Plan: 1 to create."]

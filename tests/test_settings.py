@@ -1,6 +1,7 @@
 """The RECEIVER_* variables."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,9 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         secret=SECRET,
         epoch="3",
         public_url="https://ivr.example/calls/",
+        allowed_sources="203.0.113.7, 2001:db8::/48",
+        trusted_proxies="10.0.0.1",
+        store="redis://:hunter2@cache/0",
         pbx_url="https://pbx.example:8887",
         pbx_token="t",
         pbx_username="admin",
@@ -42,6 +46,9 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         secret=Secret(SECRET),
         epoch=3,
         public_url="https://ivr.example/calls",
+        allowed_sources=(ip_network("203.0.113.7"), ip_network("2001:db8::/48")),
+        trusted_proxies=(ip_network("10.0.0.1"),),
+        store=Secret("redis://:hunter2@cache/0"),
         pbx_url="https://pbx.example:8887",
         pbx_token=Secret("t"),
         pbx_username="admin",
@@ -58,6 +65,10 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "text", "problem"),
     [
+        ("allowed_sources", "pbx.example.com", "neither an address nor a network; it takes"),
+        ("allowed_sources", "10.0.0.1/8", "did you mean 10.0.0.0/8"),
+        ("allowed_sources", ", ,", "there is none"),
+        ("trusted_proxies", "*", "neither an address nor a network"),
         ("secret", "short", "has 5 characters and needs at least 16"),
         ("public_url", "ivr.example", "is not a URL"),
         ("public_url", "ftp://ivr.example", "is not a URL"),

@@ -35,7 +35,7 @@ def serve(target: str, host: str, port: int, certfile: Path | None, keyfile: Pat
     _ = app.starlette  # what is wrong is said before anything listens
     for name in ("receiver", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
-    _warn(app, host)
+    _warn_of_open_actions(app)
     if not tls and in_the_open(host, (app.settings_for(pbx).public_url for pbx in app.pbxs)):
         log.warning(
             "callbacks, credentials and what callers key in travel unencrypted: serve with "
@@ -63,10 +63,20 @@ def check(target: str) -> None:
         click.echo(f"Before it can be served: {error}")
 
 
-def _warn(app: Receiver, host: str) -> None:
-    names = [action.identity for action in app if action.auth is None]
-    if names and not _is_loopback(host):
-        log.warning("anybody who reaches %s may ask %s: auth=None", host, ", ".join(names))
+def _warn_of_open_actions(app: Receiver) -> None:
+    """Also on the loopback: a proxy may stand before it."""
+    names = [
+        action.identity
+        for action in app
+        if not (action.auth or action.secret_header)
+        and not app.settings_for(action.pbx).allowed_sources
+    ]
+    if names:
+        log.warning(
+            "anybody who can send a request may ask %s: auth=None wants secret_header= or "
+            "RECEIVER_ALLOWED_SOURCES",
+            ", ".join(names),
+        )
 
 
 def in_the_open(host: str, public_urls: Iterable[str]) -> bool:
@@ -94,10 +104,3 @@ def _is_private(host: str) -> bool:
         return ipaddress.ip_address(host).is_private
     except ValueError:
         return "." not in host or host.endswith((".localhost", ".local", ".internal"))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
