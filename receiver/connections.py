@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import h11
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -177,8 +177,7 @@ if HAS_HTTPTOOLS:
 
         def _unsupported_upgrade_warning(self) -> None:
             """Parse the head again without its Upgrade, for the parser took the body for none."""
-            stopped = sys.exception()
-            assert isinstance(stopped, httptools.HttpParserUpgrade)
+            stopped = cast("httptools.HttpParserUpgrade", sys.exception())
             self._upgrading = False
             fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
             version = self.parser.get_http_version().encode()
