@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from receiver.errors import ReceiverError, SettingsError
 from receiver.serving import bind, running, secured, serve
@@ -100,6 +102,17 @@ async def test_credentials_in_the_trailers_of_a_request_are_none() -> None:
         )
     assert answer.startswith("HTTP/1.1 401 ")
     assert handler.calls == []
+
+
+async def test_framing_is_judged_where_the_receiver_is_mounted() -> None:
+    handler = Counted()
+    lines = ("POST /calls/action/888/post-open HTTP/1.1", "Host: x", "Transfer-Encoding: chunked")
+    body = "2\r\n{}\r\n0\r\n\r\n"
+    async with running(Starlette(routes=[Mount("/calls", make_app(handler))])) as url:
+        assert (await raw(url, *lines, body=body)).startswith("HTTP/1.1 200 ")
+        large = await raw(url, *lines, "X: " + "x" * 17_000, body=body)
+    assert large.startswith("HTTP/1.1 431 ")
+    assert "connection: close" in large
 
 
 async def test_no_proxy_is_believed_and_no_query_logged(caplog: pytest.LogCaptureFixture) -> None:
