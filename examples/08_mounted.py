@@ -2,7 +2,8 @@
 
 Serve the site, and register the receiver; the public URL holds the path it is mounted at::
 
-    uvicorn --http h11 --no-access-log --no-proxy-headers examples.08_mounted:site
+    uvicorn --http receiver.connections:Fastest --no-access-log --no-proxy-headers \\
+        examples.08_mounted:site
     RECEIVER_PUBLIC_URL=https://www.example.com/calls receiver plan examples/08_mounted.py:app
 """
 

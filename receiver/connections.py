@@ -5,7 +5,8 @@ Rule 1: nobody holds a connection by sending nothing, or slowly. The time for a 
         follows an answer has as long as a head. Nor by not reading his answers.
 Rule 2: what is not body, of one request, is bounded also while it is incomplete.
 Rule 3: trailers are never among the headers, and the scope says so to the app.
-Rule 4: what is wrong with a request does not cost an earlier one its answer.
+Rule 4: an Upgrade is not followed, and the body of a request that asks for one is its body.
+Rule 5: what is wrong with a request does not cost an earlier one its answer.
 
 uvicorn takes them by name too: ``uvicorn --http receiver.connections:Fastest``.
 """
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import ClassVar
+import sys
+from typing import ClassVar, cast
 
 import h11
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -23,6 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from receiver.framing import APART, HEAD_LIMIT, TRAILERS
 
 try:
+    import httptools
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 except ImportError:  # it comes with the extra "fast"
     HAS_HTTPTOOLS = False
@@ -121,6 +124,7 @@ if HAS_HTTPTOOLS:
 
         _phase = _WAITING
         _framing = 0  # octets since the last request that were no body, as far as one can see
+        _upgrading = False
 
         def _owes(self) -> bool:
             if self._phase == _BODY:
@@ -131,6 +135,7 @@ if HAS_HTTPTOOLS:
             if self._phase == _WAITING:
                 self._phase = _HEAD  # also an empty line, of which the parser says nothing
             self._framing += len(data)
+            self._data = data
             super().data_received(data)
             if self._framing > HEAD_LIMIT and not self.transport.is_closing():
                 self.send_400_response("Too much that is no body.")
@@ -145,6 +150,11 @@ if HAS_HTTPTOOLS:
                 super().on_header(name, value)
 
         def on_headers_complete(self) -> None:
+            if self.parser.should_upgrade() and not self._should_upgrade():
+                if self.parser.get_method() == b"CONNECT":
+                    raise ValueError("this is no tunnel")
+                self._upgrading = True
+                return
             super().on_headers_complete()
             if len(self.pipeline) > PIPELINE_LIMIT:
                 raise ValueError("too many requests at once")  # the parser makes it a bad request
@@ -155,6 +165,8 @@ if HAS_HTTPTOOLS:
             super().on_body(body)
 
         def on_message_complete(self) -> None:
+            if self._upgrading:
+                return
             super().on_message_complete()
             self._phase = _WAITING
             self._framing = 0
@@ -162,6 +174,17 @@ if HAS_HTTPTOOLS:
         def on_response_complete(self) -> None:
             super().on_response_complete()
             self._watch()
+
+        def _unsupported_upgrade_warning(self) -> None:
+            """Parse the head again without its Upgrade, for the parser took the body for none."""
+            stopped = cast("httptools.HttpParserUpgrade", sys.exception())
+            self._upgrading = False
+            fields = [b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+            version = self.parser.get_http_version().encode()
+            line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)
+            rest = self._data[stopped.args[0] :]
+            self.parser = httptools.HttpRequestParser(self)
+            self.data_received(b"".join((line, *fields, b"\r\n", rest)))
 
         def send_400_response(self, msg: str) -> None:
             before = self.cycle is not None and not self.cycle.response_complete

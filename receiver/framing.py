@@ -29,7 +29,7 @@ TRAILERS = "receiver.trailers"
 APART = "apart"
 """They are not among the headers."""
 
-_VERSIONS = frozenset({"1.1", "1.0", "2", "2.0", "3"})
+_VERSIONS = frozenset({"1.1", "1.0", "2", "3"})
 _CONTROLS = b"\0\r\n"
 
 
@@ -53,6 +53,7 @@ BOTH = Bad(400, "Content-Length with Transfer-Encoding")  # RFC 9112 6.1 and 6.3
 ENCODED = Bad(400, "Transfer-Encoding where HTTP/1.1 is not spoken")  # RFC 9112 6.1, 9113 8.2.2
 ENCODINGS = Bad(400, "several Transfer-Encodings")  # RFC 9112 7: chunked once, at the end
 ENCODING = Bad(501, "a Transfer-Encoding other than chunked")  # RFC 9112 6.1
+UPGRADE = Bad(400, "a body with Upgrade, under a server that takes it for no body")  # RFC 9110 7.8
 MIXED = Bad(411, "chunked, under a server that puts trailers among the headers")  # RFC 9110 15.5.12
 
 
@@ -68,7 +69,8 @@ def problem_of_request(
         target: octets of the path and the query as they were sent.
         headers: names in lower case, and values.
         apart: the server keeps trailers apart from the headers. Where it does not, credentials and
-            forwarded addresses in a trailer cannot be told from those of the head.
+            forwarded addresses in a trailer cannot be told from those of the head. (The one that
+            does not also takes the body of a request with Upgrade for the next request.)
     """
     if version not in _VERSIONS:
         return VERSION
@@ -94,7 +96,7 @@ def problem_of_request(
         return _problem_of_encoding(version, fields, apart)
     if not fields.get(b"content-length", b"0").isdigit():
         return LENGTH
-    return None
+    return UPGRADE if not apart and b"upgrade" in fields and b"content-length" in fields else None
 
 
 def _problem_of_repeated(headers: Iterable[tuple[bytes, bytes]]) -> Bad | None:

@@ -244,6 +244,14 @@ async def test_a_body_is_no_head(stage: Stage) -> None:
     assert [len(body) for body in stage.app.bodies] == [size, 0]
 
 
+async def test_heads_of_one_connection_do_not_add_up(stage: Stage) -> None:
+    large = GET[:-2] + b"X: " + b"x" * 2000 + b"\r\n\r\n"
+    count = HEAD_LIMIT // 2000 + 1
+    for _ in range(count):
+        await stage.send(large)
+    assert stage.statuses == [204] * count
+
+
 async def test_trailers_are_no_headers(stage: Stage) -> None:
     await stage.send(CHUNKS + b"1\r\na\r\n0\r\nAuthorization: Bearer x\r\n\r\n" + GET)
     for scope in stage.app.scopes:

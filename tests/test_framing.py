@@ -36,7 +36,7 @@ def test_what_is_framed_well(version: str, headers: list[tuple[bytes, bytes]]) -
     assert problem(*headers, version=version) is None
 
 
-@pytest.mark.parametrize("version", ["", "0.9", "1.2", "1.11", "9.9", "4"])
+@pytest.mark.parametrize("version", ["", "0.9", "1.2", "1.11", "2.0", "9.9", "4"])
 def test_versions_that_nobody_speaks(version: str) -> None:
     assert problem(HOST, version=version) == framing.VERSION
     assert framing.VERSION.status == 505
@@ -98,6 +98,13 @@ def test_chunks_where_trailers_pass_for_headers() -> None:
     assert problem(HOST, CHUNKED, apart=False) == framing.MIXED
     assert problem(HOST, (b"content-length", b"3"), apart=False) is None
     assert problem(HOST, CHUNKED, (b"content-length", b"3"), apart=False) == framing.BOTH
+
+
+def test_bodies_that_pass_for_requests() -> None:
+    upgrade, length = (b"upgrade", b"h2c"), (b"content-length", b"3")
+    assert problem(HOST, upgrade, length, apart=False) == framing.UPGRADE
+    assert problem(HOST, upgrade, apart=False) is None
+    assert problem(HOST, upgrade, length) is None
 
 
 @given(

@@ -1,15 +1,23 @@
 """uvicorn as it is set up for callbacks."""
 
 import asyncio
+import contextlib
 import logging
 import socket
+import ssl
+import subprocess
+import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from receiver.errors import ReceiverError, SettingsError
-from receiver.serving import bind, running, serve
+from receiver.serving import bind, running, secured, serve
 from tests.support import ANSWER, FIELDS, Counted, credentials, make_app
 
 
@@ -71,10 +79,12 @@ async def raw(url: str, *lines: str, body: str = "") -> str:
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
-    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-    writer.close()
-    await writer.wait_closed()
-    return answer.decode()
+    try:
+        return (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode()
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionResetError):
+            await writer.wait_closed()
 
 
 async def test_credentials_in_the_trailers_of_a_request_are_none() -> None:
@@ -94,6 +104,17 @@ async def test_credentials_in_the_trailers_of_a_request_are_none() -> None:
     assert handler.calls == []
 
 
+async def test_framing_is_judged_where_the_receiver_is_mounted() -> None:
+    handler = Counted()
+    lines = ("POST /calls/action/888/post-open HTTP/1.1", "Host: x", "Transfer-Encoding: chunked")
+    body = "2\r\n{}\r\n0\r\n\r\n"
+    async with running(Starlette(routes=[Mount("/calls", make_app(handler))])) as url:
+        assert (await raw(url, *lines, body=body)).startswith("HTTP/1.1 200 ")
+        large = await raw(url, *lines, "X: " + "x" * 17_000, body=body)
+    assert large.startswith("HTTP/1.1 431 ")
+    assert "connection: close" in large
+
+
 async def test_no_proxy_is_believed_and_no_query_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     logging.getLogger("uvicorn.access").setLevel("INFO")
@@ -107,3 +128,85 @@ async def test_no_proxy_is_believed_and_no_query_logged(caplog: pytest.LogCaptur
     assert "888/get-basic refused: no credentials, from 127.0.0.1" in caplog.text
     assert "198.51.100.7" not in caplog.text
     assert "41114111" not in caplog.text
+
+
+# TLS ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pem(
+    program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Files with a certificate, its key, both, another key, an encrypted one, and none."""
+    folder, openssl = tmp_path_factory.mktemp("pem"), program("openssl")
+
+    def run(command: str) -> None:
+        subprocess.run([openssl, *command.split()], cwd=folder, check=True, capture_output=True)
+
+    run("req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key -out certificate")
+    run("genrsa -out other 2048")
+    run("rsa -in key -aes128 -passout pass:secret -out encrypted")
+    both = (folder / "certificate").read_bytes() + (folder / "key").read_bytes()
+    (folder / "both").write_bytes(both)
+    (folder / "text").write_text("hello")
+    (folder / "broken").write_bytes(both.replace(b"M", b"!"))
+    return folder.joinpath
+
+
+@pytest.mark.parametrize(
+    ("certfile", "keyfile", "problem"),
+    [
+        ("nowhere", None, "cannot read .*nowhere: No such file"),
+        ("certificate", "nowhere", "cannot read .*nowhere: No such file"),
+        (".", None, "cannot read .*: Is a directory"),
+        ("text", None, "text has no certificate in PEM"),
+        ("certificate", None, "certificate has no private key in PEM"),
+        ("certificate", "text", "text has no private key in PEM"),
+        ("certificate", "other", "the key in .*other is not that of .*certificate"),
+        ("certificate", "encrypted", "the key in .*encrypted is encrypted, which is not taken"),
+        ("broken", None, "broken cannot be used: "),
+    ],
+)
+def test_certificates_that_cannot_be_used(
+    certfile: str, keyfile: str | None, problem: str, pem: Callable[[str], Path]
+) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        secured(pem(certfile), pem(keyfile) if keyfile else None)
+
+
+async def test_https(pem: Callable[[str], Path]) -> None:
+    """A plain request on the port, or an old version of TLS, is refused and breaks nothing."""
+    tls, trusting = secured(pem("both")), ssl.create_default_context(cafile=pem("certificate"))
+    async with running(make_app(Counted()), tls=tls) as url:
+        assert url.startswith("https://127.0.0.1:")
+        port = int(url.rpartition(":")[2])
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+            await raw(url.replace("https", "http"), "GET / HTTP/1.1", "Host: x")
+        async with httpx.AsyncClient(verify=trusting) as client:
+            path = f"https://localhost:{port}/action/888/post-open"
+            answer = await client.post(path, json=FIELDS)
+        assert answer.content == ANSWER
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2])
+async def test_versions_of_tls(version: ssl.TLSVersion, pem: Callable[[str], Path]) -> None:
+    client = ssl.create_default_context(cafile=pem("certificate"))
+    client.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        client.minimum_version = client.maximum_version = version
+    async with running(make_app(Counted()), tls=secured(pem("both"))) as url:
+        port = int(url.rpartition(":")[2])
+        if version is ssl.TLSVersion.TLSv1_1:
+            with pytest.raises((ssl.SSLError, ConnectionResetError)):
+                await asyncio.open_connection("localhost", port, ssl=client)
+        else:
+            _, writer = await asyncio.open_connection("localhost", port, ssl=client)
+            writer.close()
+            await writer.wait_closed()
+
+
+def test_tls_neither_renegotiates_nor_compresses(pem: Callable[[str], Path]) -> None:
+    tls = secured(pem("certificate"), pem("key"))
+    assert tls.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert tls.options & ssl.OP_NO_RENEGOTIATION
+    assert tls.options & ssl.OP_NO_COMPRESSION

@@ -1,0 +1,37 @@
+"""What well-behaved clients do that is not just one request after the other, on all four."""
+
+from tests.attacks.wire import BODY, FORM, Target, chunked, post, request, token
+from tests.support import ANSWER
+
+
+def test_two_requests_in_one_segment_are_answered_in_order(target: Target) -> None:
+    before = len(target.handler.calls)
+    wrong = request(b"Host: x", b"Content-Length: %d" % len(BODY), body=BODY)
+    with target.connect() as wire:
+        wire.send(post() + wrong + post())
+        assert [wire.answer().status for _ in range(3)] == [200, 401, 200]
+    assert len(target.handler.calls) == before + 2
+
+
+def test_callbacks_in_segments_of_one_octet(stack: str, target: Target) -> None:
+    with target.connect() as wire:
+        for data in (post(), post() if stack == "uvicorn-httptools" else chunked(token())):
+            for octet in data:
+                wire.send(bytes([octet]))
+            assert wire.answer().body == ANSWER
+
+
+def test_who_expects_100_is_told_to_go_on(target: Target) -> None:
+    with target.connect() as wire:
+        length = b"Content-Length: %d" % len(BODY)
+        wire.send(request(b"Host: x", token(), FORM, length, b"Expect: 100-continue"))
+        assert wire.answer().status == 100
+        wire.send(BODY)
+        assert wire.answer().body == ANSWER
+
+
+def test_who_expects_100_with_too_much_is_not(target: Target) -> None:
+    with target.connect() as wire:
+        wire.send(request(b"Host: x", token(), b"Content-Length: 99999", b"Expect: 100-continue"))
+        assert wire.answer().status == 413
+        assert wire.closed()

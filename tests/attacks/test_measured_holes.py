@@ -1,0 +1,126 @@
+"""The four holes of the stock servers that were measured, and those found on the way."""
+
+import contextlib
+
+import pytest
+
+from tests.attacks.conftest import OURS, STACKS
+from tests.attacks.wire import BODY, FORM, Target, chunked, post, request, token
+
+HEAD_OF_CHUNKS = chunked(token()).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "trailer", [token(), b"X-Forwarded-For: 198.51.100.7", b"Forwarded: for=198.51.100.7"]
+)
+def test_trailers_bring_neither_credentials_nor_addresses(
+    trailer: bytes, stack: str, target: Target, caplog: pytest.LogCaptureFixture
+) -> None:
+    """uvicorn with httptools has them among the headers before the app begins."""
+    before = len(target.handler.calls)
+    with target.connect() as wire:
+        wire.send(chunked(trailers=trailer + b"\r\n"))
+        answer = wire.answer()
+        assert answer.status == (411 if stack == "uvicorn-httptools" else 401)
+        if answer.status == 401:  # nor does the next request of the connection inherit them
+            wire.send(request(b"Host: x", FORM, b"Content-Length: %d" % len(BODY), body=BODY))
+            assert wire.answer().status == 401
+    assert len(target.handler.calls) == before
+    assert "198.51.100.7" not in caplog.text
+    assert target.still_answers()
+
+
+@pytest.mark.parametrize("path", ["/action/888/post-open/", "/action/888/post-bearer/", "/action"])
+def test_nobody_is_sent_to_a_host_that_the_sender_names(path: str, target: Target) -> None:
+    with target.connect() as wire:
+        wire.send(f"GET {path} HTTP/1.1\r\nHost: evil.example\r\n\r\n".encode())
+        answer = wire.answer()
+    assert answer.status in (401, 404)  # to be tightened: unknown paths
+    assert b"evil.example" not in answer.head + answer.body
+    assert b"location" not in answer.head.lower()
+
+
+def test_a_request_behind_two_lengths_is_none(target: Target) -> None:
+    """h11 reads the chunks, and would answer what a proxy took for a body."""
+    before = len(target.handler.calls)
+    smuggled = post()
+    chunks = b"0\r\n\r\n" + smuggled
+    length = b"Content-Length: %d" % len(chunks)
+    with target.connect() as wire:
+        wire.send(request(b"Host: x", token(), length, b"Transfer-Encoding: chunked", body=chunks))
+        assert wire.answer().status == 400
+        assert wire.closed()
+    assert len(target.handler.calls) == before
+    assert target.still_answers()
+
+
+def test_a_request_in_the_body_of_one_with_upgrade_is_none(stack: str, target: Target) -> None:
+    """httptools takes such a body for no body; what comes in a further segment, for a request."""
+    before = len(target.handler.calls)
+    body = post()
+    length = b"Content-Length: %d" % len(body)
+    with target.connect() as wire:
+        wire.send(request(b"Host: x", b"Connection: Upgrade", b"Upgrade: h2c", length))
+        if stack == "uvicorn-httptools":
+            assert wire.answer().status == 400
+            assert wire.closed()
+        else:
+            wire.send(body)
+            assert wire.answer().status == 401
+            wire.send(request(b"Host: x"))
+            assert wire.answer().status == 401
+    assert len(target.handler.calls) == before
+    assert target.still_answers()
+
+
+def test_upgrades_one_behind_the_other(stack: str, target: Target) -> None:
+    """Each is parsed again without its Upgrade: their number must not pile up calls."""
+    upgrade = (
+        b"GET /action/888/get-open HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+    )
+    with target.connect() as wire:
+        wire.send(upgrade * 2000)
+        assert wire.answer().status == 200
+    assert target.still_answers()
+
+
+UNFINISHED = (
+    post()[: -len(BODY)],
+    post()[:-1],
+    chunked(token())[:-2],
+    chunked(token(), trailers=b"X: ")[:-2],
+    HEAD_OF_CHUNKS + b"fff\r\n{",
+    HEAD_OF_CHUNKS + b"f" * 20 + b"\r\n",  # httptools refuses these two at once
+    HEAD_OF_CHUNKS + b"2\n{}\n0\n\n",
+)
+
+
+def test_bodies_without_end_are_answered_and_closed(stack: str, target: Target) -> None:
+    """A caller may be on the line: the fallback comes before the PBX gives up."""
+    before = len(target.handler.calls)
+    with contextlib.ExitStack() as all_of_them:
+        wires = [all_of_them.enter_context(target.connect()) for _ in UNFINISHED]
+        for wire, start in zip(wires, UNFINISHED, strict=True):
+            wire.send(start)
+        answers = [wire.answer() for wire in wires]
+        assert all(answer.closes for answer in answers)
+        assert all(wire.closed() for wire in wires)
+    assert all(b'"repeat"' in answer.body for answer in answers if answer.status == 200)
+    late = [answer.status for answer in answers].count(200)
+    assert late == {"uvicorn-httptools": 2, "our-httptools": 5}.get(stack, 7)
+    assert {answer.status for answer in answers} <= {200, 400, 411}
+    assert len(target.handler.calls) == before
+    assert target.still_answers()
+
+
+def test_a_body_without_end_and_without_credentials(target: Target) -> None:
+    with target.connect() as wire:
+        wire.send(request(b"Host: x", b"Content-Length: 100", body=b"x"))
+        answer = wire.answer()
+        assert (answer.status, answer.closes) == (401, True)
+        assert wire.closed()
+
+
+def test_the_four_are_four() -> None:
+    assert set(OURS) < set(STACKS)
+    assert len(STACKS) == 4

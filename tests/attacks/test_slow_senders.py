@@ -1,0 +1,100 @@
+"""Who sends slowly or nothing, on our own connections: uvicorn's wait for ever."""
+
+import asyncio
+import itertools
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from receiver import serving
+from receiver.connections import H11, HttpTools
+from receiver.serving import secured
+from tests.attacks.wire import Target, Wire, post, request, served
+from tests.support import ANSWER
+
+
+class HastyH11(H11):
+    head_time = 0.2
+
+
+class HastyHttpTools(HttpTools):
+    head_time = 0.2
+
+
+@pytest.fixture(scope="module", params=["h11", "httptools", "httptools on uvloop"])
+def target(request: pytest.FixtureRequest) -> Iterator[Target]:
+    kind: type[asyncio.Protocol] = HastyH11 if request.param == "h11" else HastyHttpTools
+    loop = uvloop.new_event_loop if request.param.endswith("uvloop") else None
+    with served(kind, new_loop=loop) as found:
+        yield found
+
+
+def drip(wire: Wire, data: bytes) -> bool:
+    """Send an octet at a time until the server closes; whether it did."""
+    wire.socket.settimeout(0.02)
+    for octet in itertools.islice(itertools.cycle(data), 1000):
+        if not wire.send(bytes([octet])):
+            return True
+        try:
+            return not wire.socket.recv(1)
+        except TimeoutError:
+            continue
+        except ConnectionResetError:
+            return True
+    return False
+
+
+def test_who_says_nothing(target: Target) -> None:
+    with target.connect() as wire:
+        assert wire.closed()
+    assert target.still_answers()
+
+
+@pytest.mark.parametrize("start", [b"P", b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nHost: x\r\n"])
+def test_half_a_head(start: bytes, target: Target) -> None:
+    with target.connect() as wire:
+        wire.send(start)
+        assert wire.closed()
+
+
+def test_a_head_octet_by_octet(target: Target) -> None:
+    with target.connect() as wire:
+        assert drip(wire, b"POST / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 2000)
+    assert target.still_answers()
+
+
+def test_half_a_second_head(target: Target) -> None:
+    with target.connect() as wire:
+        wire.send(post() + b"POST ")
+        assert wire.answer().body == ANSWER
+        assert wire.closed()
+
+
+def test_a_body_that_goes_on_after_its_answer(target: Target) -> None:
+    with target.connect() as wire:
+        first = b"POST /nowhere HTTP/1.1"
+        wire.send(request(b"Host: x", b"Content-Length: 1000000", first=first))
+        assert wire.answer().status in (401, 404)
+        assert drip(wire, b"x")
+
+
+@pytest.fixture
+def tls(program: Callable[[str], str], tmp_path: Path) -> ssl.SSLContext:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = f"req -x509 -newkey rsa:2048 -nodes -subj /CN=x -keyout {key} -out {certificate}"
+    subprocess.run([program("openssl"), *command.split()], check=True, capture_output=True)
+    return secured(certificate, key)
+
+
+def test_a_tls_handshake_that_does_not_come(
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "HEAD_TIME", 0.2)
+    for loop in (None, uvloop.new_event_loop):
+        with served(HttpTools, tls=tls, new_loop=loop) as target, target.connect() as wire:
+            wire.send(b"\x16\x03\x01")
+            assert wire.closed()
