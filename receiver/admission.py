@@ -68,7 +68,7 @@ class Admission:
         *,
         public_path: str = "",
         secret_header: str = "",
-        seldom: Seldom | None = None,
+        seldom: Seldom,
         shown: str = "",
     ) -> None:
         self._identity = identity
@@ -76,7 +76,7 @@ class Admission:
         self._sources = sources
         self._store = store
         self._public_path = public_path
-        self._seldom = seldom or Seldom()
+        self._seldom = seldom
         self._shown = shown or identity
         self._secret_header = secret_header.lower().encode()
 
@@ -121,10 +121,9 @@ class Admission:
         return asked
 
     def _log(self, level: int, reason: str, source: Source, now: float) -> None:
-        before = self._seldom.due(f"{self._shown} {reason} {source}", now)
-        if before is not None:
-            more = f", and {before} times since that was said last" if before else ""
-            log.log(level, "%s refused: %s, from %s%s", self._shown, reason, source, more)
+        line = f"{self._shown} refused: {reason}, from {source}"
+        if (more := self._seldom.due(line, now)) is not None:
+            log.log(level, "%s%s", line, more)
 
 
 def _all(scope: Scope, name: bytes) -> tuple[str, ...]:

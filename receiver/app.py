@@ -22,6 +22,7 @@ from receiver.intake import problem_of, turn_away
 from receiver.ivrs import Ivr
 from receiver.receptionists import Receptionist, check_together
 from receiver.replies import Repeat, Reply
+from receiver.seldom import Seldom
 from receiver.settings import OF_A_PBX, Settings
 from receiver.stores import open_store
 from receiver.table import ActionTable, Surroundings
@@ -63,6 +64,7 @@ class Receiver:
             raise DeclarationError('fallback must be a reply such as Forward("0") or Repeat()')
         self.fallback: Reply = self.fallbacks.get("", Repeat())
         self._settings = _by_label("settings", settings, self.pbxs)
+        self._seldom = Seldom()
         _check_together(self)
 
     def __iter__(self) -> Iterator[Action]:
@@ -138,7 +140,7 @@ class Receiver:
             await dispatcher.close()
             await store.close()
 
-        table = ActionTable(tuple(self), Surroundings(by_pbx, dispatcher, store))
+        table = ActionTable(tuple(self), Surroundings(by_pbx, dispatcher, store, self._seldom))
         app = Starlette(routes=[table], lifespan=lifespan)
         app.router.redirect_slashes = False  # a redirect would go to the Host that the sender names
         return app
@@ -146,7 +148,7 @@ class Receiver:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             if bad := problem_of(scope):
-                await turn_away(bad, scope, send)
+                await turn_away(bad, scope, send, self._seldom)
                 return
             scope = {**scope, ARRIVED: asyncio.get_running_loop().time()}
         await self.starlette(scope, receive, send)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 
 from starlette.types import Scope, Send
 
 from receiver.exchange import CLOSE, respond
 from receiver.framing import APART, TRAILERS, Bad, problem_of_request
+from receiver.seldom import Seldom
 from receiver.sources import read_address
 
 log = logging.getLogger("receiver")
@@ -33,8 +35,10 @@ def problem_of(scope: Scope) -> Bad | None:
     )
 
 
-async def turn_away(bad: Bad, scope: Scope, send: Send) -> None:
-    """Answer a badly framed request."""
+async def turn_away(bad: Bad, scope: Scope, send: Send, seldom: Seldom) -> None:
+    """Answer a badly framed request; ``seldom`` keeps the log from being flooded."""
     peer = read_address((scope.get("client") or ("",))[0])  # a server may have put anything there
-    log.warning("refused: %s, from %s", bad.reason, peer or "an unknown address")
+    line = f"refused: {bad.reason}, from {peer or 'an unknown address'}"
+    if (more := seldom.due(line, time.monotonic())) is not None:
+        log.warning("%s%s", line, more)
     await respond(send, bad.status, b"", (CLOSE,))

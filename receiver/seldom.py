@@ -22,8 +22,8 @@ class Seldom:
         self._most = most
         self._said: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def due(self, line: str, now: float) -> int | None:
-        """How often ``line`` was left out before it is said ``now``; None if it is left out again.
+    def due(self, line: str, now: float) -> str | None:
+        """What to add to ``line`` if it is said ``now``; None if it is left out.
 
         Parameters:
             line: what would be said.
@@ -37,4 +37,4 @@ class Seldom:
         self._said.move_to_end(line)
         if len(self._said) > self._most:
             self._said.popitem(last=False)
-        return left_out
+        return f", and {left_out} times since that was said last" if left_out else ""

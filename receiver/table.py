@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from urllib.parse import quote, urlsplit
 
@@ -48,15 +48,15 @@ class Surroundings:
         settings: by the label of a PBX.
         dispatcher: runs the handlers.
         store: what workers and machines share.
-        now: the time in seconds since the epoch.
         seldom: keeps the log from being flooded.
+        now: the time in seconds since the epoch.
     """
 
     settings: Mapping[str, Settings]
     dispatcher: Dispatcher
     store: Store
+    seldom: Seldom
     now: Callable[[], float] = time.time
-    seldom: Seldom = field(default_factory=Seldom)
 
     def admission(
         self, action: Action, scheme: Scheme, path: str, identity: str, shown: str = ""

@@ -9,6 +9,7 @@ from receiver.admission import Admission, Turned
 from receiver.auth import Bearer, Digest, Scheme
 from receiver.auth.digest import NONCE_LIFE
 from receiver.secrets import Credentials, Secret
+from receiver.seldom import Seldom
 from receiver.sources import Sources, read_networks
 from receiver.stores import Memory
 from receiver.throttle import FREE, SHUT, SHUT_AFTER, SLOW
@@ -27,6 +28,7 @@ def make(
         scheme or Bearer([KNOWN]),
         Sources(read_networks(allowed), read_networks(proxies)),
         store or Memory(life=NONCE_LIFE),
+        seldom=Seldom(),
     )
 
 
@@ -99,7 +101,7 @@ async def test_too_many_failures_slow_a_source_down_and_then_shut_it_out() -> No
 async def test_nobody_else_is_shut_out_with_it() -> None:
     store = Memory(life=NONCE_LIFE)
     admission = make(store=store)
-    another = Admission("8000/other", Bearer([KNOWN]), Sources(), store)
+    another = Admission("8000/other", Bearer([KNOWN]), Sources(), store, seldom=Seldom())
     last = await fail(admission, SHUT_AFTER * 2, NOW)
     assert await status(admission, scope(RIGHT, PBX), last) == 200
     assert await status(another, scope(RIGHT, STRANGER), last) == 200

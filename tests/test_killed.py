@@ -225,7 +225,7 @@ async def test_a_rotation_from_end_to_end(secrets: str) -> None:
     await turn(stage)
     await turn(stage, end=True)
     writes = [line for line in stage.transport.sent if line.startswith("POST")]
-    assert len(writes) == (0 if secrets == "clear" else 21)
+    assert len(writes) == (0 if secrets == "clear" else 22)
     assert await service.refused(2) == []
     assert len(await service.refused(3)) == 14
 
