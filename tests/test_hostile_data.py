@@ -14,17 +14,16 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.types import Message, Scope
 
 from receiver import Call, Receiver, Reply, Settings
 from receiver.actions import Method
 from receiver.auth import Auth
 from receiver.cli import main
-from receiver.framing import APART, TRAILERS
 from receiver.pbx.models import ActionUrl
 from receiver.printable import line, quoted, short
 from receiver.simulator.callback import Outgoing, make_request
 from receiver.simulator.trace import Exchange, Outcome, Step, render
+from tests.asgi import KNOWN, http_scope, status_of
 from tests.support import ANSWER, METHODS, MODES, SECRET, Counted, credentials, make_app
 
 LONG = 2000
@@ -244,7 +243,6 @@ def test_printable_text(text: str) -> None:
 
 # any octets at all ---------------------------------------------------------------------------
 
-KNOWN = {200, 400, 401, 403, 404, 405, 411, 413, 414, 429, 431, 501, 505}
 PATHS = [
     f"/action/888/{method.lower()}-{auth or 'open'}".encode()
     for method in METHODS
@@ -256,49 +254,6 @@ HEADERS = [
 ]
 KINDS = [b"Bearer ", b"Basic ", b"Digest ", b'Digest username="', b"multipart/form-data; boundary="]
 KINDS += [b"for=", b"[", b"chunked", b"text/plain; charset=", b"1"]
-
-
-def http_scope(
-    path: bytes, query: bytes, method: str, headers: list[tuple[bytes, bytes]], **more: Any
-) -> Scope:
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path.decode("utf-8", "replace"),
-        "raw_path": path,
-        "query_string": query,
-        "root_path": "",
-        "headers": headers,
-        "client": ("192.0.2.7", 5),
-        "server": ("127.0.0.1", 80),
-        TRAILERS: APART,
-        **more,
-    }
-
-
-async def status_of(app: Receiver, scope: Scope, body: bytes = b"") -> int:
-    """The one status that is answered; the body comes in two parts."""
-    parts = [body[: len(body) // 2], body[len(body) // 2 :]]
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        if not parts:
-            return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
-    for name, value in sent[0]["headers"]:
-        assert not set(name + value) & set(b"\r\n\0")
-    status = sent[0]["status"]
-    assert isinstance(status, int)
-    return status
 
 
 octet_lists = st.binary(max_size=200) | st.builds(
