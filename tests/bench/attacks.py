@@ -22,20 +22,29 @@ LISTED = "198.51.100."
 Make = Callable[[], bytes]
 
 
-def digest_header(made: float, *, right: bool = True, count: str = "00000001") -> bytes:
-    """A Digest header on a nonce of that time, in seconds since the epoch."""
+def digest_header(
+    made: float, *, right: bool = True, username: str = "", action: str = "post-digest"
+) -> bytes:
+    """A Digest header on a nonce of that time, in seconds since the epoch.
+
+    Parameters:
+        right: whether the password is.
+        username: by default the one that is known.
+        action: the name of one of IVR 888, by which the request goes.
+    """
     known = credentials(IDENTITY)
     key = derive_key(SECRET, "nonce", IDENTITY)
     scheme = Digest([known], nonce_key=key, entropy=os.urandom)
     challenge = parse_parameters(scheme.challenges(made)[0].partition(" ")[2])
     assert challenge is not None
     sent = {"realm": challenge["realm"], "nonce": challenge["nonce"]}
-    sent |= {"uri": f"/action/{IDENTITY}", "nc": count, "cnonce": "c", "qop": "auth"}
+    sent |= {"uri": f"/action/888/{action}", "nc": "00000001", "cnonce": "c", "qop": "auth"}
     password = known.password.reveal() if right else "wrong"
+    name = username or known.username
     response = response_hash(
-        "MD5", method="POST", username=known.username, password=password, parameters=sent
+        "MD5", method="POST", username=name, password=password, parameters=sent
     )
-    sent |= {"username": known.username, "response": response}
+    sent |= {"username": name, "response": response}
     return b"Digest " + ", ".join(f'{name}="{value}"' for name, value in sent.items()).encode()
 
 
