@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from receiver import Call, Receiver, Reply, Settings
 from receiver.actions import Method
 from receiver.auth import Auth
+from receiver.calls import read_body
 from receiver.cli import main
 from receiver.pbx.models import ActionUrl
 from receiver.printable import line, quoted, short
@@ -177,6 +178,13 @@ async def test_what_strangers_send_is_not_in_the_log(log: io.StringIO) -> None:
     written = log.getvalue()
     assert "forged" not in written
     assert_harmless(written[:-1].split("\n"))
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "raw_unicode_escape", "utf-7", "utf-16-be"])
+@pytest.mark.parametrize("value", ["%ff\\ud800", "+2AA-", "%d8%00%ff%d8"])
+def test_no_charset_brings_half_a_character(value: str, charset: str) -> None:
+    """A handler could neither store nor send it on."""
+    read_body(f"from_name={value}".encode(), f"x/y; charset={charset}").call.caller_name.encode()
 
 
 # the command line and the simulator ----------------------------------------------------------
