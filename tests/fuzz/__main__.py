@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 atheris: Any = importlib.import_module("atheris")  # has no types, and is not there everywhere
+atheris.enabled_hooks.add("str")  # what a text is compared with guides it too
 with atheris.instrument_imports(include=["receiver", "python_multipart"]):
     from receiver.auth import Accepted, Algorithm, Asked, Auth, make_scheme
     from receiver.auth.digest import response_hash
@@ -42,6 +43,7 @@ _SCHEMES = [
 _KINDS = ["", "Basic ", "Bearer ", "Digest ", "Bearer Bearer "]
 _SOURCES = Sources(read_networks("192.0.2.0/24 2001:db8::/32"), read_networks("127.0.0.0/8 ::1"))
 _TYPES = ["", "text/plain; charset=", "multipart/form-data; boundary=", "application/json;charset="]
+_TYPES += ["a; charset=unicode_escape", "a; charset=utf-7", "a; charset=utf-16"]
 _NAMES = [b"x-forwarded-for", b"forwarded", b"authorization", b"content-type", b"x-receiver-check"]
 _PATHS = [f"888/{method.lower()}-{auth or 'open'}" for method in METHODS for auth in MODES]
 
@@ -69,7 +71,8 @@ def _line(data: Any) -> str:
     if not data.ConsumeBool():
         return str(data.PickValueInList(_KINDS)) + _latin(data, 300)
     sent = {"realm": "callbacks", "uri": "/a?b", "qop": "auth"}
-    sent |= {name: _latin(data, 50) for name in ("nonce", "nc", "cnonce")}
+    sent |= {name: _latin(data, 50) for name in ("nonce", "cnonce")}
+    sent["nc"] = data.PickValueInList(["00000001", "ffffffff", _latin(data, 9)])
     known = {"username": _KNOWN.username, "password": _KNOWN.password.reveal()}
     response = response_hash("MD5", method="POST", **known, parameters=sent)
     sent |= {"username": _KNOWN.username, "response": response}
