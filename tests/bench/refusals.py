@@ -5,7 +5,8 @@
 Pairs of refusals that must look alike are sent in random order, inside this process and over a
 connection to a service; so is each request against itself, which shows the noise. Every request
 says that it comes from another address, so that nobody is slowed down. Ends with status 1 if a pair
-can be told apart; over a network that is harder than here.
+can be told apart over the connection; what is seen inside only, some microseconds, shows where to
+look.
 """
 
 from __future__ import annotations
@@ -211,8 +212,8 @@ def main() -> None:
     logging.disable()
     chance = random.Random(asked.seed)
     told = pairs()
-    good = [asyncio.run(_all(way, told, asked.runs, chance)) for way in (inside, outside)]
-    sys.exit(0 if all(good) else 1)
+    _, good = (asyncio.run(_all(way, told, asked.runs, chance)) for way in (inside, outside))
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":

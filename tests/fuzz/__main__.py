@@ -43,7 +43,7 @@ _SCHEMES = [
 _KINDS = ["", "Basic ", "Bearer ", "Digest ", "Bearer Bearer "]
 _SOURCES = Sources(read_networks("192.0.2.0/24 2001:db8::/32"), read_networks("127.0.0.0/8 ::1"))
 _TYPES = ["", "text/plain; charset=", "multipart/form-data; boundary=", "application/json;charset="]
-_TYPES += ["a; charset=unicode_escape", "a; charset=utf-7", "a; charset=utf-16"]
+_TYPES += ["a; charset=unicode_escape;", "a; charset=utf-7;", "a; charset=utf-16;"]
 _NAMES = [b"x-forwarded-for", b"forwarded", b"authorization", b"content-type", b"x-receiver-check"]
 _PATHS = [f"888/{method.lower()}-{auth or 'open'}" for method in METHODS for auth in MODES]
 
