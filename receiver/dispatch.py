@@ -23,11 +23,14 @@ from typing import Literal
 
 from receiver.actions import Action
 from receiver.calls import Call
+from receiver.printable import short
 from receiver.replies import Reply
 from receiver.threads import Threads
 
 MARGIN = 0.5
 """Seconds of the PBX's ``request_timeout`` that are kept for the way there and back."""
+
+_TEXT = 500  # characters of an exception's text
 
 Reason = Literal["handled", "late", "raised", "invalid", "shed"]
 """Why the caller gets this reply; all but the first mean the fallback."""
@@ -148,10 +151,18 @@ class Dispatcher:
     def _describe(self, error: BaseException) -> str:
         frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
         if self._log_caller_data:
-            text = f": {error}"
+            text = f": {_text(error)}"
         else:
             text = " (its text is withheld, RECEIVER_LOG_CALLER_DATA=true shows it)"
         return f"{type(error).__name__}{text}\n{frames}"
+
+
+def _text(error: BaseException) -> str:
+    """What it says, which may be what a caller's PBX said, and be long."""
+    try:
+        return short(str(error), _TEXT)
+    except Exception as another:
+        return f"(no text: {type(another).__name__})"
 
 
 @dataclass(frozen=True, slots=True)

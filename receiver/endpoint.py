@@ -28,13 +28,13 @@ from receiver.dispatch import Decision, Dispatcher
 from receiver.errors import CallbackError
 from receiver.exchange import BODY_LIMIT, CLOSE, Gone, Header, TooLarge, read, refuse, respond
 from receiver.marks import HEADER, SOURCE
+from receiver.printable import quoted
 from receiver.replies import encode
 
 ARRIVED = "receiver.arrived"
 """Key of the scope: when the request arrived, in the event loop's time."""
 
 _MARK = HEADER.lower().encode()
-_SHOWN = 200  # characters of a number or of digits, where the operator wants to see them
 
 log = logging.getLogger("receiver")
 
@@ -69,7 +69,7 @@ class Endpoint:
         self._dispatcher = dispatcher
         self._judge = judge
         self._now = now
-        self._show: Callable[[str], str] = _show if log_caller_data else veil
+        self._show: Callable[[str], str] = quoted if log_caller_data else veil
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         now = self._now()
@@ -165,11 +165,6 @@ def is_ours(scope: Scope, judge: Judge, now: float) -> bool:
 def _mark(scope: Scope) -> str | None:
     found = (value for name, value in scope["headers"] if name == _MARK)
     return next((value.decode("latin-1") for value in found), None)
-
-
-def _show(text: str) -> str:
-    """On one line, with escapes for whatever would move a terminal's cursor or turn its text."""
-    return repr(text[:_SHOWN]) + ("…" if len(text) > _SHOWN else "")
 
 
 def _callback(scope: Scope, body: bytes) -> Callback:

@@ -5,7 +5,9 @@ Rule 1: there are no redirects, and a path is compared as it stands: no slash mo
 Rule 2: the path of an action that there is not is answered like one that there is, asked with wrong
         credentials: who does not know them does not learn which actions there are. Only who can
         make a mark (`receiver.marks`) is told.
-Rule 3: methods that no action can have are refused everywhere alike.
+Rule 3: nor by the time that it takes: what is done to refuse at a path of nobody is done at that of
+        an action too. It was 45 µs, and could be measured from outside.
+Rule 4: methods that no action can have are refused everywhere alike.
 """
 
 from __future__ import annotations
@@ -100,7 +102,10 @@ class ActionTable(BaseRoute):
         if scope["type"] != "http" or b"%2f" in scope.get("raw_path", b"").lower():
             return Match.NONE, {}
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        endpoint = self._made.get(path) or self._find(path)
+        if (target := split_path(path)) is None:
+            return Match.NONE, {}
+        nobody = self._nobody.endpoint(path, target)
+        endpoint = self._made.get(path) or self._make(path, target) or nobody
         if endpoint is None:
             return Match.NONE, {}
         if scope["method"] not in METHODS:
@@ -113,17 +118,14 @@ class ActionTable(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await scope["endpoint"](scope, receive, send)
 
-    def _find(self, path: str) -> ASGIApp | None:
-        """The endpoint of a part, made when it is first asked for, or one for nobody.
+    def _make(self, path: str, target: Target) -> ASGIApp | None:
+        """The endpoint of a part, made when it is first asked for; None if there is no action.
 
         Also of a part that a smaller mask no longer needs: the PBX may ask for it until ``apply``.
         """
-        target = split_path(path)
-        if target is None:
-            return None
         action = self._actions.get(target.whole)
         if action is None:
-            return self._nobody.endpoint(path, target)
+            return None
         return self._made.setdefault(path, _endpoint(action, target.part, self._around))
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "receiver"
 # From the ground up; what stands in one row does not import each other. A package is one name
 # where nothing above looks inside it.
 LAYERS = (
-    ("errors", "framing", "sources", "seldom", "throttle"),
+    ("errors", "framing", "printable", "sources", "seldom", "throttle"),
     ("calls", "replies", "entries", "secrets"),
     ("masks",),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
