@@ -22,7 +22,7 @@ from collections.abc import Callable
 from starlette.types import Receive, Scope, Send
 
 from receiver.actions import Action
-from receiver.admission import Admission, Turned
+from receiver.admission import Admission, Place, Turned
 from receiver.calls import Call, Callback, read_body, read_query, veil
 from receiver.dispatch import Decision, Dispatcher
 from receiver.errors import CallbackError
@@ -47,6 +47,7 @@ class Endpoint:
 
     Parameters:
         action: what was declared.
+        place: what is asked for there.
         admission: who may ask.
         dispatcher: runs the handler.
         judge: what a mark is worth, at a time in seconds since the epoch.
@@ -57,6 +58,7 @@ class Endpoint:
     def __init__(
         self,
         action: Action,
+        place: Place,
         admission: Admission,
         dispatcher: Dispatcher,
         *,
@@ -65,6 +67,7 @@ class Endpoint:
         log_caller_data: bool = False,
     ) -> None:
         self._action = action
+        self._place = place
         self._admission = admission
         self._dispatcher = dispatcher
         self._judge = judge
@@ -73,7 +76,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         now = self._now()
-        if (turned := await self._admission.judge(scope, now)) is not None:
+        if (turned := await self._admission.judge(scope, self._place, now)) is not None:
             told = explain(turned, scope, self._judge, now)
             await refuse(scope, receive, send, turned.status, (*turned.headers, *told))
             return

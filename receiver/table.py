@@ -12,11 +12,12 @@ Rule 4: methods that no action can have are refused everywhere alike.
 
 from __future__ import annotations
 
+import hmac
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import URLPath
@@ -24,7 +25,7 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.actions import Action, Target, part_path, split_path
-from receiver.admission import Admission
+from receiver.admission import Admission, Place
 from receiver.auth import Algorithm, Auth, Scheme, make_scheme
 from receiver.dispatch import Dispatcher
 from receiver.endpoint import Endpoint, Judge, explain, is_ours
@@ -60,21 +61,15 @@ class Surroundings:
     seldom: Seldom
     now: Callable[[], float] = time.time
 
-    def admission(
-        self, action: Action, scheme: Scheme, path: str, identity: str, shown: str = ""
-    ) -> Admission:
-        """Who may ask at ``path``; ``shown`` takes the place of the identity in the log."""
-        settings = self.settings[action.pbx]
-        return Admission(
-            identity,
-            scheme,
-            Sources(settings.allowed_sources, settings.trusted_proxies),
-            self.store,
-            public_path=urlsplit(settings.public_url).path + quote(path),
-            secret_header=action.secret_header,
-            seldom=self.seldom,
-            shown=shown,
-        )
+    def admission(self, pbx: str, scheme: Scheme, secret_header: str) -> Admission:
+        """Who may ask at a PBX's actions."""
+        settings = self.settings[pbx]
+        sources = Sources(settings.allowed_sources, settings.trusted_proxies)
+        return Admission(scheme, sources, self.store, self.seldom, secret_header=secret_header)
+
+    def prefix(self, pbx: str) -> str:
+        """The path of the public URL."""
+        return urlsplit(self.settings[pbx].public_url).path
 
     def judge(self, pbx: str, identity: str) -> Judge:
         """What a mark is worth there."""
@@ -102,10 +97,7 @@ class ActionTable(BaseRoute):
         if scope["type"] != "http" or b"%2f" in scope.get("raw_path", b"").lower():
             return Match.NONE, {}
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        if (target := split_path(path)) is None:
-            return Match.NONE, {}
-        nobody = self._nobody.endpoint(path, target)
-        endpoint = self._made.get(path) or self._make(path, target) or nobody
+        endpoint = self._made.get(path) or self._find(path)
         if endpoint is None:
             return Match.NONE, {}
         if scope["method"] not in METHODS:
@@ -118,14 +110,16 @@ class ActionTable(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await scope["endpoint"](scope, receive, send)
 
-    def _make(self, path: str, target: Target) -> ASGIApp | None:
-        """The endpoint of a part, made when it is first asked for; None if there is no action.
+    def _find(self, path: str) -> ASGIApp | None:
+        """The endpoint of a part, made when it is first asked for, or one for nobody.
 
         Also of a part that a smaller mask no longer needs: the PBX may ask for it until ``apply``.
         """
+        if (target := split_path(path)) is None:
+            return None
         action = self._actions.get(target.whole)
         if action is None:
-            return None
+            return self._nobody.endpoint(path, target)
         return self._made.setdefault(path, _endpoint(action, target.part, self._around))
 
 
@@ -133,28 +127,30 @@ class _Nobody:
     """Answers at paths of actions that there are not.
 
     It looks like one of those that there are, always the same at the same path. Nothing is kept of
-    a path.
+    a path, and little is done that would take time which could be measured.
     """
 
     def __init__(self, actions: tuple[Action, ...], around: Surroundings) -> None:
         self._around = around
-        self._guarded = [one for one in actions if one.auth or one.secret_header]
-        self._scheme = cache(_lock)
+        guarded = [one for one in actions if one.auth or one.secret_header]
+        labels = {one.pbx: _models(one.pbx, guarded, around) for one in guarded}
+        self._models = {action.pbx: labels.get(action.pbx, ()) for action in actions}
+        self._others = next(iter(labels.values()), ())
+        secrets = (around.settings[one.pbx].secret for one in guarded)
+        self._key = derive_key(next(secrets, Secret("")), "nobody", NOBODY)
 
     def endpoint(self, path: str, target: Target) -> ASGIApp | None:
         """None where no action asks for credentials: there is nothing to hide behind."""
-        alike = [one for one in self._guarded if one.pbx == target.pbx] or self._guarded
-        if not alike:
+        models = self._models.get(target.pbx) or self._others
+        if not models:
             return None
-        key = derive_key(self._around.settings[alike[0].pbx].secret, "nobody", target.identity)
-        model = alike[int.from_bytes(key, "big") % len(alike)]
-        scheme = self._scheme(model.auth, model.algorithms, bool(model.secret_header))
-        admission = self._around.admission(model, scheme, path, target.identity, NOBODY)
-        worth = self._around.judge(model.pbx, target.identity)
+        model = models[0] if len(models) == 1 else models[self._choice(target) % len(models)]
+        place = Place(target.identity, model.prefix + quote(path), NOBODY)
 
         async def turn_away(scope: Scope, receive: Receive, send: Send) -> None:
             now = self._around.now()
-            turned = await admission.judge(scope, now)
+            turned = await model.admission.judge(scope, place, now)
+            worth = self._around.judge(model.pbx, target.identity)
             told = explain(turned, scope, worth, now) if turned else ()
             if turned is None or (not told and is_ours(scope, worth, now)):
                 await refuse(scope, receive, send, 404)
@@ -162,6 +158,34 @@ class _Nobody:
             await refuse(scope, receive, send, turned.status, (*turned.headers, *told))
 
         return turn_away
+
+    def _choice(self, target: Target) -> int:
+        """The same for all workers, and not to be guessed."""
+        mac = hmac.digest(self._key, target.identity.encode("utf-8", "surrogatepass"), "sha256")
+        return int.from_bytes(mac[:8], "big")
+
+
+class _Model(NamedTuple):
+    """What an action that there is not looks like."""
+
+    pbx: str
+    prefix: str
+    admission: Admission
+
+
+def _models(pbx: str, guarded: list[Action], around: Surroundings) -> tuple[_Model, ...]:
+    """One of each kind that a PBX has."""
+    kinds = dict.fromkeys(
+        (one.auth, one.algorithms, one.secret_header) for one in guarded if one.pbx == pbx
+    )
+    return tuple(
+        _Model(
+            pbx,
+            around.prefix(pbx),
+            around.admission(pbx, _lock(auth, algorithms, bool(header)), header),
+        )
+        for auth, algorithms, header in kinds
+    )
 
 
 def _lock(auth: Auth | None, algorithms: tuple[Algorithm, ...], keyed: bool) -> Scheme:
@@ -189,10 +213,11 @@ def _endpoint(action: Action, part: int, around: Surroundings) -> Endpoint:
         algorithms=action.algorithms,
         keyed=bool(action.secret_header),
     )
-    path = part_path(action.path, part)
+    path = around.prefix(action.pbx) + quote(part_path(action.path, part))
     return Endpoint(
         action,
-        around.admission(action, scheme, path, action.identity),
+        Place(action.identity, path, action.identity),
+        around.admission(action.pbx, scheme, action.secret_header),
         around.dispatcher,
         judge=around.judge(action.pbx, action.identity),
         now=around.now,
