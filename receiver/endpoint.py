@@ -51,6 +51,8 @@ class Endpoint:
         admission: who may ask.
         dispatcher: runs the handler.
         judge: what a mark is worth, at a time in seconds since the epoch.
+        even_out: does once more what it takes to find that there is no action, so that a refusal
+            here takes as long as one where there is none.
         now: the time in seconds since the epoch, for nonces and marks.
         log_caller_data: whether the log line shows digits and numbers.
     """
@@ -63,6 +65,7 @@ class Endpoint:
         dispatcher: Dispatcher,
         *,
         judge: Judge = lambda mark, now: "wrong",
+        even_out: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.time,
         log_caller_data: bool = False,
     ) -> None:
@@ -71,12 +74,14 @@ class Endpoint:
         self._admission = admission
         self._dispatcher = dispatcher
         self._judge = judge
+        self._even_out = even_out
         self._now = now
         self._show: Callable[[str], str] = quoted if log_caller_data else veil
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         now = self._now()
         if (turned := await self._admission.judge(scope, self._place, now)) is not None:
+            self._even_out()
             told = explain(turned, scope, self._judge, now)
             await refuse(scope, receive, send, turned.status, (*turned.headers, *told))
             return

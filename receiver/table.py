@@ -88,10 +88,10 @@ class ActionTable(BaseRoute):
     def __init__(self, actions: tuple[Action, ...], around: Surroundings) -> None:
         self._actions = {action.path: action for action in actions}
         self._around = around
-        self._made: dict[str, ASGIApp] = {
-            path: _endpoint(action, 1, around) for path, action in self._actions.items()
-        }
         self._nobody = _Nobody(actions, around)
+        self._made: dict[str, ASGIApp] = {
+            path: self._make(path, action, 1) for path, action in self._actions.items()
+        }
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http" or b"%2f" in scope.get("raw_path", b"").lower():
@@ -120,14 +120,21 @@ class ActionTable(BaseRoute):
         action = self._actions.get(target.whole)
         if action is None:
             return self._nobody.endpoint(path, target)
-        return self._made.setdefault(path, _endpoint(action, target.part, self._around))
+        return self._made.setdefault(path, self._make(path, action, target.part))
+
+    def _make(self, path: str, action: Action, part: int) -> Endpoint:
+        def even_out() -> None:
+            if (target := split_path(path)) is not None:
+                self._nobody.endpoint(path, target)
+
+        return _endpoint(action, part, self._around, even_out)
 
 
 class _Nobody:
     """Answers at paths of actions that there are not.
 
     It looks like one of those that there are, always the same at the same path. Nothing is kept of
-    a path, and little is done that would take time which could be measured.
+    a path.
     """
 
     def __init__(self, actions: tuple[Action, ...], around: Surroundings) -> None:
@@ -201,7 +208,9 @@ def _lock(auth: Auth | None, algorithms: tuple[Algorithm, ...], keyed: bool) -> 
     )
 
 
-def _endpoint(action: Action, part: int, around: Surroundings) -> Endpoint:
+def _endpoint(
+    action: Action, part: int, around: Surroundings, even_out: Callable[[], object]
+) -> Endpoint:
     """Two epochs are let in, so that a rotation refuses nobody; nonces are good in both."""
     settings = around.settings[action.pbx]
     epochs = (settings.epoch, settings.epoch + 1)
@@ -220,6 +229,7 @@ def _endpoint(action: Action, part: int, around: Surroundings) -> Endpoint:
         around.admission(action.pbx, scheme, action.secret_header),
         around.dispatcher,
         judge=around.judge(action.pbx, action.identity),
+        even_out=even_out,
         now=around.now,
         log_caller_data=settings.log_caller_data,
     )
