@@ -38,6 +38,20 @@ def test_basic_accepts(header: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("username", "password", "header"),
+    [
+        ("Aladdin", "open sesame", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ("test", "123\N{POUND SIGN}", "Basic dGVzdDoxMjPCow=="),
+        ("test", "a:b:c", "Basic dGVzdDphOmI6Yw=="),
+    ],
+)
+def test_the_examples_of_rfc_7617(username: str, password: str, header: str) -> None:
+    """Sections 2 and 2.1, and colons in a password."""
+    scheme = Basic([Credentials(username, Secret(password), Secret("t"))])
+    assert check(scheme, header) == Accepted()
+
+
+@pytest.mark.parametrize(
     ("header", "reason"),
     [
         (basic("newuser:oldpassword"), "wrong user name or password"),
