@@ -5,23 +5,21 @@ Rule 1: the deadline counts from the arrival of the request and comes from the `
 Rule 2: late, raised, nonsense or no thread free: the action's fallback, else the PBX's, else
         the app's.
 Rule 3: every task has an owner; what is late is cancelled, or watched if it cannot be.
-Rule 4: an exception's text may hold what the caller keyed in: the log gets its type and place, and
-        the text only if the operator says so (``RECEIVER_LOG_CALLER_DATA``).
+Rule 4: what a handler raised is logged as `receiver.attempts` says.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import Full
 from typing import Literal
 
 from receiver.actions import Action
+from receiver.attempts import Failed, attempt, describe, is_async, settle
 from receiver.calls import Call
 from receiver.replies import Reply
 from receiver.threads import Threads
@@ -111,10 +109,10 @@ class Dispatcher:
     def _start(self, action: Action, call: Call) -> _Run:
         thread: Future[object] | None = None
         if is_async(action.handler):
-            task = asyncio.create_task(_settle(action.handler, call))
+            task = asyncio.create_task(settle(action.handler, call))
         else:
-            thread = self._threads.submit(_attempt, action.handler, call)
-            task = asyncio.create_task(_settle(asyncio.wrap_future, thread))
+            thread = self._threads.submit(attempt, action.handler, call)
+            task = asyncio.create_task(settle(asyncio.wrap_future, thread))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return _Run(task, thread)
@@ -124,8 +122,9 @@ class Dispatcher:
             log.error("%s raised CancelledError", action.identity)
             return self.fallback(action, "raised")
         result = task.result()
-        if isinstance(result, _Failed):
-            log.error("%s raised %s", action.identity, self._describe(result.error))
+        if isinstance(result, Failed):
+            error = describe(result.error, with_text=self._log_caller_data)
+            log.error("%s raised %s", action.identity, error)
             return self.fallback(action, "raised")
         if not isinstance(result, Reply):
             kind = type(result).__name__
@@ -145,53 +144,8 @@ class Dispatcher:
         # A thread cannot be cancelled: its own end counts, not that of the task that waited.
         (run.task if run.thread is None else run.thread).add_done_callback(report)
 
-    def _describe(self, error: BaseException) -> str:
-        frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-        if self._log_caller_data:
-            text = f": {error}"
-        else:
-            text = " (its text is withheld, RECEIVER_LOG_CALLER_DATA=true shows it)"
-        return f"{type(error).__name__}{text}\n{frames}"
-
 
 @dataclass(frozen=True, slots=True)
 class _Run:
     task: asyncio.Task[object]
     thread: Future[object] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    error: BaseException
-
-
-async def _settle(function: Callable[..., object], argument: object) -> object:
-    """What ``function`` returns in the end, or what it raised, as a value.
-
-    SystemExit or KeyboardInterrupt would otherwise leave the task, the event loop and the service;
-    those that mean the process come as signals, not out of a handler.
-    """
-    try:
-        result = function(argument)
-        while inspect.isawaitable(result):
-            result = await result
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:
-        return _Failed(error)
-    return result
-
-
-def _attempt(function: Callable[[Call], object], call: Call) -> object:
-    """The same for a thread; a future cannot carry StopIteration, nor should it the others."""
-    try:
-        return function(call)
-    except BaseException as error:
-        return _Failed(error)
-
-
-def is_async(handler: Callable[..., object]) -> bool:
-    """Whether calling ``handler`` gives a coroutine, also for partials and objects."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004 - an object may have an async __call__
-    )

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from receiver.actions import Action
+from receiver.attempts import is_async
 from receiver.calls import Call
-from receiver.dispatch import Decision, Dispatcher, is_async
+from receiver.dispatch import Decision, Dispatcher
 from receiver.ivrs import Ivr
 from receiver.replies import Forward, Hangup, Repeat, Reply
 

@@ -26,8 +26,9 @@ LAYERS = (
     ("plans", "simulator.model", "simulator.logins"),
     ("steps", "lints", "printout"),
     # ---------------------------------------------------------- I/O above, none below
-    ("pbx.faults", "pbx.address", "threads", "settings", "loader", "simulator.desk"),
-    ("stores.store",),
+    ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
+    ("stores.store", "stores.place"),
+    ("stores.file", "stores.client"),
     ("stores.memory", "stores.sqlite", "stores.redis"),
     ("stores.guarded",),
     ("stores",),

@@ -6,18 +6,14 @@ machine, a SQLite file) or the URL of a Redis (several machines).
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from receiver.errors import SettingsError
 from receiver.secrets import Secret
 from receiver.stores.guarded import Guarded
 from receiver.stores.memory import Memory
+from receiver.stores.place import path_of
 from receiver.stores.sqlite import Sqlite
 from receiver.stores.store import Store, StoreError
 
 __all__ = ["Memory", "Store", "StoreError", "open_store"]
-
-_REDIS = ("redis://", "rediss://", "unix://")
 
 
 def open_store(where: Secret, *, life: float) -> Store:
@@ -30,30 +26,12 @@ def open_store(where: Secret, *, life: float) -> Store:
     Raises:
         SettingsError: that cannot be, whatever happens next. A Redis that is down is no such case.
     """
-    text = where.reveal()
     memory = Memory(life=life)
-    if not text:
+    if not where:
         return memory
-    if text.lower().startswith(_REDIS):
-        return Guarded(_open_redis(where, life), "Redis", memory)
-    if "://" in text:
-        raise SettingsError(
-            "RECEIVER_STORE is neither the path of a file nor a URL that begins with "
-            + ", ".join(_REDIS)
-        )
-    try:
-        path = Path(text).expanduser()
-    except RuntimeError:  # a home directory of nobody
-        raise SettingsError("RECEIVER_STORE begins with a ~ that stands for nothing here") from None
+    path = path_of(where, "RECEIVER_STORE")
+    if path is None:
+        from receiver.stores.redis import Redis  # noqa: PLC0415 - slow to import
+
+        return Guarded(Redis(where, life=life), "Redis", memory)
     return Guarded(Sqlite(path, life=life), "SQLite", memory)
-
-
-def _open_redis(url: Secret, life: float) -> Store:
-    try:
-        from receiver.stores.redis import Redis  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError:
-        raise SettingsError(
-            "RECEIVER_STORE names a Redis, for which a package is missing: "
-            "pip install 'portsip-receiver[redis]'"
-        ) from None
-    return Redis(url, life=life)
