@@ -20,8 +20,9 @@ from receiver.endpoint import ARRIVED
 from receiver.errors import DeclarationError
 from receiver.intake import problem_of, turn_away
 from receiver.ivrs import Ivr
+from receiver.ladders import Fallback, problem_of_fallback
 from receiver.receptionists import Receptionist, check_together
-from receiver.replies import Repeat, Reply
+from receiver.replies import Repeat
 from receiver.seldom import Seldom
 from receiver.settings import OF_A_PBX, Settings
 from receiver.stores import open_store
@@ -52,17 +53,18 @@ class Receiver:
     def __init__(
         self,
         *ivrs: Ivr,
-        fallback: Reply | Mapping[str, Reply] | None = None,
+        fallback: Fallback | Mapping[str, Fallback] | None = None,
         settings: Settings | Mapping[str, Settings] | None = None,
     ) -> None:
         for ivr in ivrs:
             if not isinstance(ivr, Ivr):
                 raise DeclarationError(f"Receiver takes Ivr objects, not {type(ivr).__name__}")
         self.ivrs = tuple(dict.fromkeys(ivrs))
-        self.fallbacks: Mapping[str, Reply] = _by_label("fallback", fallback, self.pbxs)
-        if not all(isinstance(reply, Reply) for reply in self.fallbacks.values()):
-            raise DeclarationError('fallback must be a reply such as Forward("0") or Repeat()')
-        self.fallback: Reply = self.fallbacks.get("", Repeat())
+        self.fallbacks: Mapping[str, Fallback] = _by_label("fallback", fallback, self.pbxs)
+        for problem in map(problem_of_fallback, self.fallbacks.values()):
+            if problem:
+                raise DeclarationError(problem)
+        self.fallback: Fallback = self.fallbacks.get("", Repeat())
         self._settings = _by_label("settings", settings, self.pbxs)
         self._seldom = Seldom()
         _check_together(self)

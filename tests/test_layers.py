@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent / "receiver"
 # From the ground up; what stands in one row does not import each other. A package is one name
 # where nothing above looks inside it.
 LAYERS = (
-    ("errors", "framing", "sources", "seldom", "throttle"),
+    ("errors", "framing", "sources", "seldom", "throttle", "contexts", "repeats", "margins"),
     ("calls", "replies", "entries", "secrets"),
-    ("masks",),
+    ("masks", "ladders"),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
     ("limits", "auth.basic", "auth.bearer", "auth.digest", "auth.factor"),
     ("simulator.schema", "pbx.fields", "pbx.audio"),
@@ -32,6 +32,7 @@ LAYERS = (
     ("stores.memory", "stores.sqlite", "stores.redis"),
     ("stores.guarded",),
     ("stores",),
+    ("runs",),
     ("pbx.wire", "dispatch", "simulator.delivery", "simulator.gate"),
     ("simulator.resources", "simulator.blobs", "simulator.tokens"),
     ("pbx.families", "simulator.line"),
