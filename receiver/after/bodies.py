@@ -47,6 +47,13 @@ def name_of(function: Callable[..., object]) -> str:
     return f"{owner.__module__}:{owner.__qualname__}"
 
 
+def check_function(function: object) -> None:
+    """Raise a TypeError if ``function`` is none, such as the coroutine that calling one gave."""
+    if not callable(function):
+        kind = type(function).__name__
+        raise TypeError(f"after takes a function and then its arguments, not a {kind}")
+
+
 def write(seal: bytes, key: str, work: Work) -> str:
     """The body of a job.
 

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from typing import ParamSpec
 
-from receiver.after.bodies import Work, name_of, write
+from receiver.after.bodies import Work, check_function, name_of, write
 from receiver.after.jobs import AfterError, Jobs
 from receiver.after.lasting import LEASE, POLL, Lasting
 from receiver.after.running import Runner
@@ -152,7 +152,11 @@ class After:
         """Call ``function`` with these arguments once the answer is on its way.
 
         It may be async or plain; a failure is tried again a few times and then logged.
+
+        Raises:
+            TypeError: that is no function.
         """
+        check_function(function)
         work = Work(function, args, kwargs), copy_context()
         with self._lock:
             if self._held is not None:
@@ -190,6 +194,7 @@ class After:
         """
         if len(idempotency_key) > 500:
             raise ValueError("the idempotency_key is longer than 500 characters")
+        check_function(function)
         # The PBX's fields may hold halves of characters, which no store takes.
         key = idempotency_key.encode("utf-8", "backslashreplace").decode() or uuid.uuid4().hex
         return await self._owner.keep(Work(function, args, kwargs), key)
