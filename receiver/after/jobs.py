@@ -40,8 +40,8 @@ class Job:
     Attributes:
         key: its idempotency key.
         body: what is to be done, as `receiver.after.bodies` writes it; may hold caller data.
-        claim: counts the claims, this one included.
-        tries: of those, the ones that count: what a worker gave back untouched does not.
+        claim: the claim's number, higher than all before it.
+        tries: claims up to this one, less those that were given back as if they had not been.
     """
 
     key: str = field(repr=False)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Iterable
 
 from receiver.after.bodies import Work, name_in, name_of, read
 from receiver.after.jobs import Job, Jobs
@@ -34,6 +34,10 @@ POLL = 1.0
 """Seconds between two looks for jobs of others."""
 
 log = logging.getLogger("receiver")
+
+
+class WorkerDied(Exception):
+    """At the last try nobody was left to say how it went."""
 
 
 class Lasting:
@@ -71,8 +75,10 @@ class Lasting:
         self._lease = lease
         self._poll = poll
         self._wake = asyncio.Event()
+        self._stopping = False
+        self._end = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
-        self._tasks: dict[asyncio.Task[None], Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._leased: dict[Job, asyncio.Task[None]] = {}
         self._in_order = True
 
@@ -86,22 +92,35 @@ class Lasting:
 
     async def close(self, limit: float) -> None:
         """Claim no more, wait up to ``limit`` seconds for the jobs in hand, give back the rest."""
-        await _end(self._loops[:1])
-        if self._tasks:
-            _, left = await asyncio.wait(self._tasks, timeout=limit)
-            for task in left:
-                name = name_in(self._tasks[task].body)
-                log.warning("%s is left to be done after the next start", name)
-            await _end(left)
-        await _end(self._loops[1:])
+        # A question to the store is never cancelled: redis-py may swallow that, or leak.
+        self._stopping = True
+        self._wake.set()
+        await _wait(self._loops[:1], 1)
+        await _wait(self._tasks, limit)
+        for job, task in self._leased.items():
+            log.warning("%s is left to be done after the next start", name_in(job.body))
+            task.cancel()
+        self._end.set()
+        await _wait([*self._tasks, *self._loops], 1)
 
     async def _claim(self) -> None:
-        while True:
+        while not self._stopping:
             self._wake.clear()
             await self._claim_what_is_due()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll):
                     await self._wake.wait()
+
+    async def _nap(self, seconds: float) -> bool:
+        """Sleep; False if this is the end."""
+        nap, end = (
+            asyncio.ensure_future(self._sleep(seconds)),
+            asyncio.create_task(self._end.wait()),
+        )
+        await asyncio.wait((nap, end), return_when=asyncio.FIRST_COMPLETED)
+        nap.cancel()
+        end.cancel()
+        return not self._end.is_set()
 
     async def _claim_what_is_due(self) -> None:
         room = self._most - len(self._tasks)
@@ -121,16 +140,16 @@ class Lasting:
         self._in_order = True
         for job in claimed:
             task = asyncio.create_task(self._do(job))
-            self._tasks[task] = job
+            self._tasks.add(task)
+            self._leased[job] = task
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
+        self._tasks.discard(task)
         self._wake.set()
 
     async def _renew(self) -> None:
-        while True:
-            await self._sleep(self._lease / 3)
+        while await self._nap(self._lease / 3):
             jobs = list(self._leased)
             with contextlib.suppress(StoreError):
                 lost = await self._jobs.renew(jobs, self._clock() + self._lease) if jobs else ()
@@ -141,57 +160,48 @@ class Lasting:
 
     async def _do(self, job: Job) -> None:
         work = attempt(read, self._seal, job.key, job.body)
-        if not isinstance(work, Work):
-            await self._failed(job, "a job that cannot be read", work)
-        elif job.tries > TRIES:
-            await self._bury(job, name_of(work.function), "its workers died")
-        elif failed := await self._run(job, work):
-            await self._failed(job, name_of(work.function), failed)
-        else:
+        result = await self._run(job, work) if isinstance(work, Work) else work
+        del self._leased[job]  # of what is reported no lease is renewed
+        name = name_of(work.function) if isinstance(work, Work) else "a job that cannot be read"
+        if not isinstance(result, Failed):
             await self._report(lambda: self._jobs.done(job, self._clock()))
+        elif job.tries >= TRIES:
+            log.error("%s raised %s", name, self._runner.describe(result))
+            kind = type(result.error).__name__
+            log.error("%s is given up after %d tries (%s): it is kept", name, TRIES, kind)
+            await self._report(lambda: self._jobs.bury(job, kind, self._clock()))
+        else:
+            await self._again(job, name, result)
 
     async def _run(self, job: Job, work: Work) -> Failed | None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - for the type checker
+        if job.tries > TRIES:
+            return Failed(WorkerDied())
         idempotency_key.set(job.key)
-        self._leased[job] = task
         try:
             return await self._runner.run(work)
         except asyncio.CancelledError:
+            del self._leased[job]
             # A thread goes on, so its job waits for the end of the lease.
             if is_async(work.function):
                 with contextlib.suppress(StoreError):
                     await self._jobs.again(job, self._clock(), job.tries - 1)
             raise
-        finally:
-            del self._leased[job]
 
-    async def _failed(self, job: Job, name: str, failed: object) -> None:
-        assert isinstance(failed, Failed)  # noqa: S101 - for the type checker
-        kind = type(failed.error).__name__
-        if job.tries >= TRIES:
-            log.error("%s raised %s", name, self._runner.describe(failed))
-            await self._bury(job, name, kind)
-            return
-        wait = backoff(job.tries, FIRST, LONGEST)
+    async def _again(self, job: Job, name: str, failed: Failed) -> None:
+        kind, wait = type(failed.error).__name__, backoff(job.tries, FIRST, LONGEST)
         due = self._clock() + wait
         log.warning("%s: %s, try %d of %d, next in %.0f s", name, kind, job.tries, TRIES, wait)
         await self._report(lambda: self._jobs.again(job, due, job.tries))
-
-    async def _bury(self, job: Job, name: str, reason: str) -> None:
-        log.error("%s is given up after %d tries (%s): it is kept", name, TRIES, reason)
-        await self._report(lambda: self._jobs.bury(job, reason, self._clock()))
 
     async def _report(self, report: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 return await report()
             except StoreError:
-                await self._sleep(POLL)
+                if not await self._nap(POLL):
+                    return None
 
 
-async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=1)
+async def _wait(tasks: Iterable[asyncio.Task[None]], limit: float) -> None:
+    if waiting := list(tasks):
+        await asyncio.wait(waiting, timeout=limit)

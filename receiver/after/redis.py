@@ -67,6 +67,7 @@ local key, claim, due, tries = unpack(ARGV)
 if not mine(key, claim) then return end
 redis.call('ZADD', DUE, due, key)
 redis.call('HSET', TRIES, key, tries)
+redis.call('HINCRBY', CLAIMS, key, 1)  -- no late renewal counts
 """
 )
 _BURY = (

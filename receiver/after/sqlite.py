@@ -28,7 +28,10 @@ create table if not exists jobs (
 create index if not exists jobs_by_time on jobs (state, at);
 """
 _RENEW = "update jobs set at = ? where key = ? and claim = ? and state = 'open'"
-_AGAIN = "update jobs set at = ?, tries = ? where key = ? and claim = ? and state = 'open'"
+_AGAIN = (
+    "update jobs set at = ?, tries = ?, claim = claim + 1 "  # no late renewal counts
+    "where key = ? and claim = ? and state = 'open'"
+)
 _BURY = (
     "update jobs set state = 'dead', at = ?, reason = ? "
     "where key = ? and claim = ? and state = 'open'"

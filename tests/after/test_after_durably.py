@@ -20,7 +20,6 @@ from tests.after.conftest import (
     Naps,
     lines,
     make_jobs,
-    no_sleep,
     soon,
 )
 
@@ -61,9 +60,9 @@ class Workers:
         self.clock = Clock()
         self.made: list[AfterWork] = []
 
-    def __call__(self, sleep: Any = no_sleep, secret: Secret = SECRET, **options: Any) -> AfterWork:
+    def __call__(self, secret: Secret = SECRET, **options: Any) -> AfterWork:
         jobs = make_jobs(self.where)
-        options = {"poll": 0.01, "clock": self.clock, "sleep": sleep, **options}
+        options = {"poll": 0.01, "clock": self.clock, "sleep": Naps(), **options}
         self.made.append(AfterWork(jobs, secret, **options))
         return self.made[-1]
 
@@ -183,7 +182,7 @@ async def test_a_job_that_kills_its_workers_is_given_up(
     owner.start()
     await soon(lambda: "is given up" in caplog.text)
     await owner.close(5)
-    assert [dead.reason for dead in await jobs.dead()] == ["its workers died"]
+    assert [dead.reason for dead in await jobs.dead()] == ["WorkerDied"]
     assert not done
     await jobs.close()
 
@@ -269,7 +268,7 @@ async def test_jobs_in_hand_at_the_end_are_given_back_untried(
     assert lines(caplog) == [f"WARNING {__name__}:wait is left to be done after the next start"]
     jobs = make_jobs(workers.where)
     (job,) = await jobs.claim(NOW, NOW, 1)
-    assert (job.claim, job.tries) == (2, 1)
+    assert (job.claim, job.tries) == (3, 1)
     await jobs.close()
 
 

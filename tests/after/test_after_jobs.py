@@ -113,7 +113,16 @@ async def test_a_job_given_back_has_the_tries_that_are_said(jobs: Jobs) -> None:
     await jobs.accept("k", "body", NOW)
     await jobs.again(await claim_one(jobs), NOW + 10, 0)
     assert await jobs.claim(NOW + 9, END, 5) == []
-    assert await claim_one(jobs, NOW + 10) == Job("k", "body", 2, 1)
+    assert await claim_one(jobs, NOW + 10) == Job("k", "body", 3, 1)
+
+
+@BOTH
+async def test_a_late_renewal_does_not_hold_what_was_given_back(jobs: Jobs) -> None:
+    await jobs.accept("k", "", NOW)
+    job = await claim_one(jobs)
+    await jobs.again(job, NOW, 0)
+    assert list(await jobs.renew([job], END)) == [job]
+    assert (await claim_one(jobs)).tries == 1
 
 
 @BOTH
