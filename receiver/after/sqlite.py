@@ -144,7 +144,7 @@ class SqliteJobs:
         while self._new:
             batch, self._new = self._new, []
             try:
-                results = await self._file.ask(partial(_insert, batch))
+                results = await self._insert(batch)
             except Exception as error:  # whatever it is, somebody waits for it
                 reason = str(error) if isinstance(error, StoreError) else type(error).__name__
                 for new in batch:
@@ -156,8 +156,17 @@ class SqliteJobs:
                         new.accepted.set_result(result)
         self._writer = None
 
+    async def _insert(self, batch: Sequence[_New]) -> list[bool]:
+        try:
+            return await self._file.ask(partial(_put_in, batch))
+        except StoreError as error:
+            if str(error) != "SQLITE_BUSY":
+                raise
+            # SQLite's locks are not fair; one more turn is as much as those who ask wait for.
+            return await self._file.ask(partial(_put_in, batch))
 
-def _insert(batch: Sequence[_New], connection: sqlite3.Connection) -> list[bool]:
+
+def _put_in(batch: Sequence[_New], connection: sqlite3.Connection) -> list[bool]:
     connection.execute("pragma synchronous = full")
     connection.execute("begin immediate")
     statement = "insert or ignore into jobs (key, body, state, at) values (?, ?, 'open', ?)"
