@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from urllib.parse import quote
 
 from starlette.types import Scope
@@ -59,58 +60,63 @@ class Admitted:
 _AT_ONCE = Admitted()
 
 
+class Place(NamedTuple):
+    """What a request asks for.
+
+    Attributes:
+        identity: of an action, to add up failures by.
+        public_path: the path of the URL that the PBX has.
+        shown: what the log calls it.
+    """
+
+    identity: str
+    public_path: str
+    shown: str
+
+
 class Admission:
-    """Lets requests in to one action, or to none.
+    """Lets requests in.
 
     Parameters:
-        identity: of the action, for the log and to add up failures by.
         scheme: who may ask.
         sources: whence.
         store: what was used up, and who failed.
-        public_path: the path of the URL that the PBX has.
-        secret_header: the name of the header with a secret; empty if there is none.
         seldom: keeps the log from being flooded.
-        shown: takes the place of the identity in the log.
+        secret_header: the name of the header with a secret; empty if there is none.
     """
 
     def __init__(
         self,
-        identity: str,
         scheme: Scheme,
         sources: Sources,
         store: Store,
-        *,
-        public_path: str = "",
-        secret_header: str = "",
         seldom: Seldom,
-        shown: str = "",
+        *,
+        secret_header: str = "",
     ) -> None:
-        self._identity = identity
         self._scheme = scheme
         self._sources = sources
         self._store = store
-        self._public_path = public_path
         self._seldom = seldom
-        self._shown = shown or identity
         self._secret_header = secret_header.lower().encode()
 
-    async def judge(self, scope: Scope, now: float) -> Admitted | Turned:
-        """Whether the request may ask ``now`` (seconds since the epoch)."""
+    async def judge(self, scope: Scope, place: Place, now: float) -> Admitted | Turned:
+        """Whether the request may ask at ``place``, ``now`` (seconds since the epoch)."""
         source = self._sources.find((scope.get("client") or ("",))[0], scope["headers"])
         if not self._sources.allows(source):
-            self._log(logging.WARNING, "it is not in RECEIVER_ALLOWED_SOURCES", source, now)
+            self._log(logging.WARNING, place, "it is not in RECEIVER_ALLOWED_SOURCES", source, now)
             return Turned(403, (), source, foreign=True)
         examined = source.shared or self._sources.lists(source)
-        key = f"{group(source.address)} {self._identity}"
+        key = f"{group(source.address)} {place.identity}"
         if not examined and (wait := (await self._store.standing(key, now)).wait(now)):
             return _too_often(wait, source)
-        verdict = await self._examine(self._asked(scope), now)
+        verdict = await self._examine(self._asked(scope, place), now)
         if not isinstance(verdict, Refused):
             return _admit(verdict, now)
         level = logging.INFO if verdict.reason == NO_CREDENTIALS else logging.WARNING
-        self._log(level, verdict.reason, source, now)
+        self._log(level, place, verdict.reason, source, now)
         if verdict.wrong and (wait := (await self._store.failed(key, now)).wait(now)):
-            self._log(logging.WARNING, "too many wrong credentials, kept waiting", source, now)
+            self._log(logging.WARNING, place, "too many wrong credentials", source, now)
             if examined:
                 return _too_often(wait, source)
         challenges = tuple((b"www-authenticate", text.encode()) for text in verdict.challenges)
@@ -125,17 +131,17 @@ class Admission:
             return verdict
         return self._scheme.refuse("a count that was used before", now, stale=True)
 
-    def _asked(self, scope: Scope) -> Asked:
+    def _asked(self, scope: Scope, place: Place) -> Asked:
         raw = scope.get("raw_path") or quote(scope["path"]).encode()
         query = scope["query_string"]
         target = (raw + b"?" + query if query else raw).decode("latin-1")
-        asked = Asked(scope["method"], target, _all(scope, b"authorization"), self._public_path)
+        asked = Asked(scope["method"], target, _all(scope, b"authorization"), place.public_path)
         if self._secret_header:
             return replace(asked, keys=_all(scope, self._secret_header))
         return asked
 
-    def _log(self, level: int, reason: str, source: Source, now: float) -> None:
-        line = f"{self._shown} refused: {reason}, from {source}"
+    def _log(self, level: int, place: Place, reason: str, source: Source, now: float) -> None:
+        line = f"{place.shown} refused: {reason}, from {source}"
         if (more := self._seldom.due(line, now)) is not None:
             log.log(level, "%s%s", line, more)
 

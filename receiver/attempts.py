@@ -14,6 +14,10 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from receiver.printable import short
+
+_TEXT = 500  # characters of an exception's text
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -54,7 +58,15 @@ def describe(error: BaseException, *, with_text: bool) -> str:
     """``error`` for the log: its type, its text if that may be shown, and where it was raised."""
     frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     if with_text:
-        text = f": {error}"
+        text = f": {_text(error)}"
     else:
         text = " (its text is withheld, RECEIVER_LOG_CALLER_DATA=true shows it)"
     return f"{type(error).__name__}{text}\n{frames}"
+
+
+def _text(error: BaseException) -> str:
+    """What it says, which may be what a caller's PBX said, and be long."""
+    try:
+        return short(str(error), _TEXT)
+    except Exception as another:
+        return f"(no text: {type(another).__name__})"

@@ -227,7 +227,7 @@ def _scalar(value: object) -> str | None:
         return ""
     if not isinstance(value, str):
         return None
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _whole(value)
 
 
 # multipart -----------------------------------------------------------------------------------
@@ -266,6 +266,11 @@ def _text(octets: bytes, charset: str) -> str:
         return octets.decode()
     except UnicodeDecodeError:
         try:
-            return octets.decode(charset or "utf-8")
+            return _whole(octets.decode(charset or "utf-8"))
         except (LookupError, UnicodeError, ValueError):
             return octets.decode("utf-8", "replace")
+
+
+def _whole(text: str) -> str:
+    """``text`` with marks for halves of characters, which nothing could send on."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from receiver import plans
 from receiver.actions import Action
 from receiver.carrying import together
-from receiver.drift import is_ahead, line
+from receiver.drift import is_ahead
 from receiver.errors import PbxError, PbxForbidden, PbxUnauthorized
 from receiver.pbx.client import PbxClient
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.plans import Change
+from receiver.printable import line
 from receiver.probing import Finding, probe
 from receiver.registration import Found, read_found
 from receiver.secrets import Secret

@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 from receiver.errors import MaskError
 from receiver.masks import Mask
 from receiver.pbx.models import ActionUrl
+from receiver.printable import line
 from receiver.secrets import Secret
 
 UNREADABLE = "(hidden by the PBX)"
@@ -222,8 +223,3 @@ def without_query(url: str) -> str:
 
 def _text(value: object) -> str:
     return ("no", "yes")[value] if isinstance(value, bool) else line(str(value))
-
-
-def line(text: str) -> str:
-    """One line that a terminal can be shown."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -22,19 +22,19 @@ from collections.abc import Callable
 from starlette.types import Receive, Scope, Send
 
 from receiver.actions import Action
-from receiver.admission import Admission, Turned
+from receiver.admission import Admission, Place, Turned
 from receiver.calls import Call, Callback, read_body, read_query, veil
 from receiver.dispatch import Decision, Dispatcher
 from receiver.errors import CallbackError
 from receiver.exchange import BODY_LIMIT, CLOSE, Gone, Header, TooLarge, read, refuse, respond
 from receiver.marks import HEADER, SOURCE
+from receiver.printable import quoted
 from receiver.replies import encode
 
 ARRIVED = "receiver.arrived"
 """Key of the scope: when the request arrived, in the event loop's time."""
 
 _MARK = HEADER.lower().encode()
-_SHOWN = 200  # characters of a number or of digits, where the operator wants to see them
 
 log = logging.getLogger("receiver")
 
@@ -47,9 +47,12 @@ class Endpoint:
 
     Parameters:
         action: what was declared.
+        place: what is asked for there.
         admission: who may ask.
         dispatcher: runs the handler.
         judge: what a mark is worth, at a time in seconds since the epoch.
+        even_out: does once more what it takes to find that there is no action, so that a refusal
+            here takes as long as one where there is none.
         now: the time in seconds since the epoch, for nonces and marks.
         log_caller_data: whether the log line shows digits and numbers.
     """
@@ -57,24 +60,29 @@ class Endpoint:
     def __init__(
         self,
         action: Action,
+        place: Place,
         admission: Admission,
         dispatcher: Dispatcher,
         *,
         judge: Judge = lambda mark, now: "wrong",
+        even_out: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.time,
         log_caller_data: bool = False,
     ) -> None:
         self._action = action
+        self._place = place
         self._admission = admission
         self._dispatcher = dispatcher
         self._judge = judge
+        self._even_out = even_out
         self._now = now
-        self._show: Callable[[str], str] = _show if log_caller_data else veil
+        self._show: Callable[[str], str] = quoted if log_caller_data else veil
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         now = self._now()
-        judged = await self._admission.judge(scope, now)
+        judged = await self._admission.judge(scope, self._place, now)
         if isinstance(judged, Turned):
+            self._even_out()
             told = explain(judged, scope, self._judge, now)
             await refuse(scope, receive, send, judged.status, (*judged.headers, *told))
             return
@@ -169,11 +177,6 @@ def is_ours(scope: Scope, judge: Judge, now: float) -> bool:
 def _mark(scope: Scope) -> str | None:
     found = (value for name, value in scope["headers"] if name == _MARK)
     return next((value.decode("latin-1") for value in found), None)
-
-
-def _show(text: str) -> str:
-    """On one line, with escapes for whatever would move a terminal's cursor or turn its text."""
-    return repr(text[:_SHOWN]) + ("…" if len(text) > _SHOWN else "")
 
 
 def _callback(scope: Scope, body: bytes) -> Callback:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 from receiver.actions import Action
-from receiver.drift import line, origin
+from receiver.drift import origin
 from receiver.errors import MaskError
 from receiver.masks import Exact, Mask
 from receiver.pbx.models import ActionUrl
 from receiver.plans import Plan
+from receiver.printable import line
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from receiver.errors import LoadError, ReceiverError
+from receiver.printable import short
 
 GROUP = "receiver.handlers"
 """The entry-point group through which handlers of any distribution are found by name."""
@@ -111,12 +112,6 @@ def _text(error: BaseException) -> str:
         return f"{type(error).__name__}: {short(str(error), 300)}"
     except Exception:
         return type(error).__name__
-
-
-def short(text: str, most: int = 100) -> str:
-    """``text`` on one line that no terminal acts on, and not too long."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def handler_names() -> dict[str, EntryPoint]:

@@ -30,13 +30,13 @@ from receiver.drift import (
     is_ahead,
     is_ours,
     key,
-    line,
     origin,
     same_url,
     shows_secrets,
 )
 from receiver.errors import RegistrationError
 from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
+from receiver.printable import line
 from receiver.receptionists import ReceptionistChange
 from receiver.wanting import Wanted
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
-from receiver.drift import line, origin, without_query
+from receiver.drift import origin, without_query
 from receiver.plans import SYMBOLS, Change, Op, Plan
+from receiver.printable import line
 from receiver.receptionists import ReceptionistChange
 
 

@@ -16,11 +16,11 @@ import msgspec
 
 from receiver.auth.scheme import REALM
 from receiver.calls import Call
-from receiver.drift import line
 from receiver.errors import MaskError
 from receiver.marks import HEADER, LIFE, SOURCE, make_mark
 from receiver.masks import Mask
 from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.printable import line
 from receiver.secrets import Secret
 from receiver.simulator.delivery import Courier, Delivered
 from receiver.simulator.trace import Exchange

@@ -24,13 +24,13 @@ from dataclasses import dataclass, replace
 from receiver import plans, reception
 from receiver.actions import Action
 from receiver.carrying import Round, carry_out, together
-from receiver.drift import line
 from receiver.errors import PbxError, RegistrationError
 from receiver.lints import Own, lint
 from receiver.pbx.client import PbxClient
 from receiver.pbx.faults import may_have_happened
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.plans import Change, Plan
+from receiver.printable import line
 from receiver.receptionists import Receptionist, ReceptionistChange
 from receiver.secrets import Secret
 from receiver.wanting import wanted

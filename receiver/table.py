@@ -5,16 +5,19 @@ Rule 1: there are no redirects, and a path is compared as it stands: no slash mo
 Rule 2: the path of an action that there is not is answered like one that there is, asked with wrong
         credentials: who does not know them does not learn which actions there are. Only who can
         make a mark (`receiver.marks`) is told.
-Rule 3: methods that no action can have are refused everywhere alike.
+Rule 3: nor by the time that it takes: what is done to refuse at a path of nobody is done at that of
+        an action too. It was 45 µs, and could be measured from outside.
+Rule 4: methods that no action can have are refused everywhere alike.
 """
 
 from __future__ import annotations
 
+import hmac
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import URLPath
@@ -22,7 +25,7 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.actions import Action, Target, part_path, split_path
-from receiver.admission import Admission, Admitted
+from receiver.admission import Admission, Admitted, Place
 from receiver.auth import Algorithm, Auth, Scheme, make_scheme
 from receiver.dispatch import Dispatcher
 from receiver.endpoint import Endpoint, Judge, explain, is_ours
@@ -58,21 +61,15 @@ class Surroundings:
     seldom: Seldom
     now: Callable[[], float] = time.time
 
-    def admission(
-        self, action: Action, scheme: Scheme, path: str, identity: str, shown: str = ""
-    ) -> Admission:
-        """Who may ask at ``path``; ``shown`` takes the place of the identity in the log."""
-        settings = self.settings[action.pbx]
-        return Admission(
-            identity,
-            scheme,
-            Sources(settings.allowed_sources, settings.trusted_proxies),
-            self.store,
-            public_path=urlsplit(settings.public_url).path + quote(path),
-            secret_header=action.secret_header,
-            seldom=self.seldom,
-            shown=shown,
-        )
+    def admission(self, pbx: str, scheme: Scheme, secret_header: str) -> Admission:
+        """Who may ask at a PBX's actions."""
+        settings = self.settings[pbx]
+        sources = Sources(settings.allowed_sources, settings.trusted_proxies)
+        return Admission(scheme, sources, self.store, self.seldom, secret_header=secret_header)
+
+    def prefix(self, pbx: str) -> str:
+        """The path of the public URL."""
+        return urlsplit(self.settings[pbx].public_url).path
 
     def judge(self, pbx: str, identity: str) -> Judge:
         """What a mark is worth there."""
@@ -91,10 +88,10 @@ class ActionTable(BaseRoute):
     def __init__(self, actions: tuple[Action, ...], around: Surroundings) -> None:
         self._actions = {action.path: action for action in actions}
         self._around = around
-        self._made: dict[str, ASGIApp] = {
-            path: _endpoint(action, 1, around) for path, action in self._actions.items()
-        }
         self._nobody = _Nobody(actions, around)
+        self._made: dict[str, ASGIApp] = {
+            path: self._make(path, action, 1) for path, action in self._actions.items()
+        }
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http" or b"%2f" in scope.get("raw_path", b"").lower():
@@ -118,13 +115,19 @@ class ActionTable(BaseRoute):
 
         Also of a part that a smaller mask no longer needs: the PBX may ask for it until ``apply``.
         """
-        target = split_path(path)
-        if target is None:
+        if (target := split_path(path)) is None:
             return None
         action = self._actions.get(target.whole)
         if action is None:
             return self._nobody.endpoint(path, target)
-        return self._made.setdefault(path, _endpoint(action, target.part, self._around))
+        return self._made.setdefault(path, self._make(path, action, target.part))
+
+    def _make(self, path: str, action: Action, part: int) -> Endpoint:
+        def even_out() -> None:
+            if (target := split_path(path)) is not None:
+                self._nobody.endpoint(path, target)
+
+        return _endpoint(action, part, self._around, even_out)
 
 
 class _Nobody:
@@ -136,26 +139,28 @@ class _Nobody:
 
     def __init__(self, actions: tuple[Action, ...], around: Surroundings) -> None:
         self._around = around
-        self._guarded = [one for one in actions if one.auth or one.secret_header]
-        self._scheme = cache(_lock)
+        guarded = [one for one in actions if one.auth or one.secret_header]
+        labels = {one.pbx: _models(one.pbx, guarded, around) for one in guarded}
+        self._models = {action.pbx: labels.get(action.pbx, ()) for action in actions}
+        self._others = next(iter(labels.values()), ())
+        secrets = (around.settings[one.pbx].secret for one in guarded)
+        self._key = derive_key(next(secrets, Secret("")), "nobody", NOBODY)
 
     def endpoint(self, path: str, target: Target) -> ASGIApp | None:
         """None where no action asks for credentials: there is nothing to hide behind."""
-        alike = [one for one in self._guarded if one.pbx == target.pbx] or self._guarded
-        if not alike:
+        models = self._models.get(target.pbx) or self._others
+        if not models:
             return None
-        key = derive_key(self._around.settings[alike[0].pbx].secret, "nobody", target.identity)
-        model = alike[int.from_bytes(key, "big") % len(alike)]
-        scheme = self._scheme(model.auth, model.algorithms, bool(model.secret_header))
-        admission = self._around.admission(model, scheme, path, target.identity, NOBODY)
-        worth = self._around.judge(model.pbx, target.identity)
+        model = models[0] if len(models) == 1 else models[self._choice(target) % len(models)]
+        place = Place(target.identity, model.prefix + quote(path), NOBODY)
 
         async def turn_away(scope: Scope, receive: Receive, send: Send) -> None:
             now = self._around.now()
-            turned = await admission.judge(scope, now)
+            turned = await model.admission.judge(scope, place, now)
             if isinstance(turned, Admitted):  # never, for nobody has the credentials
                 await refuse(scope, receive, send, 404)
                 return
+            worth = self._around.judge(model.pbx, target.identity)
             told = explain(turned, scope, worth, now)
             if not told and is_ours(scope, worth, now):
                 await refuse(scope, receive, send, 404)
@@ -163,6 +168,34 @@ class _Nobody:
             await refuse(scope, receive, send, turned.status, (*turned.headers, *told))
 
         return turn_away
+
+    def _choice(self, target: Target) -> int:
+        """The same for all workers, and not to be guessed."""
+        mac = hmac.digest(self._key, target.identity.encode("utf-8", "surrogatepass"), "sha256")
+        return int.from_bytes(mac[:8], "big")
+
+
+class _Model(NamedTuple):
+    """What an action that there is not looks like."""
+
+    pbx: str
+    prefix: str
+    admission: Admission
+
+
+def _models(pbx: str, guarded: list[Action], around: Surroundings) -> tuple[_Model, ...]:
+    """One of each kind that a PBX has."""
+    kinds = dict.fromkeys(
+        (one.auth, one.algorithms, one.secret_header) for one in guarded if one.pbx == pbx
+    )
+    return tuple(
+        _Model(
+            pbx,
+            around.prefix(pbx),
+            around.admission(pbx, _lock(auth, algorithms, bool(header)), header),
+        )
+        for auth, algorithms, header in kinds
+    )
 
 
 def _lock(auth: Auth | None, algorithms: tuple[Algorithm, ...], keyed: bool) -> Scheme:
@@ -178,7 +211,9 @@ def _lock(auth: Auth | None, algorithms: tuple[Algorithm, ...], keyed: bool) -> 
     )
 
 
-def _endpoint(action: Action, part: int, around: Surroundings) -> Endpoint:
+def _endpoint(
+    action: Action, part: int, around: Surroundings, even_out: Callable[[], object]
+) -> Endpoint:
     """Two epochs are let in, so that a rotation refuses nobody; nonces are good in both."""
     settings = around.settings[action.pbx]
     epochs = (settings.epoch, settings.epoch + 1)
@@ -190,12 +225,14 @@ def _endpoint(action: Action, part: int, around: Surroundings) -> Endpoint:
         algorithms=action.algorithms,
         keyed=bool(action.secret_header),
     )
-    path = part_path(action.path, part)
+    path = around.prefix(action.pbx) + quote(part_path(action.path, part))
     return Endpoint(
         action,
-        around.admission(action, scheme, path, action.identity),
+        Place(action.identity, path, action.identity),
+        around.admission(action.pbx, scheme, action.secret_header),
         around.dispatcher,
         judge=around.judge(action.pbx, action.identity),
+        even_out=even_out,
         now=around.now,
         log_caller_data=settings.log_caller_data,
     )

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from receiver.admission import Admission, Admitted, Turned
+from receiver.admission import Admission, Admitted, Place, Turned
 from receiver.auth import Bearer, Digest, Scheme
 from receiver.auth.digest import NONCE_LIFE
 from receiver.secrets import Credentials, Secret
@@ -18,17 +18,18 @@ KNOWN = Credentials("user", Secret("password"), Secret("token"), Secret("key"))
 PBX, STRANGER = "203.0.113.7", "198.51.100.66"
 RIGHT, WRONG = "Bearer token", "Bearer wrong"
 NOW = 1_800_000_000.0
+PLACE = Place("8000/pick", "/action/8000/pick", "8000/pick")
+OTHER = PLACE._replace(identity="8000/other")
 
 
 def make(
     allowed: str = "", proxies: str = "", scheme: Scheme | None = None, store: Memory | None = None
 ) -> Admission:
     return Admission(
-        "8000/pick",
         scheme or Bearer([KNOWN]),
         Sources(read_networks(allowed), read_networks(proxies)),
         store or Memory(life=NONCE_LIFE),
-        seldom=Seldom(),
+        Seldom(),
     )
 
 
@@ -44,8 +45,10 @@ def scope(authorization: str = "", peer: str = PBX, **headers: str) -> dict[str,
     }
 
 
-async def status(admission: Admission, asked: dict[str, Any], now: float = NOW) -> int:
-    turned = await admission.judge(asked, now)
+async def status(
+    admission: Admission, asked: dict[str, Any], now: float = NOW, place: Place = PLACE
+) -> int:
+    turned = await admission.judge(asked, place, now)
     return turned.status if isinstance(turned, Turned) else 200
 
 
@@ -53,13 +56,13 @@ async def fail(admission: Admission, times: int, now: float, peer: str = STRANGE
     """Fail so often, slowly enough for each failure to be examined; when the last one was."""
     for _ in range(times):
         now += SLOW
-        await admission.judge(scope(WRONG, peer), now)
+        await admission.judge(scope(WRONG, peer), PLACE, now)
     return now
 
 
 async def test_the_right_credentials_and_nothing_else() -> None:
     admission = make()
-    assert isinstance(await admission.judge(scope(RIGHT), NOW), Admitted)
+    assert isinstance(await admission.judge(scope(RIGHT), PLACE, NOW), Admitted)
     assert await status(admission, scope(WRONG)) == 401
     assert await status(admission, scope()) == 401
 
@@ -68,7 +71,7 @@ async def test_right_credentials_from_elsewhere_are_not_looked_at() -> None:
     admission = make(allowed=PBX)
     assert await status(admission, scope(RIGHT)) == 200
     assert await status(admission, scope(RIGHT, "::ffff:" + PBX)) == 200
-    turned = await admission.judge(scope(RIGHT, STRANGER), NOW)
+    turned = await admission.judge(scope(RIGHT, STRANGER), PLACE, NOW)
     assert isinstance(turned, Turned)
     assert (turned.status, turned.headers, turned.foreign) == (403, (), True)
     assert await status(admission, scope(RIGHT, STRANGER, x_forwarded_for=PBX)) == 403
@@ -88,7 +91,7 @@ async def test_too_many_failures_slow_a_source_down_and_then_shut_it_out() -> No
     last = await fail(admission, FREE, NOW)
     assert await status(admission, scope(RIGHT, STRANGER), last) == 200
     last = await fail(admission, 1, last)
-    turned = await admission.judge(scope(RIGHT, STRANGER), last)
+    turned = await admission.judge(scope(RIGHT, STRANGER), PLACE, last)
     assert isinstance(turned, Turned)
     assert (turned.status, turned.headers) == (429, ((b"retry-after", b"1"),))
     assert await status(admission, scope(RIGHT, STRANGER), last + SLOW) == 200
@@ -101,16 +104,16 @@ async def test_too_many_failures_slow_a_source_down_and_then_shut_it_out() -> No
 async def test_nobody_else_is_shut_out_with_it() -> None:
     store = Memory(life=NONCE_LIFE)
     admission = make(store=store)
-    another = Admission("8000/other", Bearer([KNOWN]), Sources(), store, seldom=Seldom())
+    another = Admission(Bearer([KNOWN]), Sources(), store, Seldom())
     last = await fail(admission, SHUT_AFTER * 2, NOW)
     assert await status(admission, scope(RIGHT, PBX), last) == 200
-    assert await status(another, scope(RIGHT, STRANGER), last) == 200
+    assert await status(another, scope(RIGHT, STRANGER), last, OTHER) == 200
 
 
 async def test_one_owner_of_many_ipv6_addresses_is_one_source() -> None:
     admission = make()
     for number in range(FREE + 1):
-        await admission.judge(scope(WRONG, f"2001:db8::{number:x}"), NOW)
+        await admission.judge(scope(WRONG, f"2001:db8::{number:x}"), PLACE, NOW)
     assert await status(admission, scope(RIGHT, "2001:db8::ffff"), NOW) == 429
     assert await status(admission, scope(RIGHT, "2001:db8:0:1::1"), NOW) == 200
 
@@ -126,7 +129,7 @@ async def test_the_pbx_on_the_list_is_always_let_in() -> None:
 async def test_strangers_behind_an_unnamed_proxy_do_not_shut_the_pbx_out() -> None:
     admission = make()
     for _ in range(SHUT_AFTER * 2):
-        await admission.judge(scope(WRONG, "10.0.0.1", x_forwarded_for=STRANGER), NOW)
+        await admission.judge(scope(WRONG, "10.0.0.1", x_forwarded_for=STRANGER), PLACE, NOW)
     assert await status(admission, scope(WRONG, "10.0.0.1", x_forwarded_for=STRANGER)) == 429
     assert await status(admission, scope(RIGHT, "10.0.0.1", x_forwarded_for=PBX)) == 200
 
@@ -135,7 +138,7 @@ async def test_only_wrong_credentials_are_failures() -> None:
     admission = make()
     for sent in ("", "Basic dXNlcjpwYXNz", "Digest x=y"):
         for _ in range(FREE * 2):
-            await admission.judge(scope(sent, STRANGER), NOW)
+            await admission.judge(scope(sent, STRANGER), PLACE, NOW)
     assert await status(admission, scope(RIGHT, STRANGER)) == 200
 
 
@@ -162,10 +165,10 @@ def answer(turned: Admitted | Turned, password: str = "password", count: int = 1
 async def test_a_captured_request_is_refused_here_and_by_another_worker(digest: Digest) -> None:
     shared = Memory(life=NONCE_LIFE)
     here, there = make(scheme=digest, store=shared), make(scheme=digest, store=shared)
-    sent = scope(answer(await here.judge(scope(), NOW)))
-    assert isinstance(await here.judge(sent, NOW), Admitted)
+    sent = scope(answer(await here.judge(scope(), PLACE, NOW)))
+    assert isinstance(await here.judge(sent, PLACE, NOW), Admitted)
     for worker in (here, there):
-        turned = await worker.judge(sent, NOW + 1)
+        turned = await worker.judge(sent, PLACE, NOW + 1)
         assert isinstance(turned, Turned)
         assert turned.status == 401
         assert dict(turned.headers)[b"www-authenticate"].endswith(b", stale=true")
@@ -177,11 +180,11 @@ async def test_the_time_since_the_challenge_is_told_once(
 ) -> None:
     """A nonce that is used again was made for an earlier callback."""
     admission = make(scheme=digest)
-    challenged = await admission.judge(scope(), NOW)
+    challenged = await admission.judge(scope(), PLACE, NOW)
     told = []
     for count in counts:
         sent = scope(answer(challenged, count=count))
-        admitted = await admission.judge(sent, NOW + 0.25 + (count - 1) * 10)
+        admitted = await admission.judge(sent, PLACE, NOW + 0.25 + (count - 1) * 10)
         assert isinstance(admitted, Admitted)
         told.append(admitted.spent)
     assert told == [pytest.approx(0.25, abs=0.01), *spent[1:]]
@@ -189,14 +192,14 @@ async def test_the_time_since_the_challenge_is_told_once(
 
 async def test_stale_requests_are_no_failures(digest: Digest) -> None:
     admission = make(scheme=digest)
-    sent = scope(answer(await admission.judge(scope(), NOW)))
+    sent = scope(answer(await admission.judge(scope(), PLACE, NOW)))
     for _ in range(FREE * 2):
-        await admission.judge(sent, NOW + 1)
-    fresh = scope(answer(await admission.judge(scope(), NOW + 2)))
-    assert isinstance(await admission.judge(fresh, NOW + 2), Admitted)
-    wrong = scope(answer(await admission.judge(scope(), NOW), "wrong"))
+        await admission.judge(sent, PLACE, NOW + 1)
+    fresh = scope(answer(await admission.judge(scope(), PLACE, NOW + 2)))
+    assert isinstance(await admission.judge(fresh, PLACE, NOW + 2), Admitted)
+    wrong = scope(answer(await admission.judge(scope(), PLACE, NOW), "wrong"))
     for _ in range(FREE + 1):
-        await admission.judge(wrong, NOW)
+        await admission.judge(wrong, PLACE, NOW)
     assert await status(admission, fresh, NOW) == 429
 
 
@@ -205,13 +208,13 @@ async def test_the_log_names_the_source_and_nothing_that_was_sent(
 ) -> None:
     admission = make(allowed=PBX)
     for _ in range(100):
-        await admission.judge(scope("Bearer s3cr3t", STRANGER), NOW)
-        await admission.judge(scope("Bearer s3cr3t", PBX), NOW)
-    await admission.judge(scope("Bearer s3cr3t", STRANGER), NOW + 60)
+        await admission.judge(scope("Bearer s3cr3t", STRANGER), PLACE, NOW)
+        await admission.judge(scope("Bearer s3cr3t", PBX), PLACE, NOW)
+    await admission.judge(scope("Bearer s3cr3t", STRANGER), PLACE, NOW + 60)
     assert [record.getMessage() for record in caplog.records] == [
         "8000/pick refused: it is not in RECEIVER_ALLOWED_SOURCES, from 198.51.100.66",
         "8000/pick refused: wrong token, from 203.0.113.7",
-        "8000/pick refused: too many wrong credentials, kept waiting, from 203.0.113.7",
+        "8000/pick refused: too many wrong credentials, from 203.0.113.7",
         "8000/pick refused: it is not in RECEIVER_ALLOWED_SOURCES, from 198.51.100.66, and 99 "
         "times since that was said last",
     ]

@@ -69,7 +69,7 @@ def theirs(mask: str, **fields: Any) -> ActionUrl:
 )
 def test_overlaps_with_other_services(foreign: ActionUrl, found: bool) -> None:
     texts = look(make_ivr(("a", "22", {})), foreign)
-    whose = '8000/a and "crm�" of another service (https://crm.example.com/…) both match "22"'
+    whose = '8000/a and "crm\\n" of another service (https://crm.example.com/…) both match "22"'
     assert texts == ((f"{whose}: {UNKNOWN}",) if found else ())
 
 

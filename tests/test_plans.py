@@ -201,7 +201,7 @@ def test_no_drift(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"name": "old\x1b[2J"}, "name: old�[2J → pick"),
+        ({"name": "old\x1b[2J"}, "name: old\\x1b[2J → pick"),
         ({"enabled": False}, "enabled: no → yes"),
         ({"request_timeout": 5}, "request_timeout: 5 → 2"),
         ({"connection_timeout": 0}, "connection_timeout: 0 → 2"),
@@ -496,7 +496,7 @@ def test_the_printout() -> None:
         "      password: *** → ***",
         "  = pick",
         f"  - old  {BASE}/action/8000/old (no longer declared)",
-        "  ? their�s  https://crm.example.com/… (not ours, left alone)",
+        "  ? their\\ns  https://crm.example.com/… (not ours, left alone)",
         "Plan: 1 to create, 1 to update, 1 to delete, 1 unchanged, 1 foreign.",
     ]
 

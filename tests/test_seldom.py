@@ -17,8 +17,11 @@ def test_a_clock_that_was_set_back_silences_nothing() -> None:
     assert seldom.due("a", 500.0) == ""
 
 
-def test_what_was_said_longest_ago_is_forgotten() -> None:
+def test_many_different_lines_are_a_flood_too() -> None:
     seldom = Seldom(most=2)
-    for line in "abc":
-        seldom.due(line, 0.0)
-    assert (seldom.due("c", 1.0), seldom.due("a", 1.0)) == (None, "")
+    assert [seldom.due(line, 0.0) for line in "abcd"] == ["", "", None, None]
+    assert seldom.due("c", INTERVAL - 0.1) is None
+    assert seldom.due("c", INTERVAL) == " (and 3 lines like it were left out)"
+    assert seldom.due("b", INTERVAL) == ""
+    assert seldom.due("a", INTERVAL) is None
+    assert seldom.due("a", 0.0) == " (and 1 lines like it were left out)"  # the clock was set back

@@ -132,6 +132,6 @@ def _command(
     url = action.url(app.settings_for(action.pbx).public_url or "http://127.0.0.1:8000")
     command = ["curl", "--max-time", str(action.request_timeout), *how, *headers]
     if action.method == "GET":
-        return [*command, f"{url}?{urlencode(fields)}"]
-    body = json.dumps(fields, ensure_ascii=False)
+        return [*command, f"{url}?{urlencode(fields, errors='replace')}"]
+    body = json.dumps(fields)
     return [*command, "-H", "Content-Type: application/json", "-d", body, url]

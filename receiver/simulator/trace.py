@@ -13,6 +13,7 @@ from typing import Literal
 
 from receiver.actions import Kind
 from receiver.calls import veil
+from receiver.printable import line
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -123,7 +124,7 @@ def render(step: Step, *, secrets: bool = False) -> list[str]:
         lines += _exchange(exchange, secrets)
     ending = _ENDINGS[step.outcome.kind].format(step.outcome.detail)
     lines.append(f"  = {ending}{_timing(step)}")
-    return [_printable(line) for line in lines]
+    return [line(text) for text in lines]
 
 
 def _exchange(exchange: Exchange, secrets: bool) -> list[str]:
@@ -155,14 +156,10 @@ def _body(mark: str, body: bytes) -> list[str]:
     text = body.decode("utf-8", "replace")
     if len(text) > _LONGEST_BODY:
         text = f"{text[:_LONGEST_BODY]} … ({len(body)} bytes)"
-    return [mark.rstrip(), *(mark + line for line in text.splitlines())] if text else []
+    return [mark.rstrip(), *(mark + part for part in text.splitlines())] if text else []
 
 
 def _timing(step: Step) -> str:
     if step.deadline is None:
         return ""
     return f" ({step.seconds * 1000:.0f} ms, the PBX waits {step.deadline * 1000:.0f} ms)"
-
-
-def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
