@@ -27,6 +27,8 @@ LAYERS = (
     ("steps", "lints", "printout"),
     # ---------------------------------------------------------- I/O above, none below
     ("pbx.faults", "pbx.address", "threads", "settings", "loader", "simulator.desk"),
+    ("shared.patience",),
+    ("shared.place", "shared.file", "shared.server"),
     ("stores.store",),
     ("stores.memory", "stores.sqlite", "stores.redis"),
     ("stores.guarded",),
@@ -59,7 +61,7 @@ LAYERS = (
 PURE = LAYERS[:14]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
-EMPTY = {"pbx", "simulator"}  # only a docstring
+EMPTY = {"pbx", "simulator", "shared"}  # only a docstring
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
