@@ -1,0 +1,169 @@
+"""What a handler reads and writes: the memory of one call, as a mapping.
+
+Rule 1: what is put in comes back as it was put in, or is refused where it is put in. So it takes
+        what JSON can carry, and of that no more than every reader of JSON gives back: no tuples, no
+        subclasses, no numbers beyond 64 bits, no NaN, no halves of characters.
+Rule 2: errors and `repr` name keys and kinds, never a value: that is the caller's data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from math import isfinite
+from typing import Any, TypeAlias, TypeVar
+
+from msgspec import DecodeError
+from msgspec.json import Decoder, Encoder
+
+from receiver.errors import ReceiverError
+
+MOST = 16 * 1024
+"""Octets that a session may have as JSON."""
+
+DEEPEST = 20
+"""Lists and dicts inside each other."""
+
+Value: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any] | None
+
+_encode = Encoder().encode
+_decode = Decoder(dict[str, Any]).decode
+
+T = TypeVar("T", bound=Value)
+
+
+class SessionError(ReceiverError):
+    """The developer's: a session holds too much, or is used after its end."""
+
+
+class SessionLost(ReceiverError):
+    """What the call remembers cannot be read or saved: nothing was changed as far as is known.
+
+    Somebody else has it, or the store is out of order. The caller gets the fallback.
+    """
+
+
+class Session(MutableMapping[str, Value]):
+    """What one call remembers, from ``async with`` to its end.
+
+    Parameters:
+        stored: JSON as `change` gave it; empty for a call of which nothing is known.
+
+    Raises:
+        SessionLost: ``stored`` is something else.
+    """
+
+    def __init__(self, stored: bytes = b"") -> None:
+        self._stored = stored
+        self._over = False
+        try:
+            self._values: dict[str, Value] = _decode(stored) if stored else {}
+        except DecodeError:
+            raise SessionLost("what the store holds for this call is no session") from None
+
+    def __getitem__(self, key: str) -> Value:
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        """Raises:
+        TypeError: a session cannot hold that.
+        SessionError: the session is over.
+        """
+        self._check_open()
+        _check(key, key)
+        _check(key, value)
+        self._values[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        self._check_open()
+        del self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Session({', '.join(map(repr, self._values))})"
+
+    def read(self, key: str, default: T) -> T:
+        """What is at ``key``, which is of ``default``'s type; ``default`` if nothing is there.
+
+        ``session["attempts"] = session.read("attempts", 0) + 1``
+
+        Raises:
+            TypeError: what is there is of another type.
+        """
+        value = self._values.get(key, default)
+        if type(value) is not type(default):
+            raise TypeError(
+                f"session[{_named(key)}] is of type {type(value).__name__}, "
+                f"not {type(default).__name__}"
+            )
+        return value
+
+    def change(self) -> bytes | None:
+        """End the session; what to store of it, empty for nothing, None if all is as it was.
+
+        Raises:
+            TypeError: a list or dict in it came to hold what a session cannot.
+            SessionError: it holds too much.
+        """
+        self._over = True
+        for key, value in self._values.items():
+            if isinstance(value, list | dict):  # which may have been changed since it was put in
+                _check(key, value)
+        stored = _encode(self._values) if self._values else b""
+        if stored == self._stored:
+            return None
+        if len(stored) > MOST:
+            sizes = {key: len(_encode(value)) for key, value in self._values.items()}
+            largest = max(sizes, key=sizes.__getitem__)
+            raise SessionError(
+                f"the session has {len(stored)} octets as JSON and may have {MOST}; "
+                f"the largest part is session[{_named(largest)}]"
+            )
+        return stored
+
+    def _check_open(self) -> None:
+        if self._over:
+            raise SessionError("the session is over: write to it inside its `async with`")
+
+
+def _check(key: object, value: object, depth: int = 0) -> None:
+    """``value`` and all in it can be stored under ``key``."""
+    kind = type(value)
+    if kind is str and isinstance(value, str):
+        problem = "" if _whole(value) else "text with half a character (a surrogate)"
+    elif kind is int and isinstance(value, int):
+        problem = "" if -(2**63) <= value < 2**64 else "a number beyond 64 bits"
+    elif kind is float and isinstance(value, float):
+        problem = "" if isfinite(value) else "a number that is not finite"
+    elif value is None or kind is bool:
+        problem = ""
+    elif depth == DEEPEST:
+        problem = f"more than {DEEPEST} lists or dicts inside each other"
+    elif kind is list and isinstance(value, list):
+        problem = ""
+        for item in value:
+            _check(key, item, depth + 1)
+    elif kind is dict and isinstance(value, dict):
+        problem = "" if all(type(name) is str for name in value) else "a key that is not str"
+        for name, item in value.items():
+            _check(key, name, depth + 1)
+            _check(key, item, depth + 1)
+    else:
+        problem = f"a {kind.__name__}"
+    if problem:
+        raise TypeError(
+            f"session[{_named(key)}] is or holds {problem}; what a session can hold is "
+            "str, int, float, bool, None, and lists and dicts of them"
+        )
+
+
+def _whole(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _named(key: object) -> str:
+    return repr(key)[:60]
