@@ -8,7 +8,6 @@ Rule 2: callers who cannot be told apart share nothing: without a ``session_id``
 
 from __future__ import annotations
 
-import json
 from typing import NamedTuple
 
 from receiver.secrets import Secret, derive_key
@@ -51,5 +50,5 @@ def key_of(
 
 
 def _key(secret: Secret, parts: list[str], life: float) -> Key:
-    # JSON keeps the parts apart, whatever is in them, and is plain ASCII.
-    return Key(derive_key(secret, "session", json.dumps(parts)).hex()[:40], life)
+    # Quoted and escaped: the parts stay apart whatever is in them, and all can be encoded.
+    return Key(derive_key(secret, "session", ascii(parts)).hex()[:40], life)

@@ -49,7 +49,7 @@ class Memory:
         kept = self._kept.pop(name, None)
         if kept is None or kept.end <= now:
             return b""
-        self._keep(name, kept.data, now + LEASE + life)
+        self._keep(name, kept.data, now, LEASE + life)
         return kept.data
 
     async def give(self, name: str, token: str, data: bytes | None, life: float) -> bool:
@@ -62,16 +62,15 @@ class Memory:
         if data is None and kept is not None:
             data = kept.data
         if data:
-            self._keep(name, data, now + life)
+            self._keep(name, data, now, life)
         return True
 
     async def close(self) -> None:
         """There is nothing to give back."""
 
-    def _keep(self, name: str, data: bytes, end: float) -> None:
-        now = self._clock()
-        self._kept[name] = _Kept(data, end)
-        while True:
+    def _keep(self, name: str, data: bytes, now: float, life: float) -> None:
+        self._kept[name] = _Kept(data, now + life)
+        while self._kept:
             oldest, kept = next(iter(self._kept.items()))
             if len(self._kept) <= self._most and now < kept.end:
                 return

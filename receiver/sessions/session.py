@@ -69,7 +69,6 @@ class Session(MutableMapping[str, Value]):
         SessionError: the session is over.
         """
         self._check_open()
-        _check(key, key)
         _check(key, value)
         self._values[key] = value
 
@@ -130,35 +129,45 @@ class Session(MutableMapping[str, Value]):
             raise SessionError("the session is over: write to it inside its `async with`")
 
 
-def _check(key: object, value: object, depth: int = 0) -> None:
-    """``value`` and all in it can be stored under ``key``."""
-    kind = type(value)
-    if kind is str and isinstance(value, str):
-        problem = "" if _whole(value) else "text with half a character (a surrogate)"
-    elif kind is int and isinstance(value, int):
-        problem = "" if -(2**63) <= value < 2**64 else "a number beyond 64 bits"
-    elif kind is float and isinstance(value, float):
-        problem = "" if isfinite(value) else "a number that is not finite"
-    elif value is None or kind is bool:
-        problem = ""
-    elif depth == DEEPEST:
-        problem = f"more than {DEEPEST} lists or dicts inside each other"
-    elif kind is list and isinstance(value, list):
-        problem = ""
-        for item in value:
-            _check(key, item, depth + 1)
-    elif kind is dict and isinstance(value, dict):
-        problem = "" if all(type(name) is str for name in value) else "a key that is not str"
-        for name, item in value.items():
-            _check(key, name, depth + 1)
-            _check(key, item, depth + 1)
-    else:
-        problem = f"a {kind.__name__}"
-    if problem:
+def _check(key: object, value: object) -> None:
+    """``value`` can be stored under ``key``.
+
+    Raises:
+        TypeError: it cannot, or not under this key.
+    """
+    problem = _problem(value) if type(key) is str else "a key that is not str"
+    if problem := problem or _problem(key):
         raise TypeError(
             f"session[{_named(key)}] is or holds {problem}; what a session can hold is "
             "str, int, float, bool, None, and lists and dicts of them"
         )
+
+
+def _problem(value: object, depth: int = 0) -> str:
+    """Why ``value``, or something in it, cannot be stored; empty if it can."""
+    # By the type itself: of a subclass something would be lost on the way.
+    match value:
+        case None:
+            return ""
+        case str() if type(value) is str:
+            return "" if _whole(value) else "text with half a character (a surrogate)"
+        case bool():
+            return ""
+        case int() if type(value) is int:
+            return "" if -(2**63) <= value < 2**64 else "a number beyond 64 bits"
+        case float() if type(value) is float:
+            return "" if isfinite(value) else "a number that is not finite"
+        case list() if type(value) is list:
+            inner = value
+        case dict() if type(value) is dict:
+            if not all(type(name) is str for name in value):
+                return "a key that is not str"
+            inner = [*value, *value.values()]
+        case _:
+            return f"a {type(value).__name__}"
+    if depth == DEEPEST:
+        return f"more than {DEEPEST} lists or dicts inside each other"
+    return next(filter(None, (_problem(item, depth + 1) for item in inner)), "")
 
 
 def _whole(text: str) -> bool:

@@ -15,6 +15,10 @@ from pathlib import Path
 from receiver.sessions.shelf import LEASE
 from receiver.shared.file import File
 
+SLACK = 5.0
+"""Seconds by which a lock may end later than one taken now would: one of two workers may have read
+the clock before the other, but asked the file after it."""
+
 _SCHEMA = """
 create table if not exists sessions (name text primary key, data blob, used real, ends real);
 create index if not exists sessions_by_use on sessions (used);
@@ -23,7 +27,7 @@ create table if not exists session_locks (name text primary key, token text, end
 _LOCK = """
 insert into session_locks values (:name, :token, :now + :lease)
 on conflict (name) do update set token = excluded.token, ends = excluded.ends
-where ends not between :now and excluded.ends
+where ends <= :now or ends > excluded.ends + :slack
 """
 _UNLOCK = "delete from session_locks where name = :name and token = :token and ends > :now"
 _READ = "select data from sessions where name = :name and ends > :now"
@@ -53,7 +57,14 @@ class Sqlite:
 
     async def take(self, name: str, token: str, life: float) -> bytes | None:
         now = self._clock()
-        values = {"name": name, "token": token, "now": now, "lease": LEASE, "life": LEASE + life}
+        values = {
+            "name": name,
+            "token": token,
+            "now": now,
+            "lease": LEASE,
+            "slack": SLACK,
+            "life": LEASE + life,
+        }
 
         def work(connection: sqlite3.Connection) -> bytes | None:
             connection.execute("begin immediate")

@@ -6,6 +6,7 @@ Rule 2: nothing is asked twice: a question whose answer got lost may have been c
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -54,9 +55,16 @@ async def ask(answer: Awaitable[T]) -> T:
 
     Raises:
         StoreError: whatever went wrong.
+        CancelledError: also where redis-py swallowed it, as `asyncio.wait_for` does before
+            Python 3.12.
     """
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task else 0
     try:
-        return await answer
+        found = await answer
     except Exception as error:  # redis-py's own, the system's, TLS's
         # redis-py makes a ConnectionError of a wrong password; what it was made of says more.
         raise StoreError(type(error.__cause__ or error).__name__) from None
+    if task and task.cancelling() > cancelled:
+        raise asyncio.CancelledError
+    return found
