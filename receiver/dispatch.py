@@ -46,8 +46,8 @@ Reason = Literal["handled", "late", "raised", "invalid", "shed", "broken", "loop
 
 log = logging.getLogger("receiver")
 
-MakeContext = Callable[[Action, Call, Deadline], Context]
-"""What stands behind a call that is dispatched."""
+MakeContext = Callable[[Action, Call, Deadline, Callable[[], float]], Context]
+"""What stands behind a call that is dispatched; the last is the event loop's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,8 @@ class Dispatcher:
             return f"{action.at_once} calls are with it at once"
         deadline = Deadline(due)
         if self._context is not None:
-            call = replace(call, context=self._context(action, call, deadline))
+            clock = asyncio.get_running_loop().time
+            call = replace(call, context=self._context(action, call, deadline, clock))
         try:
             return self._runs.start(action, call, deadline)
         except Full:

@@ -552,7 +552,7 @@ async def test_a_call_knows_what_is_left() -> None:
         def remaining(self) -> float:
             return self.deadline.due - asyncio.get_running_loop().time()
 
-    def context(action: Action, call: Call, deadline: Deadline) -> Live:
+    def context(action: Action, call: Call, deadline: Deadline, clock: Any) -> Live:
         live = Live()
         live.deadline = deadline
         return live

@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "framing", "printable", "sources", "seldom", "throttle", "contexts"),
     ("repeats", "margins"),
     ("calls", "replies", "entries", "secrets"),
-    ("masks", "ladders"),
+    ("masks", "ladders", "sessions.session", "sessions.keys"),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
     ("limits", "auth.basic", "auth.bearer", "auth.digest", "auth.factor"),
     ("simulator.schema", "pbx.fields", "pbx.audio"),
@@ -28,17 +28,20 @@ LAYERS = (
     ("steps", "lints", "printout"),
     # ---------------------------------------------------------- I/O above, none below
     ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
-    ("stores.store", "stores.place"),
-    ("stores.file", "stores.client"),
+    ("shared.patience",),
+    ("shared.place", "shared.file", "shared.server"),
+    ("stores.store",),
     ("stores.memory", "stores.sqlite", "stores.redis"),
     ("stores.guarded",),
-    ("stores",),
-    ("runs",),
+    ("stores", "sessions.shelf"),
+    ("sessions.memory", "sessions.sqlite", "sessions.redis", "sessions.sessions"),
+    ("sessions", "runs"),
     ("after.jobs", "after.bodies"),
     ("after.sqlite", "after.redis", "after.running"),
     ("after.soon", "after.lasting"),
     ("after.work",),
     ("after",),
+    ("live",),
     ("pbx.wire", "dispatch", "simulator.delivery", "simulator.gate"),
     ("simulator.resources", "simulator.blobs", "simulator.tokens"),
     ("pbx.families", "simulator.line"),
@@ -67,7 +70,7 @@ LAYERS = (
 PURE = LAYERS[:15]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
-EMPTY = {"pbx", "simulator"}  # only a docstring
+EMPTY = {"pbx", "simulator", "shared"}  # only a docstring
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 

@@ -15,7 +15,7 @@ from receiver.after.running import idempotency_key
 from receiver.after.sqlite import SqliteJobs
 from receiver.after.work import After, AfterWork
 from receiver.secrets import Secret
-from receiver.stores.place import path_of
+from receiver.shared.place import read_place
 
 __all__ = [
     "After",
@@ -43,11 +43,11 @@ def open_jobs(where: Secret) -> Jobs:
     Raises:
         SettingsError: that cannot be, whatever happens next. A Redis that is down is no such case.
     """
-    if not where:
+    place = read_place(where, _SETTING)
+    if place is None:
         return SqliteJobs(DEFAULT, _SETTING, at_once=False)
-    path = path_of(where, _SETTING)
-    if path is not None:
-        return SqliteJobs(path, _SETTING)
+    if isinstance(place, Path):
+        return SqliteJobs(place, _SETTING)
     from receiver.after.redis import RedisJobs  # noqa: PLC0415 - slow to import
 
-    return RedisJobs(where, _SETTING)
+    return RedisJobs(place, _SETTING)

@@ -19,13 +19,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from receiver.errors import ReceiverError
+from receiver.errors import Unavailable
 
 KEEP = 86_400.0
 """Seconds for which the key of a job that is done is remembered."""
 
 
-class AfterError(ReceiverError):
+class AfterError(Unavailable):
     """Work was not accepted, or nobody knows whether it was; the text says why.
 
     A job that was refused because no answer came in time may be done all the same; to accept it

@@ -20,7 +20,7 @@ from receiver.after.bodies import Work, name_in, name_of, read
 from receiver.after.jobs import Job, Jobs
 from receiver.after.running import Runner, backoff, idempotency_key
 from receiver.attempts import Failed, attempt, is_async
-from receiver.stores.store import StoreError
+from receiver.shared.patience import StoreError
 
 TRIES = 10
 """Claims of a job before it is given up, over some 85 minutes if it fails each time."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from receiver.after.jobs import KEEP, DeadJob, Job
 from receiver.secrets import Secret
-from receiver.stores.client import ask, connect
+from receiver.shared.server import ask, connect
 
 PREFIX = "receiver:{after}:"
 """What all keys begin with."""

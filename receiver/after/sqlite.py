@@ -1,6 +1,6 @@
 """Jobs of the workers of one machine: a SQLite file.
 
-Rule 1: the file is a `receiver.stores.file.File`, whose rules hold.
+Rule 1: the file is a `receiver.shared.file.File`, whose rules hold.
 Rule 2: what is accepted is on the disk (fsync). What comes later is not waited for: a claim or a
         "done" that a power cut takes back means that a job is done twice.
 Rule 3: jobs that are accepted while the disk is busy share the next commit.
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from receiver.after.jobs import KEEP, DeadJob, Job
-from receiver.stores.file import File
-from receiver.stores.store import StoreError
+from receiver.shared.file import File
+from receiver.shared.patience import StoreError
 
 _SCHEMA = """
 create table if not exists jobs (
@@ -59,7 +59,7 @@ class SqliteJobs:
 
     def __init__(self, path: Path, setting: str, *, at_once: bool = True) -> None:
         self._path = path
-        self._file = File(path, _SCHEMA, setting, at_once=at_once)
+        self._file = File(path, _SCHEMA, setting=setting, at_once=at_once)
         self._new: list[_New] = []
         self._writer: asyncio.Task[None] | None = None
 

@@ -26,7 +26,7 @@ from receiver.after.lasting import LEASE, POLL, Lasting
 from receiver.after.running import Runner
 from receiver.after.soon import MOST, Soon
 from receiver.secrets import Secret, derive_key
-from receiver.stores.store import StoreError
+from receiver.shared.patience import StoreError
 
 LIMIT = 0.2
 """Seconds for a durable job to be kept; the PBX gives up after about two."""

@@ -1,17 +1,16 @@
-"""Where workers and machines put what they share for authentication.
-
-RECEIVER_STORE names the place: nothing (one worker, its own memory), a path (the workers of one
-machine, a SQLite file) or the URL of a Redis (several machines).
-"""
+"""Where workers and machines put what they share for authentication."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from receiver.secrets import Secret
+from receiver.shared.patience import StoreError
+from receiver.shared.place import read_place
 from receiver.stores.guarded import Guarded
 from receiver.stores.memory import Memory
-from receiver.stores.place import path_of
 from receiver.stores.sqlite import Sqlite
-from receiver.stores.store import Store, StoreError
+from receiver.stores.store import Store
 
 __all__ = ["Memory", "Store", "StoreError", "open_store"]
 
@@ -27,11 +26,11 @@ def open_store(where: Secret, *, life: float) -> Store:
         SettingsError: that cannot be, whatever happens next. A Redis that is down is no such case.
     """
     memory = Memory(life=life)
-    if not where:
+    place = read_place(where)
+    if place is None:
         return memory
-    path = path_of(where, "RECEIVER_STORE")
-    if path is None:
-        from receiver.stores.redis import Redis  # noqa: PLC0415 - slow to import
+    if isinstance(place, Path):
+        return Guarded(Sqlite(place, life=life), "SQLite", memory)
+    from receiver.stores.redis import Redis  # noqa: PLC0415 - an extra, and slow to import
 
-        return Guarded(Redis(where, life=life), "Redis", memory)
-    return Guarded(Sqlite(path, life=life), "SQLite", memory)
+    return Guarded(Redis(place, life=life), "Redis", memory)

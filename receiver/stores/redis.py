@@ -11,11 +11,8 @@ from __future__ import annotations
 
 from receiver.auth.counters import SKEW
 from receiver.secrets import Secret
-from receiver.stores.client import ask, connect
+from receiver.shared.server import PREFIX, ask, connect
 from receiver.throttle import FORGET, SHUT, Standing
-
-PREFIX = "receiver:"
-"""What all keys begin with."""
 
 _COUNTS, _LASTS = PREFIX + "{failures}:counts", PREFIX + "{failures}:lasts"  # one slot: one script
 
@@ -51,7 +48,7 @@ class Redis:
     def __init__(self, url: Secret, *, life: float, most_sources: int = 100_000) -> None:
         self._keep = int((life + SKEW) * 1000)
         self._most = most_sources
-        self._client = connect(url, "RECEIVER_STORE")
+        self._client = connect(url)
         self._failed = self._client.register_script(_FAILED)
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:

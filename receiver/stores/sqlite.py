@@ -1,8 +1,7 @@
 """The store that the workers of one machine share: a SQLite file.
 
-Rule 1: the file is a `receiver.stores.file.File`, whose rules hold.
-Rule 2: what is too old is removed every `TIDY` questions. Where counts have to go before their
-        time, all nonces made up to then are refused from there on, as in `receiver.auth.counters`.
+Rule: where counts have to go before their time, all nonces made up to then are refused from there
+      on, as in `receiver.auth.counters`.
 
 What is kept is worth something for minutes, so a folder in memory such as ``/run`` serves best.
 """
@@ -10,16 +9,11 @@ What is kept is worth something for minutes, so a folder in memory such as ``/ru
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from receiver.auth.counters import SKEW
-from receiver.stores.file import File
+from receiver.shared.file import File
 from receiver.throttle import FORGET, SHUT, Standing
-
-TIDY = 100
-"""Questions after which this worker removes what is too old, or too much."""
 
 _SCHEMA = """
 create table if not exists used
@@ -30,16 +24,15 @@ insert into floor select 0 where not exists (select * from floor);
 create table if not exists failures (key text primary key, failures integer, last real);
 create index if not exists failures_by_age on failures (last);
 """
-T = TypeVar("T")
 
 
 class Sqlite:
-    """A `Store` in the file ``path``, which is made if need be, for its owner only.
+    """A `Store` in a `File`.
 
     Parameters:
-        path: the file; two more, ``-wal`` and ``-shm``, stand beside it.
+        path: the file.
         life: seconds for which a nonce is good.
-        most_counts: counts that are remembered at once, and at most `TIDY` more for each worker.
+        most_counts: counts that are remembered at once, and at most ``TIDY`` more for each worker.
         most_sources: sources whose failures are remembered at once, likewise.
 
     Raises:
@@ -52,8 +45,7 @@ class Sqlite:
         self._keep = life + SKEW
         self._most_counts = most_counts
         self._most_sources = most_sources
-        self._asked = 0
-        self._file = File(path, _SCHEMA, "RECEIVER_STORE")
+        self._file = File(path, _SCHEMA, self._tidy)
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
         def work(connection: sqlite3.Connection) -> bool:
@@ -65,7 +57,7 @@ class Sqlite:
             values = (nonce, count, made, made, now + SKEW)
             return connection.execute(statement, values).rowcount == 1
 
-        return await self._ask(work, now)
+        return await self._file.ask(work, now)
 
     async def failed(self, key: str, now: float) -> Standing:
         def work(connection: sqlite3.Connection) -> Standing:
@@ -78,25 +70,15 @@ class Sqlite:
             connection.execute("commit")
             return standing
 
-        return await self._ask(work, now)
+        return await self._file.ask(work, now)
 
     async def standing(self, key: str, now: float) -> Standing:
-        return await self._ask(lambda connection: _standing(connection, key).at(now), now)
+        return await self._file.ask(lambda connection: _standing(connection, key).at(now), now)
 
     async def close(self) -> None:
         await self._file.close()
 
-    async def _ask(self, work: Callable[[sqlite3.Connection], T], now: float) -> T:
-        def tidy_first(connection: sqlite3.Connection) -> T:
-            if self._asked % TIDY == 0:
-                self._tidy(connection, now)
-            self._asked += 1
-            return work(connection)
-
-        return await self._file.ask(tidy_first)
-
     def _tidy(self, connection: sqlite3.Connection, now: float) -> None:
-        connection.execute("begin immediate")
         connection.execute("delete from used where made < ?", (now - self._keep,))
         newest = "select made from used order by made desc limit 1 offset ?"
         for (made,) in connection.execute(newest, (self._most_counts,)).fetchall():
@@ -110,7 +92,6 @@ class Sqlite:
             "(select key from failures order by last desc limit -1 offset ?)",
             (self._most_sources,),
         )
-        connection.execute("commit")
 
 
 def _standing(connection: sqlite3.Connection, key: str) -> Standing:

@@ -14,7 +14,7 @@ from receiver.after import AfterWork
 from receiver.secrets import Secret
 from tests.after.conftest import BOTH, KEEPING, SECRET, lines, make_jobs, soon
 from tests.after.killed_worker import JOBS, accept
-from tests.stores.conftest import Server
+from tests.shared_stage import Server
 
 ALL = {f"job-{number}" for number in range(JOBS)}
 MOST_AT_ONCE = 16  # of a worker, so that a kill repeats no more

@@ -18,9 +18,9 @@ from receiver.after.sqlite import SqliteJobs
 from receiver.after.work import LIMIT
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
-from receiver.stores.store import StoreError
+from receiver.shared.patience import StoreError
 from tests.after.conftest import NOW, SECRET, lines, make_jobs, soon
-from tests.stores.conftest import Server
+from tests.shared_stage import Server
 
 LATEST = LIMIT + 0.35  # seconds; a busy machine is not late
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import SettingsError
+from receiver.shared.file import TIDY
 from receiver.stores import StoreError
-from receiver.stores.sqlite import TIDY, Sqlite
+from receiver.stores.sqlite import Sqlite
 from receiver.throttle import FORGET, Standing
 from tests.stores.conftest import NOW
 
@@ -256,7 +257,7 @@ async def test_another_workers_long_transaction(path: Path, make: Callable[..., 
 async def test_a_file_that_is_locked_does_not_hinder_the_start(
     path: Path, make: Callable[..., Sqlite], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("receiver.stores.file.OPENING", 0.0)
+    monkeypatch.setattr("receiver.shared.file.OPENING", 0.0)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("begin exclusive")
         store = make()

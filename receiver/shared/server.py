@@ -1,31 +1,40 @@
-"""A Redis that workers and machines share, as all that ask it do.
+"""A Redis, 5.0 or later, that is asked with little time.
 
-Rule 1: whatever goes wrong is a `StoreError` that names the kind of error and nothing else.
-Rule 2: nothing is asked twice: what is repeated behind the asker's back may be done twice.
+Rule 1: it is first connected to when it is first asked.
+Rule 2: nothing is asked twice: a question whose answer got lost may have been carried out.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio import Redis as Client
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
-from receiver.stores.store import StoreError
+from receiver.shared.patience import SETTING, StoreError
 
-_TIMEOUT = 0.12  # seconds, within the limit of who asks, so that redis-py ends its own connections
+PREFIX = "receiver:"
+"""What all keys begin with."""
+
+_TIMEOUT = 0.12  # seconds, within patience's limit, so that redis-py ends its own connections
 _CONNECTIONS = 16
 
 T = TypeVar("T")
 
 
-def connect(url: Secret, setting: str) -> Any:  # half of its answers are typed "awaitable or not"
-    """A client, which connects when it is first asked; ``setting`` names the URL in errors.
+def connect(
+    url: Secret, setting: str = SETTING
+) -> Any:  # half of redis-py's answers are typed "awaitable or not"
+    """A client for the Redis at ``url``: ``redis://``, ``rediss://`` or ``unix://``.
+
+    Parameters:
+        url: it may hold a password.
+        setting: the variable that names it, for the text of errors.
 
     Raises:
         SettingsError: redis-py cannot read the URL.
@@ -44,17 +53,24 @@ def connect(url: Secret, setting: str) -> Any:  # half of its answers are typed 
         raise SettingsError(
             f"{setting} is not a URL that redis-py can read, such as redis://127.0.0.1:6379/0"
         ) from None
-    return Client.from_pool(pool)
+    return Redis.from_pool(pool)
 
 
 async def ask(answer: Awaitable[T]) -> T:
-    """Redis's answer.
+    """The answer of a client.
 
     Raises:
-        StoreError: there is none.
+        StoreError: whatever went wrong.
+        CancelledError: also where redis-py swallowed it, as `asyncio.wait_for` does before
+            Python 3.12.
     """
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task else 0
     try:
-        return await answer
+        found = await answer
     except Exception as error:  # redis-py's own, the system's, TLS's
         # redis-py makes a ConnectionError of a wrong password; what it was made of says more.
         raise StoreError(type(error.__cause__ or error).__name__) from None
+    if task and task.cancelling() > cancelled:
+        raise asyncio.CancelledError
+    return found

@@ -1,11 +1,11 @@
-"""A SQLite file that the workers of one machine share, and what can happen to a file.
+"""A SQLite file that the workers of one machine share.
 
 Rule 1: whatever is wrong with the file is a `StoreError`, after which the connection is dropped and
         the next question opens a new one. What was open when the file vanished or was replaced is
         no longer shared with anybody, so that is looked at each time.
 Rule 2: the event loop never waits for the disk: one thread does all the work. Nor does it wait
         long for another worker: `BUSY` seconds.
-Rule 3: it is its owner's only, mode 0600.
+Rule 3: what is too old, or too much, is removed every `TIDY` questions.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from receiver.errors import SettingsError
-from receiver.stores.store import StoreError
+from receiver.shared.patience import SETTING, StoreError
 
 BUSY = 0.1
 """Seconds to wait for a worker that is writing."""
 
 OPENING = 1.0
 """Seconds that the start waits for others that open the file at the same moment."""
+
+TIDY = 100
+"""Questions after which this worker removes what is too old, or too much."""
 
 _MISTAKES = {
     **dict.fromkeys(
@@ -41,11 +44,13 @@ T = TypeVar("T")
 
 
 class File:
-    """The file ``path``, which is made if need be; ``-wal`` and ``-shm`` stand beside it.
+    """The file ``path``, which is made if need be, for its owner only.
 
     Parameters:
-        path: the file.
-        schema: what makes its tables where they are missing, in one transaction.
+        path: the file; two more, ``-wal`` and ``-shm``, stand beside it.
+        schema: makes the tables that are not there yet.
+        tidy: removes what is too old or too much, given the time, inside a transaction; None if
+            the questions themselves do.
         setting: the variable that names the path, for the text of errors.
         at_once: whether it is opened here, or only by the first question.
 
@@ -54,10 +59,20 @@ class File:
             start.
     """
 
-    def __init__(self, path: Path, schema: str, setting: str, *, at_once: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: str,
+        tidy: Callable[[sqlite3.Connection, float], None] | None = None,
+        *,
+        setting: str = SETTING,
+        at_once: bool = True,
+    ) -> None:
         self._path = path
-        self._schema = f"begin immediate;\n{schema}\ncommit;"
+        self._schema = f"begin immediate; {schema} commit;"
+        self._tidy = tidy
         self._setting = setting
+        self._asked = 0
         self._connection: sqlite3.Connection | None = None
         self._identity = (0, 0)
         self._thread = ThreadPoolExecutor(1, "receiver-store")
@@ -69,27 +84,36 @@ class File:
             self._thread.shutdown()
             raise
 
-    async def ask(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` returns, which is done in the thread.
+    async def ask(self, work: Callable[[sqlite3.Connection], T], now: float = 0.0) -> T:
+        """What ``work`` gives in the file's thread.
+
+        Parameters:
+            work: its statements commit by themselves; a transaction that it begins, it ends, and
+                an error of SQLite's undoes it.
+            now: in seconds since the epoch, for tidying.
 
         Raises:
-            StoreError: it cannot be done.
+            StoreError: whatever is wrong with the file.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._do, work, now)
 
     async def close(self) -> None:
-        """Give the connection and the thread back."""
         with contextlib.suppress(RuntimeError):  # it is closed already
             await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
             self._thread.shutdown()
 
     # What follows runs in the thread.
 
-    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _do(self, work: Callable[[sqlite3.Connection], T], now: float) -> T:
         try:
             connection = self._connection or self._connect()
             if _identity(self._path) != self._identity:
                 raise FileNotFoundError
+            if self._tidy is not None and self._asked % TIDY == 0:
+                connection.execute("begin immediate")
+                self._tidy(connection, now)
+                connection.execute("commit")
+            self._asked += 1
             return work(connection)
         except (sqlite3.Error, OSError) as error:
             self._drop()
@@ -126,7 +150,7 @@ class File:
         self._identity = _identity(self._path)
         self._connection = sqlite3.connect(self._path, timeout=BUSY, isolation_level=None)
         self._connection.execute("pragma journal_mode = wal")
-        self._connection.execute("pragma synchronous = normal")  # no fsync for each commit
+        self._connection.execute("pragma synchronous = normal")  # no fsync for each question
         self._connection.executescript(self._schema)
         return self._connection
 
