@@ -1,6 +1,7 @@
 """One writer at a time for what each call remembers.
 
-Rule 1: who comes second waits, until its own time is up and no longer.
+Rule 1: who comes second waits, until its own time is up and no longer. However many wait in one
+        process, one of them asks the shelf.
 Rule 2: what changed is saved at a normal end, all of it or nothing; after an error in between
         nothing is. A save that is refused or gets lost is told: `SessionLost`.
 Rule 3: whatever happens on the way, the lock is given back, by a task that has an owner and tries
@@ -10,8 +11,9 @@ Rule 3: whatever happens on the way, the lock is given back, by a task that has 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from secrets import token_hex
 from typing import TypeVar
 
@@ -43,7 +45,7 @@ class Sessions:
         self._shelf = shelf
         self._patience = patience
         self._again = again
-        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._queues: dict[str, deque[asyncio.Event]] = {}  # of those who came second or later
         self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -91,21 +93,46 @@ class Sessions:
             await self._patience.close(self._shelf.close)
 
     async def _take(self, key: Key, token: str, until: float) -> bytes:
+        if key.name not in self._queues:
+            stored = await self._try(key, token)
+            if stored is not None:
+                return stored
+        return await self._take_in_turn(key, token, until)
+
+    async def _take_in_turn(self, key: Key, token: str, until: float) -> bytes:
+        """The first in the queue asks when it is woken, and now and then; the others wait."""
         time = asyncio.get_running_loop().time
+        turn = asyncio.Event()
+        queue = self._queues.setdefault(key.name, deque())
+        queue.append(turn)
         try:
-            while True:
-                stored = await self._ask(lambda: self._shelf.take(key.name, token, key.life))
-                if stored is not None:
-                    return stored
-                if (left := until - time()) <= 0:
-                    raise SessionLost("another callback of the same call has the session")
-                await self._wait(key, min(left, POLL))
-        except StoreError as error:
-            if not isinstance(error, NotAsked):
-                self._give_back(key, token)  # which it may have got without hearing of it
+            while (left := until - time()) > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, POLL) if queue[0] is turn else left):
+                        await turn.wait()
+                turn.clear()
+                if queue[0] is turn:
+                    stored = await self._try(key, token)
+                    if stored is not None:
+                        return stored
+            raise SessionLost("another callback of the same call has the session")
+        finally:
+            queue.remove(turn)
+            if queue:
+                queue[0].set()
+            else:
+                del self._queues[key.name]
+
+    async def _try(self, key: Key, token: str) -> bytes | None:
+        """What is stored; None while somebody else has it."""
+        try:
+            return await self._ask(lambda: self._shelf.take(key.name, token, key.life))
+        except NotAsked:
             raise SessionLost(_OUT_OF_ORDER) from None
-        except asyncio.CancelledError:
-            self._give_back(key, token)
+        except BaseException as error:
+            self._give_back(key, token)  # which it may have got without hearing of it
+            if isinstance(error, StoreError):
+                raise SessionLost(_OUT_OF_ORDER) from None
             raise
 
     async def _give(self, key: Key, token: str, change: bytes | None) -> None:
@@ -143,21 +170,6 @@ class Sessions:
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         return await (question() if self._patience is None else self._patience.ask(question))
 
-    async def _wait(self, key: Key, limit: float) -> None:
-        """Until somebody in this process gives the session back, for ``limit`` seconds at most."""
-        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(key.name, [])
-        waiting.append(given)
-        try:
-            await asyncio.wait({given}, timeout=limit)
-        finally:
-            waiting.remove(given)
-            if not waiting:
-                del self._waiting[key.name]
-
     def _wake(self, key: Key) -> None:
-        """The one who has waited longest since it last asked."""
-        for given in self._waiting.get(key.name, ()):
-            if not given.done():
-                given.set_result(None)
-                return
+        if queue := self._queues.get(key.name):
+            queue[0].set()

@@ -207,6 +207,19 @@ async def test_who_comes_second_waits_for_the_first(one: Sessions, other: Sessio
     assert await asyncio.gather(*waiting) == [{"count": 1}, {"count": 1}]
 
 
+async def test_who_waits_in_the_same_process_is_woken(
+    one: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.sessions.sessions.POLL", 30.0)
+    first = await hold(one)
+    waiting = [asyncio.create_task(add_one(one)) for _ in range(3)]
+    await asyncio.wait(waiting, timeout=0.05)
+    await first.end()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*waiting)
+    assert await stored(one) == {"count": 4}
+
+
 async def test_who_comes_too_late_gets_what_is_free_and_waits_for_nothing(
     one: Sessions, other: Sessions
 ) -> None:
@@ -251,7 +264,7 @@ async def test_who_is_cancelled_while_it_waits_takes_nothing(
             pytest.fail("two at once")
     await first.end()
     assert await stored(other) == {"count": 1}
-    assert not other._waiting
+    assert not other._queues
 
 
 async def test_the_lock_of_a_dead_holder_ends(one: Sessions, place: Place) -> None:

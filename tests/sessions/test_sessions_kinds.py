@@ -41,7 +41,7 @@ async def test_memory_is_bounded_whatever_comes(workers: Workers, clock: Clock) 
         await stored(sessions, Key(f"unknown {number}"))
     assert len(shelf._kept) == 100
     assert not shelf._locks
-    assert not sessions._waiting
+    assert not sessions._queues
     assert not sessions._tasks
 
 

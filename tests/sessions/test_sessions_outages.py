@@ -108,6 +108,7 @@ async def test_while_it_is_out_of_order_it_is_left_in_peace(
     for _ in range(5):
         await lost(sessions)
     assert frail.asked == 1
+    assert len(sessions._tasks) == 1  # of the one question, which may have got the lock
     clock.time = PAUSE
     await add_one(sessions)
     assert lines(caplog) == ["ERROR the shelf is out of order (OSError): a pity", BACK]
@@ -137,6 +138,25 @@ async def test_a_cancelled_callback_that_got_the_lock_gives_it_back(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await stored(sessions) == {}
+
+
+async def test_a_callback_that_is_cancelled_while_it_saves_gives_the_lock_back(
+    frail: Frail, workers: Workers, clock: Clock
+) -> None:
+    sessions = workers.on(frail, clock)
+    saving = asyncio.Event()
+
+    def begin(session: Session) -> None:
+        frail.reached = saving
+        frail.late = 1
+
+    task = asyncio.create_task(change(sessions, begin))
+    await saving.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await settle(sessions, clock)
+    assert not frail._locks
 
 
 async def test_an_outage_at_the_end_is_told_if_something_changed(
@@ -182,6 +202,23 @@ async def test_who_waits_in_vain_is_no_outage(
             async with sessions.open(KEY, until=soon(0)):
                 pytest.fail("two at once")
     assert lines(caplog) == []
+
+
+async def test_however_many_wait_one_of_them_asks(
+    frail: Frail, workers: Workers, clock: Clock
+) -> None:
+    sessions = workers.on(frail, clock)
+    async with sessions.open(KEY, until=soon()):
+        waiting = [asyncio.create_task(add_one(sessions)) for _ in range(1000)]
+        await asyncio.wait(waiting, timeout=0.1)
+        asked = frail.asked
+        await asyncio.wait(waiting, timeout=0.1)
+        assert frail.asked - asked < 10
+        for task in waiting[:990]:
+            task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert await stored(sessions) == {"count": 10}
+    assert not sessions._queues
 
 
 async def test_the_end_waits_for_locks_to_be_given_back(frail: Frail, clock: Clock) -> None:
