@@ -18,6 +18,7 @@ from receiver import limits
 from receiver.auth import Algorithm, Auth
 from receiver.calls import Call
 from receiver.errors import DeclarationError
+from receiver.ladders import Fallback
 from receiver.masks import Mask
 from receiver.replies import Reply
 from receiver.secrets import Secret
@@ -26,6 +27,9 @@ Kind = Literal["DTMF", "CALLER"]
 """When the PBX asks: after the caller keyed digits, or because of the caller's number."""
 
 Method = Literal["GET", "POST"]
+
+Late = Literal["cancel", "hand-over"]
+"""What becomes of a handler that is late."""
 
 Handler = Callable[[Call], Awaitable[Reply]] | Callable[[Call], Reply]
 """One typed `Call` in, one `Reply` out; plain functions run in threads of their own."""
@@ -54,7 +58,12 @@ class Action:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets
     algorithms: tuple[Algorithm, ...] = ("MD5",)
     secret_header: str = ""
-    fallback: Reply | None = None
+    fallback: Fallback | None = None
+    ivr_fallback: Fallback | None = None
+    late: Late = "cancel"
+    at_once: int = 0
+    repeats: int = 3
+    sensitive: bool = False
     enabled: bool = True
     where: str = field(default="", compare=False)
     pbx: str = ""

@@ -46,6 +46,20 @@ class Turned:
     foreign: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Let in.
+
+    Attributes:
+        spent: seconds since this callback first came, to be challenged; 0 if it came once only.
+    """
+
+    spent: float = 0.0
+
+
+_AT_ONCE = Admitted()
+
+
 class Place(NamedTuple):
     """What a request asks for.
 
@@ -86,8 +100,8 @@ class Admission:
         self._seldom = seldom
         self._secret_header = secret_header.lower().encode()
 
-    async def judge(self, scope: Scope, place: Place, now: float) -> Turned | None:
-        """None if the request may ask at ``place``, ``now`` (seconds since the epoch)."""
+    async def judge(self, scope: Scope, place: Place, now: float) -> Admitted | Turned:
+        """Whether the request may ask at ``place``, ``now`` (seconds since the epoch)."""
         source = self._sources.find((scope.get("client") or ("",))[0], scope["headers"])
         if not self._sources.allows(source):
             self._log(logging.WARNING, place, "it is not in RECEIVER_ALLOWED_SOURCES", source, now)
@@ -98,7 +112,7 @@ class Admission:
             return _too_often(wait, source)
         verdict = await self._examine(self._asked(scope, place), now)
         if not isinstance(verdict, Refused):
-            return None
+            return _admit(verdict, now)
         level = logging.INFO if verdict.reason == NO_CREDENTIALS else logging.WARNING
         self._log(level, place, verdict.reason, source, now)
         if verdict.wrong and (wait := (await self._store.failed(key, now)).wait(now)):
@@ -130,6 +144,13 @@ class Admission:
         line = f"{place.shown} refused: {reason}, from {source}"
         if (more := self._seldom.due(line, now)) is not None:
             log.log(level, "%s%s", line, more)
+
+
+def _admit(verdict: Accepted, now: float) -> Admitted:
+    """A nonce that is used for the first time was made for this callback."""
+    if verdict.once is None or verdict.once.count > 1:
+        return _AT_ONCE
+    return Admitted(max(now - verdict.once.made, 0.0))
 
 
 def _all(scope: Scope, name: bytes) -> tuple[str, ...]:

@@ -14,20 +14,27 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from receiver.actions import Action, check_neighbours
+from receiver.after import AfterWork, open_jobs
 from receiver.auth import NONCE_LIFE
 from receiver.dispatch import Dispatcher
 from receiver.endpoint import ARRIVED
 from receiver.errors import DeclarationError
 from receiver.intake import problem_of, turn_away
 from receiver.ivrs import Ivr
+from receiver.ladders import Fallback, problem_of_fallback
+from receiver.live import Backing
 from receiver.receptionists import Receptionist, check_together
-from receiver.replies import Repeat, Reply
+from receiver.replies import Repeat
 from receiver.seldom import Seldom
+from receiver.sessions import open_sessions
 from receiver.settings import OF_A_PBX, Settings
 from receiver.stores import open_store
 from receiver.table import ActionTable, Surroundings
 
 log = logging.getLogger("receiver")
+
+FINISH = 10.0
+"""Seconds that work after the answers has to end when the service stops."""
 
 T = TypeVar("T")
 
@@ -52,17 +59,18 @@ class Receiver:
     def __init__(
         self,
         *ivrs: Ivr,
-        fallback: Reply | Mapping[str, Reply] | None = None,
+        fallback: Fallback | Mapping[str, Fallback] | None = None,
         settings: Settings | Mapping[str, Settings] | None = None,
     ) -> None:
         for ivr in ivrs:
             if not isinstance(ivr, Ivr):
                 raise DeclarationError(f"Receiver takes Ivr objects, not {type(ivr).__name__}")
         self.ivrs = tuple(dict.fromkeys(ivrs))
-        self.fallbacks: Mapping[str, Reply] = _by_label("fallback", fallback, self.pbxs)
-        if not all(isinstance(reply, Reply) for reply in self.fallbacks.values()):
-            raise DeclarationError('fallback must be a reply such as Forward("0") or Repeat()')
-        self.fallback: Reply = self.fallbacks.get("", Repeat())
+        self.fallbacks: Mapping[str, Fallback] = _by_label("fallback", fallback, self.pbxs)
+        for problem in map(problem_of_fallback, self.fallbacks.values()):
+            if problem:
+                raise DeclarationError(problem)
+        self.fallback: Fallback = self.fallbacks.get("", Repeat())
         self._settings = _by_label("settings", settings, self.pbxs)
         self._seldom = Seldom()
         _check_together(self)
@@ -124,20 +132,33 @@ class Receiver:
         by_pbx = {label: self.settings_for(label) for label in self.pbxs}
         for action in self:  # is a URL too long?
             action.url(by_pbx[action.pbx].public_url or "http://x", len(action.parts))
+        backing = Backing(
+            open_sessions(settings.store),
+            AfterWork(
+                open_jobs(settings.after),
+                settings.secret,
+                running=settings.threads,
+                log_caller_data=settings.log_caller_data,
+            ),
+            settings.secret,
+        )
         dispatcher = Dispatcher(
             self.fallback,
             fallbacks=self.fallbacks,
             margin=settings.margin,
             threads=settings.threads,
             log_caller_data=settings.log_caller_data,
+            context=backing.make,
         )
-
         store = open_store(settings.store, life=NONCE_LIFE)
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            backing.start()
             yield
+            # In this order: handlers may still ask for work, and all of them for what is shared.
             await dispatcher.close()
+            await backing.close(FINISH)
             await store.close()
 
         table = ActionTable(tuple(self), Surroundings(by_pbx, dispatcher, store, self._seldom))

@@ -14,16 +14,18 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, MutableMapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from python_multipart import parse_form
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, parse_options_header
 
+from receiver.contexts import After, Context, Detached
 from receiver.errors import CallbackError
 
 WIRE = {
@@ -53,6 +55,7 @@ class Call:
         digits: what the caller keyed in (``input``); for a CALLER action whatever the PBX put
             there, which is not documented.
         session_id: the same for all callbacks of one call; empty before PBX 22.3.
+        context: what stands behind the call; calls that are told apart by nothing else are equal.
     """
 
     caller: str = ""
@@ -61,6 +64,33 @@ class Call:
     ivr_name: str = ""
     digits: str = ""
     session_id: str = ""
+    context: Context = field(default_factory=Detached, compare=False)
+
+    def remaining(self) -> float:
+        """Seconds until the answer must be ready; endless for a call made by hand."""
+        return self.context.remaining()
+
+    def session(self) -> AbstractAsyncContextManager[MutableMapping[str, Any]]:
+        """What all callbacks of this call remember, for ``async with``.
+
+        A mapping of strings to what JSON can hold, saved when the block ends without an error. Only
+        one callback of a call is inside at a time. Without a ``session_id`` the caller and the IVR
+        tell calls apart, for a minute.
+
+        Raises:
+            Unavailable: the store is out of order; unless it is caught the caller gets the
+                fallback.
+        """
+        return self.context.session()
+
+    @property
+    def after(self) -> After:
+        """What shall be done once the answer is on its way: ``call.after(function, …)``.
+
+        ``await call.after.durably(function, …)`` survives the end of the process. See
+        `receiver.contexts.After`.
+        """
+        return self.context.after
 
     def __repr__(self) -> str:
         return (
@@ -111,7 +141,7 @@ def read_body(body: bytes, content_type: str = "") -> Callback:
 
 
 def _call(pairs: Iterable[tuple[str, str | None]]) -> Callback:
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     oddities: list[str] = []
     for key, value in pairs:
         name = WIRE.get(key)

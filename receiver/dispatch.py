@@ -1,208 +1,239 @@
 """Runs a handler inside its deadline; whatever it does, a reply comes out.
 
-Rule 1: the deadline counts from the arrival of the request and comes from the ``request_timeout``
-        that is registered on the PBX, less a margin for the way back.
-Rule 2: late, raised, nonsense or no thread free: the action's fallback, else the PBX's, else
-        the app's.
-Rule 3: every task has an owner; what is late is cancelled, or watched if it cannot be.
-Rule 4: an exception's text may hold what the caller keyed in: the log gets its type and place, and
-        the text only if the operator says so (``RECEIVER_LOG_CALLER_DATA``).
+Rule 1: the deadline counts from the arrival of the request, or of the first of both that digest
+        needs, and comes from the ``request_timeout`` that is registered on the PBX, less a margin
+        for the way there and back.
+Rule 2: late, raised, nonsense, no room, something broken that it needs: the ladder of fallbacks.
+Rule 3: what is late is cancelled, watched if it cannot be, or handed over to the call's next
+        callback if the action says so.
+Rule 4: nobody is told to repeat more often in a row than the action allows.
+Rule 5: what a handler raised is logged as `receiver.attempts` says.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from queue import Full
 from typing import Literal
 
 from receiver.actions import Action
+from receiver.attempts import Failed, describe
 from receiver.calls import Call
-from receiver.printable import short
-from receiver.replies import Reply
-from receiver.threads import Threads
+from receiver.contexts import Context, Deadline
+from receiver.errors import Unavailable
+from receiver.ladders import Fallback, descend
+from receiver.margins import Margin
+from receiver.repeats import Repeats
+from receiver.replies import Repeat, Reply
+from receiver.runs import Run, Runs
 
 MARGIN = 0.5
 """Seconds of the PBX's ``request_timeout`` that are kept for the way there and back."""
 
-_TEXT = 500  # characters of an exception's text
+Reason = Literal["handled", "late", "raised", "invalid", "shed", "broken", "looped", "handed over"]
+"""Why the caller gets this reply; all but the first mean the fallback, or a repeat of the prompt:
 
-Reason = Literal["handled", "late", "raised", "invalid", "shed"]
-"""Why the caller gets this reply; all but the first mean the fallback."""
+- late, raised, invalid: what the handler did, or the request.
+- shed: it was not asked, because too many calls are with it.
+- broken: what it needs is out of order (`receiver.errors.Unavailable`).
+- looped: it told the caller to repeat too often.
+- handed over: it goes on; its answer is given when the call asks again.
+"""
 
 log = logging.getLogger("receiver")
+
+MakeContext = Callable[[Action, Call, Deadline, Callable[[], float]], Context]
+"""What stands behind a call that is dispatched; the last is the event loop's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the PBX is told, and why."""
+    """What the PBX is told, and why.
+
+    Attributes:
+        release: to be called once the answer is on its way.
+    """
 
     reply: Reply
     reason: Reason
+    release: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
 
 
 class Dispatcher:
-    """Owner of all running handlers of an app.
+    """Asks the handlers of an app.
 
     Parameters:
-        fallback: the reply of actions that have no fallback of their own.
+        fallback: the last rung of the ladder, for all actions.
         fallbacks: by the label of a PBX, what counts there instead of ``fallback``.
         margin: seconds, see `MARGIN`.
         threads: how many plain handlers may run at once.
         log_caller_data: whether exceptions are logged with their text.
+        context: makes what stands behind a call; by default that of a call made by hand.
     """
 
     def __init__(
         self,
-        fallback: Reply,
+        fallback: Fallback,
         *,
-        fallbacks: Mapping[str, Reply] | None = None,
+        fallbacks: Mapping[str, Fallback] | None = None,
         margin: float = MARGIN,
         threads: int = 32,
         log_caller_data: bool = False,
+        context: MakeContext | None = None,
     ) -> None:
         self._fallback = fallback
         self._fallbacks = fallbacks or {}
-        self._margin = margin
-        self._threads = Threads(threads)
+        self._least_margin = margin
+        self._margins: dict[str, Margin] = {}
+        self._runs = Runs(threads)
+        self._repeats = Repeats()
         self._log_caller_data = log_caller_data
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._context = context
 
     def deadline(self, action: Action, arrived: float) -> float:
         """When the answer to a request that ``arrived`` then must be ready (the loop's time)."""
-        return arrived + action.request_timeout - self._margin
+        return arrived + action.request_timeout - self._margin(action).of(action.request_timeout)
 
-    def fallback(self, action: Action, reason: Reason) -> Decision:
+    def charge(self, action: Action, arrived: float, spent: float) -> float:
+        """When a callback began that ``arrived`` after the PBX had ``spent`` seconds on it.
+
+        Never is more than half of its time charged: the clock of the machine that began it may be
+        another than that of this one.
+        """
+        if not 0 < spent < action.request_timeout:
+            return arrived
+        margin = self._margin(action)
+        margin.learn(spent)
+        return arrived - min(spent, (action.request_timeout - margin.of(2)) / 2)
+
+    def fallback(self, action: Action, reason: Reason, call: Call | None = None) -> Decision:
         """What is answered when the handler cannot be asked, or gave no answer."""
         of_pbx = self._fallbacks.get(action.pbx, self._fallback)
-        return Decision(of_pbx if action.fallback is None else action.fallback, reason)
+        reply, broken = descend((action.fallback, action.ivr_fallback, of_pbx), call or Call())
+        for problem in broken:
+            log.error("%s: %s", action.identity, problem)
+        return Decision(reply, reason)
 
     async def decide(self, action: Action, call: Call, arrived: float) -> Decision:
         """Ask the action's handler, and give its reply or a fallback before the deadline."""
-        loop = asyncio.get_running_loop()
-        if self.deadline(action, arrived) <= loop.time():
-            log.error("%s was not asked: the request came too late", action.identity)
-            return self.fallback(action, "late")
-        try:
-            run = self._start(action, call)
-        except Full:
-            log.error("%s shed: all threads for plain handlers are busy", action.identity)
-            return self.fallback(action, "shed")
-        try:
-            wait = self.deadline(action, arrived) - loop.time()
-            await asyncio.wait({run.task}, timeout=max(wait, 0))
-        finally:
-            run.task.cancel()  # does nothing to a task that is done
-        if not run.task.done():
-            self._report_late(action, run, loop.time())
-            return self.fallback(action, "late")
-        return self._judge(action, run.task)
+        decision = await self._ask(action, call, self.deadline(action, arrived))
+        return self._guard(action, call, decision)
 
     async def close(self) -> None:
         """Cancel what still runs and wait for it to end; threads that are stuck are left."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1)
-        self._threads.close()
+        await self._runs.close()
 
-    def _start(self, action: Action, call: Call) -> _Run:
-        thread: Future[object] | None = None
-        if is_async(action.handler):
-            task = asyncio.create_task(_settle(action.handler, call))
-        else:
-            thread = self._threads.submit(_attempt, action.handler, call)
-            task = asyncio.create_task(_settle(asyncio.wrap_future, thread))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return _Run(task, thread)
+    def _margin(self, action: Action) -> Margin:
+        if action.pbx not in self._margins:
+            self._margins[action.pbx] = Margin(self._least_margin)
+        return self._margins[action.pbx]
 
-    def _judge(self, action: Action, task: asyncio.Task[object]) -> Decision:
-        if task.cancelled():
+    async def _ask(self, action: Action, call: Call, due: float) -> Decision:
+        clock = asyncio.get_running_loop().time
+        if due <= clock():
+            log.error("%s was not asked: the request came too late", action.identity)
+            return self.fallback(action, "late", call)
+        if isinstance(run := self._begin(action, call, due), str):
+            log.error("%s shed: %s", action.identity, run)
+            return self.fallback(action, "shed", call)
+        decision = await self._await(run)
+        return replace(decision, release=run.call.context.release)
+
+    async def _await(self, run: Run) -> Decision:
+        """What becomes of ``run`` until its deadline."""
+        action, call, clock = run.action, run.call, asyncio.get_running_loop().time
+        keep = False
+        try:
+            await asyncio.wait({run.task}, timeout=max(run.deadline.due - clock(), 0))
+            keep = action.late == "hand-over" and not run.task.done()
+        finally:
+            if not keep:
+                run.cancel()
+        if run.task.done():
+            return self._judge(run)
+        if keep and (who := _who(action, call)) is not None:
+            self._runs.hand_over((action.identity, who), run)
+            log.warning("%s is late: the caller hears the prompt again", action.identity)
+            return Decision(Repeat(), "handed over")
+        run.cancel()
+        _report_late(run, clock)
+        return self.fallback(action, "late", call)
+
+    def _begin(self, action: Action, call: Call, due: float) -> Run | str:
+        """The run that gives the answer, or why there is none."""
+        key = action.identity, _who(action, call)
+        if action.late == "hand-over" and (run := self._runs.take_over(key)) is not None:
+            run.deadline.due = due
+            return run
+        if self._runs.is_full(action):
+            return f"{action.at_once} calls are with it at once"
+        deadline = Deadline(due)
+        if self._context is not None:
+            clock = asyncio.get_running_loop().time
+            call = replace(call, context=self._context(action, call, deadline, clock))
+        try:
+            return self._runs.start(action, call, deadline)
+        except Full:
+            return "all threads for plain handlers are busy"
+
+    def _judge(self, run: Run) -> Decision:
+        action = run.action
+        if run.task.cancelled():
             log.error("%s raised CancelledError", action.identity)
-            return self.fallback(action, "raised")
-        result = task.result()
-        if isinstance(result, _Failed):
-            log.error("%s raised %s", action.identity, self._describe(result.error))
-            return self.fallback(action, "raised")
+            return self.fallback(action, "raised", run.call)
+        result = run.task.result()
+        if isinstance(result, Failed):
+            return self._judge_failure(run, result.error)
         if not isinstance(result, Reply):
             kind = type(result).__name__
             log.error("%s returned %s, not Forward(…), Hangup() or Repeat()", action.identity, kind)
-            return self.fallback(action, "invalid")
+            return self.fallback(action, "invalid", run.call)
         return Decision(result, "handled")
 
-    def _report_late(self, action: Action, run: _Run, due: float) -> None:
-        log.error("%s is late: the caller got the fallback", action.identity)
-        clock = asyncio.get_running_loop().time
+    def _judge_failure(self, run: Run, error: BaseException) -> Decision:
+        if isinstance(error, Unavailable):
+            log.error("%s: %s", run.action.identity, error)
+            return self.fallback(run.action, "broken", run.call)
+        text = describe(error, with_text=self._log_caller_data and not run.action.sensitive)
+        log.error("%s raised %s", run.action.identity, text)
+        return self.fallback(run.action, "raised", run.call)
 
-        def report(ended: asyncio.Task[object] | Future[object]) -> None:
-            if not ended.cancelled():
-                after = (clock() - due) * 1000
-                log.warning("%s ended %.0f ms after its answer was due", action.identity, after)
-
-        # A thread cannot be cancelled: its own end counts, not that of the task that waited.
-        (run.task if run.thread is None else run.thread).add_done_callback(report)
-
-    def _describe(self, error: BaseException) -> str:
-        frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-        if self._log_caller_data:
-            text = f": {_text(error)}"
-        else:
-            text = " (its text is withheld, RECEIVER_LOG_CALLER_DATA=true shows it)"
-        return f"{type(error).__name__}{text}\n{frames}"
-
-
-def _text(error: BaseException) -> str:
-    """What it says, which may be what a caller's PBX said, and be long."""
-    try:
-        return short(str(error), _TEXT)
-    except Exception as another:
-        return f"(no text: {type(another).__name__})"
+    def _guard(self, action: Action, call: Call, decision: Decision) -> Decision:
+        """End a loop: what tells calls apart tells how often this one was told to repeat."""
+        if (who := _who(action, call)) is None:
+            return decision
+        if not isinstance(decision.reply, Repeat):
+            self._repeats.end(who)
+            return decision
+        times = self._repeats.count(who, asyncio.get_running_loop().time())
+        if times <= action.repeats:
+            return decision
+        log.warning("%s: told to repeat %d times in a row", action.identity, times)
+        looped = self.fallback(action, "looped", call)
+        if not isinstance(looped.reply, Repeat):
+            self._repeats.end(who)
+        return replace(looped, release=decision.release)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    task: asyncio.Task[object]
-    thread: Future[object] | None
+def _who(action: Action, call: Call) -> Hashable | None:
+    """What tells this call from others; None if nothing does."""
+    if call.session_id:
+        return action.pbx, call.session_id
+    return (action.pbx, call.ivr, call.caller) if call.caller else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    error: BaseException
+def _report_late(run: Run, clock: Callable[[], float]) -> None:
+    due = clock()
+    log.error("%s is late: the caller got the fallback", run.action.identity)
 
+    def report(ended: asyncio.Task[object] | Future[object]) -> None:
+        if not ended.cancelled():
+            after = (clock() - due) * 1000
+            log.warning("%s ended %.0f ms after its answer was due", run.action.identity, after)
 
-async def _settle(function: Callable[..., object], argument: object) -> object:
-    """What ``function`` returns in the end, or what it raised, as a value.
-
-    SystemExit or KeyboardInterrupt would otherwise leave the task, the event loop and the service;
-    those that mean the process come as signals, not out of a handler.
-    """
-    try:
-        result = function(argument)
-        while inspect.isawaitable(result):
-            result = await result
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:
-        return _Failed(error)
-    return result
-
-
-def _attempt(function: Callable[[Call], object], call: Call) -> object:
-    """The same for a thread; a future cannot carry StopIteration, nor should it the others."""
-    try:
-        return function(call)
-    except BaseException as error:
-        return _Failed(error)
-
-
-def is_async(handler: Callable[..., object]) -> bool:
-    """Whether calling ``handler`` gives a coroutine, also for partials and objects."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-        getattr(handler, "__call__", None)  # noqa: B004 - an object may have an async __call__
-    )
+    # A thread cannot be cancelled: its own end counts, not that of the task that waited.
+    (run.task if run.thread is None else run.thread).add_done_callback(report)

@@ -80,10 +80,11 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         now = self._now()
-        if (turned := await self._admission.judge(scope, self._place, now)) is not None:
+        judged = await self._admission.judge(scope, self._place, now)
+        if isinstance(judged, Turned):
             self._even_out()
-            told = explain(turned, scope, self._judge, now)
-            await refuse(scope, receive, send, turned.status, (*turned.headers, *told))
+            told = explain(judged, scope, self._judge, now)
+            await refuse(scope, receive, send, judged.status, (*judged.headers, *told))
             return
         if scope["method"] != self._action.method:
             log.warning(
@@ -95,8 +96,9 @@ class Endpoint:
             allowed = (b"allow", self._action.method.encode())
             await refuse(scope, receive, send, 405, (allowed,))
             return
+        arrived = self._dispatcher.charge(self._action, scope[ARRIVED], judged.spent)
         try:
-            async with asyncio.timeout_at(self._dispatcher.deadline(self._action, scope[ARRIVED])):
+            async with asyncio.timeout_at(self._dispatcher.deadline(self._action, arrived)):
                 body = await read(scope, receive)
         except TooLarge:
             log.warning("%s refused: a body over %d bytes", self._action.identity, BODY_LIMIT)
@@ -108,13 +110,12 @@ class Endpoint:
         except Gone:
             log.info("%s: the sender left before its request was complete", self._action.identity)
         else:
-            await self._answer(scope, body, send)
+            await self._answer(scope, body, arrived, send)
 
-    async def _answer(self, scope: Scope, body: bytes, send: Send) -> None:
+    async def _answer(self, scope: Scope, body: bytes, arrived: float, send: Send) -> None:
         if (mark := _mark(scope)) is not None:
             await self._check(scope, body, mark, send)
             return
-        arrived = scope[ARRIVED]
         call = Call()
         try:
             call, oddities = _callback(scope, body)
@@ -128,7 +129,10 @@ class Endpoint:
             # Ours, not the handler's: the caller still gets a valid answer.
             log.critical("%s: %s inside the receiver", self._action.identity, type(error).__name__)
             decision = self._dispatcher.fallback(self._action, "raised")
-        await respond(send, 200, encode(decision.reply))
+        try:
+            await respond(send, 200, encode(decision.reply))
+        finally:  # also if the sender has left
+            decision.release()
         self._log(call, decision, asyncio.get_running_loop().time() - arrived)
 
     async def _check(self, scope: Scope, body: bytes, mark: str, send: Send) -> None:

@@ -9,6 +9,10 @@
     ├── SettingsError         the operator's: a RECEIVER_* variable is missing or wrong
     ├── LoadError             the operator's: "module:attribute" does not lead to a Receiver
     ├── CallbackError         the sender's: the request is not a callback, the answer not a reply
+    ├── Unavailable           whoever runs what a handler needs: a store, a CRM, a queue
+    │   ├── (sessions) SessionLost    ... what a call remembers
+    │   └── (after) AfterError        ... the queue of durable work
+    ├── (sessions) SessionError  the developer's: too much in a session, or used after its end
     ├── RegistrationError     the operator's: what is declared does not fit what the PBX has
     ├── (stores) StoreError    the operator's: what workers share is out of order
     ├── (simulator) Fault     what the simulated PBX refuses, and LineError, a telephone misused
@@ -71,6 +75,10 @@ class LoadError(ReceiverError):
 
 class CallbackError(ReceiverError):
     """What came over the wire is not a callback (or, at the simulator, not a reply)."""
+
+
+class Unavailable(ReceiverError):
+    """What a handler needs is out of order: the caller gets the fallback, unless it is caught."""
 
 
 class RegistrationError(ReceiverError):

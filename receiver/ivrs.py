@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TypedDict, TypeVar, Unpack, get_args
 
 from receiver import limits, receptionists
-from receiver.actions import Action, Handler, Kind, Method, check_neighbours
+from receiver.actions import Action, Handler, Kind, Late, Method, check_neighbours
 from receiver.auth import Algorithm, Auth
 from receiver.errors import DeclarationError, MaskError
+from receiver.ladders import Fallback, problem_of_fallback
 from receiver.masks import Mask
-from receiver.replies import Reply
 
 H = TypeVar("H", bound=Handler)
 
@@ -38,7 +38,15 @@ class Options(TypedDict, total=False):
             credentials, that every callback must have on top of them.
         algorithms: of digest, in the order in which they are offered: ``("MD5",)`` (the default),
             ``("SHA-256",)``, which 9 of 23 measured clients do not know, or ``("MD5", "SHA-256")``.
-        fallback: the answer if the handler is late, raises or returns nonsense.
+        fallback: the answer if the handler is late, raises or returns nonsense: a reply, or a plain
+            function of the call that gives one at once.
+        late: ``"cancel"`` (the default) ends a handler that is late. With ``"hand-over"`` it goes
+            on, the caller hears the prompt again, and its answer is given when the call asks again.
+        at_once: how many calls may be with the handler at the same time; what comes on top gets the
+            fallback at once. By default any number.
+        repeats: how often in a row a call may be told to repeat before it gets the fallback, by
+            default 3.
+        sensitive: True never shows digits and numbers in a log, whatever the settings say.
         enabled: False keeps the action URL on the PBX but switched off.
     """
 
@@ -50,7 +58,11 @@ class Options(TypedDict, total=False):
     headers: Mapping[str, str]
     secret_header: str
     algorithms: tuple[Algorithm, ...]
-    fallback: Reply | None
+    fallback: Fallback | None
+    late: Late
+    at_once: int
+    repeats: int
+    sensitive: bool
     enabled: bool
 
 
@@ -61,6 +73,7 @@ class Ivr:
         number: the extension number, 3 to 64 digits.
         pbx: which PBX it is on, where one app serves several (or several tenants): a label of up
             to 16 lower-case letters and digits, such as ``"north"``. By default the only one.
+        fallback: the answer of its actions that have none of their own, as for an action.
         options: see `receiver.receptionists.Options`. With them it declares the receptionist
             itself, which ``apply`` then creates or updates; without, it is only looked up.
 
@@ -72,7 +85,12 @@ class Ivr:
     """
 
     def __init__(
-        self, number: str, *, pbx: str = "", **options: Unpack[receptionists.Options]
+        self,
+        number: str,
+        *,
+        pbx: str = "",
+        fallback: Fallback | None = None,
+        **options: Unpack[receptionists.Options],
     ) -> None:
         if not isinstance(number, str) or not limits.EXTENSION.fullmatch(number):
             raise DeclarationError(
@@ -81,8 +99,11 @@ class Ivr:
             )
         if problem := limits.problem_of_label(pbx):
             raise DeclarationError(problem, _where())
+        if fallback is not None and (problem := problem_of_fallback(fallback)):
+            raise DeclarationError(problem, _where())
         self.number = number
         self.pbx = pbx
+        self.fallback = fallback
         self.receptionist = receptionists.declare(number, options, _where())
         self._actions: dict[str, Action] = {}
 
@@ -128,8 +149,16 @@ class Ivr:
             )
         if "name" not in options:
             options["name"] = _default_name(handler)
-        of = {"pbx": self.pbx, "ivr": self.number, "where": _where()}
-        action = Action(kind=kind, mask=_mask(mask), handler=handler, **of, **options)
+        action = Action(
+            ivr=self.number,
+            pbx=self.pbx,
+            kind=kind,
+            mask=_mask(mask),
+            handler=handler,
+            ivr_fallback=self.fallback,
+            where=_where(),
+            **options,
+        )
         _check(action)
         check_neighbours(action, self)
         self._actions[action.name] = action
@@ -155,9 +184,11 @@ def _check(action: Action) -> None:
         limits.problem_of_algorithms(action.algorithms, action.auth),
         limits.problem_of_handler(action.handler),
         "" if isinstance(enabled, bool) else f"enabled={enabled!r} is neither True nor False",
-        ""
-        if fallback is None or isinstance(fallback, Reply)
-        else 'fallback must be a reply such as Forward("0"), Hangup() or Repeat()',
+        "" if fallback is None else problem_of_fallback(fallback),
+        limits.problem_of_choice("late", action.late, get_args(Late)),
+        limits.problem_of_count("at_once", action.at_once, range(10_000)),
+        limits.problem_of_count("repeats", action.repeats, range(1, 100)),
+        "" if isinstance(action.sensitive, bool) else f"sensitive={action.sensitive!r} is no bool",
     ):
         if problem:
             raise DeclarationError(problem, action.where)

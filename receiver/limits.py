@@ -81,6 +81,12 @@ def problem_of_timeout(option: str, value: object) -> str:
     return f"{option}={value!r} is not a whole number of seconds from 1 to {TIMEOUTS[-1]}"
 
 
+def problem_of_count(option: str, value: object, counts: range) -> str:
+    if type(value) is int and value in counts:
+        return ""
+    return f"{option}={value!r} is not a whole number from {counts[0]} to {counts[-1]}"
+
+
 def problem_of_mask(kind: object, name: object, mask: Mask) -> str:
     """``kind`` is ``"DTMF"`` or ``"CALLER"``; ``ALL`` is documented for the first only.
 

@@ -62,6 +62,8 @@ class Settings:
         trusted_proxies: proxies that are believed when they say where a callback came from.
         store: what workers and machines share, such as which nonces were used: a path of a file
             for those of one machine, ``redis://…`` for several; empty for one process alone.
+        after: where durable work after the answer is kept: as for ``store``, but what lies there
+            must outlive the machine's next start; by default a file in the working directory.
         pbx_url: the PBX's REST API, such as ``https://pbx.example.com:8887``.
         pbx_token: a bearer token for it; or
         pbx_username, pbx_password, pbx_domain: an account to sign in with; the domain is the
@@ -79,6 +81,7 @@ class Settings:
     allowed_sources: tuple[Network, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     store: Secret = Secret("")
+    after: Secret = Secret("")
     pbx_url: str = ""
     pbx_token: Secret = Secret("")
     pbx_username: str = ""
@@ -275,6 +278,7 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "allowed_sources": _networks,
     "trusted_proxies": _networks,
     "store": _secret,
+    "after": _secret,
     "pbx_url": _url,
     "pbx_token": _secret,
     "pbx_username": _text,

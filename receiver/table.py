@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.actions import Action, Target, part_path, split_path
-from receiver.admission import Admission, Place
+from receiver.admission import Admission, Admitted, Place
 from receiver.auth import Algorithm, Auth, Scheme, make_scheme
 from receiver.dispatch import Dispatcher
 from receiver.endpoint import Endpoint, Judge, explain, is_ours
@@ -157,9 +157,12 @@ class _Nobody:
         async def turn_away(scope: Scope, receive: Receive, send: Send) -> None:
             now = self._around.now()
             turned = await model.admission.judge(scope, place, now)
+            if isinstance(turned, Admitted):  # never, for nobody has the credentials
+                await refuse(scope, receive, send, 404)
+                return
             worth = self._around.judge(model.pbx, target.identity)
-            told = explain(turned, scope, worth, now) if turned else ()
-            if turned is None or (not told and is_ours(scope, worth, now)):
+            told = explain(turned, scope, worth, now)
+            if not told and is_ours(scope, worth, now):
                 await refuse(scope, receive, send, 404)
                 return
             await refuse(scope, receive, send, turned.status, (*turned.headers, *told))

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from receiver.admission import Admission, Place, Turned
+from receiver.admission import Admission, Admitted, Place, Turned
 from receiver.auth import Bearer, Digest, Scheme
 from receiver.auth.digest import NONCE_LIFE
 from receiver.secrets import Credentials, Secret
@@ -49,7 +49,7 @@ async def status(
     admission: Admission, asked: dict[str, Any], now: float = NOW, place: Place = PLACE
 ) -> int:
     turned = await admission.judge(asked, place, now)
-    return turned.status if turned else 200
+    return turned.status if isinstance(turned, Turned) else 200
 
 
 async def fail(admission: Admission, times: int, now: float, peer: str = STRANGER) -> float:
@@ -62,7 +62,7 @@ async def fail(admission: Admission, times: int, now: float, peer: str = STRANGE
 
 async def test_the_right_credentials_and_nothing_else() -> None:
     admission = make()
-    assert await admission.judge(scope(RIGHT), PLACE, NOW) is None
+    assert isinstance(await admission.judge(scope(RIGHT), PLACE, NOW), Admitted)
     assert await status(admission, scope(WRONG)) == 401
     assert await status(admission, scope()) == 401
 
@@ -72,7 +72,7 @@ async def test_right_credentials_from_elsewhere_are_not_looked_at() -> None:
     assert await status(admission, scope(RIGHT)) == 200
     assert await status(admission, scope(RIGHT, "::ffff:" + PBX)) == 200
     turned = await admission.judge(scope(RIGHT, STRANGER), PLACE, NOW)
-    assert turned is not None
+    assert isinstance(turned, Turned)
     assert (turned.status, turned.headers, turned.foreign) == (403, (), True)
     assert await status(admission, scope(RIGHT, STRANGER, x_forwarded_for=PBX)) == 403
     assert await status(admission, {**scope(RIGHT), "client": None}) == 403
@@ -92,7 +92,7 @@ async def test_too_many_failures_slow_a_source_down_and_then_shut_it_out() -> No
     assert await status(admission, scope(RIGHT, STRANGER), last) == 200
     last = await fail(admission, 1, last)
     turned = await admission.judge(scope(RIGHT, STRANGER), PLACE, last)
-    assert turned is not None
+    assert isinstance(turned, Turned)
     assert (turned.status, turned.headers) == (429, ((b"retry-after", b"1"),))
     assert await status(admission, scope(RIGHT, STRANGER), last + SLOW) == 200
     last = await fail(admission, SHUT_AFTER - FREE - 1, last)
@@ -147,29 +147,47 @@ def digest() -> Digest:
     return Digest([KNOWN], nonce_key=b"k", entropy=bytes)
 
 
-def answer(turned: Turned | None, password: str = "password") -> str:
+def answer(turned: Admitted | Turned, password: str = "password", count: int = 1) -> str:
     """What httpx sends after a challenge."""
-    assert turned is not None
+    assert isinstance(turned, Turned)
     challenge = dict(turned.headers)[b"www-authenticate"].decode()
     request = httpx.Request("POST", "https://ivr.example/action/8000/pick")
-    flow = httpx.DigestAuth("user", password).auth_flow(request)
+    login = httpx.DigestAuth("user", password)
+    flow = login.auth_flow(request)
     next(flow)
     headers = {"WWW-Authenticate": challenge}
-    return str(
-        flow.send(httpx.Response(401, headers=headers, request=request)).headers["Authorization"]
-    )
+    sent = flow.send(httpx.Response(401, headers=headers, request=request))
+    for _ in range(count - 1):
+        sent = next(login.auth_flow(httpx.Request("POST", request.url)))
+    return str(sent.headers["Authorization"])
 
 
 async def test_a_captured_request_is_refused_here_and_by_another_worker(digest: Digest) -> None:
     shared = Memory(life=NONCE_LIFE)
     here, there = make(scheme=digest, store=shared), make(scheme=digest, store=shared)
     sent = scope(answer(await here.judge(scope(), PLACE, NOW)))
-    assert await here.judge(sent, PLACE, NOW) is None
+    assert isinstance(await here.judge(sent, PLACE, NOW), Admitted)
     for worker in (here, there):
         turned = await worker.judge(sent, PLACE, NOW + 1)
-        assert turned is not None
+        assert isinstance(turned, Turned)
         assert turned.status == 401
         assert dict(turned.headers)[b"www-authenticate"].endswith(b", stale=true")
+
+
+@pytest.mark.parametrize(("counts", "spent"), [((1,), [0.25]), ((1, 2, 3), [0.25, 0.0, 0.0])])
+async def test_the_time_since_the_challenge_is_told_once(
+    digest: Digest, counts: tuple[int, ...], spent: list[float]
+) -> None:
+    """A nonce that is used again was made for an earlier callback."""
+    admission = make(scheme=digest)
+    challenged = await admission.judge(scope(), PLACE, NOW)
+    told = []
+    for count in counts:
+        sent = scope(answer(challenged, count=count))
+        admitted = await admission.judge(sent, PLACE, NOW + 0.25 + (count - 1) * 10)
+        assert isinstance(admitted, Admitted)
+        told.append(admitted.spent)
+    assert told == [pytest.approx(0.25, abs=0.01), *spent[1:]]
 
 
 async def test_stale_requests_are_no_failures(digest: Digest) -> None:
@@ -178,7 +196,7 @@ async def test_stale_requests_are_no_failures(digest: Digest) -> None:
     for _ in range(FREE * 2):
         await admission.judge(sent, PLACE, NOW + 1)
     fresh = scope(answer(await admission.judge(scope(), PLACE, NOW + 2)))
-    assert await admission.judge(fresh, PLACE, NOW + 2) is None
+    assert isinstance(await admission.judge(fresh, PLACE, NOW + 2), Admitted)
     wrong = scope(answer(await admission.judge(scope(), PLACE, NOW), "wrong"))
     for _ in range(FREE + 1):
         await admission.judge(wrong, PLACE, NOW)

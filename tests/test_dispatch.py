@@ -14,12 +14,17 @@ from typing import Any
 import pytest
 
 from receiver.actions import Action
+from receiver.app import Receiver
+from receiver.attempts import is_async
 from receiver.calls import Call
-from receiver.dispatch import Decision, Dispatcher, is_async
+from receiver.contexts import Deadline, Detached
+from receiver.dispatch import Decision, Dispatcher
+from receiver.errors import DeclarationError, Unavailable
 from receiver.ivrs import Ivr
 from receiver.replies import Forward, Hangup, Repeat, Reply
 
 FALLBACK, APP = Forward("0"), Forward("9")
+HANGUP = Hangup()
 CALL = Call(caller="4930999", digits="4111")
 
 
@@ -288,3 +293,278 @@ async def test_closing_cancels_what_still_runs() -> None:
     await dispatcher.close()
     assert ended.is_set()
     assert await request == Decision(FALLBACK, "raised")
+
+
+# the ladder ----------------------------------------------------------------------------------
+
+
+async def raises(call: Call) -> Reply:
+    raise RuntimeError(call.digits)
+
+
+def broken(call: Call) -> Reply:
+    raise RuntimeError(call.digits)
+
+
+def nonsense(call: Call) -> Any:
+    return "0"
+
+
+def by_digits(call: Call) -> Reply:
+    return Forward(call.digits)
+
+
+@pytest.mark.parametrize(
+    ("of_action", "of_ivr", "of_app", "reply"),
+    [
+        (Forward("1"), Forward("2"), Forward("3"), Forward("1")),
+        (None, Forward("2"), Forward("3"), Forward("2")),
+        (None, None, Forward("3"), Forward("3")),
+        (by_digits, Forward("2"), Forward("3"), Forward("4111")),
+        (broken, by_digits, Forward("3"), Forward("4111")),
+        (nonsense, None, by_digits, Forward("4111")),
+        (broken, nonsense, broken, Repeat()),
+    ],
+)
+async def test_the_first_rung_that_holds_counts(
+    of_action: Any, of_ivr: Any, of_app: Any, reply: Reply, caplog: pytest.LogCaptureFixture
+) -> None:
+    dispatcher = Dispatcher(of_app, margin=1.95)
+    action = Ivr("8000", fallback=of_ivr).add("DTMF", "1", raises, fallback=of_action)
+    assert await decide(dispatcher, action) == Decision(reply, "raised")
+    for function, text in ((broken, "raised RuntimeError"), (nonsense, "returned str")):
+        tried = function in (of_action, of_ivr, of_app)
+        assert (f"its fallback function {text}" in caplog.text) == tried
+    assert "4111" not in caplog.text
+    await dispatcher.close()
+
+
+@pytest.mark.parametrize("fallback", ["0", Forward, raises, lambda: HANGUP, 5])
+def test_what_is_no_fallback_is_refused(fallback: Any) -> None:
+    for declared in (
+        lambda: Ivr("8000", fallback=fallback),
+        lambda: Ivr("8000").add("DTMF", "1", raises, fallback=fallback),
+        lambda: Receiver(fallback=fallback),
+    ):
+        with pytest.raises(DeclarationError, match="fallback must"):
+            declared()
+
+
+async def test_what_a_handler_needs_is_broken(
+    dispatcher: Dispatcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def pick(call: Call) -> Reply:
+        raise Unavailable("the CRM is down")
+
+    assert await decide(dispatcher, declare(pick)) == Decision(FALLBACK, "broken")
+    assert caplog.messages == ["8000/pick: the CRM is down"]
+
+
+# what is late goes on ------------------------------------------------------------------------
+
+
+def again(session: str = "s1") -> Call:
+    return Call(caller="4930999", digits="4111", session_id=session)
+
+
+async def ask(dispatcher: Dispatcher, action: Action, call: Call, seconds: float) -> Decision:
+    """With so many seconds until the deadline."""
+    now = asyncio.get_running_loop().time()
+    return await dispatcher.decide(action, call, now - 2 + 1.95 + seconds)
+
+
+async def test_a_late_answer_is_given_when_the_call_asks_again(dispatcher: Dispatcher) -> None:
+    finish, asked = asyncio.Event(), []
+
+    async def pick(call: Call) -> Reply:
+        asked.append(call.session_id)
+        await finish.wait()
+        return Forward("222")
+
+    action = Ivr("8000").add("DTMF", "1", pick, late="hand-over", fallback=FALLBACK)
+    for _ in range(2):
+        decision = await ask(dispatcher, action, again(), 0.01)
+        assert decision == Decision(Repeat(), "handed over")
+    finish.set()
+    assert await ask(dispatcher, action, again(), 1) == Decision(Forward("222"), "handled")
+    assert asked == ["s1"]
+    assert await ask(dispatcher, action, again(), 1) == Decision(Forward("222"), "handled")
+    assert asked == ["s1", "s1"]
+
+
+async def test_only_the_same_call_takes_over_what_was_handed_over(dispatcher: Dispatcher) -> None:
+    async def pick(call: Call) -> Reply:
+        await asyncio.sleep(0 if call.session_id == "quick" else 60)
+        return Forward("222")
+
+    action = Ivr("8000").add("DTMF", "1", pick, late="hand-over", fallback=FALLBACK)
+    assert (await ask(dispatcher, action, again("slow"), 0.01)).reason == "handed over"
+    assert (await ask(dispatcher, action, again("quick"), 1)).reason == "handled"
+    stranger = Call(digits="1")
+    assert await ask(dispatcher, action, stranger, 0.01) == Decision(FALLBACK, "late")
+
+
+async def test_a_call_that_never_asks_again_is_given_up(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.runs.PATIENCE", 0.01)
+    ended = asyncio.Event()
+
+    async def pick(call: Call) -> Reply:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+        return Repeat()
+
+    action = Ivr("8000").add("DTMF", "1", pick, late="hand-over")
+    assert (await ask(dispatcher, action, again(), 0.01)).reason == "handed over"
+    await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_what_waits_for_its_call_is_bounded(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.runs.MOST_WAITING", 2)
+    running: set[str] = set()
+
+    async def pick(call: Call) -> Reply:
+        running.add(call.session_id)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            running.discard(call.session_id)
+        return Repeat()
+
+    action = Ivr("8000").add("DTMF", "1", pick, late="hand-over")
+    for number in range(4):
+        await ask(dispatcher, action, again(str(number)), 0.01)
+    await asyncio.sleep(0)
+    assert running == {"2", "3"}
+
+
+# no circles ----------------------------------------------------------------------------------
+
+
+async def test_a_loop_of_repeats_ends_in_the_fallback(dispatcher: Dispatcher) -> None:
+    async def pick(call: Call) -> Reply:
+        return Repeat()
+
+    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, repeats=2)
+    reasons = [(await ask(dispatcher, action, again(), 1)).reason for _ in range(6)]
+    assert reasons == ["handled", "handled", "looped"] * 2
+    assert (await ask(dispatcher, action, again("s2"), 1)).reason == "handled"
+    for _ in range(9):  # nothing tells these calls from each other
+        assert (await ask(dispatcher, action, Call(), 1)).reason == "handled"
+
+
+async def test_an_answer_in_between_ends_the_count(dispatcher: Dispatcher) -> None:
+    replies: Iterator[Reply] = iter([Repeat(), Hangup(), Repeat(), Repeat()])
+
+    async def pick(call: Call) -> Reply:
+        return next(replies)
+
+    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, repeats=1)
+    reasons = [(await ask(dispatcher, action, again(), 1)).reason for _ in range(4)]
+    assert reasons == ["handled", "handled", "handled", "looped"]
+
+
+async def test_where_the_fallback_repeats_too_the_loop_is_told(dispatcher: Dispatcher) -> None:
+    async def pick(call: Call) -> Reply:
+        return Repeat()
+
+    action = Ivr("8000").add("DTMF", "1", pick, fallback=Repeat(), repeats=1)
+    decisions = [await ask(dispatcher, action, again(), 1) for _ in range(3)]
+    assert decisions[1:] == [Decision(Repeat(), "looped")] * 2
+
+
+# no queue ------------------------------------------------------------------------------------
+
+
+async def test_more_than_may_be_there_at_once_are_shed(dispatcher: Dispatcher) -> None:
+    finish = asyncio.Event()
+
+    async def pick(call: Call) -> Reply:
+        await finish.wait()
+        return Forward("222")
+
+    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, at_once=2)
+    first = [asyncio.create_task(ask(dispatcher, action, again(s), 5)) for s in "ab"]
+    await asyncio.sleep(0)
+    assert await ask(dispatcher, action, again("c"), 5) == Decision(FALLBACK, "shed")
+    finish.set()
+    assert await asyncio.gather(*first) == [Decision(Forward("222"), "handled")] * 2
+    assert (await ask(dispatcher, action, again("c"), 5)).reason == "handled"
+
+
+async def test_a_thread_counts_until_it_ends(
+    dispatcher: Dispatcher, release: threading.Event
+) -> None:
+    def pick(call: Call) -> Reply:
+        release.wait(10)
+        return Forward("222")
+
+    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, at_once=1)
+    assert (await ask(dispatcher, action, again(), 0.01)).reason == "late"
+    assert (await ask(dispatcher, action, again(), 0.5)).reason == "shed"
+    release.set()
+    for _ in range(1000):
+        if (await ask(dispatcher, action, again(), 0.5)).reason == "handled":
+            return
+        await asyncio.sleep(0.001)
+    pytest.fail("the thread is still counted")
+
+
+# the budget ----------------------------------------------------------------------------------
+
+
+async def test_what_was_spent_before_counts_and_a_slow_way_is_learned() -> None:
+    dispatcher = Dispatcher(APP, margin=0.1)
+    action = declare(raises)
+    assert dispatcher.deadline(action, 100.0) == pytest.approx(101.9)
+    assert dispatcher.charge(action, 100.0, 0.0) == 100.0
+    assert dispatcher.charge(action, 100.0, 0.01) == pytest.approx(99.99)
+    assert dispatcher.deadline(action, 100.0) == pytest.approx(101.9)
+    for _ in range(20):
+        dispatcher.charge(action, 100.0, 0.4)
+    assert 0.3 < 102.0 - dispatcher.deadline(action, 100.0) <= 1.0
+    other = Ivr("8000", pbx="other").add("DTMF", "1", raises)
+    assert dispatcher.deadline(other, 100.0) == pytest.approx(101.9)
+
+
+@pytest.mark.parametrize("spent", [-1.0, 2.0, 1e9])
+async def test_what_cannot_have_been_spent_is_not_charged(spent: float) -> None:
+    dispatcher = Dispatcher(APP, margin=0.1)
+    assert dispatcher.charge(declare(raises), 100.0, spent) == 100.0
+
+
+async def test_never_more_than_half_is_charged() -> None:
+    dispatcher = Dispatcher(APP, margin=0.1)
+    action = declare(raises)
+    begun = dispatcher.charge(action, 100.0, 1.9)
+    assert dispatcher.deadline(action, begun) - 100.0 > 0.4
+
+
+async def test_a_call_knows_what_is_left() -> None:
+    class Live(Detached):
+        deadline: Deadline
+
+        def remaining(self) -> float:
+            return self.deadline.due - asyncio.get_running_loop().time()
+
+    def context(action: Action, call: Call, deadline: Deadline, clock: Any) -> Live:
+        live = Live()
+        live.deadline = deadline
+        return live
+
+    left = []
+
+    async def pick(call: Call) -> Reply:
+        left.append(call.remaining())
+        return Hangup()
+
+    dispatcher = Dispatcher(APP, margin=0.5, context=context)
+    await decide(dispatcher, declare(pick))
+    assert 1.0 < left[0] <= 1.5
+    assert CALL.remaining() == float("inf")
+    await dispatcher.close()

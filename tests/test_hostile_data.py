@@ -231,7 +231,9 @@ def test_the_command_line_shows_nothing_raw(
 def test_a_trace_shows_nothing_raw(text: str, method: Method, secrets: bool) -> None:
     """Not what was sent, and not what the far end answered."""
     action = ActionUrl(name=text, url="http://ivr.example/x", method=method, auth="DISABLE")
-    request: Outgoing = make_request(action, Call(*([text[:1000]] * 6)))
+    hostile = text[:1000]
+    call = Call(hostile, hostile, hostile, hostile, hostile, hostile)
+    request: Outgoing = make_request(action, call)
     exchange = Exchange(
         *(request.method, request.url, request.headers, request.body),
         *(200, (("X-Odd", octets(text).decode("latin-1")[:1000]),), octets(text), 0.1),

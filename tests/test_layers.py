@@ -11,9 +11,10 @@ ROOT = Path(__file__).parent.parent / "receiver"
 # From the ground up; what stands in one row does not import each other. A package is one name
 # where nothing above looks inside it.
 LAYERS = (
-    ("errors", "framing", "printable", "sources", "seldom", "throttle"),
+    ("errors", "framing", "printable", "sources", "seldom", "throttle", "contexts"),
+    ("repeats", "margins"),
     ("calls", "replies", "entries", "secrets"),
-    ("masks",),
+    ("masks", "ladders", "sessions.session", "sessions.keys"),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
     ("limits", "auth.basic", "auth.bearer", "auth.digest", "auth.factor"),
     ("simulator.schema", "pbx.fields", "pbx.audio"),
@@ -26,11 +27,21 @@ LAYERS = (
     ("plans", "simulator.model", "simulator.logins"),
     ("steps", "lints", "printout"),
     # ---------------------------------------------------------- I/O above, none below
-    ("pbx.faults", "pbx.address", "threads", "settings", "loader", "simulator.desk"),
+    ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
+    ("shared.patience",),
+    ("shared.place", "shared.file", "shared.server"),
     ("stores.store",),
     ("stores.memory", "stores.sqlite", "stores.redis"),
     ("stores.guarded",),
-    ("stores",),
+    ("stores", "sessions.shelf"),
+    ("sessions.memory", "sessions.sqlite", "sessions.redis", "sessions.sessions"),
+    ("sessions", "runs"),
+    ("after.jobs", "after.bodies"),
+    ("after.sqlite", "after.redis", "after.running"),
+    ("after.soon", "after.lasting"),
+    ("after.work",),
+    ("after",),
+    ("live",),
     ("pbx.wire", "dispatch", "simulator.delivery", "simulator.gate"),
     ("simulator.resources", "simulator.blobs", "simulator.tokens"),
     ("pbx.families", "simulator.line"),
@@ -56,10 +67,10 @@ LAYERS = (
     ("cli",),
     ("__main__",),
 )
-PURE = LAYERS[:14]
+PURE = LAYERS[:15]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
-EMPTY = {"pbx", "simulator"}  # only a docstring
+EMPTY = {"pbx", "simulator", "shared"}  # only a docstring
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 

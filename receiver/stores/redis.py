@@ -2,33 +2,18 @@
 
 Rule 1: what is kept expires by itself, by Redis's own clock, after the longest time for which any
         machine could still ask for it.
-Rule 2: nothing is asked twice: a count whose answer got lost would be used up by its own repeat.
-Rule 3: who does not know the password fills at most `most_sources` places. Counts are kept for
+Rule 2: who does not know the password fills at most `most_sources` places. Counts are kept for
         those who know it only, so that they need no bound; a Redis that runs full says so (its
         policy ``noeviction``), and one that evicts keys instead lets a captured request in again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Any, TypeVar
-
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio import Redis as Client
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
 from receiver.auth.counters import SKEW
-from receiver.errors import SettingsError
 from receiver.secrets import Secret
-from receiver.stores.store import StoreError
+from receiver.shared.server import PREFIX, ask, connect
 from receiver.throttle import FORGET, SHUT, Standing
 
-PREFIX = "receiver:"
-"""What all keys begin with."""
-
-_TIMEOUT = 0.12  # seconds, within the limit of the guard, so that redis-py ends its own connections
-_CONNECTIONS = 16
 _COUNTS, _LASTS = PREFIX + "{failures}:counts", PREFIX + "{failures}:lasts"  # one slot: one script
 
 # Standing.failed, where it is atomic; then whoever has been idle longest makes room.
@@ -47,8 +32,6 @@ redis.call('EXPIRE', KEYS[2], forget)
 return failures
 """
 
-T = TypeVar("T")
-
 
 class Redis:
     """A `Store` in the Redis at ``url``, which is first connected to when it is first asked.
@@ -65,52 +48,26 @@ class Redis:
     def __init__(self, url: Secret, *, life: float, most_sources: int = 100_000) -> None:
         self._keep = int((life + SKEW) * 1000)
         self._most = most_sources
-        self._client = _client(url)
+        self._client = connect(url)
         self._failed = self._client.register_script(_FAILED)
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
         key = f"{PREFIX}nonce:{nonce}:{count}"
-        return bool(await _ask(self._client.set(key, 1, nx=True, px=self._keep)))
+        return bool(await ask(self._client.set(key, 1, nx=True, px=self._keep)))
 
     async def failed(self, key: str, now: float) -> Standing:
         args = [key, repr(now), FORGET, SHUT, self._most]
-        failures = await _ask(self._failed(keys=[_COUNTS, _LASTS], args=args))
+        failures = await ask(self._failed(keys=[_COUNTS, _LASTS], args=args))
         return Standing(int(failures), now)
 
     async def standing(self, key: str, now: float) -> Standing:
         both = self._client.pipeline()
         both.hget(_COUNTS, key)
         both.zscore(_LASTS, key)
-        failures, last = await _ask(both.execute())
+        failures, last = await ask(both.execute())
         if failures is None or last is None:
             return Standing()
         return Standing(int(failures), float(last)).at(now)
 
     async def close(self) -> None:
         await self._client.aclose()
-
-
-async def _ask(answer: Awaitable[T]) -> T:
-    try:
-        return await answer
-    except Exception as error:  # redis-py's own, the system's, TLS's
-        # redis-py makes a ConnectionError of a wrong password; what it was made of says more.
-        raise StoreError(type(error.__cause__ or error).__name__) from None
-
-
-def _client(url: Secret) -> Any:  # half of redis-py's answers are typed "awaitable or not"
-    try:
-        pool = BlockingConnectionPool.from_url(
-            url.reveal(),
-            max_connections=_CONNECTIONS,
-            timeout=_TIMEOUT,
-            socket_timeout=_TIMEOUT,
-            socket_connect_timeout=_TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
-        )
-        pool.connection_class(**pool.connection_kwargs)  # finds unknown options, sends nothing
-    except (ValueError, TypeError):
-        raise SettingsError(
-            "RECEIVER_STORE is not a URL that redis-py can read, such as redis://127.0.0.1:6379/0"
-        ) from None
-    return Client.from_pool(pool)

@@ -10,12 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from receiver.errors import ReceiverError
 from receiver.throttle import Standing
-
-
-class StoreError(ReceiverError):
-    """The shared store did not do what was asked. The text is the kind of error, nothing else."""
 
 
 class Store(Protocol):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.stores.conftest import Server
+from tests.shared_stage import Server
 from tests.support import SECRET
 
 STORES = ("memory", "sqlite", "redis")

@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
+from receiver.shared.patience import PAUSE
 from receiver.stores import Memory
-from receiver.stores.guarded import CROWD, PAUSE, Guarded
+from receiver.stores.guarded import CROWD, Guarded
 from receiver.throttle import SHUT, SHUT_AFTER, Standing
-from tests.stores.conftest import BACK, LIFE, NOW, Clock, Guard, lines, out, use
+from tests.shared_stage import Clock
+from tests.stores.conftest import BACK, LIFE, NOW, Guard, lines, out, use
 
 
 class Shared(Memory):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from receiver.stores.guarded import PAUSE
+from receiver.shared.patience import PAUSE
 from receiver.stores.redis import Redis
 from receiver.stores.sqlite import Sqlite
 from receiver.throttle import Standing
-from tests.stores.conftest import BACK, LIFE, NOW, Clock, Guard, Server, lines, out, use
+from tests.shared_stage import Clock, Server
+from tests.stores.conftest import BACK, LIFE, NOW, Guard, lines, out, use
 
 LOCKER = """
 import sqlite3, sys

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import SettingsError
+from receiver.shared.file import TIDY
 from receiver.stores import StoreError
-from receiver.stores.sqlite import TIDY, Sqlite
+from receiver.stores.sqlite import Sqlite
 from receiver.throttle import FORGET, Standing
 from tests.stores.conftest import NOW
 
@@ -222,9 +223,9 @@ async def test_a_damaged_file_is_told_but_does_not_hinder_the_start(
 async def test_a_file_that_can_no_longer_be_written(make: Callable[..., Sqlite]) -> None:
     store = make()
     run = asyncio.get_running_loop().run_in_executor
-    connection = store._connection
+    connection = store._file._connection
     assert connection is not None
-    await run(store._thread, connection.execute, "pragma query_only = 1")
+    await run(store._file._thread, connection.execute, "pragma query_only = 1")
     with pytest.raises(StoreError, match=r"^SQLITE_READONLY"):
         await store.use("n", 1, NOW, NOW)
     assert await store.use("n", 1, NOW, NOW)  # by a new connection
@@ -232,10 +233,12 @@ async def test_a_file_that_can_no_longer_be_written(make: Callable[..., Sqlite])
 
 async def test_a_full_disk(path: Path, make: Callable[..., Sqlite]) -> None:
     store = make()
-    connection = store._connection
+    connection = store._file._connection
     assert connection is not None
     run = asyncio.get_running_loop().run_in_executor
-    await run(store._thread, connection.execute, "pragma max_page_count = 1")  # no more than now
+    await run(
+        store._file._thread, connection.execute, "pragma max_page_count = 1"
+    )  # no more than now
     with pytest.raises(StoreError, match=r"^SQLITE_FULL$"):
         await store.failed("k" * 8000, NOW)  # longer than a page
 
@@ -254,7 +257,7 @@ async def test_another_workers_long_transaction(path: Path, make: Callable[..., 
 async def test_a_file_that_is_locked_does_not_hinder_the_start(
     path: Path, make: Callable[..., Sqlite], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("receiver.stores.sqlite.OPENING", 0.0)
+    monkeypatch.setattr("receiver.shared.file.OPENING", 0.0)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("begin exclusive")
         store = make()

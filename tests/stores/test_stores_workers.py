@@ -12,7 +12,7 @@ import pytest
 from receiver import Secret, Settings
 from receiver.serving import running
 from receiver.throttle import FREE
-from tests.stores.conftest import Server
+from tests.shared_stage import Server
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
 
 PATH = "/action/888/post-digest"

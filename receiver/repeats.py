@@ -1,0 +1,37 @@
+"""Counts how often in a row a call was told to repeat: no caller walks in circles for ever.
+
+Source: ``repeat`` has no limit in the vendor's manual, where a time-out has one of three.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+FORGET = 3600.0
+"""Seconds after which a call that was not heard of again is forgotten."""
+
+
+class Repeats:
+    """The calls that are being repeated, in the memory of one process.
+
+    Parameters:
+        most: how many are remembered; those that were idle longest are forgotten.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._seen: OrderedDict[Hashable, tuple[int, float]] = OrderedDict()
+
+    def count(self, call: Hashable, now: float) -> int:
+        """How often in a row it was told to repeat, this time included."""
+        times, last = self._seen.pop(call, (0, now))
+        times = times + 1 if now - last < FORGET else 1
+        self._seen[call] = (times, now)
+        if len(self._seen) > self._most:
+            self._seen.popitem(last=False)
+        return times
+
+    def end(self, call: Hashable) -> None:
+        """It was told something else."""
+        self._seen.pop(call, None)

@@ -1,0 +1,136 @@
+"""Handlers that run, and those that run on although their caller could not wait.
+
+Rule 1: every run has an owner, until it ends or is cancelled. A thread cannot be cancelled: it is
+        watched, and its own end counts.
+Rule 2: a run that was handed over waits for its call to ask again, and no longer than `PATIENCE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from receiver.actions import Action
+from receiver.attempts import attempt, is_async, settle
+from receiver.calls import Call
+from receiver.contexts import Deadline
+from receiver.threads import Threads
+
+PATIENCE = 60.0
+"""Seconds for which a run that was handed over waits for its call."""
+
+MOST_WAITING = 1000
+"""Runs that wait for their call at once; past them the one that waits longest is cancelled."""
+
+log = logging.getLogger("receiver")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """A handler that was asked about ``call``.
+
+    Attributes:
+        deadline: when its answer must be ready.
+        task: gives what it returned, or `Failed`.
+        thread: where it runs, if it is a plain function.
+    """
+
+    action: Action
+    call: Call
+    deadline: Deadline
+    task: asyncio.Task[object]
+    thread: Future[object] | None = None
+
+    def cancel(self) -> None:
+        """Does nothing to a run that is done."""
+        self.task.cancel()
+
+
+class Runs:
+    """Owner of all running handlers of an app.
+
+    Parameters:
+        threads: how many plain handlers may run at once.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = Threads(threads)
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._at_once: Counter[str] = Counter()
+        self._waiting: dict[Hashable, tuple[Run, asyncio.TimerHandle]] = {}
+
+    def is_full(self, action: Action) -> bool:
+        """Whether as many calls are with the handler as may be there at once."""
+        return 0 < action.at_once <= self._at_once[action.identity]
+
+    def start(self, action: Action, call: Call, deadline: Deadline) -> Run:
+        """Ask the handler.
+
+        Raises:
+            queue.Full: it is a plain function, and no thread is free.
+        """
+        thread: Future[object] | None = None
+        if is_async(action.handler):
+            task = asyncio.create_task(settle(action.handler, call))
+        else:
+            thread = self._threads.submit(attempt, action.handler, call)
+            task = asyncio.create_task(settle(asyncio.wrap_future, thread))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if action.at_once:
+            self._count(action, task, thread)
+        return Run(action, call, deadline, task, thread)
+
+    def hand_over(self, key: Hashable, run: Run) -> None:
+        """Let it run on until the call at ``key`` asks again."""
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(PATIENCE, self._give_up, key)
+        self._waiting[key] = run, timer
+        if len(self._waiting) > MOST_WAITING:
+            self._give_up(next(iter(self._waiting)))
+
+    def take_over(self, key: Hashable) -> Run | None:
+        """The run that waits for the call at ``key``; None if none does."""
+        run, timer = self._waiting.pop(key, (None, None))
+        if timer is not None:
+            timer.cancel()
+        return run
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait for it to end; threads that are stuck are left."""
+        for key in list(self._waiting):
+            self._give_up(key)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
+        self._threads.close()
+
+    def _count(
+        self, action: Action, task: asyncio.Task[object], thread: Future[object] | None
+    ) -> None:
+        """One call more is with the handler, until it ends: a thread may outlast its task."""
+        loop = asyncio.get_running_loop()
+        self._at_once[action.identity] += 1
+
+        def leave(_: object) -> None:
+            self._at_once[action.identity] -= 1
+
+        def leave_thread(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(leave, None)
+
+        if thread is None:
+            task.add_done_callback(leave)
+        else:
+            thread.add_done_callback(leave_thread)
+
+    def _give_up(self, key: Hashable) -> None:
+        if (run := self.take_over(key)) is not None:
+            log.warning("%s: its call did not ask again", run.action.identity)
+            run.cancel()

@@ -1,0 +1,1 @@
+"""What stands under everything that workers and machines share: a file, a Redis, and patience."""

@@ -1,0 +1,93 @@
+"""kill -9 in the middle of 1,000 jobs, start again: all are done, what is done twice says so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from receiver.after import AfterWork
+from receiver.secrets import Secret
+from tests.after.conftest import BOTH, KEEPING, SECRET, lines, make_jobs, soon
+from tests.after.killed_worker import JOBS, accept
+from tests.shared_stage import Server
+
+ALL = {f"job-{number}" for number in range(JOBS)}
+MOST_AT_ONCE = 16  # of a worker, so that a kill repeats no more
+
+Start = Callable[[], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(where: Secret, tmp_path: Path) -> Iterator[Start]:
+    """Starts one more worker; all are killed in the end."""
+    started: list[subprocess.Popen[bytes]] = []
+    program = "from tests.after.killed_worker import run; run()"  # no job is found in __main__
+    command = [sys.executable, "-c", program, where.reveal(), str(tmp_path)]
+
+    def one_more() -> subprocess.Popen[bytes]:
+        path = os.pathsep.join(sys.path)
+        started.append(subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}))
+        return started[-1]
+
+    yield one_more
+    for worker in started:
+        worker.kill()
+        worker.wait()
+
+
+def noted(folder: Path, name: str) -> list[str]:
+    path = folder / name
+    return path.read_text().splitlines() if path.exists() else []
+
+
+@BOTH
+async def test_nothing_that_was_accepted_is_lost(start: Start, tmp_path: Path) -> None:
+    for done_before in (200, 500):
+        worker = start()
+        await soon(lambda most=done_before: len(noted(tmp_path, "done")) >= most, 30)  # type: ignore[misc]
+        worker.kill()
+        worker.wait()
+        assert len(set(noted(tmp_path, "done"))) < JOBS
+    start()
+    await soon(lambda: set(noted(tmp_path, "done")) == ALL, 30)
+    await soon(lambda: set(noted(tmp_path, "duplicate") + noted(tmp_path, "accepted")) == ALL, 30)
+    done, accepted = noted(tmp_path, "done"), noted(tmp_path, "accepted")
+    assert len(done) - JOBS <= 2 * MOST_AT_ONCE  # done twice, under the same key
+    assert len(accepted) == len(set(accepted))
+    assert len(noted(tmp_path, "duplicate")) >= 200
+
+
+@BOTH
+async def test_two_workers_of_which_one_is_killed(start: Start, tmp_path: Path) -> None:
+    victim = start()
+    start()
+    await soon(lambda: len(noted(tmp_path, "done")) >= 300, 30)
+    victim.kill()
+    victim.wait()
+    await soon(lambda: set(noted(tmp_path, "done")) == ALL, 30)
+    assert len(noted(tmp_path, "done")) - JOBS <= MOST_AT_ONCE
+
+
+async def test_a_redis_killed_in_the_middle_forgets_nothing(
+    redis_server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner = AfterWork(make_jobs(redis_server.url), SECRET, poll=0.01)
+    path = str(tmp_path / "done")
+    after = owner.of_call()
+    for number in range(JOBS):
+        assert await accept(after, path, f"job-{number}")
+    owner.start()
+    await soon(lambda: len(noted(tmp_path, "done")) >= 200)
+    redis_server.kill()
+    await soon(lambda: "is out of order" in caplog.text)
+    redis_server.start(*KEEPING)
+    await soon(lambda: set(noted(tmp_path, "done")) == ALL, 30)
+    await owner.close(5)
+    assert len(noted(tmp_path, "done")) - JOBS <= MOST_AT_ONCE
+    assert lines(caplog)[0].startswith("ERROR the queue of durable work is out of order (")
+    assert lines(caplog)[-1] == "WARNING the queue of durable work is back"
