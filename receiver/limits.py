@@ -43,7 +43,50 @@ LABEL = re.compile(r"(?:[a-z][a-z0-9]{0,15})?")
 _TOKEN = re.compile(r"[!#$%'*+.^_`|~0-9A-Za-z-]+")  # of RFC 9110, less the & that separates
 _HEADER_VALUE = re.compile(r"[!-%'-~](?:[ -%'-~]*[!-%'-~])?")
 _FRAMING = {"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"}
-_MEANT_OTHERWISE = {"authorization", "content-type", "x-forwarded-for", "forwarded", MARK.lower()}
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")  # proxies drop what has a _
+_TOLD_OF_THE_WAY = {"forwarded", "x-forwarded-for", MARK.lower()}
+_SENT_ANYWAY = set(
+    [
+        "accept",
+        "accept-charset",
+        "accept-encoding",
+        "accept-language",
+        "authorization",
+        "cache-control",
+        "content-encoding",
+        "content-language",
+        "content-location",
+        "content-range",
+        "content-type",
+        "cookie",
+        "date",
+        "from",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "keep-alive",
+        "max-forwards",
+        "origin",
+        "pragma",
+        "proxy-authorization",
+        "proxy-connection",
+        "range",
+        "referer",
+        "te",
+        "trailer",
+        "user-agent",
+        "via",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "x-request-id",
+        "traceparent",
+        "tracestate",
+    ]
+)
 _NOT_IN_NAMES = frozenset("/\\?#%")
 _PART = re.compile(r".*~[0-9]+")
 
@@ -124,6 +167,8 @@ def problem_of_headers(headers: object, auth: object) -> str:
         seen.add(key.lower())
     if framing := seen & _FRAMING:
         return f"header {min(framing)!r} frames the request and is the PBX's own: drop it"
+    if told := seen & _TOLD_OF_THE_WAY:
+        return f"header {min(told)!r} is not the PBX's to send: drop it"
     if "authorization" in seen and auth is not None:
         return "a header Authorization beside auth= leaves open which one the PBX sends: drop one"
     return ""
@@ -133,11 +178,11 @@ def problem_of_secret_header(name: object, headers: Mapping[str, str]) -> str:
     """The header in which the PBX sends a secret; empty if there is none."""
     if name == "":
         return ""
-    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+    if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
         return f'secret_header={name!r} is no name of a header, as in "X-Receiver-Key"'
     if name.lower() in {key.lower() for key in headers}:
         return f"secret_header={name!r} stands among headers= too: drop it there"
-    if name.lower() in _FRAMING | _MEANT_OTHERWISE:
+    if name.lower() in _FRAMING | _SENT_ANYWAY | _TOLD_OF_THE_WAY:
         return f"secret_header={name!r} has a meaning of its own in HTTP: choose another name"
     return ""
 

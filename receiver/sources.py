@@ -136,6 +136,8 @@ def _read_network(text: str) -> Network:
         loose = ip_network(text, strict=False)
     except ValueError:
         raise ValueError(f"{text!r} is neither an address nor a network") from None
+    if loose.prefixlen == 0:
+        raise ValueError(f"{text!r} is everywhere: leave it out")
     if "/" in text and ip_network(text.partition("/")[0])[0] != loose[0]:
         raise ValueError(f"{text!r} is not the beginning of a network: did you mean {loose}?")
     if isinstance(loose, IPv6Network) and loose.subnet_of(_MAPPED):

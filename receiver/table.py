@@ -96,7 +96,10 @@ class ActionTable(BaseRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http" or b"%2f" in scope.get("raw_path", b"").lower():
             return Match.NONE, {}
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        path: str = scope["path"]
+        root: str = scope.get("root_path", "")
+        if root and path.startswith(root.rstrip("/") + "/"):
+            path = path[len(root.rstrip("/")) :]
         endpoint = self._made.get(path) or self._find(path)
         if endpoint is None:
             return Match.NONE, {}

@@ -44,6 +44,8 @@ def test_reads_addresses_and_networks(text: str, networks: list[str] | None) -> 
         ("10.0.0.1/24", r"did you mean 10\.0\.0\.0/24\?"),
         ("10.0.0.0/33", "neither"),
         ("10.0.0", "neither"),
+        ("0.0.0.0/0", "is everywhere"),
+        ("::/0", "is everywhere"),
         ("10.0.0.1;10.0.0.2", "neither"),
     ],
 )

@@ -43,7 +43,7 @@ NONCE_LIFE = 300.0
 
 _CLOCK_SKEW = 30.0  # seconds by which the clocks of two machines may differ
 _TIME, _SALT, _SIGNATURE = 6, 6, 20  # bytes; 32 in all are 43 characters without padding
-_LONGEST_HEADER = 4096
+_LONGEST_HEADER = 12_288  # the longest target that a request may have, and as much again by half
 _HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 _PARAMETER = re.compile(
     r"""[ \t,]* (?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+) [ \t]*=[ \t]*
@@ -97,7 +97,7 @@ class Digest:
         return self._judge_nonce(sent["nonce"], int(sent.get("nc", "0"), 16), now)
 
     def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
-        return Refused(reason, self.challenges(now, stale=stale), wrong=not stale)
+        return Refused(reason, self.challenges(now, stale=stale), wrong=not stale, stale=stale)
 
     def challenges(self, now: float, *, stale: bool = False) -> tuple[str, ...]:
         """The values of ``WWW-Authenticate`` at ``now`` (seconds since the epoch)."""
@@ -157,7 +157,7 @@ def parse_parameters(text: str) -> dict[str, str] | None:
     """The parameters of a Digest header or challenge, their names in lower case.
 
     None if it cannot be read: an open quote, a parameter without a value or one that stands there
-    twice, rubbish in between, over 4,096 characters. ``uri`` keeps its backslashes: the clients
+    twice, rubbish in between, over 12,288 characters. ``uri`` keeps its backslashes: the clients
     that send one in it do not escape it, and hash it as it stands.
     """
     if len(text) > _LONGEST_HEADER:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from dataclasses import replace
 
 from receiver.auth.scheme import Asked, Refused, Scheme, Verdict
 from receiver.secrets import Credentials
@@ -30,9 +31,13 @@ class Factor:
         sent = [key.strip(" \t").encode("latin-1", "backslashreplace") for key in asked.keys]
         matches = [hmac.compare_digest(key, mine) for key in sent[:1] for mine in self._accepted]
         verdict = self._scheme.check(asked, now)
-        if isinstance(verdict, Refused) or (any(matches) and len(sent) == 1):
+        if any(matches) and len(sent) == 1:
             return verdict
-        return self.refuse("no or a wrong key in the header of its own", now)
+        if isinstance(verdict, Refused) and not verdict.stale:
+            return verdict
+        if not sent:  # the action URL has none yet: nobody tried anything
+            return replace(self.refuse("no key in the header of its own", now), wrong=False)
+        return self.refuse("a wrong key in the header of its own", now)
 
     def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
         return self._scheme.refuse(reason, now, stale=stale)

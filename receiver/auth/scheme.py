@@ -54,12 +54,14 @@ class Refused:
         challenges: the values of ``WWW-Authenticate``; none with status 400 and 403.
         status: 401; 400 where the header cannot be read at all, 403 where no scheme is asked for.
         wrong: credentials were tried and are wrong, which counts against their sender.
+        stale: they were right, but for what may be used once.
     """
 
     reason: str
     challenges: tuple[str, ...] = ()
     status: int = 401
     wrong: bool = False
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ _MISTAKES = {
     sqlite3.SQLITE_NOTADB: "is something else already",
 }
 
+_STRANGE = "is of another program"
+
 T = TypeVar("T")
 
 
@@ -134,9 +136,9 @@ class File:
             except sqlite3.Error as error:
                 self._drop()
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-                if code in _MISTAKES:
+                if code in _MISTAKES or code == sqlite3.SQLITE_ERROR:
                     raise SettingsError(
-                        f"{self._setting}: the file {_MISTAKES[code]}: name another"
+                        f"{self._setting}: the file {_MISTAKES.get(code, _STRANGE)}: name another"
                     ) from None
                 if code != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                     return  # the first question tells

@@ -7,12 +7,14 @@ of a Redis (several machines).
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
 from receiver.shared.patience import SETTING
 
+_URL = re.compile(r"[A-Za-z0-9+.-]*:")  # of a URL, and of what SQLite takes for one
 _REDIS = ("redis://", "rediss://", "unix://")
 
 
@@ -38,12 +40,15 @@ def read_place(where: Secret, setting: str = SETTING) -> Path | Secret | None:
                 "pip install 'portsip-receiver[redis]'"
             ) from None
         return where
-    if "://" in text:
+    if _URL.match(text):
         raise SettingsError(
             f"{setting} is neither the path of a file nor a URL that begins with "
             + ", ".join(_REDIS)
         )
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser().absolute()
     except RuntimeError:  # a home directory of nobody
         raise SettingsError(f"{setting} begins with a ~ that stands for nothing here") from None
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"{setting} names something that is no file: {path}")
+    return path

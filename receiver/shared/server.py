@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
@@ -49,7 +50,7 @@ def connect(
             retry=Retry(NoBackoff(), 0),
         )
         pool.connection_class(**pool.connection_kwargs)  # finds unknown options, sends nothing
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RedisError):
         raise SettingsError(
             f"{setting} is not a URL that redis-py can read, such as redis://127.0.0.1:6379/0"
         ) from None

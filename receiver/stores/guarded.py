@@ -7,9 +7,10 @@ Rule 2: the shared store is asked with `Patience`; while it is out of order, thi
 Rule 3: so no callback is lost because the shared store is down. The price: during an outage a
         captured request is good once more at each other worker, for as long as its nonce lives,
         and failures are added up for each worker alone.
-Rule 4: a flood of wrong passwords does not make the shared store late for those who know one: no
-        more than `CROWD` questions about failures are under way at once, and who comes after them
-        is judged by this process's memory.
+Rule 4: a flood of wrong passwords does not make the shared store late for those who know one. What
+        was used up and who failed are asked for with a patience each: an outage of the one is none
+        of the other. No more than `CROWD` questions about failures are under way at once, and who
+        comes after them is judged by this process's memory.
 """
 
 from __future__ import annotations
@@ -43,17 +44,19 @@ class Guarded:
         self, shared: Store, kind: str, memory: Memory, clock: Callable[[], float] = loop_time
     ) -> None:
         self._shared = shared
-        self._patience = Patience(
-            f"the shared store ({kind})", "each worker goes by its own memory", clock
-        )
+        alone = "each worker goes by its own memory"
+        self._counts = Patience(f"the shared store ({kind})", alone, clock)
+        self._failures = Patience(f"the shared store of failures ({kind})", alone, clock)
         self._memory = memory
         self._crowd = 0
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
         if not await self._memory.use(nonce, count, made, now):
             return False
-        answer = await self._ask(lambda: self._shared.use(nonce, count, made, now))
-        return answer is None or answer
+        try:
+            return await self._counts.ask(lambda: self._shared.use(nonce, count, made, now))
+        except StoreError:
+            return True
 
     async def failed(self, key: str, now: float) -> Standing:
         own = await self._memory.failed(key, now)
@@ -68,22 +71,17 @@ class Guarded:
         return self._memory.learn(key, answer, now) if answer and answer.failures else own
 
     async def close(self) -> None:
-        await self._patience.close(self._shared.close)
+        await self._counts.close(self._shared.close)
         await self._memory.close()
 
     async def _ask_in_turn(self, question: Callable[[], Awaitable[T]]) -> T | None:
-        """The shared store's answer; None also where too many wait for theirs."""
+        """The shared store's answer; None while it is out of order, or too many wait for theirs."""
         if self._crowd >= CROWD:
             return None
         self._crowd += 1
         try:
-            return await self._ask(question)
-        finally:
-            self._crowd -= 1
-
-    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T | None:
-        """The shared store's answer; None while it is out of order."""
-        try:
-            return await self._patience.ask(question)
+            return await self._failures.ask(question)
         except StoreError:
             return None
+        finally:
+            self._crowd -= 1

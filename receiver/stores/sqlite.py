@@ -1,7 +1,9 @@
 """The store that the workers of one machine share: a SQLite file.
 
-Rule: where counts have to go before their time, all nonces made up to then are refused from there
-      on, as in `receiver.auth.counters`.
+Rule 1: whatever counts are removed, all nonces made up to then are refused from there on, as in
+        `receiver.auth.counters`: a clock that ran ahead lets nothing in again.
+Rule 2: failures have a file of their own beside it, and so a thread and a lock: a flood of them
+        holds up nobody who knows the password.
 
 What is kept is worth something for minutes, so a folder in memory such as ``/run`` serves best.
 """
@@ -15,22 +17,24 @@ from receiver.auth.counters import SKEW
 from receiver.shared.file import File
 from receiver.throttle import FORGET, SHUT, Standing
 
-_SCHEMA = """
+_COUNTS = """
 create table if not exists used
     (nonce text, count integer, made real, primary key (nonce, count)) without rowid;
 create index if not exists used_by_age on used (made);
 create table if not exists floor (made real);
 insert into floor select 0 where not exists (select * from floor);
+"""
+_FAILURES = """
 create table if not exists failures (key text primary key, failures integer, last real);
 create index if not exists failures_by_age on failures (last);
 """
 
 
 class Sqlite:
-    """A `Store` in a `File`.
+    """A `Store` in two `File` of SQLite.
 
     Parameters:
-        path: the file.
+        path: the one; the other is ``path.failures``.
         life: seconds for which a nonce is good.
         most_counts: counts that are remembered at once, and at most ``TIDY`` more for each worker.
         most_sources: sources whose failures are remembered at once, likewise.
@@ -45,7 +49,8 @@ class Sqlite:
         self._keep = life + SKEW
         self._most_counts = most_counts
         self._most_sources = most_sources
-        self._file = File(path, _SCHEMA, self._tidy)
+        self._counts = File(path, _COUNTS, self._tidy_counts)
+        self._failures = File(Path(f"{path}.failures"), _FAILURES, self._tidy_failures)
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
         def work(connection: sqlite3.Connection) -> bool:
@@ -57,7 +62,7 @@ class Sqlite:
             values = (nonce, count, made, made, now + SKEW)
             return connection.execute(statement, values).rowcount == 1
 
-        return await self._file.ask(work, now)
+        return await self._counts.ask(work, now)
 
     async def failed(self, key: str, now: float) -> Standing:
         def work(connection: sqlite3.Connection) -> Standing:
@@ -70,20 +75,25 @@ class Sqlite:
             connection.execute("commit")
             return standing
 
-        return await self._file.ask(work, now)
+        return await self._failures.ask(work, now)
 
     async def standing(self, key: str, now: float) -> Standing:
-        return await self._file.ask(lambda connection: _standing(connection, key).at(now), now)
+        return await self._failures.ask(lambda connection: _standing(connection, key).at(now), now)
 
     async def close(self) -> None:
-        await self._file.close()
+        await self._counts.close()
+        await self._failures.close()
 
-    def _tidy(self, connection: sqlite3.Connection, now: float) -> None:
-        connection.execute("delete from used where made < ?", (now - self._keep,))
-        newest = "select made from used order by made desc limit 1 offset ?"
-        for (made,) in connection.execute(newest, (self._most_counts,)).fetchall():
-            connection.execute("delete from used where made <= ?", (made,))
-            connection.execute("update floor set made = ?", (min(made, now),))
+    def _tidy_counts(self, connection: sqlite3.Connection, now: float) -> None:
+        old = "select max(made) from used where made < ?"
+        crowded = "select made from used order by made desc limit 1 offset ?"
+        for statement, limit in ((old, now - self._keep), (crowded, self._most_counts)):
+            for (made,) in connection.execute(statement, (limit,)).fetchall():
+                if made is not None:
+                    connection.execute("delete from used where made <= ?", (made,))
+                    connection.execute("update floor set made = ?", (min(made, now),))
+
+    def _tidy_failures(self, connection: sqlite3.Connection, now: float) -> None:
         connection.execute(
             "delete from failures where last not between ? and ?", (now - FORGET, now + SHUT)
         )

@@ -286,7 +286,7 @@ def test_an_incomplete_header_is_a_bad_request(changes: dict[str, str | None]) -
 
 @pytest.mark.parametrize(
     "rest",
-    ["=,=", "a", "a=", 'a="', 'a="b" c', "a=1, a=2", "a=1, A=2", 'a="b"c', "x" * 5000, "a=b c=d"],
+    ["=,=", "a", "a=", 'a="', 'a="b" c', "a=1, a=2", "a=1, A=2", 'a="b"c', "x" * 13_000, "a=b c=d"],
 )
 def test_a_broken_header_is_a_bad_request(rest: str) -> None:
     assert parse_parameters(rest) is None

@@ -5,12 +5,23 @@ import base64
 import pytest
 
 from receiver.auth import Accepted, Asked, Factor, Open, Refused, make_scheme
+from receiver.auth.digest import response_hash
 from receiver.secrets import Credentials, Secret
 
 NEW = Credentials("user", Secret("password"), Secret("token"), Secret("newkey"))
 OLD = Credentials("user", Secret("password"), Secret("token"), Secret("oldkey"))
 BEARER = ("Bearer token",)
 BASIC = ("Basic " + base64.b64encode(b"user:password").decode(),)
+
+
+def digest_header(username: str, password: str, nonce: str) -> str:
+    parts = {"realm": "callbacks", "nonce": nonce, "uri": "/x", "nc": "00000001", "cnonce": "c"}
+    parts["qop"] = "auth"
+    response = response_hash(
+        "MD5", method="POST", username=username, password=password, parameters=parts
+    )
+    sent = {**parts, "username": username, "response": response}
+    return "Digest " + ", ".join(f'{name}="{value}"' for name, value in sent.items())
 
 
 def make(auth: str | None) -> Factor:
@@ -38,16 +49,28 @@ def test_a_wrong_key_looks_like_wrong_credentials(
     wrong = scheme.check(Asked("POST", "/x", (sent[0] + "x" * 4,), keys=("newkey",)), 0)
     assert isinstance(refused, Refused)
     assert isinstance(wrong, Refused)
-    assert (refused.status, refused.challenges, refused.wrong) == (
-        wrong.status,
-        wrong.challenges,
-        True,
-    )
+    assert (refused.status, refused.challenges) == (wrong.status, wrong.challenges)
+    assert refused.wrong == bool(keys)
 
 
 def test_without_a_scheme_a_wrong_key_is_forbidden() -> None:
     refused = make(None).check(Asked("POST", "/x", keys=("wrong",)), 0)
-    assert refused == Refused("no or a wrong key in the header of its own", status=403, wrong=True)
+    assert refused == Refused("a wrong key in the header of its own", status=403, wrong=True)
+    missing = make(None).check(Asked("POST", "/x"), 0)
+    assert missing == Refused("no key in the header of its own", status=403)
+
+
+@pytest.mark.parametrize("keys", [(), ("wrong",)])
+def test_a_wrong_key_never_tells_that_the_password_was_right(keys: tuple[str, ...]) -> None:
+    """Not by calling a nonce stale either."""
+    scheme = make("digest")
+    said = set()
+    for password in ("password", "wrong"):
+        sent = digest_header(NEW.username, password, nonce="of nobody")
+        refused = scheme.check(Asked("POST", "/x", (sent,), keys=keys), 0)
+        assert isinstance(refused, Refused)
+        said.add((refused.status, refused.stale, "stale" in refused.challenges[0]))
+    assert said == {(401, False, False)}
 
 
 def test_no_key_opens_nothing() -> None:

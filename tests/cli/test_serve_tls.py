@@ -22,6 +22,7 @@ APP = "from receiver import Ivr, Receiver\napp = Receiver(Ivr('8000'))\n"
         ("10.0.0.5", [""], False),
         (EVERYWHERE, [""], True),
         ("::", [""], True),
+        ("", [""], True),
         ("8.8.8.8", [""], True),
         (EVERYWHERE, ["https://ivr.example.com"], False),
         ("127.0.0.1", ["http://ivr.example.com"], True),
