@@ -2,9 +2,10 @@
 
 Rule 1: everything that keeps a request out is here, in this order: its source, too many failures
         before, its credentials, what it used up before.
-Rule 2: a source that failed too often is not examined for a while, so that it learns nothing. One
-        on the list of allowed sources always is, and so is whatever comes through a proxy that
-        nobody named, for all behind it are one source: no stranger's failures keep the PBX out.
+Rule 2: a source that failed too often is not examined for a while, so that it learns nothing:
+        first at the action, later at all of them. One on the list of allowed sources always is
+        examined, and so is one that strangers may share with the PBX: nobody else's failures keep
+        the PBX out. Wrong credentials are told to wait there too.
 Rule 3: only wrong credentials count as a failure, no missing, stale or unreadable ones: a client
         that begins digest anew for every callback has done nothing wrong.
 Rule 4: a log line has the source and the reason, and nothing that a stranger wrote.
@@ -25,6 +26,9 @@ from receiver.seldom import Seldom
 from receiver.sources import Source, Sources
 from receiver.stores import Store
 from receiver.throttle import group
+
+EVERYWHERE = 10
+"""How many times as often as at one action a source may fail at all of them together."""
 
 log = logging.getLogger("receiver")
 
@@ -102,25 +106,37 @@ class Admission:
 
     async def judge(self, scope: Scope, place: Place, now: float) -> Admitted | Turned:
         """Whether the request may ask at ``place``, ``now`` (seconds since the epoch)."""
-        source = self._sources.find((scope.get("client") or ("",))[0], scope["headers"])
+        source = self._sources.find(scope.get("client"), scope["headers"])
         if not self._sources.allows(source):
             self._log(logging.WARNING, place, "it is not in RECEIVER_ALLOWED_SOURCES", source, now)
             return Turned(403, (), source, foreign=True)
         examined = source.shared or self._sources.lists(source)
-        key = f"{group(source.address)} {place.identity}"
-        if not examined and (wait := (await self._store.standing(key, now)).wait(now)):
+        if not examined and (wait := await self._wait(source, place, now)):
             return _too_often(wait, source)
         verdict = await self._examine(self._asked(scope, place), now)
         if not isinstance(verdict, Refused):
             return _admit(verdict, now)
         level = logging.INFO if verdict.reason == NO_CREDENTIALS else logging.WARNING
         self._log(level, place, verdict.reason, source, now)
-        if verdict.wrong and (wait := (await self._store.failed(key, now)).wait(now)):
+        if verdict.wrong and (wait := await self._fail(source, place, now)):
             self._log(logging.WARNING, place, "too many wrong credentials", source, now)
             if examined:
                 return _too_often(wait, source)
         challenges = tuple((b"www-authenticate", text.encode()) for text in verdict.challenges)
         return Turned(verdict.status, challenges, source)
+
+    async def _wait(self, source: Source, place: Place, now: float) -> int:
+        """Seconds until it is examined again."""
+        everywhere = await self._store.standing(group(source.address), now)
+        if wait := everywhere.wait(now, EVERYWHERE):
+            return wait
+        return (await self._store.standing(_key(source, place), now)).wait(now)
+
+    async def _fail(self, source: Source, place: Place, now: float) -> int:
+        """Count a failure; seconds until it is examined again."""
+        everywhere = await self._store.failed(group(source.address), now)
+        here = await self._store.failed(_key(source, place), now)
+        return everywhere.wait(now, EVERYWHERE) or here.wait(now)
 
     async def _examine(self, asked: Asked, now: float) -> Verdict:
         """The scheme's verdict, after what it lets in once was used up."""
@@ -141,9 +157,9 @@ class Admission:
         return asked
 
     def _log(self, level: int, place: Place, reason: str, source: Source, now: float) -> None:
-        line = f"{place.shown} refused: {reason}, from {source}"
-        if (more := self._seldom.due(line, now)) is not None:
-            log.log(level, "%s%s", line, more)
+        key = f"{place.shown} {reason} {group(source.address)}"
+        if (more := self._seldom.due(key, now)) is not None:
+            log.log(level, "%s refused: %s, from %s%s", place.shown, reason, source, more)
 
 
 def _admit(verdict: Accepted, now: float) -> Admitted:
@@ -151,6 +167,10 @@ def _admit(verdict: Accepted, now: float) -> Admitted:
     if verdict.once is None or verdict.once.count > 1:
         return _AT_ONCE
     return Admitted(max(now - verdict.once.made, 0.0))
+
+
+def _key(source: Source, place: Place) -> str:
+    return f"{group(source.address)} {place.identity}"
 
 
 def _all(scope: Scope, name: bytes) -> tuple[str, ...]:

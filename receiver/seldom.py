@@ -25,10 +25,10 @@ class Seldom:
         self._unsaid = 0
 
     def due(self, line: str, now: float) -> str | None:
-        """What to add to ``line`` if it is said ``now``; None if it is left out.
+        """What to add to a line if it is said ``now``; None if it is left out.
 
         Parameters:
-            line: what would be said.
+            line: what would be said, or what lines that count as the same have in common.
             now: in seconds, by a clock of the caller's choice.
         """
         said, left_out = self._said.get(line, (float("-inf"), 0))

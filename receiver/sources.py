@@ -34,8 +34,12 @@ _NAMES = (b"x-forwarded-for", b"forwarded")
 _HOP = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+)):[0-9]{1,5}|\[(?P<bare>[^]]+)\]"
 )
-_FOR = re.compile(r"""(?:^|;)[ \t]*for=(?:"(?P<quoted>[^"\\]*)"|(?P<token>[^\s";,]+))""", re.I)
-_ELEMENT = re.compile(r"""(?:[^",]|"[^"]*"?)+""")
+_PAIR = re.compile(
+    r"""[ \t]* (?: (?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)
+        = (?: (?P<token>[!#$%&'*+.^_`|~0-9A-Za-z-]+) | "(?P<quoted>(?:[^"\\]|\\.)*)" ) )?
+        [ \t]* (?P<end>[;,]|\Z)""",
+    re.VERBOSE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,9 @@ class Source:
         address: None if it is not known.
         proxy: the trusted proxy that brought it; None if it came by itself.
         problem: why the address is not known, without anything that was sent.
-        shared: whether it looks like a proxy that nobody named: it says where the request came
-            from, but is not believed, and strangers may come by the same way.
+        shared: whether strangers may come by the same address as the PBX: it is not known, is that
+            of a proxy that tells nothing, or one of a network of one's own, where a proxy or a
+            router that nobody named may stand before everybody.
     """
 
     address: Address | None = None
@@ -72,17 +77,26 @@ class Sources:
         self._allowed = tuple(allowed)
         self._proxies = tuple(proxies)
 
-    def find(self, peer: str, headers: Headers) -> Source:
-        """Who sent the request that came over a connection from ``peer`` with ``headers``."""
+    def find(self, client: tuple[str, int] | None, headers: Headers) -> Source:
+        """Who sent a request.
+
+        Parameters:
+            client: the peer's address and port, as the server tells them.
+            headers: of the request.
+        """
+        peer, port = client or ("", 0)
         near = read_address(peer)
-        if near is None or not _in(near, self._proxies):
-            shared = any(key in _NAMES for key, _ in headers)
-            return Source(near, None, "" if near else "the server does not tell it", shared)
+        if near is None:
+            return Source(problem="the server does not tell it", shared=True)
+        if not port:  # no connection has that: uvicorn has read the headers of a proxy
+            return Source(problem="the server believes proxies by itself", shared=True)
+        if not _in(near, self._proxies):
+            return Source(near, shared=not near.is_global)
         told = [self._follow(name, near, headers) for name in _NAMES]
         given = [one for one in told if one is not None]
         if len(set(given)) > 1:
-            return Source(None, near, "X-Forwarded-For and Forwarded disagree")
-        return given[0] if given else Source(near)
+            return Source(None, near, "X-Forwarded-For and Forwarded disagree", shared=True)
+        return given[0] if given else Source(near, shared=True)
 
     def allows(self, source: Source) -> bool:
         """Whether a callback may come from there."""
@@ -97,13 +111,14 @@ class Sources:
         lines = [value.decode("latin-1") for key, value in headers if key == name]
         if not lines:
             return None
-        text = ",".join(lines)
-        hops = text.split(",") if name == b"x-forwarded-for" else _read_forwarded(text)
+        hops = (_read_list if name == b"x-forwarded-for" else _read_forwarded)(lines)
+        if hops is None:
+            return Source(None, near, f"{name.decode()} cannot be read", shared=True)
         far: Address | None = near
         for hop in reversed(hops):
             far = _read_hop(hop.strip(" \t"))
             if far is None:
-                return Source(None, near, f"{name.decode()} cannot be read")
+                return Source(None, near, f"{name.decode()} cannot be read", shared=True)
             if not _in(far, self._proxies):
                 break
         return Source(far, near)
@@ -146,12 +161,33 @@ def _read_network(text: str) -> Network:
     return loose
 
 
-def _read_forwarded(text: str) -> list[str]:
-    """The ``for=`` of each element, RFC 7239; empty where there is none."""
+def _read_list(lines: Iterable[str]) -> list[str]:
+    return [hop for text in lines for hop in text.split(",")]
+
+
+def _read_forwarded(lines: Iterable[str]) -> list[str] | None:
+    """The ``for=`` of each element, RFC 7239 section 4; empty where there is none.
+
+    None if a single line cannot be read to its end: an open quote would swallow what a proxy
+    appended, and what is left would be the stranger's own.
+    """
     hops: list[str] = []
-    for element in _ELEMENT.findall(text):
-        found = _FOR.search(element)
-        hops.append((found["quoted"] or found["token"] or "") if found else "")
+    for text in lines:
+        position, hop = 0, ""
+        while True:
+            found = _PAIR.match(text, position)
+            if found is None:
+                return None
+            if (found["name"] or "").lower() == "for":
+                if hop:
+                    return None
+                hop = found["token"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "") or "none"
+            position = found.end()
+            if found["end"] != ";":
+                hops.append(hop)
+                hop = ""
+            if not found["end"]:
+                break
     return hops
 
 

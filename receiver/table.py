@@ -15,9 +15,9 @@ from __future__ import annotations
 import hmac
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import URLPath
@@ -41,6 +41,8 @@ METHODS = ("GET", "POST")
 """What an action may be asked with."""
 
 NOBODY = "an action that there is not"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,40 +144,43 @@ class _Nobody:
 
     def __init__(self, actions: tuple[Action, ...], around: Surroundings) -> None:
         self._around = around
-        guarded = [one for one in actions if one.auth or one.secret_header]
-        labels = {one.pbx: _models(one.pbx, guarded, around) for one in guarded}
-        self._models = {action.pbx: labels.get(action.pbx, ()) for action in actions}
-        self._others = next(iter(labels.values()), ())
-        secrets = (around.settings[one.pbx].secret for one in guarded)
+        labels = dict.fromkeys(action.pbx for action in actions)
+        self._models = {label: _models(label, actions, around) for label in labels}
+        self._labels = tuple(labels)
+        secrets = (around.settings[label].secret for label in labels)
         self._key = derive_key(next(secrets, Secret("")), "nobody", NOBODY)
 
     def endpoint(self, path: str, target: Target) -> ASGIApp | None:
-        """None where no action asks for credentials: there is nothing to hide behind."""
-        models = self._models.get(target.pbx) or self._others
+        """None where no action asks who comes, or whence: there is nothing to hide behind."""
+        if not self._labels:
+            return None
+        # A PBX that there is not looks like one that there is.
+        label = target.pbx if target.pbx in self._models else self._choose(self._labels, target.pbx)
+        models = self._models[label]
         if not models:
             return None
-        model = models[0] if len(models) == 1 else models[self._choice(target) % len(models)]
+        model = self._choose(models, target.identity)
         place = Place(target.identity, model.prefix + quote(path), NOBODY)
 
         async def turn_away(scope: Scope, receive: Receive, send: Send) -> None:
             now = self._around.now()
             turned = await model.admission.judge(scope, place, now)
-            if isinstance(turned, Admitted):  # never, for nobody has the credentials
-                await refuse(scope, receive, send, 404)
-                return
             worth = self._around.judge(model.pbx, target.identity)
-            told = explain(turned, scope, worth, now)
-            if not told and is_ours(scope, worth, now):
+            told = () if isinstance(turned, Admitted) else explain(turned, scope, worth, now)
+            # Let in is only who comes from where he may to a PBX whose actions ask for no more.
+            if isinstance(turned, Admitted) or (not told and is_ours(scope, worth, now)):
                 await refuse(scope, receive, send, 404)
                 return
             await refuse(scope, receive, send, turned.status, (*turned.headers, *told))
 
         return turn_away
 
-    def _choice(self, target: Target) -> int:
-        """The same for all workers, and not to be guessed."""
-        mac = hmac.digest(self._key, target.identity.encode("utf-8", "surrogatepass"), "sha256")
-        return int.from_bytes(mac[:8], "big")
+    def _choose(self, things: Sequence[T], name: str) -> T:
+        """Always the same for a name, also at another worker, and not to be guessed."""
+        if len(things) == 1:
+            return things[0]
+        mac = hmac.digest(self._key, name.encode("utf-8", "surrogatepass"), "sha256")
+        return things[int.from_bytes(mac[:8], "big") % len(things)]
 
 
 class _Model(NamedTuple):
@@ -186,11 +191,16 @@ class _Model(NamedTuple):
     admission: Admission
 
 
-def _models(pbx: str, guarded: list[Action], around: Surroundings) -> tuple[_Model, ...]:
+def _models(pbx: str, actions: tuple[Action, ...], around: Surroundings) -> tuple[_Model, ...]:
     """One of each kind that a PBX has."""
+    mine = [action for action in actions if action.pbx == pbx]
     kinds = dict.fromkeys(
-        (one.auth, one.algorithms, one.secret_header) for one in guarded if one.pbx == pbx
+        (one.auth, one.algorithms, one.secret_header)
+        for one in mine
+        if one.auth or one.secret_header
     )
+    if not kinds and around.settings[pbx].allowed_sources:
+        kinds = {(None, ("MD5",), ""): None}
     return tuple(
         _Model(
             pbx,

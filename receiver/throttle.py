@@ -45,12 +45,16 @@ class Standing:
         """Itself, or an empty one if it is forgotten by ``now``."""
         return self if -SHUT <= now - self.last < FORGET else Standing()
 
-    def wait(self, now: float) -> int:
-        """Whole seconds until the source is examined again; 0 if it may try ``now``."""
+    def wait(self, now: float, patience: int = 1) -> int:
+        """Whole seconds until the source is examined again; 0 if it may try ``now``.
+
+        Parameters:
+            patience: how many times as many failures are put up with.
+        """
         failures = self.at(now).failures
-        if failures <= FREE:
+        if failures <= FREE * patience:
             return 0
-        pause = SHUT if failures >= SHUT_AFTER else SLOW
+        pause = SHUT if failures >= SHUT_AFTER * patience else SLOW
         return math.ceil(max(0.0, pause - max(0.0, now - self.last)))
 
     def failed(self, now: float) -> Standing:

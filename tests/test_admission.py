@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from receiver.admission import Admission, Admitted, Place, Turned
+from receiver.admission import EVERYWHERE, Admission, Admitted, Place, Turned
 from receiver.auth import Bearer, Digest, Scheme
 from receiver.auth.digest import NONCE_LIFE
 from receiver.secrets import Credentials, Secret
@@ -15,7 +15,7 @@ from receiver.stores import Memory
 from receiver.throttle import FREE, SHUT, SHUT_AFTER, SLOW
 
 KNOWN = Credentials("user", Secret("password"), Secret("token"), Secret("key"))
-PBX, STRANGER = "203.0.113.7", "198.51.100.66"
+PBX, STRANGER = "1.1.1.7", "8.8.8.66"  # addresses of the wide world
 RIGHT, WRONG = "Bearer token", "Bearer wrong"
 NOW = 1_800_000_000.0
 PLACE = Place("8000/pick", "/action/8000/pick", "8000/pick")
@@ -113,9 +113,9 @@ async def test_nobody_else_is_shut_out_with_it() -> None:
 async def test_one_owner_of_many_ipv6_addresses_is_one_source() -> None:
     admission = make()
     for number in range(FREE + 1):
-        await admission.judge(scope(WRONG, f"2001:db8::{number:x}"), PLACE, NOW)
-    assert await status(admission, scope(RIGHT, "2001:db8::ffff"), NOW) == 429
-    assert await status(admission, scope(RIGHT, "2001:db8:0:1::1"), NOW) == 200
+        await admission.judge(scope(WRONG, f"2a00:1450::{number:x}"), PLACE, NOW)
+    assert await status(admission, scope(RIGHT, "2a00:1450::ffff"), NOW) == 429
+    assert await status(admission, scope(RIGHT, "2a00:1450:0:1::1"), NOW) == 200
 
 
 async def test_the_pbx_on_the_list_is_always_let_in() -> None:
@@ -126,12 +126,43 @@ async def test_the_pbx_on_the_list_is_always_let_in() -> None:
     assert await status(admission, scope(RIGHT), last) == 200
 
 
-async def test_strangers_behind_an_unnamed_proxy_do_not_shut_the_pbx_out() -> None:
-    admission = make()
+@pytest.mark.parametrize(
+    ("peer", "sent"),
+    [
+        ("10.0.0.1", {"x_forwarded_for": STRANGER}),
+        ("10.0.0.1", {}),
+        ("127.0.0.1", {}),
+        ("8.8.8.1", {}),  # a trusted proxy that tells nothing
+        ("8.8.8.1", {"x_forwarded_for": "unreadable"}),
+    ],
+)
+async def test_strangers_who_share_an_address_with_the_pbx_do_not_shut_it_out(
+    peer: str, sent: dict[str, str]
+) -> None:
+    admission = make(proxies="8.8.8.1")
     for _ in range(SHUT_AFTER * 2):
-        await admission.judge(scope(WRONG, "10.0.0.1", x_forwarded_for=STRANGER), PLACE, NOW)
-    assert await status(admission, scope(WRONG, "10.0.0.1", x_forwarded_for=STRANGER)) == 429
-    assert await status(admission, scope(RIGHT, "10.0.0.1", x_forwarded_for=PBX)) == 200
+        await admission.judge(scope(WRONG, peer, **sent), PLACE, NOW)
+    assert await status(admission, scope(WRONG, peer, **sent)) == 429
+    assert await status(admission, scope(RIGHT, peer, **sent)) == 200
+
+
+async def test_a_header_does_not_buy_a_stranger_another_try() -> None:
+    admission = make()
+    last = await fail(admission, SHUT_AFTER, NOW)
+    sent = scope(RIGHT, STRANGER, x_forwarded_for="10.0.0.1")
+    assert await status(admission, sent, last) == 429
+
+
+async def test_who_fails_everywhere_is_shut_out_everywhere() -> None:
+    admission = make()
+    now = NOW
+    for number in range(SHUT_AFTER * EVERYWHERE):
+        now += SLOW
+        place = PLACE._replace(identity=f"8000/no-{number}")
+        assert await status(admission, scope(WRONG, STRANGER), now, place) == 401
+    assert await status(admission, scope(RIGHT, STRANGER), now, PLACE) == 429
+    assert await status(admission, scope(RIGHT, PBX), now, PLACE) == 200
+    assert await status(admission, scope(RIGHT, STRANGER), now + SHUT, PLACE) == 200
 
 
 async def test_only_wrong_credentials_are_failures() -> None:
@@ -212,9 +243,9 @@ async def test_the_log_names_the_source_and_nothing_that_was_sent(
         await admission.judge(scope("Bearer s3cr3t", PBX), PLACE, NOW)
     await admission.judge(scope("Bearer s3cr3t", STRANGER), PLACE, NOW + 60)
     assert [record.getMessage() for record in caplog.records] == [
-        "8000/pick refused: it is not in RECEIVER_ALLOWED_SOURCES, from 198.51.100.66",
-        "8000/pick refused: wrong token, from 203.0.113.7",
-        "8000/pick refused: too many wrong credentials, from 203.0.113.7",
-        "8000/pick refused: it is not in RECEIVER_ALLOWED_SOURCES, from 198.51.100.66, and 99 "
+        "8000/pick refused: it is not in RECEIVER_ALLOWED_SOURCES, from 8.8.8.66",
+        "8000/pick refused: wrong token, from 1.1.1.7",
+        "8000/pick refused: too many wrong credentials, from 1.1.1.7",
+        "8000/pick refused: it is not in RECEIVER_ALLOWED_SOURCES, from 8.8.8.66, and 99 "
         "times since that was said last",
     ]

@@ -38,12 +38,12 @@ async def http(handler: Counted) -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
-def shape(answer: httpx.Response) -> tuple[int, list[str], str, bytes]:
+def shape(answer: httpx.Response) -> tuple[int, tuple[str, ...], str, bytes]:
     """What can be told from outside, nonces aside."""
     challenge = answer.headers.get("www-authenticate", "").split("nonce=")
     return (
         answer.status_code,
-        sorted(answer.headers),
+        tuple(sorted(answer.headers)),
         challenge[0] + challenge[-1][45:],
         answer.content,
     )
@@ -103,12 +103,47 @@ async def test_an_unknown_path_always_looks_the_same(http: httpx.AsyncClient) ->
 
 
 async def test_failures_count_there_as_everywhere(handler: Counted) -> None:
-    async with client(one_action(handler)) as http:
+    async with client(one_action(handler), "8.8.8.8") as http:
         for path in ("/action/888/pick", "/action/888/no"):
             wrong = {"Authorization": "Bearer wrong"}
             answers = [await http.post(path, headers=wrong) for _ in range(FREE + 2)]
             assert [one.status_code for one in answers] == [401] * (FREE + 1) + [429]
             assert answers[-1].headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("peer", ["192.0.2.1", "192.0.2.9"])
+async def test_where_only_the_source_counts_it_hides_them_too(peer: str, handler: Counted) -> None:
+    settings = Settings(secret=SECRET, allowed_sources=read_networks("192.0.2.1"))
+    async with client(one_action(handler, settings, auth=None), peer) as http:
+        known = await http.post("/action/888/pick", json=FIELDS)
+        unknown = [await http.post(f"/action/{path}") for path in ("888/no", "999/no", "x/888/no")]
+    if peer == "192.0.2.9":
+        assert {shape(answer) for answer in unknown} == {shape(known)}
+        assert known.status_code == 403
+    else:
+        assert {answer.status_code for answer in unknown} == {404}
+        assert known.content == ANSWER
+
+
+async def test_each_pbx_hides_its_own_and_a_stranger_label_looks_like_one(
+    handler: Counted,
+) -> None:
+    north, south = Ivr("888", pbx="north"), Ivr("888", pbx="south")
+    north.add("DTMF", "1", handler, name="pick", auth=None)
+    south.add("DTMF", "1", handler, name="pick")
+    listed = Settings(secret=SECRET, allowed_sources=read_networks("192.0.2.1"))
+    settings = {"north": listed, "south": SETTINGS}
+    seen = set()
+    async with client(Receiver(north, south, settings=settings), "192.0.2.9") as http:
+        for label, status in (("north", 403), ("south", 401)):
+            for name in ("pick", "no", "other"):
+                assert (await http.post(f"/action/{label}/888/{name}")).status_code == status
+        for number in range(20):
+            url = f"/action/label{number}/888"
+            answers = {(await http.post(f"{url}/{name}")).status_code for name in "abc"}
+            assert len(answers) == 1
+            seen |= answers
+    assert seen == {401, 403}
 
 
 async def test_where_nothing_is_guarded_an_unknown_path_is_not_found(handler: Counted) -> None:

@@ -92,3 +92,9 @@ def test_sources_are_grouped(address: str, key: str) -> None:
 
 def test_a_source_without_an_address() -> None:
     assert group(None) == "unknown"
+
+
+def test_more_is_put_up_with_where_it_is_many_places() -> None:
+    assert Standing(SHUT_AFTER, NOW).wait(NOW, 10) == 0
+    assert Standing(FREE * 10 + 1, NOW).wait(NOW, 10) == SLOW
+    assert Standing(SHUT_AFTER * 10, NOW).wait(NOW, 10) == SHUT

@@ -11,11 +11,13 @@ import pytest
 
 from receiver import Secret, Settings
 from receiver.serving import running
+from receiver.sources import read_networks
 from receiver.throttle import FREE
 from tests.shared_stage import Server
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
 
 PATH = "/action/888/post-digest"
+STRANGER = {"X-Forwarded-For": "8.8.8.66"}
 KNOWN = credentials("888/post-digest")
 
 
@@ -35,7 +37,8 @@ def handler() -> Counted:
 @pytest.fixture
 async def workers(store: Secret, handler: Counted) -> AsyncIterator[list[httpx.AsyncClient]]:
     """Clients of two of them."""
-    settings = Settings(secret=SECRET, store=store)
+    proxies = read_networks("127.0.0.1")
+    settings = Settings(secret=SECRET, store=store, trusted_proxies=proxies)
     async with AsyncExitStack() as stack:
         urls = [
             await stack.enter_async_context(running(make_app(handler, settings))) for _ in range(2)
@@ -73,10 +76,11 @@ async def test_a_captured_request_is_refused_by_every_worker(
 
 
 async def test_failures_at_one_count_at_the_other(workers: list[httpx.AsyncClient]) -> None:
-    path, wrong = "/action/888/post-bearer", {"Authorization": "Bearer wrong"}
+    path, wrong = "/action/888/post-bearer", {"Authorization": "Bearer wrong", **STRANGER}
     for number in range(FREE + 1):
         await workers[number % 2].post(path, json=FIELDS, headers=wrong)
-    right = {"Authorization": f"Bearer {credentials('888/post-bearer').token.reveal()}"}
+    token = credentials("888/post-bearer").token.reveal()
+    right = {"Authorization": f"Bearer {token}", **STRANGER}
     for worker in workers:
         assert (await worker.post(path, json=FIELDS, headers=right)).status_code == 429
 
