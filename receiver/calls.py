@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -61,6 +62,10 @@ class Call:
     ivr_name: str = ""
     digits: str = ""
     session_id: str = ""
+
+    def remaining(self) -> float:
+        """Seconds left to answer; `math.inf` for a call made by hand."""
+        return math.inf
 
     def __repr__(self) -> str:
         return (

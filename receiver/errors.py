@@ -12,6 +12,10 @@
     ├── RegistrationError     the operator's: what is declared does not fit what the PBX has
     ├── (stores) StoreError    the operator's: what workers share is out of order
     ├── (simulator) Fault     what the simulated PBX refuses, and LineError, a telephone misused
+    ├── UpstreamError         of a service that a handler asked, such as a CRM: no good answer
+    │   ├── UpstreamLate      ... within the time that the call had
+    │   ├── UpstreamRefused   ... but one with another status than 2xx
+    │   └── CircuitOpen       ... and it was not asked, since it failed again and again
     └── PbxError              the PBX's
         ├── PbxUnreachable    ... no connection, no answer in time, TLS
         ├── PbxNonsense       ... an answer that is not what its API describes
@@ -75,6 +79,26 @@ class CallbackError(ReceiverError):
 
 class RegistrationError(ReceiverError):
     """What is declared cannot be registered on this PBX as it is."""
+
+
+class UpstreamError(ReceiverError):
+    """A service that a handler asked gave no good answer; the text names its host at most."""
+
+
+class UpstreamLate(UpstreamError):
+    """The call's time, or the time set for the service, ended before an answer was there."""
+
+
+class UpstreamRefused(UpstreamError):
+    """The service answered with another ``status`` than 2xx."""
+
+    def __init__(self, text: str, *, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class CircuitOpen(UpstreamError):
+    """The service was not asked, since it failed again and again."""
 
 
 class PbxError(ReceiverError):

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "receiver"
 LAYERS = (
     ("errors", "framing", "sources", "seldom", "throttle"),
     ("calls", "replies", "entries", "secrets"),
-    ("masks",),
+    ("masks", "upstream.budgets", "upstream.circuits"),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
     ("limits", "auth.basic", "auth.bearer", "auth.digest", "auth.factor"),
     ("simulator.schema", "pbx.fields", "pbx.audio"),
@@ -27,6 +27,9 @@ LAYERS = (
     ("steps", "lints", "printout"),
     # ---------------------------------------------------------- I/O above, none below
     ("pbx.faults", "pbx.address", "threads", "settings", "loader", "simulator.desk"),
+    ("upstream.loops",),
+    ("upstream.client", "upstream.lookups"),
+    ("upstream",),
     ("stores.store",),
     ("stores.memory", "stores.sqlite", "stores.redis"),
     ("stores.guarded",),
