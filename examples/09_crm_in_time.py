@@ -1,4 +1,4 @@
-"""The CRM knows who looks after a caller; it may be slow, wrong or down, and no caller waits for it.
+"""The CRM knows who looks after a caller; it may be slow, wrong or down: nobody waits for it.
 
 It is asked while the prompt plays, and its answer taken when a key is pressed. An answer serves the
 next caller for five minutes, and for a day while it is renewed; a CRM that fails is left alone.
