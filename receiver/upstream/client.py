@@ -20,7 +20,7 @@ import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -201,7 +201,7 @@ class Client:
 
     def _connect(self) -> _Pool:
         transport = httpx.AsyncHTTPTransport(
-            verify=self._tls, limits=self._limits, proxy=self._proxy, trust_env=False
+            verify=self._tls, limits=self._limits, proxy=self._proxy
         )
         return _Pool(transport, self._new_circuits())
 
@@ -284,6 +284,7 @@ def _own_origin(base: str) -> str:
     return _origin(url)
 
 
+@cache  # reading the system's roots takes tens of milliseconds
 def _tls(ca: str | Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)

@@ -182,7 +182,6 @@ class _Memory(Generic[K, V]):
 
 
 async def _forget(memory: _Memory[K, V]) -> None:
-    memory.kept.clear()
     asking = list(memory.asked.values())
     for task in asking:
         task.cancel()

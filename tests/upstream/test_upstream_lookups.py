@@ -109,7 +109,7 @@ async def test_the_last_good_answer_outlives_failures(
     assert caplog.messages == ["Source raised UpstreamError while nobody waited"]
 
 
-async def test_failures_are_raised_and_not_kept(crm: Crm) -> None:
+async def test_failures_are_raised_and_not_kept(crm: Crm, caplog: pytest.LogCaptureFixture) -> None:
     crm.script = [BROKEN, OK]
     client = Client(crm.url)
 
@@ -121,6 +121,7 @@ async def test_failures_are_raised_and_not_kept(crm: Crm) -> None:
     assert {type(result).__name__ for result in results} == {"UpstreamRefused"}
     assert crm.count == 1
     assert await lookup("k") == 200
+    assert caplog.messages == []  # whoever waited has the error
 
 
 async def test_none_is_an_answer(clock: Clock) -> None:
