@@ -11,7 +11,11 @@
     ├── CallbackError         the sender's: the request is not a callback, the answer not a reply
     ├── Unavailable           whoever runs what a handler needs: a store, a CRM, a queue
     │   ├── (sessions) SessionLost    ... what a call remembers
-    │   └── (after) AfterError        ... the queue of durable work
+    │   ├── (after) AfterError        ... the queue of durable work
+    │   └── UpstreamError     ... a service that it asked, such as a CRM: no good answer
+    │       ├── UpstreamLate      within the time that the call had
+    │       ├── UpstreamRefused   but one with another status than 2xx
+    │       └── CircuitOpen       it was not asked, since it failed again and again
     ├── (sessions) SessionError  the developer's: too much in a session, or used after its end
     ├── RegistrationError     the operator's: what is declared does not fit what the PBX has
     ├── (stores) StoreError    the operator's: what workers share is out of order
@@ -83,6 +87,26 @@ class Unavailable(ReceiverError):
 
 class RegistrationError(ReceiverError):
     """What is declared cannot be registered on this PBX as it is."""
+
+
+class UpstreamError(Unavailable):
+    """A service that a handler asked gave no good answer; the text names its host at most."""
+
+
+class UpstreamLate(UpstreamError):
+    """The call's time, or the time set for the service, ended before an answer was there."""
+
+
+class UpstreamRefused(UpstreamError):
+    """The service answered with another ``status`` than 2xx."""
+
+    def __init__(self, text: str, *, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class CircuitOpen(UpstreamError):
+    """The service was not asked, since it failed again and again."""
 
 
 class PbxError(ReceiverError):

@@ -94,6 +94,7 @@ ENDS = {
     "06_caller_lookup": "forwarded to 222",
     "07_modules": "hung up",
     "08_mounted": None,
+    "09_crm_in_time": "forwarded to 0",
 }
 
 

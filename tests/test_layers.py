@@ -15,6 +15,7 @@ LAYERS = (
     ("repeats", "margins"),
     ("calls", "replies", "entries", "secrets"),
     ("masks", "ladders", "sessions.session", "sessions.keys"),
+    ("upstream.budgets", "upstream.circuits"),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
     ("limits", "auth.basic", "auth.bearer", "auth.digest", "auth.factor"),
     ("simulator.schema", "pbx.fields", "pbx.audio"),
@@ -28,6 +29,9 @@ LAYERS = (
     ("steps", "lints", "printout"),
     # ---------------------------------------------------------- I/O above, none below
     ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
+    ("upstream.loops",),
+    ("upstream.client", "upstream.lookups"),
+    ("upstream",),
     ("shared.patience",),
     ("shared.place", "shared.file", "shared.server"),
     ("stores.store",),
@@ -67,7 +71,7 @@ LAYERS = (
     ("cli",),
     ("__main__",),
 )
-PURE = LAYERS[:15]
+PURE = LAYERS[:16]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
 EMPTY = {"pbx", "simulator", "shared"}  # only a docstring

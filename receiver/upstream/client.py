@@ -1,0 +1,292 @@
+"""Asks other services over HTTP, in the time that a call has.
+
+Rule 1: an answer is a 2xx that arrived whole, in time and not too large; everything else is an
+        `UpstreamError`. The time is the client's own or what the call has left, whichever is less.
+Rule 2: a host that does not answer, cuts off or answers 5xx again and again is left alone for a
+        while (`receiver.upstream.circuits`). A timeout counts only if the host had at least half
+        of the client's own time: what a call had used up before is not its fault.
+Rule 3: nothing of a URL but scheme, host and port is in a log or an error's text, nor are headers
+        and bodies. Httpx's transport is used without its client, which logs whole URLs; and which
+        would keep cookies of one caller for the next.
+Rule 4: certificates are checked, redirects are not followed, the environment's proxies are not
+        used. Default headers, which hold credentials, go to the client's own host alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+from receiver.calls import Call
+from receiver.errors import DeclarationError, UpstreamError, UpstreamLate, UpstreamRefused
+from receiver.upstream.budgets import wait_for
+from receiver.upstream.circuits import FAILURES, PAUSE, Circuits
+from receiver.upstream.loops import PerLoop
+
+LARGEST = 1024 * 1024
+"""Most octets that an answer may have."""
+
+IDLE = 30.0
+"""Seconds for which an unused connection is kept, so that the next caller need not wait for TLS."""
+
+log = logging.getLogger("receiver.upstream")
+
+_DEFAULTS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_UNFIT = "the URL, a header or the body cannot be written as HTTP"
+_SCHEMES = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer:
+    """A 2xx; ``origin`` is who gave it, as in ``https://crm.example.com``."""
+
+    origin: str
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"Answer({self.origin!r}, {self.status}, <{len(self.body)}>)"
+
+    def json(self) -> Any:
+        """The body, decoded.
+
+        Raises:
+            UpstreamError: it is no JSON.
+        """
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise UpstreamError(f"the answer of {self.origin} is not JSON") from None
+
+
+class Client:
+    """A pool of connections, made in each event loop when first used and closed with it.
+
+    ::
+
+        crm = Client("https://crm.example.com", headers={"Authorization": "Bearer …"})
+        answer = await crm.get("/contacts", params={"phone": call.caller}, call=call)
+
+    Parameters:
+        base: what relative URLs begin with; empty if all will be absolute.
+        headers: sent to the host of ``base``, and to no other.
+        timeout: seconds for one request, from waiting for a connection to the last octet.
+        largest: most octets of an answer.
+        connections: most of them, to all hosts together.
+        failures: that many in a row open the circuit of a host, for ``pause`` seconds.
+        ca: a PEM file with the CA's certificate; None for the system's roots.
+        proxy: the URL of one; None for none.
+
+    Raises:
+        DeclarationError: the base is no http or https URL without credentials, there are headers
+            without a base, or the CA file cannot be read.
+    """
+
+    def __init__(
+        self,
+        base: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 1.0,
+        largest: int = LARGEST,
+        connections: int = 100,
+        failures: int = FAILURES,
+        pause: float = PAUSE,
+        ca: str | Path | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self._base = base.rstrip("/")
+        self._origin = _own_origin(base)
+        if headers and not base:
+            raise DeclarationError("Client: headers without a base would go to any host")
+        self._headers = dict(headers or {})
+        self._timeout = timeout
+        self._largest = largest
+        self._limits = httpx.Limits(max_connections=connections, keepalive_expiry=IDLE)
+        self._new_circuits = partial(Circuits, failures, pause)
+        self._tls = _tls(ca)
+        self._proxy = proxy
+        self._pools = PerLoop(self._connect, _Pool.aclose)
+
+    async def get(
+        self,
+        url: str,
+        *,
+        call: Call | None = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """`request` with GET."""
+        return await self.request("GET", url, call=call, params=params, headers=headers)
+
+    async def post(
+        self,
+        url: str,
+        *,
+        call: Call | None = None,
+        params: Mapping[str, str | int] | None = None,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """`request` with POST."""
+        return await self.request("POST", url, call=call, params=params, json=json, headers=headers)
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        call: Call | None = None,
+        params: Mapping[str, str | int] | None = None,
+        json: object = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request, once.
+
+        Parameters:
+            url: absolute, or relative to the base. What a caller keyed in belongs in ``params``.
+            call: whose time it is; None for the client's own timeout alone.
+            params: the query.
+            json: a body, to be encoded; or ``content``: octets.
+            headers: further ones.
+
+        Raises:
+            CircuitOpen: the host failed again and again, and is left alone.
+            UpstreamLate: the time was up.
+            UpstreamRefused: the answer was none of 2xx.
+            UpstreamError: everything else that kept an answer away.
+        """
+        request = self._build(method, url, params, json, content, headers or {})
+        origin = _origin(request.url)
+        wait = wait_for(call, self._timeout)
+        if wait <= 0:
+            raise UpstreamLate(f"{origin} was not asked: the call has no more time")
+        pool, loop = self._pools.here(), asyncio.get_running_loop()
+        pool.circuits.admit(origin, loop.time())
+        try:
+            async with asyncio.timeout(wait):
+                answer = await self._exchange(pool.transport, request, origin)
+        except TimeoutError:
+            if wait >= self._timeout / 2:
+                _failed(pool, origin, loop.time())
+            raise UpstreamLate(f"{origin} did not answer within {wait:.2f} s") from None
+        except httpx.LocalProtocolError:
+            raise UpstreamError(f"{origin} was not asked: {_UNFIT}") from None
+        except httpx.TransportError as error:
+            _failed(pool, origin, loop.time())
+            kind = type(error).__name__
+            raise UpstreamError(f"{origin} could not be asked, or cut off: {kind}") from None
+        if answer.status >= 500:
+            _failed(pool, origin, loop.time())
+        elif pool.circuits.alive(origin):
+            log.warning("%s answers again", origin)
+        if not 200 <= answer.status < 300:
+            raise UpstreamRefused(f"{origin} answered {answer.status}", status=answer.status)
+        return answer
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop now."""
+        await self._pools.aclose()
+
+    def _connect(self) -> _Pool:
+        transport = httpx.AsyncHTTPTransport(
+            verify=self._tls, limits=self._limits, proxy=self._proxy
+        )
+        return _Pool(transport, self._new_circuits())
+
+    def _build(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str | int] | None,
+        json: object,
+        content: bytes | None,
+        headers: Mapping[str, str],
+    ) -> httpx.Request:
+        try:
+            goal = httpx.URL(url)
+            if not goal.is_absolute_url:
+                goal = httpx.URL(f"{self._base}/{url.lstrip('/')}")
+            if goal.scheme not in _SCHEMES:
+                raise UpstreamError("the URL is neither http(s) nor relative to a base")
+            sent = httpx.Headers(_DEFAULTS)
+            sent.update(self._headers if _origin(goal) == self._origin else {})
+            sent.update(headers)
+            return httpx.Request(
+                method,
+                goal.copy_merge_params(params) if params else goal,
+                json=json,
+                content=content,
+                headers=sent,
+            )
+        except (httpx.InvalidURL, ValueError):
+            raise UpstreamError(_UNFIT) from None
+
+    async def _exchange(
+        self, transport: httpx.AsyncBaseTransport, request: httpx.Request, origin: str
+    ) -> Answer:
+        response = await transport.handle_async_request(request)
+        body = bytearray()
+        try:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > self._largest:
+                    raise UpstreamError(f"the answer of {origin} is over {self._largest} octets")
+        except httpx.DecodingError:
+            raise UpstreamError(f"the answer of {origin} cannot be decoded") from None
+        finally:
+            await response.aclose()
+        return Answer(origin, response.status_code, bytes(body), response.headers)
+
+
+class _Pool(NamedTuple):
+    """What belongs to one event loop."""
+
+    transport: httpx.AsyncBaseTransport
+    circuits: Circuits
+
+    async def aclose(self) -> None:
+        await self.transport.aclose()
+
+
+def _failed(pool: _Pool, origin: str, now: float) -> None:
+    if pool.circuits.failed(origin, now):
+        log.warning("%s failed again and again, and is left alone for a while", origin)
+
+
+def _origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+def _own_origin(base: str) -> str:
+    if not base:
+        return ""
+    try:
+        url = httpx.URL(base)
+    except httpx.InvalidURL:
+        raise DeclarationError("Client: the base cannot be read as a URL") from None
+    if url.scheme not in _SCHEMES or not url.host or url.userinfo or url.query:
+        raise DeclarationError(
+            "Client: the base is an http or https URL without credentials and query; "
+            "credentials belong in the headers"
+        )
+    return _origin(url)
+
+
+@cache  # reading the system's roots takes tens of milliseconds
+def _tls(ca: str | Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ValueError):
+        raise DeclarationError(f"Client: ca={str(ca)!r} is no PEM file with certificates") from None

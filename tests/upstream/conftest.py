@@ -1,0 +1,21 @@
+"""What the tests of `receiver.upstream` share."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.upstream.stage import Clock, Crm
+
+
+@pytest.fixture
+async def crm() -> AsyncIterator[Crm]:
+    """Tests put what it shall answer into ``crm.script``."""
+    crm = Crm()
+    await crm.start()
+    yield crm
+    await crm.stop()
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
