@@ -56,6 +56,7 @@ class Action:
     secret_header: str = ""
     fallback: Reply | None = None
     enabled: bool = True
+    sensitive: bool = False
     where: str = field(default="", compare=False)
     pbx: str = ""
 

@@ -23,18 +23,18 @@ from starlette.types import Receive, Scope, Send
 
 from receiver.actions import Action
 from receiver.admission import Admission, Turned
-from receiver.calls import Call, Callback, read_body, read_query, veil
-from receiver.dispatch import Decision, Dispatcher
+from receiver.calls import Call, Callback, read_body, read_query
+from receiver.dispatch import Dispatcher
 from receiver.errors import CallbackError
 from receiver.exchange import BODY_LIMIT, CLOSE, Gone, Header, TooLarge, read, refuse, respond
 from receiver.marks import HEADER, SOURCE
+from receiver.observing import Observer, Times, refused
 from receiver.replies import encode
 
 ARRIVED = "receiver.arrived"
 """Key of the scope: when the request arrived, in the event loop's time."""
 
 _MARK = HEADER.lower().encode()
-_SHOWN = 200  # characters of a number or of digits, where the operator wants to see them
 
 log = logging.getLogger("receiver")
 
@@ -49,9 +49,9 @@ class Endpoint:
         action: what was declared.
         admission: who may ask.
         dispatcher: runs the handler.
+        observer: is told what was answered.
         judge: what a mark is worth, at a time in seconds since the epoch.
         now: the time in seconds since the epoch, for nonces and marks.
-        log_caller_data: whether the log line shows digits and numbers.
     """
 
     def __init__(
@@ -60,24 +60,28 @@ class Endpoint:
         admission: Admission,
         dispatcher: Dispatcher,
         *,
+        observer: Observer,
         judge: Judge = lambda mark, now: "wrong",
         now: Callable[[], float] = time.time,
-        log_caller_data: bool = False,
     ) -> None:
         self._action = action
         self._admission = admission
         self._dispatcher = dispatcher
         self._judge = judge
         self._now = now
-        self._show: Callable[[str], str] = _show if log_caller_data else veil
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         now = self._now()
+        clock = asyncio.get_running_loop().time
         if (turned := await self._admission.judge(scope, now)) is not None:
+            refused(turned.cause)
             told = explain(turned, scope, self._judge, now)
             await refuse(scope, receive, send, turned.status, (*turned.headers, *told))
             return
+        admitted = clock()
         if scope["method"] != self._action.method:
+            refused("method")
             log.warning(
                 "%s refused: %s, but it is registered with %s",
                 self._action.identity,
@@ -91,23 +95,29 @@ class Endpoint:
             async with asyncio.timeout_at(self._dispatcher.deadline(self._action, scope[ARRIVED])):
                 body = await read(scope, receive)
         except TooLarge:
+            refused("size")
             log.warning("%s refused: a body over %d bytes", self._action.identity, BODY_LIMIT)
             await respond(send, 413, b"", (CLOSE,))
         except TimeoutError:
             log.error("%s: the body did not come in time", self._action.identity)
-            reply = self._dispatcher.fallback(self._action, "late").reply
-            await respond(send, 200, encode(reply), (CLOSE,))
+            decision = self._dispatcher.fallback(self._action, "late")
+            given_up = clock()
+            await respond(send, 200, encode(decision.reply), (CLOSE,))
+            times = Times(scope[ARRIVED], admitted, given_up, given_up, clock())
+            self._observer.tell(Call(), decision, times)
         except Gone:
             log.info("%s: the sender left before its request was complete", self._action.identity)
         else:
-            await self._answer(scope, body, send)
+            await self._answer(scope, body, send, admitted)
 
-    async def _answer(self, scope: Scope, body: bytes, send: Send) -> None:
+    async def _answer(self, scope: Scope, body: bytes, send: Send, admitted: float) -> None:
         if (mark := _mark(scope)) is not None:
             await self._check(scope, body, mark, send)
             return
         arrived = scope[ARRIVED]
-        call = Call()
+        clock = asyncio.get_running_loop().time
+        call, read = Call(), clock()
+        trace = self._observer.begin(scope, arrived, admitted, read)
         try:
             call, oddities = _callback(scope, body)
             if oddities:
@@ -120,8 +130,10 @@ class Endpoint:
             # Ours, not the handler's: the caller still gets a valid answer.
             log.critical("%s: %s inside the receiver", self._action.identity, type(error).__name__)
             decision = self._dispatcher.fallback(self._action, "raised")
+        handled = clock()
         await respond(send, 200, encode(decision.reply))
-        self._log(call, decision, asyncio.get_running_loop().time() - arrived)
+        times = Times(arrived, admitted, read, handled, clock())
+        self._observer.tell(call, decision, times, trace)
 
     async def _check(self, scope: Scope, body: bytes, mark: str, send: Send) -> None:
         """Answer what ``receiver doctor`` sent, without a handler."""
@@ -135,19 +147,6 @@ class Endpoint:
         log.info("%s checked by receiver doctor: %s", self._action.identity, worth)
         reply = self._dispatcher.fallback(self._action, "invalid").reply
         await respond(send, 200, encode(reply), ((_MARK, worth.encode()),))
-
-    def _log(self, call: Call, decision: Decision, seconds: float) -> None:
-        log.info(
-            "%s %s digits %s from %s: %s, %s, %.0f ms of %d",
-            self._action.identity,
-            self._action.kind,
-            self._show(call.digits),
-            self._show(call.caller),
-            type(decision.reply).__name__.lower(),
-            decision.reason,
-            seconds * 1000,
-            self._action.request_timeout * 1000,
-        )
 
 
 def explain(turned: Turned, scope: Scope, judge: Judge, now: float) -> tuple[Header, ...]:
@@ -165,11 +164,6 @@ def is_ours(scope: Scope, judge: Judge, now: float) -> bool:
 def _mark(scope: Scope) -> str | None:
     found = (value for name, value in scope["headers"] if name == _MARK)
     return next((value.decode("latin-1") for value in found), None)
-
-
-def _show(text: str) -> str:
-    """On one line, with escapes for whatever would move a terminal's cursor or turn its text."""
-    return repr(text[:_SHOWN]) + ("…" if len(text) > _SHOWN else "")
 
 
 def _callback(scope: Scope, body: bytes) -> Callback:

@@ -40,6 +40,7 @@ class Options(TypedDict, total=False):
             ``("SHA-256",)``, which 9 of 23 measured clients do not know, or ``("MD5", "SHA-256")``.
         fallback: the answer if the handler is late, raises or returns nonsense.
         enabled: False keeps the action URL on the PBX but switched off.
+        sensitive: True keeps digits, numbers and names out of the log, whatever the settings say.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Options(TypedDict, total=False):
     algorithms: tuple[Algorithm, ...]
     fallback: Reply | None
     enabled: bool
+    sensitive: bool
 
 
 class Ivr:

@@ -28,6 +28,7 @@ from receiver.dispatch import Dispatcher
 from receiver.endpoint import Endpoint, Judge, explain, is_ours
 from receiver.exchange import refuse
 from receiver.marks import judge
+from receiver.observing import Observer, Tracer, refused
 from receiver.secrets import Secret, derive, derive_key
 from receiver.seldom import Seldom
 from receiver.settings import Settings
@@ -50,6 +51,7 @@ class Surroundings:
         store: what workers and machines share.
         seldom: keeps the log from being flooded.
         now: the time in seconds since the epoch.
+        tracer: makes the tracer of an action; None traces nothing.
     """
 
     settings: Mapping[str, Settings]
@@ -57,6 +59,7 @@ class Surroundings:
     store: Store
     seldom: Seldom
     now: Callable[[], float] = time.time
+    tracer: Callable[[Action, Sources], Tracer] | None = None
 
     def admission(
         self, action: Action, scheme: Scheme, path: str, identity: str, shown: str = ""
@@ -66,12 +69,27 @@ class Surroundings:
         return Admission(
             identity,
             scheme,
-            Sources(settings.allowed_sources, settings.trusted_proxies),
+            self.sources(action.pbx),
             self.store,
             public_path=urlsplit(settings.public_url).path + quote(path),
             secret_header=action.secret_header,
             seldom=self.seldom,
             shown=shown,
+        )
+
+    def sources(self, pbx: str) -> Sources:
+        """Whence callbacks of one PBX may come."""
+        settings = self.settings[pbx]
+        return Sources(settings.allowed_sources, settings.trusted_proxies)
+
+    def observer(self, action: Action) -> Observer:
+        """Who tells of the callbacks of ``action``."""
+        settings = self.settings[action.pbx]
+        return Observer(
+            action,
+            log_caller_data=settings.log_caller_data,
+            counted=settings.metrics,
+            tracer=self.tracer and self.tracer(action, self.sources(action.pbx)),
         )
 
     def judge(self, pbx: str, identity: str) -> Judge:
@@ -155,8 +173,10 @@ class _Nobody:
             turned = await admission.judge(scope, now)
             told = explain(turned, scope, worth, now) if turned else ()
             if turned is None or (not told and is_ours(scope, worth, now)):
+                refused("nobody")
                 await refuse(scope, receive, send, 404)
                 return
+            refused(turned.cause)
             await refuse(scope, receive, send, turned.status, (*turned.headers, *told))
 
         return turn_away
@@ -192,9 +212,9 @@ def _endpoint(action: Action, part: int, around: Surroundings) -> Endpoint:
         action,
         around.admission(action, scheme, path, action.identity),
         around.dispatcher,
+        observer=around.observer(action),
         judge=around.judge(action.pbx, action.identity),
         now=around.now,
-        log_caller_data=settings.log_caller_data,
     )
 
 

@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent / "receiver"
 # From the ground up; what stands in one row does not import each other. A package is one name
 # where nothing above looks inside it.
 LAYERS = (
-    ("errors", "framing", "sources", "seldom", "throttle"),
+    ("errors", "framing", "sources", "seldom", "throttle", "counts"),
     ("calls", "replies", "entries", "secrets"),
-    ("masks",),
+    ("masks", "records"),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
     ("limits", "auth.basic", "auth.bearer", "auth.digest", "auth.factor"),
     ("simulator.schema", "pbx.fields", "pbx.audio"),
@@ -26,6 +26,7 @@ LAYERS = (
     ("plans", "simulator.model", "simulator.logins"),
     ("steps", "lints", "printout"),
     # ---------------------------------------------------------- I/O above, none below
+    ("variables", "logs"),
     ("pbx.faults", "pbx.address", "threads", "settings", "loader", "simulator.desk"),
     ("stores.store",),
     ("stores.memory", "stores.sqlite", "stores.redis"),
@@ -43,15 +44,15 @@ LAYERS = (
     ("reception",),
     ("registration",),
     ("rotation", "doctor"),
-    ("exchange", "connections"),
+    ("exchange", "connections", "observing", "tracing"),
     ("intake", "admission", "serving", "simulator.api"),
-    ("endpoint",),
+    ("endpoint", "metrics"),
     ("table",),
     ("app",),
     ("cli.common", "cli.demo_calls", "cli.resources_output", "cli.resources_table"),
     ("cli.resources_input", "cli.resources_files", "cli.several"),
     ("cli.stage", "cli.resources", "cli.running", "cli.registering", "cli.simulating"),
-    ("cli.dialing", "cli.rotating", "cli.doctoring"),
+    ("cli.dialing", "cli.rotating", "cli.doctoring", "cli.scraping"),
     ("cli.demo",),
     ("cli",),
     ("__main__",),

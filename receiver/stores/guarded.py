@@ -21,6 +21,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from receiver.counts import COUNTS, OUTAGES
 from receiver.stores.memory import Memory
 from receiver.stores.store import Store, StoreError
 from receiver.throttle import Standing
@@ -65,6 +66,7 @@ class Guarded:
         self._clock = clock
         self._again: float | None = None  # while it is out of order: when it may be asked
         self._crowd = 0
+        COUNTS.cell(OUTAGES, (kind,))  # from nought on, or the first one would be seen by nobody
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
         if not await self._memory.use(nonce, count, made, now):
@@ -122,6 +124,7 @@ class Guarded:
 
     def _fail(self, error: Exception) -> None:
         if self._again is None:
+            COUNTS.add(OUTAGES, (self._kind,))
             log.error(
                 "the shared store (%s) is out of order (%s): each worker goes by its own memory",
                 self._kind,

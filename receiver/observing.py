@@ -1,0 +1,117 @@
+"""What is told of the callbacks of one action: to the log, the counts, and the trace.
+
+Rule 1: whatever is told or counted of a callback is in its `Record`; one is made only where it is
+        read.
+Rule 2: telling costs no caller his answer: it comes after the answer, and nothing in it waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.types import Scope
+
+from receiver.actions import Action
+from receiver.calls import Call
+from receiver.counts import CALLBACKS, COUNTS, REFUSALS, STAGE
+from receiver.dispatch import Decision
+from receiver.records import DECISIONS, STAGES, Record, Told
+
+log = logging.getLogger("receiver")
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When a callback arrived, was let in, was read, decided and answered: the loop's time."""
+
+    arrived: float
+    admitted: float
+    read: float
+    handled: float
+    answered: float
+
+
+class Trace(Protocol):
+    """The spans of one callback, see `receiver.tracing`."""
+
+    def end(self, record: Record, handled: float) -> None: ...
+
+
+class Tracer(Protocol):
+    """Makes them."""
+
+    def begin(self, scope: Scope, arrived: float, admitted: float, read: float) -> Trace: ...
+
+
+class Observer:
+    """Tells of the callbacks of ``action``.
+
+    Parameters:
+        action: which.
+        log_caller_data: whether digits and numbers are shown, if the action is not sensitive.
+        counted: whether they are counted.
+        tracer: None traces nothing.
+    """
+
+    def __init__(
+        self,
+        action: Action,
+        *,
+        log_caller_data: bool = False,
+        counted: bool = False,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._fixed = action.identity, action.pbx, action.kind
+        self._budget = float(action.request_timeout)
+        self._shown = log_caller_data and not action.sensitive
+        self._counted = counted
+        self._stages = tuple((action.identity, stage) for stage in STAGES)
+        self._tracer = tracer
+
+    def begin(self, scope: Scope, arrived: float, admitted: float, read: float) -> Trace | None:
+        """The spans of a callback that was read just now; None if none are made."""
+        if self._tracer is None:
+            return None
+        return self._tracer.begin(scope, arrived, admitted, read)
+
+    def tell(
+        self, call: Call, decision: Decision, times: Times, trace: Trace | None = None
+    ) -> None:
+        """Tell of a callback that was answered."""
+        logged = log.isEnabledFor(logging.INFO)
+        if not (logged or self._counted or trace):
+            return
+        record = self._record(call, decision, times)
+        if logged:
+            log.info(record)
+        if self._counted:
+            COUNTS.add(CALLBACKS, (record.action, record.decision, record.reason))
+            for labels, seconds in zip(self._stages, record.seconds, strict=True):
+                COUNTS.observe(STAGE, labels, seconds / self._budget)
+        if trace:
+            trace.end(record, times.handled)
+
+    def _record(self, call: Call, decision: Decision, times: Times) -> Record:
+        return Record(
+            *self._fixed,
+            DECISIONS[type(decision.reply)],
+            decision.reason,
+            self._told(call.digits),
+            self._told(call.caller),
+            self._told(call.session_id),
+            times.admitted - times.arrived,
+            times.read - times.admitted,
+            times.handled - times.read,
+            times.answered - times.arrived,
+            self._budget,
+        )
+
+    def _told(self, text: str) -> Told:
+        return text if self._shown else len(text)
+
+
+def refused(reason: str) -> None:
+    """Count a request that was turned away for ``reason``, one of a fixed list of words."""
+    COUNTS.add(REFUSALS, (reason,))
