@@ -20,11 +20,14 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from receiver.counts import COUNTS, DROPPED
 from receiver.records import Record
@@ -43,6 +46,7 @@ _ESCAPES |= {
     code: f"\\u{code:04x}"
     for code in (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
 }
+_slow = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class People(logging.Formatter):
@@ -57,9 +61,12 @@ class People(logging.Formatter):
         self._caller_data = caller_data
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{self.formatTime(record)} {record.levelname} {record.getMessage()}"
+        when = _second(int(record.created), False)
+        line = f"{when},{int(record.msecs):03} {record.levelname} {record.getMessage()}"
         if record.exc_info and record.exc_info[0]:
             line += "\n" + _trace(record.exc_info, self._caller_data)
+        if line.isascii() and line.isprintable():
+            return line
         return line.translate(_ESCAPES).replace("\n", "\n    ")
 
 
@@ -76,19 +83,36 @@ class Json(logging.Formatter):
         self._caller_data = caller_data
 
     def format(self, record: logging.LogRecord) -> str:
-        when = datetime.fromtimestamp(record.created, UTC)
         found: dict[str, object] = {
-            "time": f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03}Z",
+            "time": f"{_second(int(record.created), True)}.{int(record.msecs):03}Z",
             "level": record.levelname,
             "logger": record.name,
         }
         if isinstance(record.msg, Record):
-            found |= {"message": "callback", **record.msg.fields()}
+            found["message"] = "callback"
+            found |= record.msg.fields()
         else:
             found["message"] = record.getMessage()
         if record.exc_info and record.exc_info[0]:
             found["traceback"] = _trace(record.exc_info, self._caller_data)
-        return json.dumps(found, separators=(",", ":")).replace("\x7f", "\\u007f")
+        return _encode(found)
+
+
+def _encode(fields: dict[str, object]) -> str:
+    """In ASCII; nearly all lines are, and are made the fast way."""
+    with contextlib.suppress(UnicodeEncodeError):
+        line = msgspec.json.encode(fields).decode()
+        if line.isascii() and line.isprintable():
+            return line
+    return _slow(fields).replace("\x7f", "\\u007f")
+
+
+@lru_cache(4)
+def _second(when: int, utc: bool) -> str:
+    """A second since the epoch as it is written: RFC 3339, or as people have it here."""
+    if utc:
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when))
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
 
 
 FORMATS: dict[str, Callable[[bool], logging.Formatter]] = {"people": People, "json": Json}

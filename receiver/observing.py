@@ -8,6 +8,7 @@ Rule 2: telling costs no caller his answer: it comes after the answer, and nothi
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +70,7 @@ class Observer:
         self._counted = counted
         self._stages = tuple((action.identity, stage) for stage in STAGES)
         self._tracer = tracer
+        self._like = log.makeRecord(log.name, logging.INFO, __file__, 0, "", (), None).__dict__
 
     def begin(self, scope: Scope, arrived: float, admitted: float, read: float) -> Trace | None:
         """The spans of a callback that was read just now; None if none are made."""
@@ -85,13 +87,22 @@ class Observer:
             return
         record = self._record(call, decision, times)
         if logged:
-            log.info(record)
+            log.handle(self._line(record))
         if self._counted:
             COUNTS.add(CALLBACKS, (record.action, record.decision, record.reason))
             for labels, seconds in zip(self._stages, record.seconds, strict=True):
                 COUNTS.observe(STAGE, labels, seconds / self._budget)
         if trace:
             trace.end(record, times.handled)
+
+    def _line(self, record: Record) -> logging.LogRecord:
+        """As ``log.info(record)`` would make it, which first looks for the line that calls it."""
+        line = logging.LogRecord.__new__(logging.LogRecord)
+        line.__dict__.update(self._like)
+        line.msg = record  # its text is made where it is written
+        line.created = now = time.time()
+        line.msecs = now % 1 * 1000
+        return line
 
     def _record(self, call: Call, decision: Decision, times: Times) -> Record:
         return Record(

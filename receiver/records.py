@@ -9,7 +9,7 @@ Rule 3: a record is one line, whatever is in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from receiver.replies import Forward, Hangup, Repeat, Reply
 
@@ -26,9 +26,8 @@ Told = str | int
 """A text, or only how many characters it has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One callback that was answered.
+class Record(NamedTuple):
+    """One callback that was answered. (A frozen dataclass takes four times as long to make.)
 
     Attributes:
         action: its identity.
@@ -75,25 +74,27 @@ class Record:
 
     def fields(self) -> dict[str, object]:
         """What programs are told; a name always has the same type."""
-        told = {"digits": self.digits, "caller": self.caller, "session": self.session}
-        return {
+        fields: dict[str, object] = {
             "action": self.action,
             "pbx": self.pbx,
             "kind": self.kind,
             "decision": self.decision,
             "reason": self.reason,
-            **{key: cut(text) for key, text in told.items() if isinstance(text, str)},
-            **{
-                f"{key}_length": text if isinstance(text, int) else len(text)
-                for key, text in told.items()
-            },
-            **{
-                f"seconds_{stage}": round(value, 6)
-                for stage, value in zip(STAGES, self.seconds, strict=True)
-            },
+            "seconds_authentication": round(self.authentication, 6),
+            "seconds_body": round(self.body, 6),
+            "seconds_handler": round(self.handler, 6),
+            "seconds_whole": round(self.whole, 6),
             "budget": self.budget,
             "share": round(self.share, 4),
         }
+        told = (("digits", self.digits), ("caller", self.caller), ("session", self.session))
+        for name, value in told:
+            if isinstance(value, str):
+                fields[name] = cut(value)
+                fields[f"{name}_length"] = len(value)
+            else:
+                fields[f"{name}_length"] = value
+        return fields
 
 
 def cut(text: str) -> str:
