@@ -80,9 +80,7 @@ class Counts:
 
     def observe(self, family: Family, labels: Labels, value: float) -> None:
         """Add ``value`` to a histogram."""
-        cell = self.cell(family, labels)
-        cell[bisect_left(family.bounds, value)] += 1
-        cell[-1] += value
+        put(family, self.cell(family, labels), value)
 
     def snapshot(self) -> Snapshot:
         """A copy, which may be taken in another thread."""
@@ -90,6 +88,12 @@ class Counts:
             family.name: [(labels, cell[:]) for labels, cell in list(there.items())]
             for family, there in self._cells.items()
         }
+
+
+def put(family: Family, cell: list[float], value: float) -> None:
+    """Add ``value`` to one label set of a histogram."""
+    cell[bisect_left(family.bounds, value)] += 1
+    cell[-1] += value
 
 
 COUNTS = Counts()

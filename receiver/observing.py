@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from starlette.types import Scope
 
 from receiver.actions import Action
 from receiver.calls import Call
-from receiver.counts import CALLBACKS, COUNTS, REFUSALS, STAGE
+from receiver.counts import CALLBACKS, COUNTS, REFUSALS, STAGE, put
 from receiver.dispatch import Decision
 from receiver.records import DECISIONS, STAGES, Record, Told
 
 log = logging.getLogger("receiver")
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(NamedTuple):
     """When a callback arrived, was let in, was read, decided and answered: the loop's time."""
 
     arrived: float
@@ -68,7 +66,7 @@ class Observer:
         self._budget = float(action.request_timeout)
         self._shown = log_caller_data and not action.sensitive
         self._counted = counted
-        self._stages = tuple((action.identity, stage) for stage in STAGES)
+        self._cells = [COUNTS.cell(STAGE, (action.identity, stage)) for stage in STAGES if counted]
         self._tracer = tracer
         self._like = log.makeRecord(log.name, logging.INFO, __file__, 0, "", (), None).__dict__
 
@@ -90,8 +88,8 @@ class Observer:
             log.handle(self._line(record))
         if self._counted:
             COUNTS.add(CALLBACKS, (record.action, record.decision, record.reason))
-            for labels, seconds in zip(self._stages, record.seconds, strict=True):
-                COUNTS.observe(STAGE, labels, seconds / self._budget)
+            for cell, seconds in zip(self._cells, record.seconds, strict=True):
+                put(STAGE, cell, seconds / self._budget)
         if trace:
             trace.end(record, times.handled)
 

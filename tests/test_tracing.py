@@ -93,7 +93,7 @@ async def test_nothing_of_the_caller_is_in_a_span(spans: InMemorySpanExporter) -
         (TRUSTED, PARENT, True),
         ((), PARENT, False),
         (TRUSTED, "00-nonsense", False),
-        (TRUSTED, f"{PARENT}\x00", False),
+        (TRUSTED, f"{PARENT}, {PARENT}", False),
     ],
 )
 async def test_a_traceparent_is_followed_from_allowed_sources_only(
