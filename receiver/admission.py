@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from starlette.types import Scope
@@ -32,6 +32,10 @@ EVERYWHERE = 10
 
 log = logging.getLogger("receiver")
 
+Cause = Literal["source", "waiting", "missing", "wrong", "unreadable", "other"]
+"""Why a request is turned away, for counting: where it came from, that its source failed too often,
+no credentials, wrong ones, some that cannot be read, or others than are asked for now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turned:
@@ -41,13 +45,18 @@ class Turned:
         status: of HTTP.
         headers: of the answer.
         source: where the request came from, as far as it is known.
-        foreign: whether it was turned away because of its source alone.
+        cause: in one of the words of `Cause`.
     """
 
     status: int
     headers: tuple[Header, ...]
     source: Source
-    foreign: bool = False
+    cause: Cause
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it was turned away because of its source alone."""
+        return self.cause == "source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ class Admission:
         source = self._sources.find(scope.get("client"), scope["headers"])
         if not self._sources.allows(source):
             self._log(logging.WARNING, place, "it is not in RECEIVER_ALLOWED_SOURCES", source, now)
-            return Turned(403, (), source, foreign=True)
+            return Turned(403, (), source, "source")
         examined = source.shared or self._sources.lists(source)
         if not examined and (wait := await self._wait(source, place, now)):
             return _too_often(wait, source)
@@ -123,7 +132,7 @@ class Admission:
             if examined:
                 return _too_often(wait, source)
         challenges = tuple((b"www-authenticate", text.encode()) for text in verdict.challenges)
-        return Turned(verdict.status, challenges, source)
+        return Turned(verdict.status, challenges, source, _cause(verdict))
 
     async def _wait(self, source: Source, place: Place, now: float) -> int:
         """Seconds until it is examined again."""
@@ -173,9 +182,17 @@ def _key(source: Source, place: Place) -> str:
     return f"{group(source.address)} {place.identity}"
 
 
+def _cause(verdict: Refused) -> Cause:
+    if verdict.status == 400:
+        return "unreadable"
+    if verdict.wrong:
+        return "wrong"
+    return "missing" if verdict.reason == NO_CREDENTIALS else "other"
+
+
 def _all(scope: Scope, name: bytes) -> tuple[str, ...]:
     return tuple(value.decode("latin-1") for key, value in scope["headers"] if key == name)
 
 
 def _too_often(wait: int, source: Source) -> Turned:
-    return Turned(429, ((b"retry-after", str(wait).encode()),), source)
+    return Turned(429, ((b"retry-after", str(wait).encode()),), source, "waiting")

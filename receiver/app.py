@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from receiver.actions import Action, check_neighbours
 from receiver.after import AfterWork, open_jobs
 from receiver.auth import NONCE_LIFE
+from receiver.counts import COUNTS
 from receiver.dispatch import Dispatcher
 from receiver.endpoint import ARRIVED
-from receiver.errors import DeclarationError
+from receiver.errors import DeclarationError, SettingsError
 from receiver.intake import problem_of, turn_away
 from receiver.ivrs import Ivr
 from receiver.ladders import Fallback, problem_of_fallback
 from receiver.live import Backing
+from receiver.logs import hide_queries
+from receiver.metrics import PATH, Folder, Metrics, admission, kept
+from receiver.observing import Tracer
 from receiver.receptionists import Receptionist, check_together
 from receiver.replies import Repeat
 from receiver.seldom import Seldom
 from receiver.sessions import open_sessions
 from receiver.settings import OF_A_PBX, Settings
+from receiver.sources import Sources
 from receiver.stores import open_store
 from receiver.table import ActionTable, Surroundings
 
@@ -128,6 +134,7 @@ class Receiver:
             DeclarationError: two actions clash, or a URL is longer than the PBX takes.
         """
         _check_together(self)
+        hide_queries()
         settings = self.settings
         by_pbx = {label: self.settings_for(label) for label in self.pbxs}
         for action in self:  # is a URL too long?
@@ -152,17 +159,26 @@ class Receiver:
         )
         store = open_store(settings.store, life=NONCE_LIFE)
 
+        around = Surroundings(
+            by_pbx, dispatcher, store, self._seldom, tracer=_tracer() if settings.tracing else None
+        )
+        routes: list[BaseRoute] = [ActionTable(tuple(self), around)]
+        folder = Folder(COUNTS, settings.metrics_folder)
+        if settings.metrics:
+            door = admission(settings, store, self._seldom)
+            routes.append(Route(PATH, Metrics(door, folder)))
+
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             backing.start()
-            yield
+            async with kept(folder) if settings.metrics else nullcontext():
+                yield
             # In this order: handlers may still ask for work, and all of them for what is shared.
             await dispatcher.close()
             await backing.close(FINISH)
             await store.close()
 
-        table = ActionTable(tuple(self), Surroundings(by_pbx, dispatcher, store, self._seldom))
-        app = Starlette(routes=[table], lifespan=lifespan)
+        app = Starlette(routes=routes, lifespan=lifespan)
         app.router.redirect_slashes = False  # a redirect would go to the Host that the sender names
         return app
 
@@ -173,6 +189,19 @@ class Receiver:
                 return
             scope = {**scope, ARRIVED: asyncio.get_running_loop().time()}
         await self.starlette(scope, receive, send)
+
+
+def _tracer() -> Callable[[Action, Sources], Tracer]:
+    try:
+        from receiver import tracing  # noqa: PLC0415 - an extra, and slow to import
+
+        tracing.provide()
+    except ImportError:
+        raise SettingsError(
+            "RECEIVER_TRACING is set, for which packages are missing: "
+            "pip install 'portsip-receiver[otel]'"
+        ) from None
+    return tracing.Tracer
 
 
 def _by_label(

@@ -23,12 +23,12 @@ from starlette.types import Receive, Scope, Send
 
 from receiver.actions import Action
 from receiver.admission import Admission, Place, Turned
-from receiver.calls import Call, Callback, read_body, read_query, veil
-from receiver.dispatch import Decision, Dispatcher
+from receiver.calls import Call, Callback, read_body, read_query
+from receiver.dispatch import Dispatcher
 from receiver.errors import CallbackError
 from receiver.exchange import BODY_LIMIT, CLOSE, Gone, Header, TooLarge, read, refuse, respond
 from receiver.marks import HEADER, SOURCE
-from receiver.printable import quoted
+from receiver.observing import Observer, Times, refused
 from receiver.replies import encode
 
 ARRIVED = "receiver.arrived"
@@ -50,11 +50,11 @@ class Endpoint:
         place: what is asked for there.
         admission: who may ask.
         dispatcher: runs the handler.
+        observer: is told what was answered.
         judge: what a mark is worth, at a time in seconds since the epoch.
         even_out: does once more what it takes to find that there is no action, so that a refusal
             here takes as long as one where there is none.
         now: the time in seconds since the epoch, for nonces and marks.
-        log_caller_data: whether the log line shows digits and numbers.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Endpoint:
         admission: Admission,
         dispatcher: Dispatcher,
         *,
+        observer: Observer,
         judge: Judge = lambda mark, now: "wrong",
         even_out: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.time,
-        log_caller_data: bool = False,
     ) -> None:
         self._action = action
         self._place = place
@@ -76,17 +76,21 @@ class Endpoint:
         self._judge = judge
         self._even_out = even_out
         self._now = now
-        self._show: Callable[[str], str] = quoted if log_caller_data else veil
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         now = self._now()
+        clock = asyncio.get_running_loop().time
         judged = await self._admission.judge(scope, self._place, now)
         if isinstance(judged, Turned):
             self._even_out()
+            refused(judged.cause)
             told = explain(judged, scope, self._judge, now)
             await refuse(scope, receive, send, judged.status, (*judged.headers, *told))
             return
+        admitted = clock()
         if scope["method"] != self._action.method:
+            refused("method")
             log.warning(
                 "%s refused: %s, but it is registered with %s",
                 self._action.identity,
@@ -101,22 +105,30 @@ class Endpoint:
             async with asyncio.timeout_at(self._dispatcher.deadline(self._action, arrived)):
                 body = await read(scope, receive)
         except TooLarge:
+            refused("size")
             log.warning("%s refused: a body over %d bytes", self._action.identity, BODY_LIMIT)
             await respond(send, 413, b"", (CLOSE,))
         except TimeoutError:
             log.error("%s: the body did not come in time", self._action.identity)
-            reply = self._dispatcher.fallback(self._action, "late").reply
-            await respond(send, 200, encode(reply), (CLOSE,))
+            decision = self._dispatcher.fallback(self._action, "late")
+            given_up = clock()
+            await respond(send, 200, encode(decision.reply), (CLOSE,))
+            times = Times(scope[ARRIVED], admitted, given_up, given_up, clock())
+            self._observer.tell(Call(), decision, times)
         except Gone:
             log.info("%s: the sender left before its request was complete", self._action.identity)
         else:
-            await self._answer(scope, body, arrived, send)
+            await self._answer(scope, body, arrived, admitted, send)
 
-    async def _answer(self, scope: Scope, body: bytes, arrived: float, send: Send) -> None:
+    async def _answer(
+        self, scope: Scope, body: bytes, arrived: float, admitted: float, send: Send
+    ) -> None:
         if (mark := _mark(scope)) is not None:
             await self._check(scope, body, mark, send)
             return
-        call = Call()
+        clock = asyncio.get_running_loop().time
+        call, read = Call(), clock()
+        trace = self._observer.begin(scope, arrived, admitted, read)
         try:
             call, oddities = _callback(scope, body)
             if oddities:
@@ -129,11 +141,13 @@ class Endpoint:
             # Ours, not the handler's: the caller still gets a valid answer.
             log.critical("%s: %s inside the receiver", self._action.identity, type(error).__name__)
             decision = self._dispatcher.fallback(self._action, "raised")
+        handled = clock()
         try:
             await respond(send, 200, encode(decision.reply))
         finally:  # also if the sender has left
             decision.release()
-        self._log(call, decision, asyncio.get_running_loop().time() - arrived)
+        times = Times(arrived, admitted, read, handled, clock())
+        self._observer.tell(call, decision, times, trace)
 
     async def _check(self, scope: Scope, body: bytes, mark: str, send: Send) -> None:
         """Answer what ``receiver doctor`` sent, without a handler."""
@@ -147,19 +161,6 @@ class Endpoint:
         log.info("%s checked by receiver doctor: %s", self._action.identity, worth)
         reply = self._dispatcher.fallback(self._action, "invalid").reply
         await respond(send, 200, encode(reply), ((_MARK, worth.encode()),))
-
-    def _log(self, call: Call, decision: Decision, seconds: float) -> None:
-        log.info(
-            "%s %s digits %s from %s: %s, %s, %.0f ms of %d",
-            self._action.identity,
-            self._action.kind,
-            self._show(call.digits),
-            self._show(call.caller),
-            type(decision.reply).__name__.lower(),
-            decision.reason,
-            seconds * 1000,
-            self._action.request_timeout * 1000,
-        )
 
 
 def explain(turned: Turned, scope: Scope, judge: Judge, now: float) -> tuple[Header, ...]:

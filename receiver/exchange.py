@@ -69,10 +69,17 @@ async def refuse(
     await respond(send, status, b"", headers)
 
 
-async def respond(send: Send, status: int, body: bytes, headers: Iterable[Header] = ()) -> None:
-    """Send an answer; a body is JSON."""
+async def respond(
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: Iterable[Header] = (),
+    *,
+    kind: bytes = b"application/json",
+) -> None:
+    """Send an answer; ``kind`` is the content type of a body."""
     length = (b"content-length", str(len(body)).encode())
-    kind = [(b"content-type", b"application/json")] if body else []
-    start = {"type": "http.response.start", "status": status, "headers": [*kind, length, *headers]}
+    typed = [(b"content-type", kind)] if body else []
+    start = {"type": "http.response.start", "status": status, "headers": [*typed, length, *headers]}
     await send(start)
     await send({"type": "http.response.body", "body": body})

@@ -13,6 +13,7 @@ import time
 
 from starlette.types import Scope, Send
 
+from receiver.counts import COUNTS, REFUSALS
 from receiver.exchange import CLOSE, respond
 from receiver.framing import APART, TRAILERS, Bad, problem_of_request
 from receiver.seldom import Seldom
@@ -37,6 +38,7 @@ def problem_of(scope: Scope) -> Bad | None:
 
 async def turn_away(bad: Bad, scope: Scope, send: Send, seldom: Seldom) -> None:
     """Answer a badly framed request; ``seldom`` keeps the log from being flooded."""
+    COUNTS.add(REFUSALS, ("framing",))
     peer = read_address((scope.get("client") or ("",))[0])  # a server may have put anything there
     line = f"refused: {bad.reason}, from {peer or 'an unknown address'}"
     if (more := seldom.due(line, time.monotonic())) is not None:

@@ -12,23 +12,19 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 from receiver.errors import SettingsError
 from receiver.secrets import MINIMUM, Secret
-from receiver.sources import Network, read_networks
+from receiver.sources import Network
+from receiver.variables import PARSERS
 
 PREFIX = "RECEIVER_"
-_HOST = re.compile(
-    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
-)
-_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]+")
 OF_A_PBX = (
     "public_url",
     "allowed_sources",
@@ -45,7 +41,6 @@ OF_A_PBX = (
 _LOGIN = ("pbx_token", "pbx_username", "pbx_password")  # taken over from the common ones whole,
 _TRUST = ("pbx_ca", "pbx_insecure")  # or not at all; so is this
 _OF_A_PBX = re.compile(rf"{PREFIX}([A-Z][A-Z0-9]{{0,15}})_.+")
-_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +68,10 @@ class Settings:
         margin: seconds of each request_timeout that are kept for the way there and back.
         threads: how many plain (not async) handlers may run at once.
         log_caller_data: show digits, numbers, names and exception texts in the log.
+        log_format: how ``receiver serve`` writes its log: for ``"people"``, or ``"json"``.
+        metrics: answer at ``/metrics`` to whoever has the token that ``receiver metrics`` prints.
+        metrics_folder: where the workers of one machine add up their metrics; None for one worker.
+        tracing: make a span of each callback (OpenTelemetry).
     """
 
     secret: Secret = Secret("")
@@ -92,6 +91,10 @@ class Settings:
     margin: float = 0.5
     threads: int = 32
     log_caller_data: bool = False
+    log_format: str = "people"
+    metrics: bool = False
+    metrics_folder: Path | None = None
+    tracing: bool = False
 
     @classmethod
     def read(
@@ -113,7 +116,7 @@ class Settings:
         """
         found = _dotenv(dotenv)
         found.update(os.environ if environ is None else environ)
-        values = _parse(found, PREFIX, _PARSERS)
+        values = _parse(found, PREFIX, PARSERS)
         own = _parse(found, own_prefix(pbx), OF_A_PBX) if pbx else {}
         for group in (_LOGIN, _TRUST):
             if own.keys() & group:
@@ -169,7 +172,7 @@ def own_prefix(pbx: str) -> str:
 def _parse(found: Mapping[str, str | None], prefix: str, names: Iterable[str]) -> dict[str, Any]:
     """The values of those variables that are set."""
     return {
-        name: _PARSERS[name](prefix + name.upper(), _printable(prefix + name.upper(), text))
+        name: PARSERS[name](prefix + name.upper(), _printable(prefix + name.upper(), text))
         for name in names
         if (text := found.get(prefix + name.upper()))
     }
@@ -193,103 +196,6 @@ def _printable(variable: str, text: str) -> str:
         raise SettingsError(f"{variable} holds control characters or is not UTF-8")
     return text.strip()
 
-
-def _secret(variable: str, text: str) -> Secret:
-    return Secret(text)
-
-
-def _text(variable: str, text: str) -> str:
-    return text
-
-
-def _url(variable: str, text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise SettingsError(f"{variable} is not a URL such as https://host.example.com:8887")
-    if parts.query or parts.fragment or "@" in parts.netloc or "?" in text:
-        raise SettingsError(f"{variable} may have a path, but no user, password, ? or #")
-    path = parts.path.strip("/").split("/") if parts.path.strip("/") else []
-    if not _HOST.fullmatch(parts.netloc) or not all(map(_SEGMENT.fullmatch, path)):
-        raise SettingsError(
-            f"{variable} holds something that not every client can send: use a host name of ASCII "
-            "letters, digits, - and . (or an address), and a path of letters, digits and -._~"
-        )
-    return text.rstrip("/")
-
-
-def _networks(variable: str, text: str) -> tuple[Network, ...]:
-    try:
-        found = read_networks(text)
-        problem = "" if found else "there is none"  # which must not come to mean all of them
-    except ValueError as error:
-        problem = str(error)
-    if problem:
-        raise SettingsError(
-            f"{variable}: {problem}; it takes addresses and networks, as in "
-            "203.0.113.7, 198.51.100.0/24"
-        )
-    return found
-
-
-def _path(variable: str, text: str) -> Path:
-    try:
-        path = Path(text).expanduser()
-        found = path.is_file()
-    except (OSError, RuntimeError):  # a name too long, a home directory of nobody
-        found = False
-    if not found:
-        raise SettingsError(f"{variable} names a file that does not exist: {text[:200]}")
-    return path
-
-
-def _flag(variable: str, text: str) -> bool:
-    if text.lower() in _TRUE + _FALSE:
-        return text.lower() in _TRUE
-    raise SettingsError(f"{variable} is neither true nor false")
-
-
-def _seconds(variable: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1:
-        raise SettingsError(f"{variable} is not a number of seconds from 0 to below 1, as in 0.5")
-    return value
-
-
-def _whole(highest: int) -> Callable[[str, str], int]:
-    def parse(variable: str, text: str) -> int:
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= highest):
-            raise SettingsError(f"{variable} is not a whole number from 1 to {highest}")
-        return int(text)
-
-    return parse
-
-
-_PARSERS: dict[str, Callable[[str, str], Any]] = {
-    "secret": _secret,
-    "epoch": _whole(1_000_000),
-    "public_url": _url,
-    "allowed_sources": _networks,
-    "trusted_proxies": _networks,
-    "store": _secret,
-    "after": _secret,
-    "pbx_url": _url,
-    "pbx_token": _secret,
-    "pbx_username": _text,
-    "pbx_password": _secret,
-    "pbx_domain": _text,
-    "pbx_ca": _path,
-    "pbx_insecure": _flag,
-    "margin": _seconds,
-    "threads": _whole(1000),
-    "log_caller_data": _flag,
-}
 
 _CURES = {
     "secret": (

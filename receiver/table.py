@@ -31,6 +31,7 @@ from receiver.dispatch import Dispatcher
 from receiver.endpoint import Endpoint, Judge, explain, is_ours
 from receiver.exchange import refuse
 from receiver.marks import judge
+from receiver.observing import Observer, Tracer, refused
 from receiver.secrets import Secret, derive, derive_key
 from receiver.seldom import Seldom
 from receiver.settings import Settings
@@ -55,6 +56,7 @@ class Surroundings:
         store: what workers and machines share.
         seldom: keeps the log from being flooded.
         now: the time in seconds since the epoch.
+        tracer: makes the tracer of an action; None traces nothing.
     """
 
     settings: Mapping[str, Settings]
@@ -62,16 +64,32 @@ class Surroundings:
     store: Store
     seldom: Seldom
     now: Callable[[], float] = time.time
+    tracer: Callable[[Action, Sources], Tracer] | None = None
 
     def admission(self, pbx: str, scheme: Scheme, secret_header: str) -> Admission:
         """Who may ask at a PBX's actions."""
-        settings = self.settings[pbx]
-        sources = Sources(settings.allowed_sources, settings.trusted_proxies)
-        return Admission(scheme, sources, self.store, self.seldom, secret_header=secret_header)
+        return Admission(
+            scheme, self.sources(pbx), self.store, self.seldom, secret_header=secret_header
+        )
 
     def prefix(self, pbx: str) -> str:
         """The path of the public URL."""
         return urlsplit(self.settings[pbx].public_url).path
+
+    def sources(self, pbx: str) -> Sources:
+        """Whence callbacks of one PBX may come."""
+        settings = self.settings[pbx]
+        return Sources(settings.allowed_sources, settings.trusted_proxies)
+
+    def observer(self, action: Action) -> Observer:
+        """Who tells of the callbacks of ``action``."""
+        settings = self.settings[action.pbx]
+        return Observer(
+            action,
+            log_caller_data=settings.log_caller_data,
+            counted=settings.metrics,
+            tracer=self.tracer and self.tracer(action, self.sources(action.pbx)),
+        )
 
     def judge(self, pbx: str, identity: str) -> Judge:
         """What a mark is worth there."""
@@ -169,8 +187,10 @@ class _Nobody:
             told = () if isinstance(turned, Admitted) else explain(turned, scope, worth, now)
             # Let in is only who comes from where he may to a PBX whose actions ask for no more.
             if isinstance(turned, Admitted) or (not told and is_ours(scope, worth, now)):
+                refused("nobody")
                 await refuse(scope, receive, send, 404)
                 return
+            refused(turned.cause)
             await refuse(scope, receive, send, turned.status, (*turned.headers, *told))
 
         return turn_away
@@ -244,10 +264,10 @@ def _endpoint(
         Place(action.identity, path, action.identity),
         around.admission(action.pbx, scheme, action.secret_header),
         around.dispatcher,
+        observer=around.observer(action),
         judge=around.judge(action.pbx, action.identity),
         even_out=even_out,
         now=around.now,
-        log_caller_data=settings.log_caller_data,
     )
 
 

@@ -347,7 +347,7 @@ async def test_the_log_shows_no_caller_data_unless_the_operator_says_so(
     async with client(make_app(handler)) as c:
         await c.post("/action/888/post-open", json=fields)
         await c.post("/action/888/post-bearer", json=fields)
-    assert "888/post-open DTMF digits <8> from <10>: forward, handled, " in caplog.text
+    assert "888/post-open DTMF digits <8> from <10>: call, handled, " in caplog.text
     assert "888/post-bearer refused: no credentials, from 127.0.0.1" in caplog.text
     for text in ("4930123456", "41114111", "Ada"):
         assert text not in caplog.text.replace("HTTP Request", "")

@@ -42,6 +42,10 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         margin="0.25",
         threads="8",
         log_caller_data="on",
+        log_format="JSON",
+        metrics="1",
+        metrics_folder=str(tmp_path),
+        tracing="true",
     ) == Settings(
         secret=Secret(SECRET),
         epoch=3,
@@ -59,6 +63,10 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         margin=0.25,
         threads=8,
         log_caller_data=True,
+        log_format="json",
+        metrics=True,
+        metrics_folder=tmp_path,
+        tracing=True,
     )
 
 
@@ -68,6 +76,9 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         ("allowed_sources", "pbx.example.com", "neither an address nor a network; it takes"),
         ("allowed_sources", "10.0.0.1/8", "did you mean 10.0.0.0/8"),
         ("allowed_sources", ", ,", "there is none"),
+        ("log_format", "xml", "is none of people, json"),
+        ("metrics_folder", "relative", "is not the whole path of a folder that exists"),
+        ("metrics_folder", "/nowhere/at/all", "is not the whole path of a folder"),
         ("trusted_proxies", "*", "neither an address nor a network"),
         ("secret", "short", "has 5 characters and needs at least 16"),
         ("public_url", "ivr.example", "is not a URL"),

@@ -14,6 +14,7 @@ from receiver.cli.registering import apply, destroy, drift, plan
 from receiver.cli.resources import GROUPS
 from receiver.cli.rotating import rotate
 from receiver.cli.running import check, serve
+from receiver.cli.scraping import metrics
 from receiver.cli.simulating import simulate
 from receiver.errors import ReceiverError
 from receiver.settings import unknown_settings
@@ -29,6 +30,7 @@ COMMANDS: tuple[click.Command, ...] = (
     doctor,
     dial,
     curl,
+    metrics,
     demo,
     simulate,
     *GROUPS,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from receiver import serving
+from receiver import logs, serving
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, describe, load_app
 from receiver.errors import SettingsError
@@ -33,6 +33,10 @@ def serve(target: str, host: str, port: int, certfile: Path | None, keyfile: Pat
         raise SettingsError("--keyfile is the key of a certificate: name that with --certfile")
     tls = serving.secured(certfile, keyfile) if certfile else None
     _ = app.starlette  # what is wrong is said before anything listens
+    settings = app.settings
+    click.get_current_context().with_resource(
+        logs.written(settings.log_format, settings.log_caller_data)
+    )
     for name in ("receiver", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
     _warn_of_open_actions(app)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from receiver.counts import COUNTS, OUTAGES
 from receiver.shared.patience import Patience, StoreError, loop_time
 from receiver.stores.memory import Memory
 from receiver.stores.store import Store
@@ -49,6 +50,7 @@ class Guarded:
         self._failures = Patience(f"the shared store of failures ({kind})", alone, clock)
         self._memory = memory
         self._crowd = 0
+        COUNTS.cell(OUTAGES, (kind,))  # from nought on, or the first one would be seen by nobody
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
         if not await self._memory.use(nonce, count, made, now):

@@ -385,7 +385,7 @@ def test_serve_answers_curl_and_stops_when_told(
         urllib.request.urlopen(f"{url}/action/8000/queue?input=3", timeout=20)
     process.send_signal(ending)
     _, log = process.communicate(timeout=20)
-    assert "8000/pick DTMF digits <1> from <3>: forward, handled" in log
+    assert "8000/pick DTMF digits <1> from <3>: call, handled" in log
     assert "input=" not in log
     assert process.returncode in (0, -ending)
 
