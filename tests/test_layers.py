@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "receiver"
 # From the ground up; what stands in one row does not import each other. A package is one name
 # where nothing above looks inside it.
 LAYERS = (
-    ("errors", "framing", "sources", "seldom", "throttle"),
+    ("errors", "framing", "sources", "seldom", "throttle", "deadman"),
     ("calls", "replies", "entries", "secrets"),
     ("masks",),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
@@ -24,13 +24,13 @@ LAYERS = (
     ("actions",),
     ("ivrs", "wanting", "simulator.trace"),
     ("plans", "simulator.model", "simulator.logins"),
-    ("steps", "lints", "printout"),
+    ("steps", "lints", "printout", "switching"),
     # ---------------------------------------------------------- I/O above, none below
     ("pbx.faults", "pbx.address", "threads", "settings", "loader", "simulator.desk"),
     ("stores.store",),
     ("stores.memory", "stores.sqlite", "stores.redis"),
     ("stores.guarded",),
-    ("stores",),
+    ("stores", "leases"),
     ("pbx.wire", "dispatch", "simulator.delivery", "simulator.gate"),
     ("simulator.resources", "simulator.blobs", "simulator.tokens"),
     ("pbx.families", "simulator.line"),
@@ -42,7 +42,8 @@ LAYERS = (
     ("carrying",),
     ("reception",),
     ("registration",),
-    ("rotation", "doctor"),
+    ("rotation", "doctor", "draining"),
+    ("guarding",),
     ("exchange", "connections"),
     ("intake", "admission", "serving", "simulator.api"),
     ("endpoint",),
@@ -51,7 +52,7 @@ LAYERS = (
     ("cli.common", "cli.demo_calls", "cli.resources_output", "cli.resources_table"),
     ("cli.resources_input", "cli.resources_files", "cli.several"),
     ("cli.stage", "cli.resources", "cli.running", "cli.registering", "cli.simulating"),
-    ("cli.dialing", "cli.rotating", "cli.doctoring"),
+    ("cli.dialing", "cli.rotating", "cli.doctoring", "cli.guarding"),
     ("cli.demo",),
     ("cli",),
     ("__main__",),
