@@ -3,8 +3,8 @@
 Rule 1: a lease ends by itself, by a clock that all who want it share: Redis's own, or for a file
         the one that this machine counts from its start. No wall clock is trusted.
 Rule 2: the holder counts from before it asked, by a clock that is never set and goes on while the
-        process is paused, and stops acting `REST` seconds before the lease ends: so no two act at
-        once, but for a single request that is under way when its holder is paused or cut off.
+        process is paused, and begins nothing in the last part of a lease (`REST`): so no two act
+        at once, but for a single request that is under way when its holder is paused or cut off.
 Rule 3: a store that does not answer gives no lease, and prolongs none.
 Rule 4: without a store there is nobody to share with: a guard alone always holds.
 """
@@ -32,8 +32,8 @@ LIFE = 20.0
 RENEW = 5.0
 """Seconds between two questions to prolong it, or to get it."""
 
-REST = 5.0
-"""Seconds at the end of a lease in which its holder does not begin anything."""
+REST = 0.25
+"""The part at the end of a lease in which its holder does not begin anything."""
 
 PREFIX = "receiver:lease:"
 """What the keys in Redis begin with."""
@@ -46,7 +46,9 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[
 return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0
 """
 _LEAVE = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0"
-_SCHEMA = "create table if not exists leases (name text primary key, owner text, ends real)"
+_SCHEMA = """
+create table if not exists leases (name text primary key, owner text, taken real, ends real)
+"""
 
 
 class Lease(Protocol):
@@ -128,15 +130,18 @@ class FileLease:
 
     async def take(self, life: float) -> bool:
         def work(file: sqlite3.Connection) -> bool:
-            now = self._clock()
-            # One that ends later than ours would is from before the machine was started again.
+            file.execute("begin immediate")
+            now = self._clock()  # not before it is our turn
+            # What was taken later than now is from before the machine was started again.
             statement = (
-                "insert into leases values (?, ?, ?) on conflict (name) do update "
-                "set owner = excluded.owner, ends = excluded.ends "
-                "where owner = excluded.owner or ends <= ? or ends > excluded.ends"
+                "insert into leases values (?, ?, ?, ?) on conflict (name) do update "
+                "set owner = excluded.owner, taken = excluded.taken, ends = excluded.ends "
+                "where owner = excluded.owner or ends <= excluded.taken or taken > excluded.taken"
             )
-            values = (self._name, self._owner, now + life, now)
-            return file.execute(statement, values).rowcount == 1
+            values = (self._name, self._owner, now, now + life)
+            taken = file.execute(statement, values).rowcount == 1
+            file.execute("commit")
+            return taken
 
         return await asyncio.to_thread(self._do, work)
 
@@ -212,7 +217,7 @@ class Hold:
         """
         begun = self._clock()
         taken = await self._lease.take(self._life)
-        self._until = begun + self._life - REST if taken else float("-inf")
+        self._until = begun + self._life * (1 - REST) if taken else float("-inf")
 
     async def end(self) -> None:
         """Give the lease back, as far as the store can be reached."""
