@@ -4,7 +4,8 @@ Rule 1: the service is asked as the PBX asks it, at its public URL, one action U
         so that what is wrong with one of them alone switches nothing off.
 Rule 2: a failure counts only if the PBX is reached in the same round: a guard that is cut off
         itself gathers none. A service that answers and will not have this guard (its settings, its
-        clock, its address) is alive: that is logged, and switches nothing.
+        clock, its address) is alive: that is logged, and switches nothing. Where it refuses the
+        credentials it is not asked again for so long that it forgets that.
 Rule 3: when to switch is decided by `receiver.deadman`, what to switch by `receiver.switching`:
         what a guard switched off a guard switches on, whichever; what a person drained stays off.
 Rule 4: only the holder of the lease asks and acts; before each change it looks whether it still is.
@@ -19,20 +20,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from receiver.deadman import Rules, Vigil
 from receiver.draining import OFF, ON, switch
-from receiver.errors import PbxError, RegistrationError
+from receiver.errors import PbxError, PbxUnreachable, RegistrationError
 from receiver.leases import RENEW, Hold
 from receiver.pbx.client import PbxClient
 from receiver.pbx.models import IvrSummary
 from receiver.plans import Change
-from receiver.probing import Finding, ask, is_refusal, judge
+from receiver.probing import ask, is_refusal, judge
 from receiver.secrets import Secret
 from receiver.seldom import Seldom
 from receiver.simulator.delivery import Courier
 from receiver.stores.store import StoreError
+from receiver.throttle import FORGET
 from receiver.wanting import Wanted
 
 LONGEST = 30.0
@@ -97,7 +99,12 @@ class Guard:
     ) -> None:
         self._post, self._client, self._courier, self._hold = post, client, courier, hold
         self._clock, self._sleep, self._now = clock, sleep, now
-        self._asked: Sequence[Wanted] = [one for one in post.wanted if one.action.enabled]
+        # A service takes the credentials of the next epoch before a rotation and after it.
+        self._asked: Sequence[Wanted] = [
+            replace(one, action=one.coming or one.action)
+            for one in post.wanted
+            if one.action.enabled
+        ]
         if not self._asked:
             raise RegistrationError(
                 f"there is nothing to guard: no action is enabled on {post.name}"
@@ -107,7 +114,7 @@ class Guard:
         self._acting = False
         self._seldom = Seldom()
         self._trouble: PbxError | RegistrationError | None = None
-        self._again = float("-inf")
+        self._again = self._quiet = float("-inf")
         self._pause = 0.0
 
     async def run(self, stop: asyncio.Event, *, restore: bool = False) -> None:
@@ -182,6 +189,8 @@ class Guard:
 
     async def _ask(self) -> bool | None:
         """Whether the service is in order; None if that cannot be told from here."""
+        if self._clock() < self._quiet:
+            return None
         item = self._asked[self._turn % len(self._asked)]
         self._turn += 1
         ivr = IvrSummary(id="", extension_number=item.ivr)
@@ -191,12 +200,12 @@ class Guard:
         if finding.level != "fault":
             return True
         unclear = is_refusal(delivered)
-        self._tell(finding, unclear)
-        return None if unclear else False
-
-    def _tell(self, finding: Finding, unclear: bool) -> None:
+        if unclear and delivered.exchanges[-1].status == 401:
+            # More of them, and the service shuts out all that comes from here, as the PBX may.
+            self._quiet = self._clock() + FORGET + 1
         doubt = ", which says nothing about the PBX's callbacks" if unclear else ""
         self._say(logging.WARNING, f"{finding.subject}: {finding.text}{doubt}; {finding.cure}")
+        return None if unclear else False
 
     def _say(self, level: int, line: str) -> None:
         if (more := self._seldom.due(line, self._clock())) is not None:
@@ -213,22 +222,33 @@ class Guard:
         except PbxError as error:
             self._put_off(error)
             return False
-        self._reached()
+        if isinstance(self._trouble, PbxUnreachable):
+            self._reached()  # what it refused to do is another matter
         return True
 
     async def _switch(self, on: bool) -> None:
         post, done = self._post, list[Change]()
 
-        def progress(change: Change) -> None:
-            done.append(change)
+        def look(*_: int) -> None:
             if not self._hold.held:
                 raise _LostError
+
+        def progress(change: Change) -> None:
+            done.append(change)
+            look()
 
         turn = ON if on else OFF
         whole = False
         try:
             await switch(
-                self._client, post.wanted, post.base, turn, "guard", pbx=post.pbx, progress=progress
+                self._client,
+                post.wanted,
+                post.base,
+                turn,
+                "guard",
+                pbx=post.pbx,
+                progress=progress,
+                reading=look,
             )
             whole = True
             self._reached()
