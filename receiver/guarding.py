@@ -217,8 +217,7 @@ class Guard:
         if self._clock() < self._again:
             return False
         try:
-            async for _ in self._client.list_ivrs():
-                break
+            _ = [ivr async for ivr in self._client.ivrs.list(top=1)]
         except PbxError as error:
             self._put_off(error)
             return False

@@ -231,6 +231,33 @@ async def test_a_pbx_that_is_down_is_tried_later_and_later() -> None:
     assert world.menu
 
 
+async def test_a_pbx_that_refuses_is_asked_again_until_it_does_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    guard = world.guard()
+    inner, refused = world.pbx.inner, 0
+
+    async def refuse(request: httpx.Request) -> httpx.Response:
+        nonlocal refused
+        if request.method == "POST" and refused < 4:
+            refused += 1
+            if refused > 1:  # the first one succeeds
+                return httpx.Response(403)
+        return await inner.handle_async_request(request)
+
+    world.pbx.inner = httpx.MockTransport(refuse)
+    world.service.cut = True
+    await world.rounds(60, guard)
+    assert world.enabled() == {"crm"}
+    said = [line for line in texts(caplog) if "switched off" in line]
+    assert len(said) == 2
+    assert said[0].startswith("1 action URLs")
+    assert said[0].endswith("; not all of them yet")
+    assert said[1].startswith("2 action URLs")
+    assert len([line for line in texts(caplog) if "may not do this" in line]) <= 3
+
+
 @pytest.mark.parametrize(
     ("secret", "epoch"), [("another secret of the tests", 1), (SECRET.reveal(), 3)]
 )
@@ -244,7 +271,7 @@ async def test_a_service_that_refuses_this_guard_is_alive(
     assert world.service.asked == 1  # or it would shut out the PBX, if it comes from here too
     world.service.inner = serve()
     await world.rounds(4, guard)
-    assert world.service.asked == 4
+    assert world.service.asked == 5  # digest asks twice
     assert world.writes() == 0
     assert any("says nothing about the PBX's callbacks" in line for line in texts(caplog))
 

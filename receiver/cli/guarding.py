@@ -20,6 +20,7 @@ from receiver.deadman import Rules
 from receiver.draining import OFF, ON, Switched, Turn, switch
 from receiver.guarding import Guard, Post
 from receiver.leases import Hold, open_lease
+from receiver.pbx.client import PbxClient
 from receiver.plans import Change
 from receiver.printout import change_as_json
 from receiver.probing import make_courier
@@ -147,14 +148,17 @@ def _post(app: Receiver, label: str, rules: Rules, interval: float) -> Post:
 
 async def _guard(app: Receiver, posts: Iterable[Post], restore: bool) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    async def one(post: Post, hold: Hold, pbx: PbxClient) -> None:
+        async with pbx:
+            await Guard(post, pbx, make_courier(), hold).run(stop, restore=restore)
+
+    watches = []
+    for post in posts:  # what is wrong with one of them is said before any begins
+        settings = app.settings_for(post.pbx)
+        hold = Hold(open_lease(settings.store, post.base, post.pbx))
+        watches.append((post, hold, client(settings)))
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):  # Windows
             loop.add_signal_handler(number, stop.set)
-
-    async def one(post: Post) -> None:
-        settings = app.settings_for(post.pbx)
-        hold = Hold(open_lease(settings.store, post.base, post.pbx))
-        async with client(settings) as pbx:
-            await Guard(post, pbx, make_courier(), hold).run(stop, restore=restore)
-
-    await together(one(post) for post in posts)
+    await together(one(*watch) for watch in watches)
