@@ -146,8 +146,9 @@ async def test_no_mask_is_stored_for_a_secret(update: str) -> None:
     assert [str(change) for change in left] == ["delete 8000/old"]
 
 
-async def test_older_credentials_that_can_be_read_are_left_as_they_are() -> None:
-    stage = make_stage()
+@pytest.mark.parametrize("secrets", ["clear", "masked"])
+async def test_what_a_rotation_gave_is_kept(secrets: str) -> None:
+    stage = make_stage(Behaviour(secrets=secrets))  # type: ignore[arg-type]
     async with stage.client() as client:
         await apply(client, await make_plan(client, ACTIONS, BASE, SECRET), allow_deletes=True)
         await rotate(client, await plan_rotation(client, ACTIONS, BASE, SECRET, 1))
