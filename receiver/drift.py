@@ -155,6 +155,12 @@ def hides_credentials(found: ActionUrl, want: ActionUrl) -> bool:
     return bool(fields) and not any(_is_known(_reveal(getattr(found, name))) for name in fields)
 
 
+def hidden_fields(found: ActionUrl) -> tuple[str, ...]:
+    """The credentials of its mode that the PBX does not give back as they are."""
+    fields = _CREDENTIALS.get(found.auth.upper(), ())
+    return tuple(name for name in fields if not _is_known(_reveal(getattr(found, name))))
+
+
 def shows_secrets(found: ActionUrl, want: ActionUrl) -> bool:
     """Whether ``found`` holds a secret of ``want`` just as we made it: its PBX hides none."""
     fields = [name for name in _CREDENTIALS.get(want.auth, ()) if name != "username"]

@@ -76,11 +76,33 @@ async def probe(
         margin: seconds that may pass without any handler.
         now: seconds since the epoch, for the mark.
     """
+    return judge(item, await ask(item, ivr, secret, courier, now=now), margin=margin)
+
+
+async def ask(
+    item: Wanted, ivr: IvrSummary, secret: Secret, courier: Courier, *, now: float
+) -> Delivered:
+    """What comes back from one action URL; parameters as for `probe`."""
     action = item.action
     mark = f"{HEADER}:{make_mark(secret, item.identity, now)}"
     headers = f"{action.headers}&{mark}" if action.headers else mark
     marked = msgspec.structs.replace(action, headers=headers)
-    delivered = await courier.deliver(marked, _call(action, ivr))
+    return await courier.deliver(marked, _call(action, ivr))
+
+
+def is_refusal(delivered: Delivered) -> bool:
+    """Whether the service answered, but will not have who asks: its settings, clock or source."""
+    last = delivered.exchanges[-1] if delivered.exchanges else None
+    if last is None or last.status is None:
+        return False
+    if last.status == 401:
+        return _status(last, 401) is _OUR_401
+    return last.status == 429 or _told(last) not in ("", "ok")
+
+
+def judge(item: Wanted, delivered: Delivered, *, margin: float) -> Finding:
+    """What the answer says of the service; parameters as for `probe`."""
+    action = item.action
     subject = f"{item.ivr}/{action.name}"
     trouble = _trouble(delivered)
     if trouble is not None:

@@ -10,6 +10,7 @@ import click
 from receiver.cli.demo import demo
 from receiver.cli.dialing import curl, dial
 from receiver.cli.doctoring import doctor
+from receiver.cli.guarding import drain, guard, undrain
 from receiver.cli.registering import apply, destroy, drift, plan
 from receiver.cli.resources import GROUPS
 from receiver.cli.rotating import rotate
@@ -27,6 +28,9 @@ COMMANDS: tuple[click.Command, ...] = (
     apply,
     rotate,
     destroy,
+    drain,
+    undrain,
+    guard,
     doctor,
     dial,
     curl,

@@ -42,7 +42,7 @@ def over_pbxs(app: Receiver, only: str | None, machine: bool, work: Work) -> Non
         ReceiverError: of ``work``, if there is one PBX.
         SystemExit: the exit status is not 0.
     """
-    labels = _chosen(app, only)
+    labels = chosen(app, only)
     if len(labels) == 1:
         data, status = work(labels[0])
         if machine:
@@ -60,7 +60,12 @@ def title(app: Receiver, label: str) -> str:
     return f"{name}, {url}" if url else name
 
 
-def _chosen(app: Receiver, only: str | None) -> tuple[str, ...]:
+def chosen(app: Receiver, only: str | None) -> tuple[str, ...]:
+    """The labels that ``--pbx`` leaves.
+
+    Raises:
+        LoadError: the app is for no PBX of that label.
+    """
     if only is None:
         return app.pbxs
     if only in app.pbxs:

@@ -28,25 +28,27 @@ _CONNECTIONS = 16
 T = TypeVar("T")
 
 
-def connect(
-    url: Secret, setting: str = SETTING
-) -> Any:  # half of redis-py's answers are typed "awaitable or not"
+def connect(url: Secret, setting: str = SETTING, seconds: float = 0) -> Any:
     """A client for the Redis at ``url``: ``redis://``, ``rediss://`` or ``unix://``.
+
+    Half of its answers are typed "awaitable or not", so it is not typed at all.
 
     Parameters:
         url: it may hold a password.
         setting: the variable that names it, for the text of errors.
+        seconds: for an answer, where no caller waits for it.
 
     Raises:
         SettingsError: redis-py cannot read the URL.
     """
+    wait = seconds or _TIMEOUT
     try:
         pool = BlockingConnectionPool.from_url(
             url.reveal(),
             max_connections=_CONNECTIONS,
-            timeout=_TIMEOUT,
-            socket_timeout=_TIMEOUT,
-            socket_connect_timeout=_TIMEOUT,
+            timeout=wait,
+            socket_timeout=wait,
+            socket_connect_timeout=wait,
             retry=Retry(NoBackoff(), 0),
         )
         pool.connection_class(**pool.connection_kwargs)  # finds unknown options, sends nothing

@@ -1,0 +1,164 @@
+"""``receiver drain``, ``undrain`` and ``guard``: the IVRs' own menus take the calls meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from receiver.app import Receiver
+from receiver.carrying import together
+from receiver.cli.common import app_argument, client, load_app
+from receiver.cli.registering import Progress, json_option, say
+from receiver.cli.several import chosen, over_pbxs, pbx_option, title
+from receiver.deadman import Rules
+from receiver.draining import OFF, ON, Switched, Turn, switch
+from receiver.guarding import Guard, Post
+from receiver.leases import Hold, open_lease
+from receiver.pbx.client import PbxClient
+from receiver.plans import Change
+from receiver.printout import change_as_json
+from receiver.probing import make_courier
+from receiver.wanting import Wanted, wanted
+
+_RULES = Rules()
+
+
+@click.command()
+@app_argument
+@pbx_option
+@json_option
+def drain(target: str, only: str | None, machine: bool) -> None:
+    """Switch all action URLs of APP off: the IVRs' own menus take the calls.
+
+    They stay where they are, with a header that says who switched them off, so that no guard
+    switches them on. Calls in hand are not cut. Stopped anywhere, run it again.
+    """
+    app = load_app(target)
+
+    def one(label: str) -> tuple[dict[str, Any], int]:
+        done = asyncio.run(_switch(app, label, OFF, machine)).done
+        say(
+            machine,
+            f"{len(done)} action URLs switched off, the rest was off. On again with: receiver "
+            f"undrain {target}; receiver apply switches them on too, a running guard does not.",
+        )
+        return {"switched": [change_as_json(change) for change in done]}, 0
+
+    over_pbxs(app, only, machine, one)
+
+
+@click.command()
+@app_argument
+@pbx_option
+@json_option
+def undrain(target: str, only: str | None, machine: bool) -> None:
+    """Switch all action URLs on that APP declares enabled, whoever switched them off.
+
+    Nothing else about them is changed. Stopped anywhere, run it again.
+    """
+    app = load_app(target)
+
+    def one(label: str) -> tuple[dict[str, Any], int]:
+        result = asyncio.run(_switch(app, label, ON, machine))
+        say(machine, f"{len(result.done)} action URLs switched on, the rest was as it should be.")
+        absent = [f"{item.ivr}/{item.action.name}" for item in result.missing]
+        if absent:
+            say(machine, f"Not on the PBX: {', '.join(absent)}; receiver apply {target}")
+        switched = [change_as_json(change) for change in result.done]
+        return {"switched": switched, "missing": absent}, 0
+
+    over_pbxs(app, only, machine, one)
+
+
+@click.command()
+@app_argument
+@pbx_option
+@click.option("--interval", default=3.0, type=click.FloatRange(0.1), help="Seconds between asks.")
+@click.option("--failures", default=_RULES.failures, type=click.IntRange(1), help="In a row.")
+@click.option("--failing", default=_RULES.failing, type=click.FloatRange(0), help="In seconds.")
+@click.option("--answers", default=_RULES.answers, type=click.IntRange(1), help="In a row.")
+@click.option("--hold", default=_RULES.hold, type=click.FloatRange(0), help="In seconds.")
+@click.option("--restore", is_flag=True, help="At the end, switch on what a guard switched off.")
+def guard(
+    target: str,
+    only: str | None,
+    interval: float,
+    failures: int,
+    failing: float,
+    answers: int,
+    hold: float,
+    restore: bool,
+) -> None:
+    """Watch over APP: while it does not answer, its action URLs are off, and the IVRs' menus work.
+
+    Every --interval seconds the service is asked at its public URL as the PBX asks it, marked so
+    that no handler runs. After --failures in a row, over at least --failing seconds, all action
+    URLs are switched off; after --answers good ones they are switched on, and never one within
+    --hold seconds of the other. What receiver drain switched off stays off.
+
+    Run it near the PBX: what it cannot reach is taken for down. With RECEIVER_STORE any number may
+    run, of which one acts: on one machine with a file, on several with a Redis. Without it, run
+    one. SIGTERM ends it and leaves the PBX as it is.
+    """
+    app = load_app(target)
+    rules = Rules(failures, failing, answers, hold)
+    for name in ("receiver", "receiver.pbx"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    posts = [_post(app, label, rules, interval) for label in chosen(app, only)]
+    asyncio.run(_guard(app, posts, restore))
+
+
+def _wanted(app: Receiver, label: str) -> tuple[Wanted, ...]:
+    settings = app.settings_for(label).need("public_url", "pbx_url")
+    return wanted(app, settings.public_url, settings.secret, settings.epoch, pbx=label)
+
+
+async def _switch(app: Receiver, label: str, turn: Turn, machine: bool) -> Switched:
+    settings = app.settings_for(label).need("public_url")
+
+    def progress(change: Change) -> None:
+        say(machine, f"  {str(change).removeprefix('update ')} … {word}")
+
+    word = "off" if turn is OFF else "on"
+    async with client(settings) as pbx:
+        return await switch(
+            pbx,
+            _wanted(app, label),
+            settings.public_url,
+            turn,
+            "drain",
+            pbx=label,
+            progress=progress,
+            reading=Progress().reading,
+        )
+
+
+def _post(app: Receiver, label: str, rules: Rules, interval: float) -> Post:
+    items = _wanted(app, label)
+    settings = app.settings_for(label)
+    name = title(app, label) if label else "the PBX"
+    return Post(items, settings.public_url, settings.secret, label, name, rules, interval)
+
+
+async def _guard(app: Receiver, posts: Iterable[Post], restore: bool) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    async def one(post: Post, hold: Hold, pbx: PbxClient) -> None:
+        async with pbx:
+            await Guard(post, pbx, make_courier(), hold).run(stop, restore=restore)
+
+    watches = []
+    for post in posts:  # what is wrong with one of them is said before any begins
+        settings = app.settings_for(post.pbx)
+        hold = Hold(open_lease(settings.store, post.base, post.pbx))
+        watches.append((post, hold, client(settings)))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(number, stop.set)
+    await together(one(*watch) for watch in watches)
