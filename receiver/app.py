@@ -155,6 +155,7 @@ class Receiver:
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             backing.start()
+            await store.reach()
             yield
             # In this order: handlers may still ask for work, and all of them for what is shared.
             await dispatcher.close()

@@ -68,14 +68,16 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [f"{r.levelname} {r.getMessage()}" for r in caplog.records if r.name == "receiver"]
 
 
-def out(reason: str) -> str:
-    return (
-        f"ERROR the shared store (Kind) is out of order ({reason}): "
-        "each worker goes by its own memory"
-    )
+STORE = "the shared store (Kind)"
+FAILURES = "the shared store of failures (Kind)"
 
 
-BACK = "WARNING the shared store (Kind) is back"
+def out(reason: str, place: str = STORE) -> str:
+    return f"ERROR {place} is out of order ({reason}): each worker goes by its own memory"
+
+
+def back(place: str = STORE) -> str:
+    return f"WARNING {place} is back"
 
 
 async def use(store: Store, count: int) -> bool:
