@@ -48,6 +48,25 @@ async def open_shared(
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "shared.db"
+
+
+@pytest.fixture
+async def make(path: Path) -> AsyncIterator[Callable[..., Sqlite]]:
+    """Opens a store on the file; it is closed in the end."""
+    made: list[Sqlite] = []
+
+    def one_more(**bounds: int) -> Sqlite:
+        made.append(Sqlite(path, life=LIFE, **bounds))
+        return made[-1]
+
+    yield one_more
+    for store in made:
+        await store.close()
+
+
+@pytest.fixture
 async def guard(clock: Clock) -> AsyncIterator[Callable[[Store], Guarded]]:
     """One more worker, before a shared store."""
     made: list[Guarded] = []

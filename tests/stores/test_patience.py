@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.shared.patience import PAUSE, REMIND, NotAsked, Patience, StoreError
+from receiver.shared.patience import PAUSE, REMIND, Patience, StoreError
 from tests.shared_stage import Clock
-from tests.stores.conftest import lines
+from tests.stores.conftest import NOW, lines
 
 OUT = "ERROR the place is out of order (OSError): a pity"
 BACK = "WARNING the place is back"
@@ -26,26 +26,12 @@ async def test_an_outage_that_lasts_is_said_again_and_again(
     place = Patience("the place", "a pity", clock)
     said: list[int] = []
     for time in range(0, int(2 * REMIND) + 1, int(PAUSE)):
-        clock.time = float(time)
+        clock.time = NOW + time
         with pytest.raises(StoreError):
             await place.ask(bad)
         said += [time] if len(lines(caplog)) > len(said) else []
     assert said == [0, REMIND, 2 * REMIND]
     assert lines(caplog) == [OUT] * 3
-
-
-async def test_a_place_that_is_left_in_peace_says_nothing(
-    clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
-    place = Patience("the place", "a pity", clock)
-    clock.time = REMIND - 1
-    for _ in range(2):
-        with pytest.raises(StoreError):
-            await place.ask(bad)
-        clock.time = REMIND
-    with pytest.raises(NotAsked):
-        await place.ask(bad)
-    assert lines(caplog) == [OUT]
 
 
 async def test_each_outage_is_said_at_once(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
