@@ -171,6 +171,7 @@ class Receiver:
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             backing.start()
+            await store.reach()
             async with kept(folder) if settings.metrics else nullcontext():
                 yield
             # In this order: handlers may still ask for work, and all of them for what is shared.

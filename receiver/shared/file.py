@@ -86,13 +86,13 @@ class File:
             self._thread.shutdown()
             raise
 
-    async def ask(self, work: Callable[[sqlite3.Connection], T], now: float = 0.0) -> T:
+    async def ask(self, work: Callable[[sqlite3.Connection], T], now: float | None = None) -> T:
         """What ``work`` gives in the file's thread.
 
         Parameters:
             work: its statements commit by themselves; a transaction that it begins, it ends, and
                 an error of SQLite's undoes it.
-            now: in seconds since the epoch, for tidying.
+            now: in seconds since the epoch, for tidying; without it nothing is tidied.
 
         Raises:
             StoreError: whatever is wrong with the file.
@@ -106,16 +106,17 @@ class File:
 
     # What follows runs in the thread.
 
-    def _do(self, work: Callable[[sqlite3.Connection], T], now: float) -> T:
+    def _do(self, work: Callable[[sqlite3.Connection], T], now: float | None) -> T:
         try:
             connection = self._connection or self._connect()
             if _identity(self._path) != self._identity:
                 raise FileNotFoundError
-            if self._tidy is not None and self._asked % TIDY == 0:
-                connection.execute("begin immediate")
-                self._tidy(connection, now)
-                connection.execute("commit")
-            self._asked += 1
+            if self._tidy is not None and now is not None:
+                if self._asked % TIDY == 0:
+                    connection.execute("begin immediate")
+                    self._tidy(connection, now)
+                    connection.execute("commit")
+                self._asked += 1
             return work(connection)
         except (sqlite3.Error, OSError) as error:
             self._drop()

@@ -2,8 +2,9 @@
 
 Rule 1: a question has `LIMIT` seconds. After one that failed or was late the place is left in
         peace for `PAUSE` seconds; then one question tries it, and the others need not wait.
-Rule 2: one line in the log says that the place is out of order, why, and what that means, one that
-        it is back. They name the kind of place and of error: a URL may hold a password.
+Rule 2: one line in the log says that the place is out of order, why, and what that means; it is
+        said again every `REMIND` seconds while that lasts, and one line says that it is back. They
+        name the kind of place and of error: a URL may hold a password.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ LIMIT = 0.15
 
 PAUSE = 2.0
 """Seconds for which a place that failed is not asked."""
+
+REMIND = 300.0
+"""Seconds after which the log says again that a place is out of order."""
 
 CLOSING = 1.0
 """Seconds for a place to close."""
@@ -51,7 +55,7 @@ class Patience:
     Parameters:
         place: what the log calls it, such as ``"the shared store (Redis)"``.
         meanwhile: what the log says of the time without it.
-        clock: by which the pause is measured, in seconds; by default the event loop's.
+        clock: by which these times are measured, in seconds; by default the event loop's.
     """
 
     def __init__(self, place: str, meanwhile: str, clock: Callable[[], float] = loop_time) -> None:
@@ -59,6 +63,7 @@ class Patience:
         self._meanwhile = meanwhile
         self._clock = clock
         self._again: float | None = None  # while it is out of order: when it may be asked
+        self._remind = 0.0  # and when the log says so again
 
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
         """The answer.
@@ -92,9 +97,11 @@ class Patience:
             log.warning("%s did not close: %s", self._place, _kind(error))
 
     def _fail(self, kind: str) -> None:
-        if self._again is None:
+        now = self._clock()
+        if self._again is None or now >= self._remind:
             log.error("%s is out of order (%s): %s", self._place, kind, self._meanwhile)
-        self._again = self._clock() + PAUSE
+            self._remind = now + REMIND
+        self._again = now + PAUSE
 
 
 def _kind(error: Exception) -> str:

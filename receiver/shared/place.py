@@ -7,6 +7,7 @@ of a Redis (several machines).
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from pathlib import Path
 
@@ -49,6 +50,6 @@ def read_place(where: Secret, setting: str = SETTING) -> Path | Secret | None:
         path = Path(text).expanduser().absolute()
     except RuntimeError:  # a home directory of nobody
         raise SettingsError(f"{setting} begins with a ~ that stands for nothing here") from None
-    if path.exists() and not path.is_file():
-        raise SettingsError(f"{setting} names something that is no file: {path}")
+    if os.path.exists(path) and not os.path.isfile(path):  # these two raise nothing
+        raise SettingsError(f"{setting} names something that is no file")
     return path

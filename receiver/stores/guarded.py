@@ -15,6 +15,7 @@ Rule 4: a flood of wrong passwords does not make the shared store late for those
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -71,6 +72,10 @@ class Guarded:
             return own
         answer = await self._ask_in_turn(lambda: self._shared.standing(key, now))
         return self._memory.learn(key, answer, now) if answer and answer.failures else own
+
+    async def reach(self) -> None:
+        with contextlib.suppress(StoreError):  # it stands in the log, and the service starts
+            await self._counts.ask(self._shared.reach)
 
     async def close(self) -> None:
         await self._counts.close(self._shared.close)

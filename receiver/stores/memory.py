@@ -39,6 +39,9 @@ class Memory:
         """Take over what a shared store knows of ``key``; how it stands by both."""
         return self._keep(key, self._standings.get(key, Standing()).joined(standing, now), now)
 
+    async def reach(self) -> None:
+        """It is here."""
+
     async def close(self) -> None:
         """There is nothing to give back."""
 

@@ -69,5 +69,8 @@ class Redis:
             return Standing()
         return Standing(int(failures), float(last)).at(now)
 
+    async def reach(self) -> None:
+        await ask(self._client.exists(PREFIX + "nonce:"))
+
     async def close(self) -> None:
         await self._client.aclose()

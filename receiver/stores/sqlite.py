@@ -80,6 +80,12 @@ class Sqlite:
     async def standing(self, key: str, now: float) -> Standing:
         return await self._failures.ask(lambda connection: _standing(connection, key).at(now), now)
 
+    async def reach(self) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("select nonce, count, used.made from used, floor").fetchone()
+
+        await self._counts.ask(work)
+
     async def close(self) -> None:
         await self._counts.close()
         await self._failures.close()
@@ -91,7 +97,10 @@ class Sqlite:
             for (made,) in connection.execute(statement, (limit,)).fetchall():
                 if made is not None:
                     connection.execute("delete from used where made <= ?", (made,))
-                    connection.execute("update floor set made = ?", (min(made, now),))
+                    connection.execute(
+                        "update floor set made = ?1 where made < ?1 or made > ?2",
+                        (min(made, now), now + SKEW),
+                    )
 
     def _tidy_failures(self, connection: sqlite3.Connection, now: float) -> None:
         connection.execute(

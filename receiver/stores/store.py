@@ -46,6 +46,14 @@ class Store(Protocol):
         """
         ...
 
+    async def reach(self) -> None:
+        """Ask one question that changes nothing, so that what is wrong shows when a service starts.
+
+        Raises:
+            StoreError: a shared store is out of order.
+        """
+        ...
+
     async def close(self) -> None:
         """Give back connections and threads; raises nothing."""
         ...

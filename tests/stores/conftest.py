@@ -48,6 +48,25 @@ async def open_shared(
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "shared.db"
+
+
+@pytest.fixture
+async def make(path: Path) -> AsyncIterator[Callable[..., Sqlite]]:
+    """Opens a store on the file; it is closed in the end."""
+    made: list[Sqlite] = []
+
+    def one_more(**bounds: int) -> Sqlite:
+        made.append(Sqlite(path, life=LIFE, **bounds))
+        return made[-1]
+
+    yield one_more
+    for store in made:
+        await store.close()
+
+
+@pytest.fixture
 async def guard(clock: Clock) -> AsyncIterator[Callable[[Store], Guarded]]:
     """One more worker, before a shared store."""
     made: list[Guarded] = []
@@ -68,14 +87,16 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [f"{r.levelname} {r.getMessage()}" for r in caplog.records if r.name == "receiver"]
 
 
-def out(reason: str) -> str:
-    return (
-        f"ERROR the shared store (Kind) is out of order ({reason}): "
-        "each worker goes by its own memory"
-    )
+STORE = "the shared store (Kind)"
+FAILURES = "the shared store of failures (Kind)"
 
 
-BACK = "WARNING the shared store (Kind) is back"
+def out(reason: str, place: str = STORE) -> str:
+    return f"ERROR {place} is out of order ({reason}): each worker goes by its own memory"
+
+
+def back(place: str = STORE) -> str:
+    return f"WARNING {place} is back"
 
 
 async def use(store: Store, count: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -59,11 +60,38 @@ async def test_a_redis_that_is_down_costs_no_call_and_shows_no_password(
         assert hidden not in caplog.text
 
 
-@pytest.mark.parametrize("where", ["http://127.0.0.1/", "sqlite:///x", "~nobody-of-this-name/x"])
-def test_what_is_neither(where: str) -> None:
+@pytest.mark.parametrize(
+    "where",
+    [
+        "http://127.0.0.1/",
+        "sqlite:///x",
+        "~nobody-of-this-name/x",
+        ":memory:",
+        "file:x?mode=memory",
+        "redis:127.0.0.1",
+        "mysql:x",
+    ],
+)
+def test_what_is_neither(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match=r"^RECEIVER_STORE ") as caught:
         open_store(Secret(where), life=LIFE)
     assert where not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [".", "/dev/null", "fifo"])
+def test_what_is_no_file(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(SettingsError, match=r"^RECEIVER_STORE names something that is no file$"):
+        open_store(Secret(str(tmp_path / name)), life=LIFE)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/x"])
+def test_what_cannot_be_looked_at(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"^RECEIVER_STORE: no file can be made there"):
+        open_store(Secret(str(tmp_path / name)), life=LIFE)
 
 
 def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

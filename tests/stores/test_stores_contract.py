@@ -87,6 +87,17 @@ async def test_failures_of_a_time_to_come_are_none(open_shared: Open) -> None:
 
 
 @ALL
+async def test_the_question_at_the_start_changes_nothing(open_shared: Open) -> None:
+    one, other = open_shared(), open_shared()
+    assert await one.use("n", 1, NOW, NOW)
+    await one.failed("k", NOW)
+    await other.reach()
+    assert not await other.use("n", 1, NOW, NOW)
+    assert await other.use("n", 2, NOW, NOW)
+    assert await other.standing("k", NOW) == Standing(1, NOW)
+
+
+@ALL
 async def test_keys_are_data(open_shared: Open) -> None:
     store = open_shared()
     keys = ["8000/pick 192.0.2.1", "'; drop table failures; --", "a b", "{x}", "ü", ""]

@@ -11,7 +11,10 @@ from receiver.stores import Memory
 from receiver.stores.guarded import CROWD, Guarded
 from receiver.throttle import SHUT, SHUT_AFTER, Standing
 from tests.shared_stage import Clock
-from tests.stores.conftest import BACK, LIFE, NOW, Guard, lines, out, use
+from tests.stores.conftest import FAILURES, LIFE, NOW, Guard, back, lines, out, use
+
+ALL = frozenset({"use", "failed", "standing", "reach"})
+OF_FAILURES = frozenset({"failed", "standing"})
 
 
 class Shared(Memory):
@@ -22,27 +25,31 @@ class Shared(Memory):
         self.asked = 0
         self.reached = asyncio.Event()
         self.error: Exception | None = None
+        self.bad = ALL  # the questions that end in the error
         self.stuck: asyncio.Event | None = None
 
-    async def _ask(self) -> None:
+    async def _ask(self, question: str) -> None:
         self.asked += 1
         self.reached.set()
         if self.stuck is not None:
             await self.stuck.wait()
-        if self.error is not None:
+        if self.error is not None and question in self.bad:
             raise self.error
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
-        await self._ask()
+        await self._ask("use")
         return await super().use(nonce, count, made, now)
 
     async def failed(self, key: str, now: float) -> Standing:
-        await self._ask()
+        await self._ask("failed")
         return await super().failed(key, now)
 
     async def standing(self, key: str, now: float) -> Standing:
-        await self._ask()
+        await self._ask("standing")
         return await super().standing(key, now)
+
+    async def reach(self) -> None:
+        await self._ask("reach")
 
     async def close(self) -> None:
         if self.error is not None:
@@ -108,16 +115,55 @@ async def test_whatever_it_raises_a_call_is_taken_once(
     shared.error = error
     assert [await use(store, count) for count in (1, 1, 2)] == [True, False, True]
     assert await store.failed("k", NOW) == await store.standing("k", NOW) == Standing(1, NOW)
-    assert shared.asked == 1
+    assert shared.asked == 2  # the other three were spared
     clock.time = PAUSE
     assert await use(store, 3)
     assert await use(store, 4)
-    assert shared.asked == 2
+    assert shared.asked == 3
     shared.error = None
     clock.time = 2 * PAUSE
     assert [await use(store, count) for count in (5, 6)] == [True, True]
-    assert shared.asked == 4
-    assert lines(caplog) == [out(type(error).__name__), BACK]
+    assert await store.standing("k", NOW) == Standing(1, NOW)
+    assert shared.asked == 6
+    kind = type(error).__name__
+    assert lines(caplog) == [out(kind), out(kind, FAILURES), back(), back(FAILURES)]
+
+
+async def test_an_outage_of_failures_lets_no_replay_in(
+    shared: Shared, guard: Guard, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = guard(shared), guard(shared)
+    shared.error, shared.bad = OSError(), OF_FAILURES
+    for store in (one, other):
+        await store.failed("k", NOW)
+    assert [await use(store, 1) for store in (one, other)] == [True, False]
+    assert lines(caplog) == [out("OSError", FAILURES)] * 2
+
+
+async def test_an_outage_of_counts_forgets_no_failure(
+    shared: Shared, guard: Guard, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = guard(shared), guard(shared)
+    shared.error, shared.bad = OSError(), ALL - OF_FAILURES
+    assert [await use(store, 1) for store in (one, other)] == [True, True]  # the price
+    assert [(await store.failed("k", NOW)).failures for store in (one, other)] == [1, 2]
+    assert lines(caplog) == [out("OSError")] * 2
+
+
+async def test_what_is_wrong_at_the_start_is_said_and_nothing_more(
+    shared: Shared, guard: Guard, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = guard(shared)
+    await store.reach()
+    assert shared.asked == 1
+    assert not lines(caplog)
+    shared.error = OSError("a secret")
+    await store.reach()
+    assert lines(caplog) == [out("OSError")]
+    shared.error = None
+    clock.time = PAUSE
+    assert await use(store, 1)
+    assert lines(caplog) == [out("OSError"), back()]
 
 
 async def test_only_one_tries_whether_it_is_back(

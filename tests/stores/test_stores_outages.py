@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from receiver.stores.redis import Redis
 from receiver.stores.sqlite import Sqlite
 from receiver.throttle import Standing
 from tests.shared_stage import Clock, Server
-from tests.stores.conftest import BACK, LIFE, NOW, Guard, lines, out, use
+from tests.stores.conftest import FAILURES, LIFE, NOW, Guard, back, lines, out, use
 
 LOCKER = """
 import sqlite3, sys
@@ -44,9 +46,9 @@ async def test_redis_killed_and_started_again(
     assert not await use(other, 3)
     assert await one.failed("k", NOW) == Standing(2, NOW)
     said = lines(caplog)
-    assert len(said) == 4
-    assert all("Error): each worker" in line for line in said[:2])
-    assert said[2:] == [BACK, BACK]
+    assert len(said) == 7
+    assert all("Error): each worker" in line for line in said[:4])
+    assert said[4:] == [back(), back(), back(FAILURES)]
 
 
 async def test_redis_paused(
@@ -62,7 +64,7 @@ async def test_redis_paused(
     for count in range(3, 20):
         assert await use(one, count)
         assert not await use(other, count)
-    assert lines(caplog) == [out("TimeoutError"), BACK]
+    assert lines(caplog) == [out("TimeoutError"), back()]
 
 
 async def test_redis_that_was_never_there(
@@ -95,7 +97,22 @@ async def test_a_file_locked_by_another_process(
     await locker.communicate(b"\n")
     first, *rest = lines(caplog)
     assert first in (out("SQLITE_BUSY"), out("TimeoutError"))  # the latter on a busy machine
-    assert rest == [BACK]
+    assert rest == [back()]
+
+
+async def test_a_lock_on_the_failures_lets_no_replay_in(
+    tmp_path: Path, guard: Guard, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "shared.db"
+    one, other = (guard(Sqlite(path, life=LIFE)) for _ in range(2))
+    with closing(sqlite3.connect(f"{path}.failures", isolation_level=None)) as writer:
+        writer.execute("begin immediate")
+        assert (await one.failed("k", NOW)).failures == 1
+        assert await use(one, 1)
+        assert not await use(other, 1)
+        writer.execute("rollback")
+    (line,) = lines(caplog)
+    assert line in (out("SQLITE_BUSY", FAILURES), out("TimeoutError", FAILURES))
 
 
 async def test_a_file_that_vanished(
@@ -109,4 +126,4 @@ async def test_a_file_that_vanished(
     clock.time = PAUSE
     assert await use(one, 2)
     assert not await use(other, 2)
-    assert lines(caplog) == [out("FileNotFoundError")] * 2 + [BACK] * 2
+    assert lines(caplog) == [out("FileNotFoundError")] * 2 + [back()] * 2

@@ -81,9 +81,11 @@ async def test_a_password_is_used_and_a_wrong_one_not_told(server: Server) -> No
     right = Redis(Secret(f"{server.url.reveal()}?password=the+right+password"), life=LIFE)
     wrong = Redis(Secret(f"{server.url.reveal()}?password=a+wrong+password"), life=LIFE)
     assert await right.use("n", 1, NOW, NOW)
-    with pytest.raises(StoreError) as caught:
-        await wrong.use("n", 2, NOW, NOW)
-    assert caught.value.args == ("AuthenticationError",)
+    await right.reach()
+    for question in (wrong.use("n", 2, NOW, NOW), wrong.reach()):
+        with pytest.raises(StoreError) as caught:
+            await question
+        assert caught.value.args == ("AuthenticationError",)
     await right.close()
     await wrong.close()
 
@@ -112,6 +114,7 @@ async def test_a_full_redis_says_so(store: Redis, client: redis.Redis) -> None:
         "redis://:a-long-password@[::1/0",
         "redis://:a-long-password@127.0.0.1/0?health_check_interval=soon",
         "redis://:a-long-password@127.0.0.1/0?no_such_option=1",
+        "redis://:a-long-password@127.0.0.1/0?protocol=7",
         "unix://?db=x",
     ],
 )

@@ -7,7 +7,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from receiver.errors import SettingsError
 from receiver.shared.file import TIDY
 from receiver.stores import StoreError
 from receiver.stores.sqlite import Sqlite
-from receiver.throttle import FORGET, Standing
+from receiver.throttle import Standing
 from tests.stores.conftest import NOW
 
 WORKER = """
@@ -53,32 +54,6 @@ except SettingsError as error:
 """
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "shared.db"
-
-
-@pytest.fixture
-async def make(path: Path) -> AsyncIterator[Callable[..., Sqlite]]:
-    """Opens a store on the file; it is closed in the end."""
-    made: list[Sqlite] = []
-
-    def one_more(**bounds: int) -> Sqlite:
-        made.append(Sqlite(path, life=300, **bounds))
-        return made[-1]
-
-    yield one_more
-    for store in made:
-        await store.close()
-
-
-def rows(path: Path, table: str) -> int:
-    with closing(sqlite3.connect(path)) as connection:
-        (found,) = connection.execute(f"select count(*) from {table}").fetchone()  # noqa: S608
-        assert isinstance(found, int)
-        return found
-
-
 def test_processes_that_open_the_same_new_file_at_once(path: Path) -> None:
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", WORKER, str(path)]
@@ -88,14 +63,17 @@ def test_processes_that_open_the_same_new_file_at_once(path: Path) -> None:
         worker.stdin.write("\n")
         worker.stdin.flush()
     assert sum(int(worker.communicate(timeout=60)[0]) for worker in workers) == 50
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(sqlite3.connect(f"{path}.failures")) as connection:
         assert connection.execute("select * from failures").fetchall() == [("k", 75, 1e9)]
 
 
 async def test_the_file_is_its_owners_only(path: Path, make: Callable[..., Sqlite]) -> None:
-    await make().use("n", 1, NOW, NOW)
+    store = make()
+    await store.use("n", 1, NOW, NOW)
+    await store.failed("k", NOW)
     modes = {file.name: oct(file.stat().st_mode & 0o777) for file in path.parent.iterdir()}
-    assert modes == {f"shared.db{end}": "0o600" for end in ("", "-wal", "-shm")}
+    files = ("shared.db", "shared.db.failures")
+    assert modes == {f"{file}{end}": "0o600" for file in files for end in ("", "-wal", "-shm")}
 
 
 async def test_a_restart_forgets_nothing(make: Callable[..., Sqlite]) -> None:
@@ -106,69 +84,6 @@ async def test_a_restart_forgets_nothing(make: Callable[..., Sqlite]) -> None:
     after = make()
     assert not await after.use("n", 1, NOW, NOW)
     assert await after.standing("k", NOW) == Standing(1, NOW)
-
-
-async def test_what_is_too_old_is_removed(path: Path, make: Callable[..., Sqlite]) -> None:
-    store = make()
-    for n in range(TIDY):
-        await store.use("old", n, NOW, NOW)
-        await store.failed(str(n), NOW)
-    for n in range(TIDY):
-        await store.use("new", n, NOW + 361, NOW + 361)
-    assert rows(path, "used") == TIDY
-    assert rows(path, "failures") == 0
-
-
-async def test_rows_are_bounded_and_counts_pushed_out_are_refused(
-    path: Path, make: Callable[..., Sqlite]
-) -> None:
-    store = make(most_counts=50)
-    for n in range(500):
-        assert await store.use(str(n), 1, NOW + n / 100, NOW + 10)
-    assert rows(path, "used") <= 50 + TIDY
-    again = [await store.use(str(n), 1, NOW + n / 100, NOW + 10) for n in range(500)]
-    assert not any(again)
-
-
-async def test_one_nonce_with_ever_more_counts_is_bounded_too(
-    path: Path, make: Callable[..., Sqlite]
-) -> None:
-    store = make(most_counts=50)
-    good = [await store.use("n", n, NOW, NOW) for n in range(500)]
-    assert good[:TIDY] == [True] * TIDY
-    assert not any(good[TIDY:])
-    assert rows(path, "used") == 0
-    assert await store.use("another", 1, NOW + 1, NOW + 1)
-
-
-async def test_a_clock_that_was_set_back_refuses_no_new_nonce(make: Callable[..., Sqlite]) -> None:
-    store = make(most_counts=10)
-    for n in range(2 * TIDY):
-        await store.use(str(n), 1, NOW, NOW)
-    assert not await store.use("back", 1, NOW - 30, NOW - 30)
-    assert await store.use("back", 1, NOW - 3600, NOW - 3600)
-
-
-async def test_a_flood_of_sources_pushes_out_the_idle_ones(
-    path: Path, make: Callable[..., Sqlite]
-) -> None:
-    store = make(most_sources=50)
-    for key in ("idle", "busy"):
-        await store.failed(key, NOW)
-    for n in range(500):
-        await store.failed(f"flood {n}", NOW + n / 1000)
-        await store.failed("busy", NOW + n / 1000)
-    assert rows(path, "failures") <= 50 + TIDY
-    assert (await store.standing("busy", NOW + 1)).failures == 501
-    assert await store.standing("idle", NOW + 1) == Standing()
-
-
-async def test_failures_far_ahead_take_no_room(path: Path, make: Callable[..., Sqlite]) -> None:
-    store = make()
-    await store.failed("k", NOW + FORGET)
-    for n in range(TIDY):
-        await store.use("n", n, NOW, NOW)
-    assert rows(path, "failures") == 0
 
 
 async def test_a_file_that_vanished_is_told_and_made_anew(
@@ -199,9 +114,9 @@ async def test_something_else_in_its_place(path: Path, make: Callable[..., Sqlit
     path.unlink()
     path.mkdir()
     with pytest.raises(StoreError, match=r"^FileNotFoundError$"):
-        await store.failed("k", NOW)
+        await store.use("n", 1, NOW, NOW)
     with pytest.raises(StoreError, match=r"^SQLITE_CANTOPEN"):
-        await store.failed("k", NOW)
+        await store.use("n", 1, NOW, NOW)
 
 
 async def test_a_damaged_file_is_told_but_does_not_hinder_the_start(
@@ -213,9 +128,9 @@ async def test_a_damaged_file_is_told_but_does_not_hinder_the_start(
     head = path.read_bytes()[:100]
     path.write_bytes(head + os.urandom(path.stat().st_size - len(head)))
     damaged = make()
-    for _ in range(2):
+    for question in (damaged.reach(), damaged.use("n", 1, NOW, NOW)):
         with pytest.raises(StoreError, match=r"^SQLITE_CORRUPT$"):
-            await damaged.use("n", 1, NOW, NOW)
+            await question
     path.unlink()
     assert await damaged.use("n", 1, NOW, NOW)
 
@@ -223,9 +138,9 @@ async def test_a_damaged_file_is_told_but_does_not_hinder_the_start(
 async def test_a_file_that_can_no_longer_be_written(make: Callable[..., Sqlite]) -> None:
     store = make()
     run = asyncio.get_running_loop().run_in_executor
-    connection = store._file._connection
+    connection = store._counts._connection
     assert connection is not None
-    await run(store._file._thread, connection.execute, "pragma query_only = 1")
+    await run(store._counts._thread, connection.execute, "pragma query_only = 1")
     with pytest.raises(StoreError, match=r"^SQLITE_READONLY"):
         await store.use("n", 1, NOW, NOW)
     assert await store.use("n", 1, NOW, NOW)  # by a new connection
@@ -233,11 +148,11 @@ async def test_a_file_that_can_no_longer_be_written(make: Callable[..., Sqlite])
 
 async def test_a_full_disk(path: Path, make: Callable[..., Sqlite]) -> None:
     store = make()
-    connection = store._file._connection
+    connection = store._failures._connection
     assert connection is not None
     run = asyncio.get_running_loop().run_in_executor
     await run(
-        store._file._thread, connection.execute, "pragma max_page_count = 1"
+        store._failures._thread, connection.execute, "pragma max_page_count = 1"
     )  # no more than now
     with pytest.raises(StoreError, match=r"^SQLITE_FULL$"):
         await store.failed("k" * 8000, NOW)  # longer than a page
@@ -247,11 +162,26 @@ async def test_another_workers_long_transaction(path: Path, make: Callable[..., 
     store = make()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("begin immediate")
-        for question in (store.use("n", 1, NOW, NOW), store.failed("k", NOW)):
-            with pytest.raises(StoreError, match=r"^SQLITE_BUSY$"):
-                await question
+        await store.reach()
+        with pytest.raises(StoreError, match=r"^SQLITE_BUSY$"):
+            await store.use("n", 1, NOW, NOW)
         other.execute("rollback")
     assert await store.use("n", 1, NOW, NOW)
+
+
+async def test_failures_that_wait_hold_up_no_count(make: Callable[..., Sqlite]) -> None:
+    store = make()
+    go_on = threading.Event()
+    store._failures._thread.submit(go_on.wait)
+    flood = [asyncio.create_task(store.failed(str(n), NOW)) for n in range(TIDY)]
+    await asyncio.sleep(0)  # all of them are asked before the count
+    try:
+        async with asyncio.timeout(10):
+            assert await store.use("n", 1, NOW, NOW)
+        assert not any(task.done() for task in flood)
+    finally:
+        go_on.set()
+        await asyncio.gather(*flood)
 
 
 async def test_a_file_that_is_locked_does_not_hinder_the_start(
@@ -283,6 +213,15 @@ async def test_a_path_that_cannot_be(tmp_path: Path, name: str, problem: str) ->
         Sqlite(tmp_path / name, life=300)
 
 
+@pytest.mark.parametrize("name", ["shared.db", "shared.db.failures"])
+async def test_a_file_of_another_program(path: Path, name: str) -> None:
+    with closing(sqlite3.connect(path.parent / name)) as connection:
+        for table in ("used", "failures"):
+            connection.execute(f"create table {table} (x)")
+    with pytest.raises(SettingsError, match=r"^RECEIVER_STORE: the file is of another program"):
+        Sqlite(path, life=300)
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="has no folder that root cannot write")
 async def test_a_folder_that_cannot_be_written() -> None:
     with pytest.raises(SettingsError, match=r"^RECEIVER_STORE: no file can be made there"):
@@ -305,4 +244,5 @@ async def test_after_its_end_nothing_is_open(path: Path, make: Callable[..., Sql
     store = make()
     await store.use("n", 1, NOW, NOW)
     await store.close()
-    assert [file.name for file in path.parent.iterdir()] == ["shared.db"]
+    names = sorted(file.name for file in path.parent.iterdir())
+    assert names == ["shared.db", "shared.db.failures"]

@@ -85,6 +85,15 @@ async def test_failures_at_one_count_at_the_other(workers: list[httpx.AsyncClien
         assert (await worker.post(path, json=FIELDS, headers=right)).status_code == 429
 
 
+async def test_what_is_wrong_with_the_store_shows_at_the_start(
+    handler: Counted, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(secret=SECRET, store=Secret("redis://:a-long-password@127.0.0.1:1/0"))
+    async with running(make_app(handler, settings)):
+        (line,) = (r.getMessage() for r in caplog.records if "out of order" in r.getMessage())
+    assert line.startswith("the shared store (Redis) is out of order (")
+
+
 async def test_an_outage_of_what_they_share_costs_no_callback(
     store: Secret, handler: Counted, request: pytest.FixtureRequest
 ) -> None:
