@@ -18,6 +18,7 @@ from receiver.auth import NONCE_LIFE
 from receiver.dispatch import Dispatcher
 from receiver.endpoint import ARRIVED
 from receiver.errors import DeclarationError
+from receiver.health import health_routes
 from receiver.intake import problem_of, turn_away
 from receiver.ivrs import Ivr
 from receiver.receptionists import Receptionist, check_together
@@ -25,6 +26,7 @@ from receiver.replies import Repeat, Reply
 from receiver.seldom import Seldom
 from receiver.settings import OF_A_PBX, Settings
 from receiver.stores import open_store
+from receiver.stores.guarded import Guarded
 from receiver.table import ActionTable, Surroundings
 
 log = logging.getLogger("receiver")
@@ -137,11 +139,13 @@ class Receiver:
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             yield
+            # The calls in hand were answered. What is closed now, each before what it works with:
             await dispatcher.close()
             await store.close()
 
         table = ActionTable(tuple(self), Surroundings(by_pbx, dispatcher, store, self._seldom))
-        app = Starlette(routes=[table], lifespan=lifespan)
+        checks = {"store": store.reachable} if isinstance(store, Guarded) else {}
+        app = Starlette(routes=[table, *health_routes(checks)], lifespan=lifespan)
         app.router.redirect_slashes = False  # a redirect would go to the Host that the sender names
         return app
 

@@ -29,6 +29,7 @@ from receiver.errors import CallbackError
 from receiver.exchange import BODY_LIMIT, CLOSE, Gone, Header, TooLarge, read, refuse, respond
 from receiver.marks import HEADER, SOURCE
 from receiver.replies import encode
+from receiver.watchdog import RESCUE, Rescue
 
 ARRIVED = "receiver.arrived"
 """Key of the scope: when the request arrived, in the event loop's time."""
@@ -70,6 +71,7 @@ class Endpoint:
         self._judge = judge
         self._now = now
         self._show: Callable[[str], str] = _show if log_caller_data else veil
+        self._late = encode(dispatcher.fallback(action, "late").reply)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         now = self._now()
@@ -107,6 +109,9 @@ class Endpoint:
             await self._check(scope, body, mark, send)
             return
         arrived = scope[ARRIVED]
+        rescue: Rescue | None = scope.get(RESCUE)
+        if rescue is not None:
+            rescue.arm(self._dispatcher.deadline(self._action, arrived), self._late)
         call = Call()
         try:
             call, oddities = _callback(scope, body)
@@ -120,7 +125,10 @@ class Endpoint:
             # Ours, not the handler's: the caller still gets a valid answer.
             log.critical("%s: %s inside the receiver", self._action.identity, type(error).__name__)
             decision = self._dispatcher.fallback(self._action, "raised")
-        await respond(send, 200, encode(decision.reply))
+        if rescue is None or rescue.disarm():
+            await respond(send, 200, encode(decision.reply))
+        else:  # the event loop was stuck, and the watchdog has answered
+            decision = self._dispatcher.fallback(self._action, "late")
         self._log(call, decision, asyncio.get_running_loop().time() - arrived)
 
     async def _check(self, scope: Scope, body: bytes, mark: str, send: Send) -> None:

@@ -26,7 +26,7 @@ LAYERS = (
     ("plans", "simulator.model", "simulator.logins"),
     ("steps", "lints", "printout"),
     # ---------------------------------------------------------- I/O above, none below
-    ("pbx.faults", "pbx.address", "threads", "settings", "loader", "simulator.desk"),
+    ("pbx.faults", "pbx.address", "threads", "settings", "loader", "simulator.desk", "watchdog"),
     ("stores.store",),
     ("stores.memory", "stores.sqlite", "stores.redis"),
     ("stores.guarded",),
@@ -44,7 +44,9 @@ LAYERS = (
     ("registration",),
     ("rotation", "doctor"),
     ("exchange", "connections"),
+    ("health",),
     ("intake", "admission", "serving", "simulator.api"),
+    ("supervising",),
     ("endpoint",),
     ("table",),
     ("app",),

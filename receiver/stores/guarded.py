@@ -84,6 +84,11 @@ class Guarded:
         answer = await self._ask_in_turn(lambda: self._shared.standing(key, now))
         return self._memory.learn(key, answer, now) if answer and answer.failures else own
 
+    async def reachable(self) -> bool:
+        """Whether the shared store answers, or did when it was last asked."""
+        await self._ask_in_turn(lambda: self._shared.standing("", 0.0))
+        return self._again is None
+
     async def close(self) -> None:
         try:
             async with asyncio.timeout(CLOSING):
