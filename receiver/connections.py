@@ -50,6 +50,7 @@ class Watched(ServerState):
     def __init__(self, watchdog: Watchdog | None) -> None:
         super().__init__()
         self.watchdog = watchdog
+        self.stopping = False
 
 
 class _Timed(asyncio.Protocol):
@@ -89,6 +90,8 @@ class _Timed(asyncio.Protocol):
 
     def _equip(self, scope: Any, cycle: Cycle) -> None:
         scope[TRAILERS] = APART
+        if getattr(self.server_state, "stopping", False):
+            cycle.keep_alive = False
         if self._watchdog is not None:
             scope[RESCUE] = Rescue(self._watchdog, self, cycle)
 

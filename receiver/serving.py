@@ -71,7 +71,7 @@ class Server(uvicorn.Server):
         notice: float = 0.0,
     ) -> None:
         super().__init__(config)
-        self.server_state = Watched(watchdog)
+        self.server_state: Watched = Watched(watchdog)
         self._watchdog = watchdog
         self._beside = beside
         self._notice = notice
@@ -111,6 +111,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()
+        self.server_state.stopping = True
         if self._captured_signals:
             await self._wait(self._notice)
         for server in self.servers:

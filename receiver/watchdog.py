@@ -49,6 +49,7 @@ class Cycle(Protocol):
     """One request and its answer, as uvicorn has it."""
 
     disconnected: bool
+    keep_alive: bool
 
 
 class Connection(Protocol):
