@@ -353,14 +353,17 @@ class Channel:
     async def beat(self, server: Server) -> None:
         """Runs beside ``server``, and stops it when the parent says so or is gone."""
         while True:
-            with contextlib.suppress(BlockingIOError):
-                self._send()
-                server.should_exit |= self._socket.recv(1) in (b"", RETIRE)
+            server.should_exit |= self._told_to_go()
             await asyncio.sleep(BEAT)
 
-    def _send(self) -> None:
-        with contextlib.suppress(OSError):  # the parent is gone, as the next line finds
+    def _told_to_go(self) -> bool:
+        try:
             self._socket.send(b".")
+            return self._socket.recv(1) in (b"", RETIRE)
+        except BlockingIOError:
+            return False
+        except OSError:  # the parent is gone
+            return True
 
 
 def inherited(descriptor: int) -> socket.socket:

@@ -60,6 +60,7 @@ class Service:
     process: subprocess.Popen[str]
     lines: list[str] = field(default_factory=list)
     came: threading.Condition = field(default_factory=threading.Condition)
+    ended: bool = False
     url: str = ""
 
     def read(self) -> None:
@@ -69,6 +70,9 @@ class Service:
                 with self.came:
                     self.lines.append(line)
                     self.came.notify_all()
+        with self.came:
+            self.ended = True
+            self.came.notify_all()
 
     def until(self, pattern: str, count: int = 1) -> list[str]:
         """What the pattern finds in the log, once it is there so often."""
@@ -77,7 +81,8 @@ class Service:
             return re.findall(pattern, "".join(self.lines))
 
         with self.came:
-            assert self.came.wait_for(lambda: len(found()) >= count, 20), self.lines
+            self.came.wait_for(lambda: len(found()) >= count or self.ended, 20)
+            assert len(found()) >= count, self.lines
         return found()
 
     def workers(self) -> list[int]:
@@ -183,6 +188,7 @@ async def test_a_worker_is_killed_under_load(start: Start) -> None:
 async def test_a_worker_that_hangs_is_replaced_and_its_callers_are_answered(start: Start) -> None:
     service = start()
     task = asyncio.create_task(call(service.url, "block"))
+    await asyncio.sleep(0.1)  # what it accepted, and has not read, it takes along
     answers = await load(service.url, 5)
     assert lost(answers) == []
     blocked = await task
