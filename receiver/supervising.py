@@ -25,7 +25,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from receiver.errors import ReceiverError
+from receiver.errors import SettingsError
 from receiver.serving import GRACE, Server
 
 BEAT = 0.25
@@ -205,7 +205,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reloads.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
         watch = loop.create_task(self._watch())
         try:
             first = self._start()
@@ -233,6 +233,10 @@ class Supervisor:
             else:
                 worker.stop()
         self._stopping.set()
+
+    def reload(self) -> None:
+        """Exchange the workers for such with new code."""
+        self._reloads.set()
 
     def _start(self) -> Worker:
         self._launched += 1
@@ -272,7 +276,10 @@ class Supervisor:
             await self._reloads.wait()
             self._reloads.clear()
             log.info("reloading: the workers are exchanged one by one")
-            if all([await self._exchange(slot) for slot in range(self._count)]):
+            for slot in range(self._count):
+                if not await self._exchange(slot):
+                    break
+            else:
                 log.info("reloaded")
 
     async def _exchange(self, slot: int) -> bool:
@@ -370,7 +377,7 @@ def inherited(descriptor: int) -> socket.socket:
     """The listener that the parent bound.
 
     Raises:
-        ReceiverError: that is none.
+        SettingsError: that is none.
     """
     try:
         with socket.socket(fileno=descriptor) as found:

@@ -19,6 +19,7 @@ import contextlib
 import functools
 import logging
 import os
+import socket
 import sys
 import threading
 import time
@@ -112,10 +113,13 @@ class Rescue:
                 self.answer,
             )
         )
-        # It fits into the empty buffer of a socket; of one that is gone nobody waits for more.
+        # It fits into the empty buffer of a socket; of one that is gone nobody waits for more. The
+        # end is said too, for the loop may not come to close the connection for long.
         with contextlib.suppress(OSError):
-            connected = self._connection.transport.get_extra_info("socket")
-            self.written = os.write(connected.fileno(), whole) > 0
+            descriptor = os.dup(self._connection.transport.get_extra_info("socket").fileno())
+            with socket.socket(fileno=descriptor) as connected:
+                self.written = connected.send(whole) > 0
+                connected.shutdown(socket.SHUT_WR)
 
 
 class Watchdog:

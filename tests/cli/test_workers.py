@@ -148,8 +148,10 @@ async def call(url: str, name: str = "pick") -> Answer:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             head = f"POST /action/8000/{name}?input=1 HTTP/1.1\r\nHost: x\r\n"
             writer.write(f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
-            status, _, rest = (await reader.read()).partition(b"\r\n")
-            writer.close()
+            try:
+                status, _, rest = (await reader.read()).partition(b"\r\n")
+            finally:
+                writer.close()
         found = json.loads(rest.partition(b"\r\n\r\n")[2])["destination"]
         assert status == b"HTTP/1.1 200 OK"
     except (OSError, ValueError, TimeoutError) as error:
