@@ -46,6 +46,7 @@ LAYERS = (
     ("exchange", "connections"),
     ("health",),
     ("intake", "admission", "serving", "simulator.api"),
+    ("working",),
     ("supervising",),
     ("endpoint",),
     ("table",),

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from receiver.errors import SettingsError
-from receiver.supervising import Supervisor, Worker, inherited
+from receiver.supervising import Supervisor
+from receiver.working import Worker, inherited
 
 
 class Straw:

@@ -22,8 +22,9 @@ from receiver.errors import SettingsError
 from receiver.lints import declared
 from receiver.reception import prepare
 from receiver.settings import PREFIX, Settings
-from receiver.supervising import Channel, inherited, supervise
+from receiver.supervising import supervise
 from receiver.watchdog import Watchdog, code_of
+from receiver.working import Channel, inherited
 
 log = logging.getLogger("receiver")
 
