@@ -21,6 +21,7 @@ from receiver.counts import COUNTS
 from receiver.dispatch import Dispatcher
 from receiver.endpoint import ARRIVED
 from receiver.errors import DeclarationError, SettingsError
+from receiver.health import health_routes
 from receiver.intake import problem_of, turn_away
 from receiver.ivrs import Ivr
 from receiver.ladders import Fallback, problem_of_fallback
@@ -35,6 +36,7 @@ from receiver.sessions import open_sessions
 from receiver.settings import OF_A_PBX, Settings
 from receiver.sources import Sources
 from receiver.stores import open_store
+from receiver.stores.guarded import Guarded
 from receiver.table import ActionTable, Surroundings
 
 log = logging.getLogger("receiver")
@@ -174,12 +176,13 @@ class Receiver:
             await store.reach()
             async with kept(folder) if settings.metrics else nullcontext():
                 yield
-            # In this order: handlers may still ask for work, and all of them for what is shared.
+            # The calls in hand were answered. What is closed now, each before what it works with:
             await dispatcher.close()
             await backing.close(FINISH)
             await store.close()
 
-        app = Starlette(routes=routes, lifespan=lifespan)
+        checks = {"store": store.reachable} if isinstance(store, Guarded) else {}
+        app = Starlette(routes=[*routes, *health_routes(checks)], lifespan=lifespan)
         app.router.redirect_slashes = False  # a redirect would go to the Host that the sender names
         return app
 

@@ -7,6 +7,7 @@ Rule 2: what is not body, of one request, is bounded also while it is incomplete
 Rule 3: trailers are never among the headers, and the scope says so to the app.
 Rule 4: an Upgrade is not followed, and the body of a request that asks for one is its body.
 Rule 5: what is wrong with a request does not cost an earlier one its answer.
+Rule 6: where a watchdog stands by, a request in plain text has its `receiver.watchdog.Rescue`.
 
 uvicorn takes them by name too: ``uvicorn --http receiver.connections:Fastest``.
 """
@@ -16,13 +17,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import h11
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from receiver.framing import APART, HEAD_LIMIT, TRAILERS
+from receiver.watchdog import RESCUE, Cycle, Rescue, Watchdog
 
 try:
     import httptools
@@ -41,27 +44,56 @@ PIPELINE_LIMIT = 32
 log = logging.getLogger("receiver")
 
 
+class Watched(ServerState):
+    """What the connections of one server share, with the watchdog that stands by."""
+
+    def __init__(self, watchdog: Watchdog | None) -> None:
+        super().__init__()
+        self.watchdog = watchdog
+        self.stopping = False
+
+
 class _Timed(asyncio.Protocol):
-    """The clock of rule 1."""
+    """The clock of rule 1, and rule 6."""
 
     head_time: ClassVar[float] = HEAD_TIME
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     flow: FlowControl
+    scheme: Any
+    server_state: ServerState
+    cycle: Any
+    armed: Rescue | None = None
+    _watchdog: Watchdog | None = None
     _timer: asyncio.TimerHandle | None = None
 
     def _owes(self) -> bool:
         """Whether the sender began a head, or goes on with a body that was answered already."""
         raise NotImplementedError
 
+    def expects(self) -> bool:
+        """Whether a request may be on its way that was not read yet, or not all of it."""
+        return self.cycle is None or self._owes()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._timer = self.loop.call_later(self.head_time, self._late)
+        if self.scheme == "http":
+            self._watchdog = getattr(self.server_state, "watchdog", None)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.armed is not None:
+            self.armed.disarm()  # before the descriptor is closed, and is somebody else's
         self._stop()
         super().connection_lost(exc)
+
+    def _equip(self, scope: Any, cycle: Cycle) -> None:
+        scope[TRAILERS] = APART
+        if getattr(self.server_state, "stopping", False):
+            cycle.keep_alive = False
+        if self._watchdog is not None:
+            scope[RESCUE] = Rescue(self._watchdog, self, cycle)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -102,8 +134,8 @@ class H11(_Timed, H11Protocol):
 
     def handle_events(self) -> None:
         super().handle_events()
-        if self.scope is not None:  # the app runs in a task, which has not begun yet
-            self.scope[TRAILERS] = APART  # type: ignore[literal-required]
+        if self.scope is not None and TRAILERS not in self.scope:
+            self._equip(self.scope, self.cycle)  # the app runs in a task, which has not begun yet
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -128,7 +160,7 @@ if HAS_HTTPTOOLS:
 
         def _owes(self) -> bool:
             if self._phase == _BODY:
-                return self.cycle.response_complete
+                return bool(self.cycle.response_complete)
             return self._phase == _HEAD
 
         def data_received(self, data: bytes) -> None:
@@ -143,7 +175,6 @@ if HAS_HTTPTOOLS:
         def on_message_begin(self) -> None:
             super().on_message_begin()
             self._phase = _HEAD
-            self.scope[TRAILERS] = APART  # type: ignore[literal-required]
 
         def on_header(self, name: bytes, value: bytes) -> None:
             if self._phase == _HEAD:
@@ -156,6 +187,7 @@ if HAS_HTTPTOOLS:
                 self._upgrading = True
                 return
             super().on_headers_complete()
+            self._equip(self.scope, self.cycle)
             if len(self.pipeline) > PIPELINE_LIMIT:
                 raise ValueError("too many requests at once")  # the parser makes it a bad request
             self._phase = _BODY

@@ -110,10 +110,13 @@ class Dispatcher:
         margin.learn(spent)
         return arrived - min(spent, (action.request_timeout - margin.of(2)) / 2)
 
+    def has_fixed_fallback(self, action: Action) -> bool:
+        """Whether what it falls back on is the same for all calls."""
+        return not any(map(callable, self._ladder(action)))
+
     def fallback(self, action: Action, reason: Reason, call: Call | None = None) -> Decision:
         """What is answered when the handler cannot be asked, or gave no answer."""
-        of_pbx = self._fallbacks.get(action.pbx, self._fallback)
-        reply, broken = descend((action.fallback, action.ivr_fallback, of_pbx), call or Call())
+        reply, broken = descend(self._ladder(action), call or Call())
         for problem in broken:
             log.error("%s: %s", action.identity, problem)
         return Decision(reply, reason)
@@ -126,6 +129,10 @@ class Dispatcher:
     async def close(self) -> None:
         """Cancel what still runs and wait for it to end; threads that are stuck are left."""
         await self._runs.close()
+
+    def _ladder(self, action: Action) -> tuple[Fallback | None, ...]:
+        of_pbx = self._fallbacks.get(action.pbx, self._fallback)
+        return action.fallback, action.ivr_fallback, of_pbx
 
     def _margin(self, action: Action) -> Margin:
         if action.pbx not in self._margins:

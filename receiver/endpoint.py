@@ -30,6 +30,7 @@ from receiver.exchange import BODY_LIMIT, CLOSE, Gone, Header, TooLarge, read, r
 from receiver.marks import HEADER, SOURCE
 from receiver.observing import Observer, Times, refused
 from receiver.replies import encode
+from receiver.watchdog import RESCUE, Rescue
 
 ARRIVED = "receiver.arrived"
 """Key of the scope: when the request arrived, in the event loop's time."""
@@ -77,6 +78,8 @@ class Endpoint:
         self._even_out = even_out
         self._now = now
         self._observer = observer
+        fixed = dispatcher.has_fixed_fallback(action)
+        self._late = encode(dispatcher.fallback(action, "late").reply) if fixed else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         now = self._now()
@@ -129,10 +132,13 @@ class Endpoint:
         clock = asyncio.get_running_loop().time
         call, read = Call(), clock()
         trace = self._observer.begin(scope, arrived, admitted, read)
+        rescue: Rescue | None = scope.get(RESCUE)
         try:
             call, oddities = _callback(scope, body)
             if oddities:
                 log.debug("%s: %s", self._action.identity, "; ".join(oddities))
+            if rescue is not None:
+                rescue.arm(self._dispatcher.deadline(self._action, arrived), self._last_word(call))
             decision = await self._dispatcher.decide(self._action, call, arrived)
         except CallbackError as error:
             log.error("%s: %s; the fallback is answered", self._action.identity, error)
@@ -143,11 +149,20 @@ class Endpoint:
             decision = self._dispatcher.fallback(self._action, "raised")
         handled = clock()
         try:
-            await respond(send, 200, encode(decision.reply))
+            if rescue is None or rescue.disarm():
+                await respond(send, 200, encode(decision.reply))
+            else:  # the event loop was stuck, and the watchdog has answered
+                decision = self._dispatcher.fallback(self._action, "late", call)
         finally:  # also if the sender has left
             decision.release()
         times = Times(arrived, admitted, read, handled, clock())
         self._observer.tell(call, decision, times, trace)
+
+    def _last_word(self, call: Call) -> bytes:
+        """What the watchdog answers if this event loop is stuck."""
+        if self._late is not None:
+            return self._late
+        return encode(self._dispatcher.fallback(self._action, "late", call).reply)
 
     async def _check(self, scope: Scope, body: bytes, mark: str, send: Send) -> None:
         """Answer what ``receiver doctor`` sent, without a handler."""

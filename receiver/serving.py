@@ -6,6 +6,9 @@ Rule 2: connections are those of ``receiver.connections``: slow senders are cut 
 Rule 3: no header of a proxy is believed.
 Rule 4: TLS is 1.2 or newer, with Python's own choice of ciphers, and does not wait for a slow
         handshake either.
+Rule 5: who is told to stop says so first (``/ready``), takes no new connections, answers those that
+        are open and the calls in hand, and then lets the app close what it has. The second time it
+        is told, it goes.
 """
 
 from __future__ import annotations
@@ -16,17 +19,20 @@ import functools
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from receiver.connections import HEAD_TIME, Fastest
+from receiver.connections import HEAD_TIME, Fastest, Watched
 from receiver.errors import ReceiverError, SettingsError
 from receiver.framing import HEAD_LIMIT
+from receiver.health import STOPPING
+from receiver.watchdog import Watchdog
 
 log = logging.getLogger("receiver")
 
@@ -37,11 +43,40 @@ GRACE = 5
 """Seconds that calls in hand have to end when the service stops."""
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves a TLS handshake no more time than a head; uvicorn allows a minute."""
+LINGER = 1.0
+"""Seconds for a request on a connection that was accepted just before the service stops."""
 
-    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
+_STEP = 0.02
+
+
+class Server(uvicorn.Server):
+    """A server that loses no call when it stops, and has a watchdog.
+
+    It leaves a TLS handshake no more time than a head; uvicorn allows a minute.
+
+    Parameters:
+        config: made by `configure`.
+        tls: certificates, if TLS is spoken.
+        watchdog: stands by; None for none.
+        beside: runs in the loop as long as the server does.
+        notice: seconds for which it serves on after a signal, while it says that it is not ready.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        tls: ssl.SSLContext | None = None,
+        watchdog: Watchdog | None = None,
+        beside: Callable[[Server], Coroutine[None, None, None]] | None = None,
+        notice: float = 0.0,
+    ) -> None:
         super().__init__(config)
+        self.server_state: Watched = Watched(watchdog)
+        self._watchdog = watchdog
+        self._beside = beside
+        self._notice = notice
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
         self._tls: dict[str, Any] = {}
         if tls:
             self._tls = {"ssl": tls}
@@ -51,6 +86,9 @@ class _Server(uvicorn.Server):
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             raise SystemExit(3)  # as uvicorn says it
+        self.lifespan.state[STOPPING] = self._stopping
+        if self._watchdog:
+            self._watchdog.start()
         protocol: Any = self.config.http_protocol_class
         connect = functools.partial(
             protocol,
@@ -64,9 +102,41 @@ class _Server(uvicorn.Server):
             for listener in sockets or ()
         ]
         self.started = True
+        if self._beside:
+            self._task = loop.create_task(self._beside(self))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit  # uvicorn would wait again for a second SIGTERM
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
+        self.server_state.stopping = True
+        if self._captured_signals:
+            await self._wait(self._notice)
+        for server in self.servers:
+            server.close()
+        # uvicorn closes at once what it has read nothing from: there a call may be on its way.
+        await asyncio.sleep(0)
+        await self._wait(LINGER, lambda: not self._expects())
+        await super().shutdown(sockets)
+        if self._task:
+            self._task.cancel()
+        if self._watchdog:
+            self._watchdog.close()
+
+    def _expects(self) -> bool:
+        return any(connection.expects() for connection in self.server_state.connections)  # type: ignore[union-attr]
+
+    async def _wait(self, most: float, enough: Callable[[], bool] = lambda: False) -> None:
+        """Wait so many seconds, until it is enough, or until a second signal comes."""
+        for _ in range(round(most / _STEP)):
+            if self.force_exit or enough():
+                return
+            await asyncio.sleep(_STEP)
 
 
-class _Quiet(_Server):
+class _Quiet(Server):
     """A server that leaves the signals to whoever started it."""
 
     @contextlib.contextmanager
@@ -155,7 +225,15 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: ASGIApp, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+def serve(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    *,
+    watchdog: Watchdog | None = None,
+    notice: float = 0.0,
+) -> None:
     """Serve ``app`` until SIGINT or SIGTERM.
 
     Raises:
@@ -163,13 +241,21 @@ def serve(app: ASGIApp, host: str, port: int, tls: ssl.SSLContext | None = None)
         ReceiverError: the app did not start.
     """
     with bind(host, port) as listener:
-        log.info("serving on %s", _url(listener, tls, host))
-        server = _Server(configure(app), tls)
-        # The first is raised again after an orderly end, the second if the app did not start.
-        with contextlib.suppress(KeyboardInterrupt, SystemExit):
-            server.run(sockets=[listener])
-        if not server.started:
-            raise ReceiverError("the app did not start; the log above says why")
+        log.info("serving on %s", url_of(listener, host, tls=bool(tls)))
+        serve_on(listener, Server(configure(app), tls, watchdog, notice=notice))
+
+
+def serve_on(listener: socket.socket, server: Server) -> None:
+    """Serve on what was bound already, until SIGINT or SIGTERM.
+
+    Raises:
+        ReceiverError: the app did not start.
+    """
+    # The first is raised again after an orderly end, the second if the app did not start.
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        server.run(sockets=[listener])
+    if not server.started:
+        raise ReceiverError("the app did not start; the log above says why")
 
 
 @asynccontextmanager
@@ -179,22 +265,24 @@ async def running(
     lifespan: str = "on",
     http: type[asyncio.Protocol] = Fastest,
     tls: ssl.SSLContext | None = None,
+    watchdog: Watchdog | None = None,
 ) -> AsyncIterator[str]:
     """Serve ``app`` on a free loopback port inside the running event loop; gives its URL."""
     with bind("127.0.0.1", 0) as listener:
-        server = _Quiet(configure(app, lifespan, http), tls)
+        server = _Quiet(configure(app, lifespan, http), tls, watchdog)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started:
                 if task.done():
                     raise ReceiverError("the app did not start; the log above says why")
                 await asyncio.sleep(0.005)
-            yield _url(listener, tls)
+            yield url_of(listener, tls=bool(tls))
         finally:
             server.should_exit = True
             await task
 
 
-def _url(listener: socket.socket, tls: ssl.SSLContext | None, host: str = "127.0.0.1") -> str:
+def url_of(listener: socket.socket, host: str = "127.0.0.1", *, tls: bool) -> str:
+    """Where ``listener`` is reached."""
     address = f"[{host}]" if ":" in host else host
     return f"{'https' if tls else 'http'}://{address}:{listener.getsockname()[1]}"

@@ -30,6 +30,7 @@ LAYERS = (
     # ---------------------------------------------------------- I/O above, none below
     ("variables", "logs"),
     ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
+    ("watchdog",),
     ("upstream.loops",),
     ("upstream.client", "upstream.lookups"),
     ("upstream",),
@@ -61,7 +62,10 @@ LAYERS = (
     ("rotation", "doctor", "draining"),
     ("guarding",),
     ("exchange", "connections", "observing", "tracing"),
+    ("health",),
     ("intake", "admission", "serving", "simulator.api"),
+    ("working",),
+    ("supervising",),
     ("endpoint", "metrics"),
     ("table",),
     ("app",),

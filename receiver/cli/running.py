@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Iterable
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import click
@@ -16,6 +21,10 @@ from receiver.cli.common import app_argument, describe, load_app
 from receiver.errors import SettingsError
 from receiver.lints import declared
 from receiver.reception import prepare
+from receiver.settings import PREFIX, Settings
+from receiver.supervising import supervise
+from receiver.watchdog import Watchdog, code_of
+from receiver.working import Channel, inherited
 
 log = logging.getLogger("receiver")
 
@@ -26,27 +35,107 @@ log = logging.getLogger("receiver")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--certfile", type=click.Path(path_type=Path), help="Certificate chain, in PEM.")
 @click.option("--keyfile", type=click.Path(path_type=Path), help="Its key, if in another file.")
-def serve(target: str, host: str, port: int, certfile: Path | None, keyfile: Path | None) -> None:
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Processes on the port; with several, SIGHUP reloads the code without a lost call.",
+)
+@click.option(
+    "--notice",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 60),
+    help="Seconds to serve on after a signal to stop, while /ready says no.",
+)
+@click.option("--as-worker", nargs=3, type=int, hidden=True)  # its number, listener and channel
+def serve(
+    target: str,
+    host: str,
+    port: int,
+    certfile: Path | None,
+    keyfile: Path | None,
+    workers: int,
+    notice: float,
+    as_worker: tuple[int, int, int] | None,
+) -> None:
     """Serve APP: answer the callbacks of the PBX."""
-    app = load_app(target)
     if keyfile and not certfile:
         raise SettingsError("--keyfile is the key of a certificate: name that with --certfile")
+    for name in ("receiver", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    if workers > 1 and not as_worker:
+        _serve_with(workers, target, host, port, certfile, keyfile, notice)
+    app = load_app(target)
     tls = serving.secured(certfile, keyfile) if certfile else None
     _ = app.starlette  # what is wrong is said before anything listens
     settings = app.settings
     click.get_current_context().with_resource(
         logs.written(settings.log_format, settings.log_caller_data)
     )
-    for name in ("receiver", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.INFO)
-    _warn_of_open_actions(app)
-    if not tls and in_the_open(host, (app.settings_for(pbx).public_url for pbx in app.pbxs)):
-        log.warning(
-            "callbacks, credentials and what callers key in travel unencrypted: serve with "
-            "--certfile, or behind a proxy with TLS"
+    number, listening, channel = as_worker or (1, 0, 0)
+    if number == 1:
+        _say_what_matters(app, target, host, secure=bool(tls))
+    watchdog = Watchdog({code: a.identity for a in app if (code := code_of(a.handler))})
+    if not as_worker:
+        serving.serve(app, host, port, tls, watchdog=watchdog, notice=notice)
+        return
+    if not app.settings.store:
+        log.warning("the workers share nothing: the app has settings of its own, without a store")
+    with inherited(listening) as listener:
+        beat = Channel(channel).beat
+        serving.serve_on(
+            listener, serving.Server(serving.configure(app), tls, watchdog, beat, notice)
         )
-    log.info("%d actions, to be registered with: receiver apply %s", len(list(app)), target)
-    serving.serve(app, host, port, tls)
+
+
+def _serve_with(
+    workers: int,
+    target: str,
+    host: str,
+    port: int,
+    certfile: Path | None,
+    keyfile: Path | None,
+    notice: float,
+) -> NoReturn:
+    """Be the parent of so many processes."""
+    if sys.platform == "win32":  # pragma: no cover
+        raise SettingsError("--workers wants a system with signals and inherited sockets")
+    # What was found beside this command must not hide this package; see ``python -P``.
+    here = sys.path[:1] in ([""], [os.getcwd()])
+    options = {"--host": host, "--certfile": certfile, "--keyfile": keyfile, "--notice": notice}
+    command = [
+        *(sys.executable, *(() if here else ("-P",)), "-m", "receiver", "serve", target),
+        *(str(part) for option in options.items() if option[1] is not None for part in option),
+        "--as-worker",
+    ]
+    with _shared_store() as environ, serving.bind(host, port) as listener:
+        url = serving.url_of(listener, host, tls=bool(certfile))
+        status = supervise(
+            command,
+            listener,
+            workers,
+            environ,
+            notice=notice,
+            serving=lambda: log.info("serving on %s with %d workers", url, workers),
+        )
+    raise click.exceptions.Exit(status)
+
+
+@contextmanager
+def _shared_store() -> Iterator[dict[str, str]]:
+    """The variables that name what the workers share, where nobody has named it."""
+    settings = Settings.read()
+    with tempfile.TemporaryDirectory(prefix="receiver-") as folder:  # for its owner only
+        yield {
+            name: os.path.join(folder, path)
+            for name, path, given in (
+                (f"{PREFIX}STORE", "store.sqlite", settings.store),
+                (f"{PREFIX}METRICS_FOLDER", "", settings.metrics_folder),
+            )
+            if not given
+        }
 
 
 @click.command()
@@ -65,6 +154,16 @@ def check(target: str) -> None:
         _ = app.starlette
     except SettingsError as error:
         click.echo(f"Before it can be served: {error}")
+
+
+def _say_what_matters(app: Receiver, target: str, host: str, *, secure: bool) -> None:
+    _warn_of_open_actions(app)
+    if not secure and in_the_open(host, (app.settings_for(pbx).public_url for pbx in app.pbxs)):
+        log.warning(
+            "callbacks, credentials and what callers key in travel unencrypted: serve with "
+            "--certfile, or behind a proxy with TLS"
+        )
+    log.info("%d actions, to be registered with: receiver apply %s", len(list(app)), target)
 
 
 def _warn_of_open_actions(app: Receiver) -> None:

@@ -65,6 +65,11 @@ class Patience:
         self._again: float | None = None  # while it is out of order: when it may be asked
         self._remind = 0.0  # and when the log says so again
 
+    @property
+    def out_of_order(self) -> bool:
+        """Whether it failed when it was last asked."""
+        return self._again is not None
+
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
         """The answer.
 

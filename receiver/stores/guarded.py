@@ -77,6 +77,11 @@ class Guarded:
         with contextlib.suppress(StoreError):  # it stands in the log, and the service starts
             await self._counts.ask(self._shared.reach)
 
+    async def reachable(self) -> bool:
+        """Whether the shared store answers, or did when it was last asked."""
+        await self.reach()
+        return not self._counts.out_of_order
+
     async def close(self) -> None:
         await self._counts.close(self._shared.close)
         await self._memory.close()

@@ -62,7 +62,7 @@ def test_plain_http_in_public_is_warned_of(
     given: list[Any] = []
     context = object()
     monkeypatch.setattr(serving, "secured", lambda *files: context)
-    monkeypatch.setattr(serving, "serve", lambda *found: given.extend(found))
+    monkeypatch.setattr(serving, "serve", lambda *found, **options: given.extend(found))
     more = " --certfile x.pem" if secure else ""
     result = serve(f"--host {EVERYWHERE}{more}", tmp_path, monkeypatch)
     assert result.exit_code == 0, result.output

@@ -1,0 +1,331 @@
+"""``receiver serve --workers``: real processes, killed, hung, exchanged and stopped under load."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from receiver.secrets import Secret, derive
+
+RATE = 50
+"""Callbacks per second, each on a connection of its own, as a PBX probably sends them."""
+
+SECRET = "0123456789abcdef0123456789abcdef"
+APP = """
+import asyncio, os, time
+from receiver import Call, Forward, Ivr, Receiver, Reply
+
+ivr = Ivr("8000")
+
+@ivr.dtmf("1", auth=None, fallback=Forward("0"))
+async def pick(call: Call) -> Reply:
+    return Forward(str(os.getpid()))
+
+@ivr.dtmf("2", auth=None, fallback=Forward("0"))
+async def slow(call: Call) -> Reply:
+    await asyncio.sleep(1)
+    return Forward("222")
+
+@ivr.dtmf("3", auth=None, fallback=Forward("0"))
+async def block(call: Call) -> Reply:
+    time.sleep(60)
+    return Forward("222")
+
+@ivr.dtmf("4", auth="digest", fallback=Forward("0"))
+async def known(call: Call) -> Reply:
+    return Forward(str(os.getpid()))
+
+app = Receiver(ivr)
+"""
+
+
+@dataclass
+class Service:
+    """``receiver serve`` as a process, and what it logs."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    came: threading.Condition = field(default_factory=threading.Condition)
+    ended: bool = False
+    url: str = ""
+
+    def read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for line in lines:
+                with self.came:
+                    self.lines.append(line)
+                    self.came.notify_all()
+        with self.came:
+            self.ended = True
+            self.came.notify_all()
+
+    def until(self, pattern: str, count: int = 1) -> list[str]:
+        """What the pattern finds in the log, once it is there so often."""
+
+        def found() -> list[str]:
+            return re.findall(pattern, "".join(self.lines))
+
+        with self.came:
+            self.came.wait_for(lambda: len(found()) >= count or self.ended, 20)
+            assert len(found()) >= count, self.lines
+        return found()
+
+    def workers(self) -> list[int]:
+        return [int(pid) for pid in self.until(r"Started server process \[(\d+)\]")]
+
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    (tmp_path / "myapp.py").write_text(APP)
+    services, threads = list[Service](), list[threading.Thread]()
+
+    def run(options: str = "--workers 2", ready: int = 2, **environ: str) -> Service:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "receiver",
+                "serve",
+                "myapp:app",
+                "--port",
+                "0",
+                *options.split(),
+            ],
+            env={**os.environ, "RECEIVER_SECRET": SECRET, **environ},
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        services.append(service := Service(process))
+        threads.append(thread := threading.Thread(target=service.read, daemon=True))
+        thread.start()
+        if ready:
+            service.until(r"Application startup complete", ready)
+            service.url = service.until(r"serving on (http://\S+)")[0]
+        return service
+
+    yield run
+    for service in services:
+        if service.process.poll() is None:
+            service.process.terminate()
+            service.process.terminate()
+        service.process.wait(20)
+    for thread in threads:
+        thread.join(20)  # until no worker has standard error any more
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a caller got."""
+
+    destination: str
+    seconds: float
+
+
+async def call(url: str, name: str = "pick") -> Answer:
+    """One callback; its destination is what went wrong, if anything did."""
+    begin, port = time.monotonic(), int(url.rpartition(":")[2])
+    try:
+        async with asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = f"POST /action/8000/{name}?input=1 HTTP/1.1\r\nHost: x\r\n"
+            writer.write(f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
+            try:
+                status, _, rest = (await reader.read()).partition(b"\r\n")
+            finally:
+                writer.close()
+        found = json.loads(rest.partition(b"\r\n\r\n")[2])["destination"]
+        assert status == b"HTTP/1.1 200 OK"
+    except (OSError, ValueError, TimeoutError) as error:
+        found = type(error).__name__
+    return Answer(found, time.monotonic() - begin)
+
+
+async def load(url: str, seconds: float, *acts: tuple[float, Callable[[], object]]) -> list[Answer]:
+    """Calls at `RATE`; each act is done after so many seconds."""
+    loop = asyncio.get_running_loop()
+    for when, act in acts:
+        loop.call_later(when, act)
+    tasks, begin = [], loop.time()
+    for number in range(round(seconds * RATE)):
+        await asyncio.sleep(begin + number / RATE - loop.time())
+        tasks.append(asyncio.create_task(call(url)))
+    return await asyncio.gather(*tasks)
+
+
+def lost(answers: list[Answer]) -> list[Answer]:
+    return [one for one in answers if not one.destination.isdecimal() or one.seconds > 1.5]
+
+
+async def test_a_worker_is_killed_under_load(start: Start) -> None:
+    service = start()
+    before = service.workers()
+    answers = await load(service.url, 3, (0.5, lambda: os.kill(before[0], signal.SIGKILL)))
+    assert len(lost(answers)) <= 1  # one may have been in that worker's hands
+    new = service.until(rf"worker {before[0]} is gone \(SIGKILL\): it is replaced at once")
+    assert len(new) == 1
+    after = set(service.workers()) - {before[0]}
+    assert len(after) == 2
+    assert {int(one.destination) for one in answers[-50:]} <= after
+
+
+async def test_a_worker_that_hangs_is_replaced_and_its_callers_are_answered(start: Start) -> None:
+    service = start()
+    task = asyncio.create_task(call(service.url, "block"))
+    await asyncio.sleep(0.1)  # what it accepted, and has not read, it takes along
+    answers = await load(service.url, 5)
+    assert lost(answers) == []
+    blocked = await task
+    assert (blocked.destination, blocked.seconds < 2) == ("0", True)
+    service.until(r"stuck in the handler of 8000/block\n +\S+myapp.py:\d+ block\n")
+    await asyncio.to_thread(service.until, r"worker \d+ hangs and is killed")
+    await asyncio.to_thread(service.until, r"Started server process", 3)
+
+
+async def test_new_code_is_let_in_without_a_lost_call(start: Start, tmp_path: Path) -> None:
+    service = start()
+    (tmp_path / "myapp.py").write_text(APP.replace("Forward(str(os.getpid()))", 'Forward("777")'))
+    answers = await load(service.url, 4, (0.2, lambda: service.process.send_signal(signal.SIGHUP)))
+    assert lost(answers) == []
+    await asyncio.to_thread(service.until, r"INFO reloaded")
+    assert (await call(service.url)).destination == "777"
+    assert answers[0].destination != "777"
+
+
+async def test_new_code_that_does_not_start_changes_nothing(start: Start, tmp_path: Path) -> None:
+    service = start()
+    (tmp_path / "myapp.py").write_text("import nothing_there")
+    answers = await load(service.url, 2, (0, lambda: service.process.send_signal(signal.SIGHUP)))
+    assert lost(answers) == []
+    await asyncio.to_thread(service.until, "does not start: the old workers stay")
+    assert {int(one.destination) for one in answers} <= set(service.workers())
+
+
+@pytest.mark.parametrize("options", ["", "--workers 2"])
+async def test_the_calls_in_hand_are_finished(options: str, start: Start) -> None:
+    service = start(options, 2 if options else 1)
+    tasks = [asyncio.create_task(call(service.url, "slow")) for _ in range(10)]
+    await asyncio.sleep(0.4)
+    service.process.terminate()
+    assert {(await task).destination for task in tasks} == {"222"}
+    assert await asyncio.to_thread(service.process.wait, 20) in (0, -signal.SIGTERM)
+
+
+async def test_it_says_that_it_will_go_before_it_goes(start: Start) -> None:
+    service = start("--workers 2 --notice 1")
+    async with httpx.AsyncClient(base_url=service.url) as client:
+        assert (await client.get("/ready")).json()["store"] is True
+        service.process.terminate()
+        status = 200
+        while status == 200:
+            status = (await client.get("/ready")).status_code
+            assert (await call(service.url)).destination.isdecimal()
+    assert status == 503
+
+
+async def test_a_second_signal_ends_it_at_once(start: Start) -> None:
+    service = start("--workers 2 --notice 30")
+    service.process.terminate()
+    async with httpx.AsyncClient(base_url=service.url) as client:
+        while (await client.get("/ready")).status_code == 200:
+            pass
+    service.process.terminate()
+    assert await asyncio.to_thread(service.process.wait, 5) == 0
+
+
+async def test_no_worker_outlives_its_parent(start: Start) -> None:
+    service = start()
+    service.process.kill()
+    while (await call(service.url)).destination.isdecimal():
+        pass
+    assert (await call(service.url)).destination == "ConnectionRefusedError"
+
+
+def test_an_app_that_cannot_start_ends_the_command(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "myapp.py").write_text("import nothing_there")
+    service = start(ready=0)
+    assert service.process.wait(20) == 2
+    service.until("Error: ")
+    assert [line for line in service.lines if "INFO" not in line] == [
+        "Error: myapp needs the module 'nothing_there', which is not installed\n"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ("--workers 2 --host 203.0.113.9", "cannot listen on 203.0.113.9"),
+        ("--workers 2 --certfile nowhere", "cannot read nowhere"),
+        ("--as-worker 1 77 78", "a worker is started by receiver serve --workers"),
+    ],
+)
+def test_what_else_cannot_be(options: str, problem: str, start: Start) -> None:
+    service = start(options, ready=0)
+    assert service.process.wait(20) == 2
+    service.until(problem)
+
+
+async def test_workers_share_what_was_used(start: Start) -> None:
+    """The two legs of digest, and a captured request, go to different workers."""
+    service = start()
+    clients: dict[str, httpx.AsyncClient] = {}
+    while len(clients) < 2:
+        client = httpx.AsyncClient(base_url=service.url)
+        found = (await client.post("/action/8000/pick?input=1")).json()["destination"]
+        if clients.setdefault(found, client) is not client:
+            await client.aclose()
+    one, two = clients.values()
+    known = derive(Secret(SECRET), "8000/known")
+    request = one.build_request("POST", "/action/8000/known?input=4")
+    flow = httpx.DigestAuth(known.username, known.password.reveal()).sync_auth_flow(request)
+    challenged = await one.send(next(flow))
+    again = flow.send(challenged)
+    answers = [challenged, await two.send(again), await one.send(again), await two.send(again)]
+    assert [answer.status_code for answer in answers] == [401, 200, 401, 401]
+    assert answers[1].json()["destination"] == list(clients)[1]
+    for client in clients.values():
+        await client.aclose()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
+@pytest.mark.allow_secrets
+def test_the_store_of_the_workers_is_private_and_goes_with_them(start: Start) -> None:
+    service = start()
+
+    def look(pid: int, what: str) -> dict[str, Any]:
+        parts = Path(f"/proc/{pid}/{what}").read_text().split("\0")
+        return dict(part.partition("=")[::2] for part in parts)
+
+    stores = {look(pid, "environ")["RECEIVER_STORE"] for pid in service.workers()}
+    assert len(stores) == 1
+    folder = Path(stores.pop()).parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert "RECEIVER_STORE" not in look(service.process.pid, "environ")
+    for pid in (*service.workers(), service.process.pid):
+        assert not [part for part in look(pid, "cmdline") if str(folder) in part or SECRET in part]
+    service.process.terminate()
+    service.process.wait(20)
+    assert not folder.exists()
+
+
+def test_a_store_that_was_named_is_kept(start: Start, tmp_path: Path) -> None:
+    start(RECEIVER_STORE=str(tmp_path / "named.sqlite"))
+    assert (tmp_path / "named.sqlite").exists()

@@ -1,0 +1,59 @@
+"""What the documents for running it in production say exists."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from receiver.cli import main
+from receiver.health import health_routes
+from receiver.supervising import STOP
+
+DEPLOY = Path(__file__).parent.parent / "examples" / "deploy"
+UNIT = (DEPLOY / "receiver.service").read_text()
+CONTAINER = (DEPLOY / "Containerfile").read_text()
+
+
+def commands() -> list[list[str]]:
+    unit = re.findall(r"^ExecStart=\S+/receiver (.*)$", UNIT, re.MULTILINE)
+    container = re.findall(r"^CMD (\[.*\])$", CONTAINER, re.MULTILINE)
+    return [*map(shlex.split, unit), *(json.loads(line)[1:] for line in container)]
+
+
+def test_each_has_a_command() -> None:
+    assert [command[:2] for command in commands()] == [["serve", "app:app"]] * 2
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_the_commands_can_be_run(command: list[str]) -> None:
+    serve = main.commands[command[0]]
+    with click.Context(main) as context:
+        assert serve.make_context("serve", command[1:], parent=context).params["workers"] == 2
+
+
+def test_the_time_to_stop_is_enough() -> None:
+    notice = re.search(r'"--notice", "(\d+)"', CONTAINER)
+    seconds = re.search(r"--stop-timeout (\d+)", CONTAINER)
+    unit = re.search(r"^TimeoutStopSec=(\d+)", UNIT, re.MULTILINE)
+    assert notice
+    assert seconds
+    assert unit
+    assert int(seconds[1]) >= STOP + int(notice[1])
+    assert int(unit[1]) >= STOP
+
+
+def test_what_proxies_ask_is_answered() -> None:
+    asked = set[str]()
+    for path in DEPLOY.iterdir():
+        asked |= set(re.findall(r"(?:health_uri |:8000)(/[a-z]+)", path.read_text()))
+    assert asked == {route.path for route in health_routes({})}
+
+
+def test_the_readme_tells_of_them() -> None:
+    readme = (DEPLOY.parent.parent / "README.md").read_text()
+    assert "examples/deploy/" in readme
+    assert CliRunner().invoke(main, ["serve", "--help"]).output.count("--as-worker") == 0
