@@ -137,6 +137,7 @@ class Receiver:
         """
         _check_together(self)
         hide_queries()
+        logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it quotes what was sent
         settings = self.settings
         by_pbx = {label: self.settings_for(label) for label in self.pbxs}
         for action in self:  # is a URL too long?

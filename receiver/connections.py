@@ -7,7 +7,10 @@ Rule 2: what is not body, of one request, is bounded also while it is incomplete
 Rule 3: trailers are never among the headers, and the scope says so to the app.
 Rule 4: an Upgrade is not followed, and the body of a request that asks for one is its body.
 Rule 5: what is wrong with a request does not cost an earlier one its answer.
-Rule 6: where a watchdog stands by, a request in plain text has its `receiver.watchdog.Rescue`.
+Rule 6: no more connections are held than there are descriptors for. One that has sent no request
+        makes room for a new one, the oldest first.
+Rule 7: what a proxy says is for the app to believe or not: uvicorn's own middleware is left out.
+Rule 8: where a watchdog stands by, a request in plain text has its `receiver.watchdog.Rescue`.
 
 uvicorn takes them by name too: ``uvicorn --http receiver.connections:Fastest``.
 """
@@ -17,14 +20,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from typing import Any, ClassVar, cast
 
 import h11
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from receiver.framing import APART, HEAD_LIMIT, TRAILERS
+from receiver.seldom import Seldom
 from receiver.watchdog import RESCUE, Cycle, Rescue, Watchdog
 
 try:
@@ -41,26 +47,44 @@ HEAD_TIME = 5.0
 PIPELINE_LIMIT = 32
 """Requests that may wait behind one that is being answered; a PBX sends none."""
 
+MOST_CONNECTIONS = 900
+"""Connections at once, where nobody knows how many descriptors there are."""
+
 log = logging.getLogger("receiver")
 
 
 class Watched(ServerState):
     """What the connections of one server share, with the watchdog that stands by."""
 
-    def __init__(self, watchdog: Watchdog | None) -> None:
+    def __init__(self, watchdog: Watchdog | None, most: int = MOST_CONNECTIONS) -> None:
         super().__init__()
         self.watchdog = watchdog
         self.stopping = False
+        self.most = most
+        self.idle: dict[_Timed, None] = {}  # those without a request, the oldest first
+        self._seldom = Seldom()
+
+    def make_room(self) -> None:
+        """A connection was made: end the one that is without a request longest, if need be."""
+        if len(self.connections) <= self.most or not self.idle:
+            return
+        oldest = next(iter(self.idle))
+        del self.idle[oldest]
+        oldest.transport.abort()
+        said = "too many connections: those without a request make room"
+        if (more := self._seldom.due(said, time.monotonic())) is not None:
+            log.warning("%s%s", said, more)
 
 
 class _Timed(asyncio.Protocol):
-    """The clock of rule 1, and rule 6."""
+    """The clock of rule 1, and rules 6 to 8."""
 
     head_time: ClassVar[float] = HEAD_TIME
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     flow: FlowControl
+    app: Any
     scheme: Any
     server_state: ServerState
     cycle: Any
@@ -78,6 +102,10 @@ class _Timed(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self.app = _bare(self.app)
+        if isinstance(self.server_state, Watched):
+            self.server_state.idle[self] = None
+            self.server_state.make_room()
         self._timer = self.loop.call_later(self.head_time, self._late)
         if self.scheme == "http":
             self._watchdog = getattr(self.server_state, "watchdog", None)
@@ -86,6 +114,8 @@ class _Timed(asyncio.Protocol):
         if self.armed is not None:
             self.armed.disarm()  # before the descriptor is closed, and is somebody else's
         self._stop()
+        if isinstance(self.server_state, Watched):
+            self.server_state.idle.pop(self, None)
         super().connection_lost(exc)
 
     def _equip(self, scope: Any, cycle: Cycle) -> None:
@@ -108,6 +138,11 @@ class _Timed(asyncio.Protocol):
         self._watch()
 
     def _watch(self) -> None:
+        if isinstance(self.server_state, Watched):
+            if self.cycle is None or self.cycle.response_complete:
+                self.server_state.idle.setdefault(self, None)
+            else:
+                self.server_state.idle.pop(self, None)
         if not (self._owes() or self.flow.write_paused):
             self._stop()
         elif self._timer is None and not self.transport.is_closing():
@@ -121,6 +156,12 @@ class _Timed(asyncio.Protocol):
     def _late(self) -> None:
         log.debug("closed a connection on which nothing came in time")
         self.transport.abort()
+
+
+def _bare(app: Any) -> Any:
+    while isinstance(app, ProxyHeadersMiddleware):
+        app = app.app
+    return app
 
 
 class H11(_Timed, H11Protocol):

@@ -19,6 +19,7 @@ import functools
 import logging
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,16 +29,25 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from receiver.connections import HEAD_TIME, Fastest, Watched
+from receiver.connections import HEAD_TIME, MOST_CONNECTIONS, Fastest, Watched
 from receiver.errors import ReceiverError, SettingsError
 from receiver.framing import HEAD_LIMIT
 from receiver.health import STOPPING
+from receiver.seldom import Seldom
 from receiver.watchdog import Watchdog
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 log = logging.getLogger("receiver")
 
 BACKLOG = 2048
 """Connections that may wait: a PBX is likely to open one for each callback."""
+
+MOST = 20_000
+"""Connections at once, however many descriptors there are."""
 
 GRACE = 5
 """Seconds that calls in hand have to end when the service stops."""
@@ -71,7 +81,7 @@ class Server(uvicorn.Server):
         notice: float = 0.0,
     ) -> None:
         super().__init__(config)
-        self.server_state: Watched = Watched(watchdog)
+        self.server_state: Watched = Watched(watchdog, most_connections())
         self._watchdog = watchdog
         self._beside = beside
         self._notice = notice
@@ -148,10 +158,47 @@ class _Quiet(Server):
             await super().serve(sockets)
 
 
+class _Seldomly(logging.Filter):
+    """Keeps whoever sends rubbish from flooding the log with uvicorn's warnings of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seldom = Seldom()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.WARNING:
+            return True
+        said = record.getMessage()
+        if (more := self._seldom.due(said, time.monotonic())) is None:
+            return False
+        record.msg, record.args = said + more, ()
+        return True
+
+
+_SELDOMLY = _Seldomly()
+
+
+def most_connections() -> int:
+    """How many there may be at once, so that descriptors are left for everything else."""
+    if resource is None:  # Windows
+        return MOST_CONNECTIONS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(max(soft - 124, soft // 2), MOST) if soft > 0 else MOST
+
+
+def _take_descriptors() -> None:
+    """As many as this process may have; the usual limit is a quarter of what a flood needs."""
+    if resource is not None:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def configure(
     app: ASGIApp, lifespan: str = "on", http: type[asyncio.Protocol] = Fastest
 ) -> uvicorn.Config:
     """uvicorn's configuration for ``app``, whose connections are read by ``http``."""
+    logging.getLogger("uvicorn.error").addFilter(_SELDOMLY)
     return uvicorn.Config(
         app,
         http=http,
@@ -251,6 +298,8 @@ def serve_on(listener: socket.socket, server: Server) -> None:
     Raises:
         ReceiverError: the app did not start.
     """
+    _take_descriptors()
+    server.server_state.most = most_connections()
     # The first is raised again after an orderly end, the second if the app did not start.
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         server.run(sockets=[listener])

@@ -28,12 +28,14 @@ def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def loggers_as_they_were() -> Iterator[None]:
     """The command line sets up logging; the next test must not inherit it."""
-    logger = logging.getLogger("receiver")
-    before = logger.handlers[:], logger.filters[:], logger.level, logger.propagate
-    logger.setLevel(logging.DEBUG)
+    names = ("receiver", "uvicorn.access", "uvicorn.error", "python_multipart")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [(one.handlers[:], one.filters[:], one.level, one.propagate) for one in loggers]
+    loggers[0].setLevel(logging.DEBUG)
     yield
-    logger.handlers, logger.filters, level, logger.propagate = before
-    logger.setLevel(level)
+    for one, state in zip(loggers, before, strict=True):
+        one.handlers, one.filters, _, one.propagate = state
+        one.setLevel(state[2])
 
 
 @pytest.fixture(scope="session")

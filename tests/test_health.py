@@ -23,7 +23,7 @@ from tests.support import Counted, make_app
 class Broken(Memory):
     """A store that is out of order."""
 
-    async def standing(self, key: str, now: float) -> Any:
+    async def reach(self) -> None:
         raise StoreError("SQLITE_FULL")
 
 

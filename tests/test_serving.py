@@ -15,10 +15,16 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from receiver import Settings
+from receiver.connections import H11, Fastest
 from receiver.errors import ReceiverError, SettingsError
 from receiver.serving import bind, running, secured, serve
-from tests.support import ANSWER, FIELDS, Counted, credentials, make_app
+from receiver.sources import read_networks
+from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
+
+PARSERS = list(dict.fromkeys((H11, Fastest)))
 
 
 async def broken_start(scope: Any, receive: Any, send: Any) -> None:
@@ -210,3 +216,48 @@ def test_tls_neither_renegotiates_nor_compresses(pem: Callable[[str], Path]) -> 
     assert tls.minimum_version == ssl.TLSVersion.TLSv1_2
     assert tls.options & ssl.OP_NO_RENEGOTIATION
     assert tls.options & ssl.OP_NO_COMPRESSION
+
+
+@pytest.mark.parametrize("http", PARSERS)
+async def test_idle_connections_make_room_the_oldest_first(
+    http: type[asyncio.Protocol], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("receiver.serving.most_connections", lambda: 5)
+    async with running(make_app(Counted()), http=http) as url:
+        host, port = url.removeprefix("http://").split(":")
+        idle = [await asyncio.open_connection(host, int(port)) for _ in range(8)]
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"{url}/action/888/post-open", json=FIELDS)
+        assert answer.content == ANSWER
+        for reader, _ in idle[:3]:
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert not idle[-1][0].at_eof()
+        for _, writer in idle:
+            writer.close()
+    assert caplog.text.count("too many connections") == 1
+
+
+@pytest.mark.parametrize("http", PARSERS)
+async def test_uvicorns_belief_in_proxies_is_left_out(http: type[asyncio.Protocol]) -> None:
+    settings = Settings(secret=SECRET, allowed_sources=read_networks("203.0.113.7"))
+    forged = {"X-Forwarded-For": "203.0.113.7"}
+    app: Any = make_app(Counted(), settings)
+    believing: Any = ProxyHeadersMiddleware(app, "*")
+    path = "/action/888/post-open"
+    async with running(believing, http=http) as url, httpx.AsyncClient(headers=forged) as client:
+        assert (await client.post(url + path, json=FIELDS)).status_code == 403
+    elsewhere = httpx.ASGITransport(believing)  # a server that has it somewhere else
+    async with httpx.AsyncClient(transport=elsewhere, headers=forged) as client:
+        assert (await client.post("http://x" + path, json=FIELDS)).status_code == 403
+
+
+async def test_rubbish_does_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with running(make_app(Counted())) as url:
+        host, port = url.removeprefix("http://").split(":")
+        for _ in range(30):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"\xff\xff\r\n\r\n")
+            await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+    assert caplog.text.count("Invalid HTTP request") <= 1
