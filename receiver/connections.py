@@ -30,6 +30,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from receiver.framing import APART, HEAD_LIMIT, TRAILERS
+from receiver.listening import MOST_CONNECTIONS
 from receiver.seldom import Seldom
 from receiver.watchdog import RESCUE, Cycle, Rescue, Watchdog
 
@@ -46,9 +47,6 @@ HEAD_TIME = 5.0
 
 PIPELINE_LIMIT = 32
 """Requests that may wait behind one that is being answered; a PBX sends none."""
-
-MOST_CONNECTIONS = 900
-"""Connections at once, where nobody knows how many descriptors there are."""
 
 log = logging.getLogger("receiver")
 

@@ -4,8 +4,7 @@ Rule 1: the access log is off, for it would write query strings: what callers ke
 Rule 2: connections are those of ``receiver.connections``: slow senders are cut off, and trailers
         are no headers, whichever parser reads them.
 Rule 3: no header of a proxy is believed.
-Rule 4: TLS is 1.2 or newer, with Python's own choice of ciphers, and does not wait for a slow
-        handshake either.
+Rule 4: TLS does not wait for a slow handshake either.
 Rule 5: who is told to stop says so first (``/ready``), takes no new connections, answers those that
         are open and the calls in hand, and then lets the app close what it has. The second time it
         is told, it goes.
@@ -22,32 +21,21 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from receiver.connections import HEAD_TIME, MOST_CONNECTIONS, Fastest, Watched
-from receiver.errors import ReceiverError, SettingsError
+from receiver.connections import HEAD_TIME, Fastest, Watched
+from receiver.errors import ReceiverError
 from receiver.framing import HEAD_LIMIT
 from receiver.health import STOPPING
+from receiver.listening import BACKLOG, bind, most_connections, take_descriptors, url_of
 from receiver.seldom import Seldom
 from receiver.watchdog import Watchdog
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 log = logging.getLogger("receiver")
-
-BACKLOG = 2048
-"""Connections that may wait: a PBX is likely to open one for each callback."""
-
-MOST = 20_000
-"""Connections at once, however many descriptors there are."""
 
 GRACE = 5
 """Seconds that calls in hand have to end when the service stops."""
@@ -178,22 +166,6 @@ class _Seldomly(logging.Filter):
 _SELDOMLY = _Seldomly()
 
 
-def most_connections() -> int:
-    """How many there may be at once, so that descriptors are left for everything else."""
-    if resource is None:  # Windows
-        return MOST_CONNECTIONS
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(max(soft - 124, soft // 2), MOST) if soft > 0 else MOST
-
-
-def _take_descriptors() -> None:
-    """As many as this process may have; the usual limit is a quarter of what a flood needs."""
-    if resource is not None:
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def configure(
     app: ASGIApp, lifespan: str = "on", http: type[asyncio.Protocol] = Fastest
 ) -> uvicorn.Config:
@@ -211,65 +183,6 @@ def configure(
         timeout_graceful_shutdown=GRACE,
         h11_max_incomplete_event_size=HEAD_LIMIT,
     )
-
-
-def secured(certfile: Path, keyfile: Path | None = None) -> ssl.SSLContext:
-    """TLS with a certificate chain and its key, in PEM; the key may be in the same file.
-
-    Raises:
-        SettingsError: a file cannot be read or is no PEM, or the key is encrypted or another's.
-    """
-    keyfile = keyfile or certfile
-    for path, what, label in (
-        (certfile, "certificate", b"-----BEGIN CERTIFICATE-----"),
-        (keyfile, "private key", b"PRIVATE KEY-----"),
-    ):
-        try:
-            found = label in path.read_bytes()
-        except OSError as error:
-            raise SettingsError(f"cannot read {path}: {error.strerror}") from None
-        if not found:
-            raise SettingsError(f"{path} has no {what} in PEM")
-
-    def encrypted() -> str:
-        raise SettingsError(
-            f"the key in {keyfile} is encrypted, which is not taken: write a plain one, readable "
-            "by the service alone, with: openssl pkey -in KEY -out PLAIN"
-        )
-
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    try:
-        context.load_cert_chain(certfile, keyfile, encrypted)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise SettingsError(f"the key in {keyfile} is not that of {certfile}") from None
-        raise SettingsError(
-            f"{certfile} and {keyfile} cannot be used: {error.reason or 'broken PEM'}"
-        ) from None
-    return context
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens there; port 0 takes a free one.
-
-    Raises:
-        SettingsError: the address is not one of this machine's, or is in use.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Without the protocol's number asyncio does not switch Nagle's algorithm off on what is
-    # accepted, and the second leg of digest waits 40 ms for an acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise SettingsError(f"cannot listen on {host} port {port}: {error}") from None
-    listener.set_inheritable(True)
-    return listener
 
 
 def serve(
@@ -298,7 +211,7 @@ def serve_on(listener: socket.socket, server: Server) -> None:
     Raises:
         ReceiverError: the app did not start.
     """
-    _take_descriptors()
+    take_descriptors()
     server.server_state.most = most_connections()
     # The first is raised again after an orderly end, the second if the app did not start.
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
@@ -329,9 +242,3 @@ async def running(
         finally:
             server.should_exit = True
             await task
-
-
-def url_of(listener: socket.socket, host: str = "127.0.0.1", *, tls: bool) -> str:
-    """Where ``listener`` is reached."""
-    address = f"[{host}]" if ":" in host else host
-    return f"{'https' if tls else 'http'}://{address}:{listener.getsockname()[1]}"

@@ -182,7 +182,7 @@ def inherited(descriptor: int) -> socket.socket:
     try:
         with socket.socket(fileno=descriptor) as found:
             family, kept = found.family, found.detach()
-        # With the protocol's number, as in `receiver.serving.bind`: not every system tells it.
+        # With the protocol's number, as in `receiver.listening.bind`: not every system tells it.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=kept)
     except OSError:
         raise SettingsError(

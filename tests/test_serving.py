@@ -20,7 +20,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from receiver import Settings
 from receiver.connections import H11, Fastest
 from receiver.errors import ReceiverError, SettingsError
-from receiver.serving import bind, running, secured, serve
+from receiver.listening import bind, secured
+from receiver.serving import running, serve
 from receiver.sources import read_networks
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
 

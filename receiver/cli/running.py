@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from receiver import logs, serving
+from receiver import listening, logs, serving
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, describe, load_app
 from receiver.errors import SettingsError
@@ -68,13 +68,13 @@ def serve(
     if workers > 1 and not as_worker:
         _serve_with(workers, target, host, port, certfile, keyfile, notice)
     app = load_app(target)
-    tls = serving.secured(certfile, keyfile) if certfile else None
+    tls = listening.secured(certfile, keyfile) if certfile else None
     _ = app.starlette  # what is wrong is said before anything listens
     settings = app.settings
     click.get_current_context().with_resource(
         logs.written(settings.log_format, settings.log_caller_data)
     )
-    number, listening, channel = as_worker or (1, 0, 0)
+    number, descriptor, channel = as_worker or (1, 0, 0)
     if number == 1:
         _say_what_matters(app, target, host, secure=bool(tls))
     watchdog = Watchdog({code: a.identity for a in app if (code := code_of(a.handler))})
@@ -83,7 +83,7 @@ def serve(
         return
     if not app.settings.store:
         log.warning("the workers share nothing: the app has settings of its own, without a store")
-    with inherited(listening) as listener:
+    with inherited(descriptor) as listener:
         beat = Channel(channel).beat
         serving.serve_on(
             listener, serving.Server(serving.configure(app), tls, watchdog, beat, notice)
@@ -110,8 +110,8 @@ def _serve_with(
         *(str(part) for option in options.items() if option[1] is not None for part in option),
         "--as-worker",
     ]
-    with _shared_store() as environ, serving.bind(host, port) as listener:
-        url = serving.url_of(listener, host, tls=bool(certfile))
+    with _shared_store() as environ, listening.bind(host, port) as listener:
+        url = listening.url_of(listener, host, tls=bool(certfile))
         status = supervise(
             command,
             listener,

@@ -12,7 +12,7 @@ import uvloop
 
 from receiver import serving
 from receiver.connections import H11, HttpTools
-from receiver.serving import secured
+from receiver.listening import secured
 from tests.attacks.wire import Target, Wire, post, request, served
 from tests.support import ANSWER
 
