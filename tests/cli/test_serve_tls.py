@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from receiver import serving
+from receiver import listening, serving
 from receiver.cli import main
 from receiver.cli.running import in_the_open
 
@@ -61,7 +61,7 @@ def test_plain_http_in_public_is_warned_of(
 ) -> None:
     given: list[Any] = []
     context = object()
-    monkeypatch.setattr(serving, "secured", lambda *files: context)
+    monkeypatch.setattr(listening, "secured", lambda *files: context)
     monkeypatch.setattr(serving, "serve", lambda *found, **options: given.extend(found))
     more = " --certfile x.pem" if secure else ""
     result = serve(f"--host {EVERYWHERE}{more}", tmp_path, monkeypatch)
