@@ -80,15 +80,9 @@ async def test_a_crowd_costs_one_question() -> None:
 
 
 async def test_a_loop_that_is_late_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.health._NAP", 0.1)
     app = Starlette(routes=[*health_routes({})])
-    loop = asyncio.get_running_loop()
-    sleep = asyncio.sleep
-
-    async def late(seconds: float) -> None:
-        loop.call_soon(time.sleep, 2 * LAG)
-        await sleep(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", late)
+    asyncio.get_running_loop().call_later(0.05, time.sleep, 2 * LAG)
     found = await ask(app)
     assert (found.status_code, found.json()["in_time"]) == (503, False)
     assert found.json()["lag_ms"] >= LAG * 1000
