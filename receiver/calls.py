@@ -273,4 +273,6 @@ def _text(octets: bytes, charset: str) -> str:
 
 def _whole(text: str) -> str:
     """``text`` with marks for halves of characters, which nothing could send on."""
+    if text.isascii():
+        return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -148,7 +148,7 @@ class Dispatcher:
             log.error("%s shed: %s", action.identity, run)
             return self.fallback(action, "shed", call)
         decision = await self._await(run)
-        return replace(decision, release=run.call.context.release)
+        return Decision(decision.reply, decision.reason, run.call.context.release)
 
     async def _await(self, run: Run) -> Decision:
         """What becomes of ``run`` until its deadline."""
