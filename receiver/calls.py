@@ -66,6 +66,18 @@ class Call:
     session_id: str = ""
     context: Context = field(default_factory=Detached, compare=False)
 
+    def backed(self, context: Context) -> Call:
+        """The same call with ``context`` behind it; `dataclasses.replace` takes twice as long."""
+        return Call(
+            self.caller,
+            self.caller_name,
+            self.ivr,
+            self.ivr_name,
+            self.digits,
+            self.session_id,
+            context,
+        )
+
     def remaining(self) -> float:
         """Seconds until the answer must be ready; endless for a call made by hand."""
         return self.context.remaining()
