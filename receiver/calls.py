@@ -169,9 +169,10 @@ def _call(pairs: Iterable[tuple[str, str | None]]) -> Callback:
             "the request holds none of the fields from, to, input, from_name, account_name, "
             "session_id: it is not a callback of an action URL"
         )
-    oddities += [f"{key} is missing" for key, name in WIRE.items() if name not in found]
+    if len(found) < len(WIRE):
+        oddities += [f"{key} is missing" for key, name in WIRE.items() if name not in found]
     for name in ("caller", "ivr"):
-        if name in found:
+        if " " in found.get(name, ""):
             found[name] = _LOST_PLUS.sub("+", found[name])
     return Callback(Call(**found), tuple(oddities))
 
