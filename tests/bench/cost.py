@@ -7,7 +7,8 @@ httptools and uvloop, and L1 once more on our connections. Everybody is asked in
 100 ms in one run, and of each the median counts, for machines change their speed within seconds.
 "L1 again" shows how much of a ratio is noise. The full receiver writes its log lines to /dev/null
 and counts its metrics; the quiet one does neither; both have the deadline, and on the wire the
-watchdog. Ends with status 1 if a goal is missed.
+watchdog. The goals are for the wire: inside there is no server, for which both sides pay; what is
+measured there tells where to look. Ends with status 1 if a goal is missed.
 """
 
 from __future__ import annotations
@@ -201,10 +202,8 @@ def main() -> None:
             for kind in KINDS:
                 if kind.fresh and way is inside:
                     continue
-                missed += [
-                    f"{way.__name__}, {one}"
-                    for one in report(kind, measure(kind, ways, asked.turns, _set_level))
-                ]
+                found = report(kind, measure(kind, ways, asked.turns, _set_level))
+                missed += found if way is wire else []
     print("\n".join(("missed:", *missed)) if missed else "no goal is missed")
     sys.exit(1 if missed else 0)
 
