@@ -136,15 +136,17 @@ class Admission:
 
     async def _wait(self, source: Source, place: Place, now: float) -> int:
         """Seconds until it is examined again."""
-        everywhere = await self._store.standing(group(source.address), now)
+        sender = group(source.address)
+        everywhere = await self._store.standing(sender, now)
         if wait := everywhere.wait(now, EVERYWHERE):
             return wait
-        return (await self._store.standing(_key(source, place), now)).wait(now)
+        return (await self._store.standing(_key(sender, place), now)).wait(now)
 
     async def _fail(self, source: Source, place: Place, now: float) -> int:
         """Count a failure; seconds until it is examined again."""
-        everywhere = await self._store.failed(group(source.address), now)
-        here = await self._store.failed(_key(source, place), now)
+        sender = group(source.address)
+        everywhere = await self._store.failed(sender, now)
+        here = await self._store.failed(_key(sender, place), now)
         return everywhere.wait(now, EVERYWHERE) or here.wait(now)
 
     async def _examine(self, asked: Asked, now: float) -> Verdict:
@@ -178,8 +180,8 @@ def _admit(verdict: Accepted, now: float) -> Admitted:
     return Admitted(max(now - verdict.once.made, 0.0))
 
 
-def _key(source: Source, place: Place) -> str:
-    return f"{group(source.address)} {place.identity}"
+def _key(sender: str, place: Place) -> str:
+    return f"{sender} {place.identity}"
 
 
 def _cause(verdict: Refused) -> Cause:

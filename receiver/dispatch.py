@@ -148,14 +148,14 @@ class Dispatcher:
             log.error("%s shed: %s", action.identity, run)
             return self.fallback(action, "shed", call)
         decision = await self._await(run)
-        return replace(decision, release=run.call.context.release)
+        return Decision(decision.reply, decision.reason, run.call.context.release)
 
     async def _await(self, run: Run) -> Decision:
         """What becomes of ``run`` until its deadline."""
         action, call, clock = run.action, run.call, asyncio.get_running_loop().time
         keep = False
         try:
-            await asyncio.wait({run.task}, timeout=max(run.deadline.due - clock(), 0))
+            await _until(run.task, run.deadline.due)
             keep = action.late == "hand-over" and not run.task.done()
         finally:
             if not keep:
@@ -181,7 +181,7 @@ class Dispatcher:
         deadline = Deadline(due)
         if self._context is not None:
             clock = asyncio.get_running_loop().time
-            call = replace(call, context=self._context(action, call, deadline, clock))
+            call = call.backed(self._context(action, call, deadline, clock))
         try:
             return self._runs.start(action, call, deadline)
         except Full:
@@ -231,6 +231,29 @@ def _who(action: Action, call: Call) -> Hashable | None:
     if call.session_id:
         return action.pbx, call.session_id
     return (action.pbx, call.ivr, call.caller) if call.caller else None
+
+
+async def _until(task: asyncio.Task[object], due: float) -> None:
+    """Wait for the end of ``task``, but no longer than until ``due``, in the loop's time.
+
+    As `asyncio.wait` does, which takes 5 µs more of every callback.
+    """
+    if task.done():
+        return
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+
+    def wake(_: object = None) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = loop.call_at(due, wake)
+    task.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+        task.remove_done_callback(wake)
 
 
 def _report_late(run: Run, clock: Callable[[], float]) -> None:

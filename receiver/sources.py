@@ -91,7 +91,7 @@ class Sources:
         if not port:  # no connection has that: uvicorn has read the headers of a proxy
             return Source(problem="the server believes proxies by itself", shared=True)
         if not _in(near, self._proxies):
-            return Source(near, shared=not near.is_global)
+            return _alone(near)
         told = [self._follow(name, near, headers) for name in _NAMES]
         given = [one for one in told if one is not None]
         if len(set(given)) > 1:
@@ -144,6 +144,12 @@ def read_address(text: str) -> Address | None:
     except ValueError:
         return None
     return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
+
+
+@lru_cache(1024)
+def _alone(near: Address) -> Source:
+    """Who came by himself."""
+    return Source(near, shared=not near.is_global)
 
 
 def _read_network(text: str) -> Network:

@@ -43,7 +43,7 @@ class Standing:
 
     def at(self, now: float) -> Standing:
         """Itself, or an empty one if it is forgotten by ``now``."""
-        return self if -SHUT <= now - self.last < FORGET else Standing()
+        return self if -SHUT <= now - self.last < FORGET else GOOD
 
     def wait(self, now: float, patience: int = 1) -> int:
         """Whole seconds until the source is examined again; 0 if it may try ``now``.
@@ -65,6 +65,10 @@ class Standing:
         """It and what somebody else knows of the same source: never milder than either."""
         mine, theirs = self.at(now), other.at(now)
         return Standing(max(mine.failures, theirs.failures), max(mine.last, theirs.last))
+
+
+GOOD = Standing()
+"""Of a source that never failed, as far as is known."""
 
 
 def group(address: IPv4Address | IPv6Address | None) -> str:

@@ -7,7 +7,7 @@ Rule 2: where there is no more room, the sources that have been idle longest are
 from __future__ import annotations
 
 from receiver.auth.counters import Counters
-from receiver.throttle import FORGET, Standing
+from receiver.throttle import FORGET, GOOD, Standing
 
 
 class Memory:
@@ -30,14 +30,14 @@ class Memory:
         return self._counters.use(nonce, count, made, now)
 
     async def failed(self, key: str, now: float) -> Standing:
-        return self._keep(key, self._standings.get(key, Standing()).failed(now), now)
+        return self._keep(key, self._standings.get(key, GOOD).failed(now), now)
 
     async def standing(self, key: str, now: float) -> Standing:
-        return self._standings.get(key, Standing()).at(now)
+        return self._standings.get(key, GOOD).at(now)
 
     def learn(self, key: str, standing: Standing, now: float) -> Standing:
         """Take over what a shared store knows of ``key``; how it stands by both."""
-        return self._keep(key, self._standings.get(key, Standing()).joined(standing, now), now)
+        return self._keep(key, self._standings.get(key, GOOD).joined(standing, now), now)
 
     async def reach(self) -> None:
         """It is here."""
