@@ -212,14 +212,14 @@ async def test_a_secret_header_is_demanded_on_top(handler: Counted) -> None:
 
 
 def test_actions_have_no_reverse_urls(handler: Counted) -> None:
-    (route,) = one_action(handler).starlette.routes
+    route, *_ = one_action(handler).starlette.routes
     with pytest.raises(NoMatchFound):
         route.url_path_for("x")
 
 
 async def test_parts_of_a_mask_are_made_once_and_nothing_else_is_kept(handler: Counted) -> None:
     app = one_action(handler, fallback=Forward("0"))
-    (route,) = app.starlette.routes
+    route, *_ = app.starlette.routes
     made: dict[str, Any] = route._made  # type: ignore[attr-defined]
     async with client(app) as http:
         for number in range(200):

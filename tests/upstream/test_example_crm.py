@@ -1,6 +1,7 @@
 """examples/09_crm_in_time.py with a CRM that is there."""
 
 import inspect
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,9 @@ async def ask(action: Action, call: Call) -> Reply:
 async def test_the_owner_is_asked_for_ahead(crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
     crm.script = [answer(b'[{"owner":"7"}]'), answer(b'{"extension":"222"}'), answer(b"[]")]
     monkeypatch.setenv("CRM_URL", crm.url)
+    for name, module in list(sys.modules.items()):  # it may have been run with another CRM before
+        if getattr(module, "__file__", None) == str(EXAMPLE):
+            monkeypatch.delitem(sys.modules, name)
     app = load(f"{EXAMPLE}:app")
     assert isinstance(app, Receiver)
     arrive, my_contact = app
