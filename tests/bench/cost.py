@@ -28,7 +28,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from receiver import Call, Forward, Receiver, Reply, logs, serving
+from receiver import Call, Forward, Receiver, Reply, listening, logs, serving
 from receiver.watchdog import Watchdog
 from tests.bench.asked import KINDS, OWN_CORE, SERVERS_CORE, Inside, Kind, Way, pin, served, turn
 from tests.bench.minimal import Honest, fixed
@@ -87,7 +87,7 @@ def serve(name: str) -> None:
     """Be the contestant ``name``, on a free port, which is printed, until SIGTERM."""
     pin(SERVERS_CORE)
     app = app_of(name)
-    with serving.bind("127.0.0.1", 0) as listener, _logged():
+    with listening.bind("127.0.0.1", 0) as listener, _logged():
         _set_level(name)
         print(listener.getsockname()[1], flush=True)
         server: uvicorn.Server
