@@ -103,7 +103,7 @@ class Callers:
         finally:
             writer.close()
         status, *fields = head.decode("latin-1").split("\r\n")
-        pairs = [tuple(field.split(": ", 1)) for field in fields]
+        pairs = [(name, value) for name, _, value in (field.partition(": ") for field in fields)]
         return httpx.Response(int(status.split()[1]), headers=pairs, content=body, request=request)
 
 

@@ -47,7 +47,7 @@ async def known(call: Call) -> Reply:
 @ivr.dtmf("4", auth="digest")
 async def remember(call: Call) -> Reply:
     async with call.session() as session:
-        session["attempts"] = session.read("attempts", 0) + 1
+        session["attempts"] = session.get("attempts", 0) + 1
     return HANDLED
 
 
@@ -101,7 +101,8 @@ async def hoard(call: Call) -> Reply:
     with contextlib.suppress(OSError):
         while True:
             held.append(os.open(os.devnull, os.O_RDONLY))
-    asyncio.get_running_loop().call_later(2, lambda: [os.close(one) for one in held])
+    for one in held:
+        asyncio.get_running_loop().call_later(2, os.close, one)
     return HANDLED
 
 

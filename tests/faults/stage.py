@@ -30,13 +30,14 @@ from tests.shared_stage import Server
 ROOT = Path(__file__).resolve().parents[2]
 
 FILES = 64
-"""Descriptors that a process of the stage "few files" may have."""
+"""Descriptors that a process of a limited stage may have."""
 
 IDLE = 200
 """Connections that say nothing: more than all workers have descriptors for."""
 
-MOUNTED = 'mount -t tmpfs -o size=1m none "$0" && exec "$@"'
-"""Of a shell in a mount namespace of its own: a small disk, and a command that has it."""
+MOUNTED = 'mount -t tmpfs -o size=16m none "$0" && exec "$@"'
+"""Of a shell in a mount namespace of its own: a small disk, and a command that has
+it. A file of SQLite's takes up to 4 MiB on top of its own size."""
 
 
 class Crm:
@@ -94,12 +95,11 @@ class Stage:
     Parameters:
         folder: for its files.
         server: the Redis it shares; None for a SQLite file.
-        files: whether it has few descriptors.
-        disk: whether its store is on a small disk of its own.
+        limited: whether it has few descriptors, and its store on a small disk of its own.
     """
 
     def __init__(
-        self, folder: Path, server: Server | None = None, *, files: bool = False, disk: bool = False
+        self, folder: Path, server: Server | None = None, *, limited: bool = False
     ) -> None:
         self.folder = folder
         self.server = server
@@ -110,12 +110,12 @@ class Stage:
         self._disk.mkdir()
         self._offset = folder / "offset"
         self._offset.write_bytes(struct.pack("d", 0))
-        self._start(files=files, disk=disk)
+        self._start(limited=limited)
 
-    def _start(self, *, files: bool, disk: bool) -> None:
+    def _start(self, *, limited: bool) -> None:
         command = [sys.executable, "-m", "receiver", "serve", "tests.faults.faulty:app"]
         command += ["--port", "0", "--workers", "2"]
-        if disk:
+        if limited:
             command = ["unshare", "-rm", "sh", "-c", MOUNTED, str(self._disk), *command]
         process = subprocess.Popen(
             command,
@@ -132,7 +132,7 @@ class Stage:
             },
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_few_files if files else None,  # noqa: PLW1509 - no threads are in the way
+            preexec_fn=_few_files if limited else None,  # noqa: PLW1509 - no threads are in the way
         )
         self.service = Service(process)
         self._reader = threading.Thread(target=self.service.read, daemon=True)
@@ -146,8 +146,10 @@ class Stage:
         self.crm.close()
         if self.service.process.poll() is None:
             self.service.process.terminate()
-            self.service.process.terminate()
-        self.service.process.wait(20)
+        try:
+            self.service.process.wait(20)
+        finally:
+            self.service.process.kill()
         self._reader.join(20)
 
     # The levers.
@@ -163,8 +165,8 @@ class Stage:
 
     def mend_crm(self) -> None:
         self.crm.turn("good")
-        if self.crm._server is None:
-            self.crm.start(self.crm.port)
+        self.crm.close()
+        self.crm.start(self.crm.port)
 
     def kill_redis(self) -> None:
         self._redis().kill()
@@ -215,7 +217,7 @@ class Stage:
     def fill_disk(self) -> None:
         with contextlib.suppress(OSError), self._filling().open("wb", buffering=0) as file:
             while True:
-                file.write(bytes(1024))
+                file.write(bytes(4096))
 
     def empty_disk(self) -> None:
         self._filling().unlink()

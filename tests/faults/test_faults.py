@@ -20,7 +20,7 @@ from tests.faults.stage import Stage
 from tests.faults.table import ROWS, Row
 from tests.shared_stage import Server
 
-PROBE = 25
+PROBE = 16
 """Calls in a row that show that all is as it was."""
 
 HEADINGS = ("calls", "in time", "handled", "fallback", "slowest ms", "back after ms")
@@ -42,13 +42,12 @@ def stage_for(
 
         def find(name: str) -> Stage:
             if name not in stages:
-                if name == "small disk" and not _may_mount():
+                if name == "limited" and not _may_mount():
                     pytest.skip("no disk can be mounted here (unshare -rm)")
                 stages[name] = Stage(
                     tmp_path_factory.mktemp("stage"),
                     redis_server() if name == "redis" else None,
-                    files=name == "few files",
-                    disk=name == "small disk",
+                    limited=name == "limited",
                 )
                 stack.callback(stages[name].close)
             return stages[name]
