@@ -81,7 +81,7 @@ def block(call: Call) -> Reply:
 
 @ivr.dtmf("10", auth=None)
 async def stick(call: Call) -> Reply:
-    time.sleep(3)  # noqa: ASYNC251 - the event loop is to be stuck
+    time.sleep(2.5)  # noqa: ASYNC251 - the event loop is to be stuck
     return HANDLED
 
 

@@ -25,6 +25,7 @@ class Row:
         reasons: those that the log may give for the fallbacks, and gives one of.
         acts: which levers are pulled, and after how many seconds.
         repair: the levers that are pulled after the load.
+        says: what else the log says, as a pattern: that the fault was there.
         once: the action that the tenth caller comes to.
         stage: which one of `tests.faults.test_faults`.
         seconds: of load.
@@ -40,9 +41,10 @@ class Row:
     reasons: frozenset[str] = frozenset()
     acts: tuple[tuple[float, Lever], ...] = ()
     repair: tuple[Lever, ...] = ()
+    says: str = ""
     once: str = ""
     stage: str = "plain"
-    seconds: float = 2.0
+    seconds: float = 1.6
     after: tuple[str, ...] = ()
     back: float = 1.0
     lost: int = 0
@@ -89,8 +91,9 @@ HANDLERS = (
         ("good",),
         (0.85, 0.999),
         because("late"),
+        says=r"stuck in the handler of 8000/stick",
         once="stick",
-        seconds=3.5,
+        seconds=2.5,
         back=2,
     ),
 )
@@ -131,7 +134,7 @@ SHARED = (
         SIGNED,
         HALF,
         because("broken"),
-        ((0.4, Stage.kill_redis),),
+        ((0.3, Stage.kill_redis),),
         (Stage.start_redis,),
         stage="redis",
         back=4,
@@ -141,7 +144,7 @@ SHARED = (
         SIGNED,
         HALF,
         because("broken"),
-        ((0.4, Stage.pause_redis),),
+        ((0.3, Stage.pause_redis),),
         (Stage.resume_redis,),
         stage="redis",
         back=4,
@@ -151,7 +154,7 @@ SHARED = (
         SIGNED,
         HALF,
         because("broken"),
-        ((0.4, Stage.kill_redis), (0.8, Stage.start_redis)),
+        ((0.3, Stage.kill_redis), (0.8, Stage.start_redis)),
         stage="redis",
         back=4,
     ),
@@ -160,7 +163,7 @@ SHARED = (
         SIGNED,
         HALF,
         because("broken"),
-        ((0.4, Stage.fill_redis),),
+        ((0.3, Stage.fill_redis),),
         (Stage.empty_redis,),
         stage="redis",
         back=4,
@@ -170,7 +173,7 @@ SHARED = (
         SIGNED,
         HALF,
         because("broken"),
-        ((0.4, Stage.delete_store),),
+        ((0.3, Stage.delete_store),),
         back=4,
     ),
 )
@@ -181,7 +184,8 @@ PROCESSES = (
         ("good", "known"),
         (0.99, 1.0),
         acts=((0.5, Stage.kill_worker),),
-        lost=2,
+        says=r"is gone \(SIGKILL\): it is replaced",
+        lost=1,
         note="what is in the hands of the killed worker has nobody left to answer it",
     ),
     Row(
@@ -189,8 +193,8 @@ PROCESSES = (
         ("good", "known"),
         ALL,
         acts=((0.2, Stage.reload),),
-        repair=(Stage.see_reloaded,),
-        seconds=3.5,
+        says=r"INFO reloaded",
+        seconds=3,
     ),
     Row(
         "descriptors taken by idle connections",
@@ -198,6 +202,7 @@ PROCESSES = (
         ALL,
         acts=((0.2, Stage.hold),),
         repair=(Stage.let_go,),
+        says=r"too many connections: those without a request make room",
         stage="limited",
     ),
     Row(
@@ -223,7 +228,7 @@ MACHINE = (
         SIGNED,
         HALF,
         because("broken"),
-        ((0.4, Stage.fill_disk),),
+        ((0.3, Stage.fill_disk),),
         (Stage.empty_disk,),
         stage="limited",
         back=4,

@@ -13,3 +13,4 @@ if path := os.environ.get("CLOCK_OFFSET"):
         _offset = mmap.mmap(_file.fileno(), 8, prot=mmap.PROT_READ)
     _real = time.time
     time.time = lambda: _real() + float(struct.unpack("d", _offset[:8])[0])
+    time.time_ns = lambda: int(time.time() * 1e9)
