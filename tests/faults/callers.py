@@ -102,6 +102,8 @@ class Callers:
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         finally:
             writer.close()
+        if not head:
+            raise EOFError("closed without an answer")
         status, *fields = head.decode("latin-1").split("\r\n")
         pairs = [(name, value) for name, _, value in (field.partition(": ") for field in fields)]
         return httpx.Response(int(status.split()[1]), headers=pairs, content=body, request=request)

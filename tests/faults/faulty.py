@@ -96,14 +96,17 @@ async def leak(call: Call) -> Reply:
 
 @ivr.dtmf("12", auth=None)
 async def hoard(call: Call) -> Reply:
-    """Take all descriptors of the process, for two seconds."""
-    held: list[int] = []
+    """Have all descriptors of the process taken soon, also that of this call."""
+    for delay in (0.1, 0.17, 0.23):  # what other calls had meanwhile, too
+        asyncio.get_running_loop().call_later(delay, _take_descriptors)
+    return HANDLED
+
+
+def _take_descriptors() -> None:
+    loop = asyncio.get_running_loop()
     with contextlib.suppress(OSError):
         while True:
-            held.append(os.open(os.devnull, os.O_RDONLY))
-    for one in held:
-        asyncio.get_running_loop().call_later(2, os.close, one)
-    return HANDLED
+            loop.call_later(2, os.close, os.open(os.devnull, os.O_RDONLY))
 
 
 app = Receiver(ivr)
