@@ -1,0 +1,118 @@
+"""Callers at a steady rate, and what each of them got as the PBX sees it.
+
+Rule 1: a call's time runs from before it connects to the last octet of its answer, over both legs
+        of digest; whatever is wrong makes it lost, and the kind of it is kept.
+Rule 2: each leg has a connection of its own, so that any worker may get it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from receiver.secrets import Secret, derive
+from tests.faults import faulty
+
+RATE = 50
+"""Callbacks per second."""
+
+PATIENCE = 2.0
+"""Seconds that the PBX waits: the ``request_timeout`` of the actions."""
+
+REPLY = {"status_code": 200, "action": "call"}
+OUTCOMES = {"222": "handled", "0": "fallback"}
+SIGNED = {action.name for action in faulty.ivr if action.auth}
+DIGITS = {action.name: str(action.mask) for action in faulty.ivr}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a caller got: ``handled``, ``fallback``, or what was wrong; and the seconds it took."""
+
+    outcome: str
+    seconds: float
+
+    @property
+    def in_time(self) -> bool:
+        return self.outcome in OUTCOMES.values() and self.seconds <= PATIENCE
+
+
+@dataclass(frozen=True)
+class Callers:
+    """Those who call the service at ``port``.
+
+    Parameters:
+        port: on the loopback.
+        secret: of the service.
+    """
+
+    port: int
+    secret: Secret
+
+    async def call(self, name: str, session: str) -> Answer:
+        """One callback for the action ``name``."""
+        begin = time.monotonic()
+        try:
+            async with asyncio.timeout(PATIENCE + 1):  # somewhat more, to see what came too late
+                response = await self._callback(name, session)
+            outcome = _outcome(response)
+        except (OSError, ValueError, KeyError, EOFError, TimeoutError) as error:
+            outcome = type(error).__name__
+        return Answer(outcome, time.monotonic() - begin)
+
+    async def load(self, count: int, name: Callable[[int], str], session: str) -> list[Answer]:
+        """``count`` calls at `RATE`; the action of each is ``name`` of its number."""
+        loop = asyncio.get_running_loop()
+        tasks, begin = [], loop.time()
+        for number in range(count):
+            await asyncio.sleep(begin + number / RATE - loop.time())
+            calling = self.call(name(number), f"{session}-{number}")
+            tasks.append(asyncio.create_task(calling))
+        return await asyncio.gather(*tasks)
+
+    async def _callback(self, name: str, session: str) -> httpx.Response:
+        request = httpx.Request(
+            "POST",
+            f"http://127.0.0.1:{self.port}/action/8000/{name}",
+            params={"session_id": session, "input": DIGITS[name]},
+        )
+        response = await self._send(request)
+        if name in SIGNED:
+            own = derive(self.secret, f"8000/{name}")
+            flow = httpx.DigestAuth(own.username, own.password.reveal()).sync_auth_flow(request)
+            next(flow)
+            return await self._send(flow.send(response))
+        return response
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            lines = [b"POST %b HTTP/1.1" % request.url.raw_path, b"Connection: close"]
+            lines += [
+                name + b": " + value
+                for name, value in request.headers.raw
+                if name.lower() != b"connection"
+            ]
+            writer.write(b"\r\n".join((*lines, b"", b"")))
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        finally:
+            writer.close()
+        if not head:
+            raise EOFError("closed without an answer")
+        status, *fields = head.decode("latin-1").split("\r\n")
+        pairs = [(name, value) for name, _, value in (field.partition(": ") for field in fields)]
+        return httpx.Response(int(status.split()[1]), headers=pairs, content=body, request=request)
+
+
+def _outcome(response: httpx.Response) -> str:
+    if response.status_code != 200:
+        return f"HTTP {response.status_code}"
+    reply = json.loads(response.content)
+    if not reply.items() >= REPLY.items():
+        return "no reply"
+    return OUTCOMES.get(reply["destination"], "no reply")

@@ -1,0 +1,252 @@
+"""What breaks, when, and what the callers get meanwhile.
+
+Rule 1: in each row all callers get a valid answer in time. Where that cannot be, the row says how
+        many may be lost, and why.
+Rule 2: in each row everything is handled again afterwards, without anybody's help.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.faults.stage import Lever, Stage
+
+ALL = (1.0, 1.0)
+NONE = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault.
+
+    Parameters:
+        sends: the actions that callers come to, in turn.
+        handled: the least and the greatest share of answers that are the handlers', not fallbacks.
+        reasons: those that the log may give for the fallbacks, and gives one of.
+        acts: which levers are pulled, and after how many seconds.
+        repair: the levers that are pulled after the load.
+        says: what else the log says, as a pattern: that the fault was there.
+        once: the action that the tenth caller comes to.
+        stage: which one of `tests.faults.test_faults`.
+        seconds: of load.
+        after: the actions that callers come to afterwards; by default as before.
+        back: seconds after which all is as it was, at the latest.
+        lost: how many callers may be without an answer in time.
+        note: why they may.
+    """
+
+    name: str
+    sends: tuple[str, ...]
+    handled: tuple[float, float]
+    reasons: frozenset[str] = frozenset()
+    acts: tuple[tuple[float, Lever], ...] = ()
+    repair: tuple[Lever, ...] = ()
+    says: str = ""
+    once: str = ""
+    stage: str = "plain"
+    seconds: float = 1.6
+    after: tuple[str, ...] = ()
+    back: float = 1.0
+    lost: int = 0
+    note: str = ""
+
+    def action(self, number: int) -> str:
+        """Where the caller with this number comes to."""
+        if self.once and number == 9:
+            return self.once
+        return self.sends[number % len(self.sends)]
+
+
+def because(*reasons: str) -> frozenset[str]:
+    return frozenset(reasons)
+
+
+SIGNED = ("known", "remember")
+"""Digest, whose counts are in the store; and a session on top."""
+
+HALF = (0.5, 0.9)
+"""Handled without a session; and those with one before the fault and after it."""
+
+HANDLERS = (
+    Row("handler slow", ("slow",), NONE, because("late"), seconds=1, after=("good",)),
+    Row("handler raises", ("broken",), NONE, because("raised"), seconds=1, after=("good",)),
+    Row(
+        "handler returns nonsense",
+        ("nonsense",),
+        NONE,
+        because("invalid"),
+        seconds=1,
+        after=("good",),
+    ),
+    Row(
+        "handler blocks its thread",
+        ("block", "good"),
+        (0.5, 0.5),
+        because("late", "shed"),
+        after=("plain",),
+        back=4,
+    ),
+    Row(
+        "handler blocks the event loop",
+        ("good",),
+        (0.85, 0.999),
+        because("late"),
+        says=r"stuck in the handler of 8000/stick",
+        once="stick",
+        seconds=2.5,
+        back=2,
+    ),
+)
+
+UPSTREAM = (
+    Row(
+        "CRM down",
+        ("ask",),
+        (0.0, 0.3),
+        because("broken"),
+        ((0.2, Stage.stop_crm),),
+        (Stage.mend_crm,),
+        back=2,
+    ),
+    Row(
+        "CRM slow",
+        ("ask",),
+        (0.0, 0.3),
+        because("broken"),
+        ((0.2, Stage.slow_crm),),
+        (Stage.mend_crm,),
+        back=2,
+    ),
+    Row(
+        "CRM cuts off",
+        ("ask",),
+        (0.0, 0.3),
+        because("broken"),
+        ((0.2, Stage.cut_crm),),
+        (Stage.mend_crm,),
+        back=2,
+    ),
+)
+
+SHARED = (
+    Row(
+        "Redis stopped",
+        SIGNED,
+        HALF,
+        because("broken"),
+        ((0.3, Stage.kill_redis),),
+        (Stage.start_redis,),
+        stage="redis",
+        back=4,
+    ),
+    Row(
+        "Redis paused",
+        SIGNED,
+        HALF,
+        because("broken"),
+        ((0.3, Stage.pause_redis),),
+        (Stage.resume_redis,),
+        stage="redis",
+        back=4,
+    ),
+    Row(
+        "Redis restarted",
+        SIGNED,
+        HALF,
+        because("broken"),
+        ((0.3, Stage.kill_redis), (0.8, Stage.start_redis)),
+        stage="redis",
+        back=4,
+    ),
+    Row(
+        "Redis out of memory",
+        SIGNED,
+        HALF,
+        because("broken"),
+        ((0.3, Stage.fill_redis),),
+        (Stage.empty_redis,),
+        stage="redis",
+        back=4,
+    ),
+    Row(
+        "SQLite store deleted",
+        SIGNED,
+        HALF,
+        because("broken"),
+        ((0.3, Stage.delete_store),),
+        back=4,
+    ),
+)
+
+PROCESSES = (
+    Row(
+        "a worker killed (SIGKILL)",
+        ("good", "known"),
+        (0.99, 1.0),
+        acts=((0.5, Stage.kill_worker),),
+        says=r"is gone \(SIGKILL\): it is replaced",
+        lost=1,
+        note="what is in the hands of the killed worker has nobody left to answer it",
+    ),
+    Row(
+        "all workers restarted one by one",
+        ("good", "known"),
+        ALL,
+        acts=((0.2, Stage.reload),),
+        says=r"INFO reloaded",
+        seconds=3,
+    ),
+    Row(
+        "descriptors taken by idle connections",
+        ("good", "known"),
+        ALL,
+        acts=((0.2, Stage.hold),),
+        repair=(Stage.let_go,),
+        says=r"too many connections: those without a request make room",
+        stage="limited",
+    ),
+    Row(
+        "descriptors taken by a handler",
+        ("good", "known"),
+        (0.3, 1.0),
+        once="hoard",
+        stage="limited",
+        seconds=3,
+        lost=105,
+        note="uvloop accepts what it has no descriptor for and closes it; asyncio loses none",
+    ),
+)
+
+MACHINE = (
+    Row(
+        "clock set back by an hour",
+        SIGNED,
+        ALL,
+        acts=((0.5, Stage.turn_clock_back),),
+        repair=(Stage.set_clock_right,),
+    ),
+    Row(
+        "disk full",
+        SIGNED,
+        HALF,
+        because("broken"),
+        ((0.3, Stage.fill_disk),),
+        (Stage.empty_disk,),
+        stage="limited",
+        back=4,
+    ),
+)
+
+LAST = (
+    # Its workers keep what they leaked, and never have much memory again.
+    Row(
+        "handler leaks memory",
+        ("leak", "good"),
+        (0.5, 0.8),
+        because("raised"),
+        stage="limited",
+        after=("good",),
+    ),
+)
+
+ROWS = (*HANDLERS, *UPSTREAM, *SHARED, *PROCESSES, *MACHINE, *LAST)
