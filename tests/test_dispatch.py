@@ -568,3 +568,35 @@ async def test_a_call_knows_what_is_left() -> None:
     assert 1.0 < left[0] <= 1.5
     assert CALL.remaining() == float("inf")
     await dispatcher.close()
+
+
+def no_argument() -> Reply:
+    return Hangup()
+
+
+@pytest.mark.parametrize("option", ["at_once", "repeats"])
+@pytest.mark.parametrize("value", [-1, 1.5, True, "3", 10**6])
+def test_counts_are_whole_numbers(option: str, value: Any) -> None:
+    with pytest.raises(DeclarationError, match=f"{option}=.* is not a whole number from"):
+        Ivr("8000").add("DTMF", "1", raises, name="pick", **{option: value})
+
+
+@pytest.mark.parametrize("fallback", [no_argument, lambda a, b: Hangup()])
+def test_a_fallback_takes_the_call(fallback: Any) -> None:
+    with pytest.raises(DeclarationError, match="exactly one argument, the Call"):
+        Ivr("8000", fallback=fallback)
+
+
+def test_a_fallback_may_be_built_in() -> None:
+    assert callable(Ivr("8000", fallback=max).fallback)  # type: ignore[arg-type]
+
+
+def test_a_plain_handler_is_tested_by_hand_too() -> None:
+    def bill(call: Call) -> Reply:
+        assert call.after.durably_from_thread(no_argument, idempotency_key="k")
+        return Hangup()
+
+    call = Call()
+    assert bill(call) == Hangup()
+    assert isinstance(call.context, Detached)
+    assert [(work.function, work.durably) for work in call.context.after] == [(no_argument, True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -293,3 +294,11 @@ def test_an_action_url_of_another_mode_gets_no_credentials_of_ours() -> None:
     (on,) = switch_on(WANTED, [(ivr, [off.action])], BASE, "drain")
     assert on.clear == ("headers",)
     assert on.action.enabled
+
+
+def test_where_only_one_epoch_will_do_its_credentials_are_sent() -> None:
+    (want, *_), ivr = WANTED, Stage("8000").ivr("8000")
+    strict = replace(want, coming=None)
+    hidden = msgspec.structs.replace(want.action, id="1", token=Secret("******"))
+    (off,) = switch_off((strict,), [(ivr, [hidden])], BASE, "drain")
+    assert off.action.token == want.action.token
