@@ -60,7 +60,7 @@ def headers(octets: bytes) -> None:
     assert all(text.isascii() and text.isprintable() for text in verdict.challenges)
     peer = data.PickValueInList(["127.0.0.1", "::1", "192.0.2.1", "", _latin(data, 20)])
     sent = [(data.PickValueInList(_NAMES[:2]), data.ConsumeBytes(60)) for _ in range(2)]
-    source = _SOURCES.find(peer, sent)
+    source = _SOURCES.find((peer, 4711), sent)
     _SOURCES.allows(source)
     assert str(source).isascii()
     assert str(source).isprintable()
