@@ -147,14 +147,14 @@ class Endpoint:
             # Ours, not the handler's: the caller still gets a valid answer.
             log.critical("%s: %s inside the receiver", self._action.identity, type(error).__name__)
             decision = self._dispatcher.fallback(self._action, "raised")
-        handled = clock()
+        handled, release = clock(), decision.release
         try:
             if rescue is None or rescue.disarm():
                 await respond(send, 200, encode(decision.reply))
             else:  # the event loop was stuck, and the watchdog has answered
                 decision = self._dispatcher.fallback(self._action, "late", call)
         finally:  # also if the sender has left
-            decision.release()
+            release()
         times = Times(arrived, admitted, read, handled, clock())
         self._observer.tell(call, decision, times, trace)
 
