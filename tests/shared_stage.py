@@ -57,9 +57,26 @@ def lasting_server(program: Callable[[str], str]) -> Iterator[Server]:
     server.close()
 
 
+LATEST = 5.0
+"""Seconds; without a limit these questions would never end."""
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is late, and not out of order."""
+    _allow(monkeypatch, 1.0)
+
+
+def _allow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    for limit in ("shared.patience.LIMIT", "sessions.sessions.LIMIT", "after.work.LIMIT"):
+        monkeypatch.setattr(f"receiver.{limit}", seconds)
+    monkeypatch.setattr("receiver.shared.server._TIMEOUT", seconds * 0.8)
+
+
 @pytest.fixture
-def redis_url(lasting_server: Server) -> Secret:
-    """Of a Redis that is empty."""
+def redis_url(lasting_server: Server, patient: None, monkeypatch: pytest.MonkeyPatch) -> Secret:
+    """Of a Redis that is empty, and never silent."""
+    _allow(monkeypatch, 10.0)
     with redis.Redis.from_url(lasting_server.url.reveal()) as client:
         client.flushall()
     return lasting_server.url

@@ -12,7 +12,9 @@ from receiver.after import Jobs
 from receiver.after.redis import RedisJobs
 from receiver.after.sqlite import SqliteJobs
 from receiver.secrets import Secret
-from tests.shared_stage import Server
+from tests.shared_stage import Server, patient
+
+__all__ = ["patient"]  # a fixture
 
 NOW = 1_800_000_000.0
 SECRET = Secret("the service secret of the tests")

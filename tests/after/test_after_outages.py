@@ -15,14 +15,11 @@ import pytest
 
 from receiver.after import DEFAULT, AfterError, AfterWork, Jobs, open_jobs
 from receiver.after.sqlite import SqliteJobs
-from receiver.after.work import LIMIT
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
 from receiver.shared.patience import StoreError
 from tests.after.conftest import NOW, SECRET, lines, make_jobs, soon
-from tests.shared_stage import Server
-
-LATEST = LIMIT + 0.35  # seconds; a busy machine is not late
+from tests.shared_stage import LATEST, Server
 
 done: list[str] = []
 

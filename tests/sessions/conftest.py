@@ -20,9 +20,9 @@ from receiver.sessions.redis import Redis
 from receiver.sessions.shelf import Shelf
 from receiver.sessions.sqlite import Sqlite
 from receiver.shared.patience import Patience
-from tests.shared_stage import Clock, clock, lasting_server, redis_url, server
+from tests.shared_stage import Clock, clock, lasting_server, patient, redis_url, server
 
-__all__ = ["clock", "lasting_server", "redis_url", "server"]  # fixtures
+__all__ = ["clock", "lasting_server", "patient", "redis_url", "server"]  # fixtures
 
 KEY = Key("a call", 3600.0)
 

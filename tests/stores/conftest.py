@@ -8,29 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from receiver.shared.patience import LIMIT
 from receiver.stores import Memory, Store
 from receiver.stores.guarded import Guarded
 from receiver.stores.redis import Redis
 from receiver.stores.sqlite import Sqlite
-from tests.shared_stage import Clock, clock, lasting_server, redis_url, server
+from tests.shared_stage import LATEST, Clock, clock, lasting_server, patient, redis_url, server
 
-__all__ = ["clock", "lasting_server", "redis_url", "server"]  # fixtures
+__all__ = ["clock", "lasting_server", "patient", "redis_url", "server"]  # fixtures
 
 LIFE = 300.0
 NOW = 1_800_000_000.0
-LATEST = LIMIT + 0.35  # seconds; a busy machine is not late
 
 
 Open = Callable[[], Store]
 
 
 @pytest.fixture
-async def open_shared(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Open]:
+async def open_shared(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
     """Opens one more worker's store on the same place; `request.param` says which kind."""
-    monkeypatch.setattr("receiver.shared.server._TIMEOUT", 10)  # a busy machine is not late
     opened: list[Store] = []
     url = request.getfixturevalue("redis_url") if request.param == "redis" else None
     memory = Memory(life=LIFE)
