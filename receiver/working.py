@@ -18,9 +18,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from receiver.errors import SettingsError
-from receiver.serving import Server
 
 BEAT = 0.25
 """Seconds from beat to beat."""
@@ -33,6 +33,12 @@ ENDING = 1.0
 
 RETIRE = b"r"
 """What the parent says to a worker that another has replaced."""
+
+
+class Stoppable(Protocol):
+    """What a worker runs: a server, or a guard."""
+
+    should_exit: bool
 
 
 class Worker:
@@ -157,7 +163,7 @@ class Channel:
         self._socket.setblocking(False)
         self._socket.set_inheritable(False)
 
-    async def beat(self, server: Server) -> None:
+    async def beat(self, server: Stoppable) -> None:
         """Runs beside ``server``, and stops it when the parent says so or is gone."""
         while True:
             server.should_exit |= self._told_to_go()
