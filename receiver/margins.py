@@ -2,7 +2,8 @@
 
 Rule 1: never less than the operator says (``RECEIVER_MARGIN``), and more where round trips were
         seen to cost more: their smoothed time and four times its deviation, as TCP reckons how long
-        to wait for an answer (RFC 6298), and never over half of the whole.
+        to wait for an answer (RFC 6298), and never over half of the whole. Digest's round trip is
+        seen here, that of other requests by the kernel (`receiver.roundtrips`).
 Rule 2: one slow packet changes little, a way that stays slow is learned within a few callbacks.
 """
 
