@@ -105,7 +105,7 @@ class Endpoint:
             await refuse(scope, receive, send, 405, (allowed,))
             return
         arrived = self._dispatcher.charge(
-            self._action, scope[ARRIVED], judged.spent, round_trip(scope)
+            self._action, scope[ARRIVED], judged.spent, lambda: round_trip(scope)
         )
         try:
             async with asyncio.timeout_at(self._dispatcher.deadline(self._action, arrived)):

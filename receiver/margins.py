@@ -21,9 +21,19 @@ class Margin:
         self._least = least
         self._smooth = 0.0
         self._deviation = 0.0
+        self._again = float("-inf")
+
+    def wants(self, now: float) -> bool:
+        """Whether to look at a round trip that costs some microseconds to know: once a second."""
+        if now < self._again:
+            return False
+        self._again = now + 1.0
+        return True
 
     def learn(self, seconds: float) -> None:
-        """A round trip took so long."""
+        """A round trip took so long; 0 if that is not known."""
+        if not seconds:
+            return
         if self._smooth:
             self._deviation += (abs(seconds - self._smooth) - self._deviation) / 4
             self._smooth += (seconds - self._smooth) / 8
