@@ -146,6 +146,8 @@ class Supervisor:
         self._launched += 1
         worker = self._launches[slot](self._launched)
         self._workers.append(worker)
+        if self._stopping.is_set():  # they were told before this one was there
+            worker.stop()
         return worker
 
     async def _keep(self, slot: int) -> None:

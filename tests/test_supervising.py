@@ -147,6 +147,23 @@ async def test_what_runs_beside_the_workers_is_kept_and_exchanged_too() -> None:
     assert (len(field.made), len(beside.made)) == (4, 3)
 
 
+async def test_one_that_is_started_while_all_are_told_to_stop_is_told_too() -> None:
+    field = Field()
+
+    def launch(number: int) -> Worker:
+        if number == 3:
+            supervisor.stop()
+        return field.launch(number)
+
+    supervisor = Supervisor(launch, 2)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(2)
+    field.made[0].is_gone.set()
+    async with asyncio.timeout(10):
+        assert await task == 0
+    assert field.made[2].said == ["stop"]
+
+
 class Memories(dict[int, int]):
     """How many MiB each process has."""
 
