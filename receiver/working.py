@@ -145,6 +145,8 @@ class Worker:
             self._loop.call_later(0.005, self._await_end, since)
 
     def _bury(self) -> None:
+        if self.is_gone.is_set():  # its channel, or whoever looks at it, was quicker
+            return
         self._process.wait()
         self._loop.remove_reader(self._channel)
         self._channel.close()
@@ -166,7 +168,8 @@ class Channel:
     async def beat(self, server: Stoppable) -> None:
         """Runs beside ``server``, and stops it when the parent says so or is gone."""
         while True:
-            server.should_exit |= self._told_to_go()
+            if self._told_to_go():  # and nothing else is written: a signal may have come meanwhile
+                server.should_exit = True
             await asyncio.sleep(BEAT)
 
     def _told_to_go(self) -> bool:

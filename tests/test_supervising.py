@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from receiver.errors import SettingsError
 from receiver.supervising import MIB, Supervisor, resident
-from receiver.working import Worker, inherited
+from receiver.working import Channel, Worker, inherited
 
 
 class Straw:
@@ -223,6 +225,38 @@ async def test_who_has_too_much_stays_while_no_other_starts(memories: Memories) 
 def test_how_much_memory_a_process_has() -> None:
     assert resident(os.getpid()) > 5 * MIB or not Path("/proc/self/statm").exists()
     assert resident(2**30) == 0
+
+
+async def test_one_that_is_gone_can_be_looked_at() -> None:
+    """Or the watch would end with the first worker that does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = Worker([sys.executable, "-c", ""], listener, {})
+        await worker.is_gone.wait()
+        assert (worker.look(5, 5), worker.status) == ("", 0)
+        worker.kill()
+
+
+async def test_a_signal_in_the_middle_of_a_beat_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Server:
+        should_exit = False
+
+    server, beaten = Server(), asyncio.Event()
+
+    def signalled(channel: Channel) -> bool:
+        server.should_exit = True
+        beaten.set()
+        return False
+
+    monkeypatch.setattr(Channel, "_told_to_go", signalled)
+    ours, theirs = socket.socketpair()
+    with ours:
+        channel = Channel(theirs.detach())
+        task = asyncio.create_task(channel.beat(server))
+        await beaten.wait()
+        assert server.should_exit
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        channel._socket.close()
 
 
 def test_a_worker_by_hand() -> None:
