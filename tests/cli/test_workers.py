@@ -237,7 +237,7 @@ async def test_a_worker_that_leaked_is_exchanged_without_a_lost_call(start: Star
     while not exchange.done():
         answers.append(await call(service.url))
     answers += await load(service.url, 2)
-    assert lost(answers) == []
+    assert [one for one in answers if not one.destination.isdecimal()] == []
     await exchange
     service.until(rf"worker {leaking} has \d+ MiB of memory, 200 are allowed: it is exchanged")
     assert answers[0].destination == str(leaking)
