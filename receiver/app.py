@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
@@ -21,7 +21,7 @@ from receiver.counts import COUNTS
 from receiver.dispatch import Dispatcher
 from receiver.endpoint import ARRIVED
 from receiver.errors import DeclarationError, SettingsError
-from receiver.health import health_routes
+from receiver.health import Check, health_routes
 from receiver.intake import problem_of, turn_away
 from receiver.ivrs import Ivr
 from receiver.ladders import Fallback, problem_of_fallback
@@ -38,6 +38,9 @@ from receiver.sources import Sources
 from receiver.stores import open_store
 from receiver.stores.guarded import Guarded
 from receiver.table import ActionTable, Surroundings
+
+if TYPE_CHECKING:
+    from receiver.accounts import Accounts
 
 log = logging.getLogger("receiver")
 
@@ -171,6 +174,8 @@ class Receiver:
             door = admission(settings, store, self._seldom)
             routes.append(Route(PATH, Metrics(door, folder)))
 
+        accounts = _accounts(by_pbx) if settings.guard else None
+
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             backing.start()
@@ -181,8 +186,14 @@ class Receiver:
             await dispatcher.close()
             await backing.close(FINISH)
             await store.close()
+            if accounts:
+                await accounts.close()
 
-        checks = {"store": store.reachable} if isinstance(store, Guarded) else {}
+        checks: dict[str, Check] = {}
+        if isinstance(store, Guarded):
+            checks["store"] = store.reachable
+        if accounts:
+            checks["pbx"] = accounts.good
         app = Starlette(routes=[*routes, *health_routes(checks)], lifespan=lifespan)
         app.router.redirect_slashes = False  # a redirect would go to the Host that the sender names
         return app
@@ -194,6 +205,12 @@ class Receiver:
                 return
             scope = {**scope, ARRIVED: asyncio.get_running_loop().time()}
         await self.starlette(scope, receive, send)
+
+
+def _accounts(by_pbx: Mapping[str, Settings]) -> Accounts:
+    from receiver.accounts import Accounts  # noqa: PLC0415 - slow to import
+
+    return Accounts(by_pbx.values())
 
 
 def _tracer() -> Callable[[Action, Sources], Tracer]:

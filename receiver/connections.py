@@ -31,6 +31,7 @@ from uvicorn.server import ServerState
 
 from receiver.framing import APART, HEAD_LIMIT, TRAILERS
 from receiver.listening import MOST_CONNECTIONS
+from receiver.roundtrips import CONNECTION
 from receiver.seldom import Seldom
 from receiver.watchdog import RESCUE, Cycle, Rescue, Watchdog
 
@@ -118,6 +119,7 @@ class _Timed(asyncio.Protocol):
 
     def _equip(self, scope: Any, cycle: Cycle) -> None:
         scope[TRAILERS] = APART
+        scope[CONNECTION] = self.transport
         if getattr(self.server_state, "stopping", False):
             cycle.keep_alive = False
         if self._watchdog is not None:

@@ -98,15 +98,26 @@ class Dispatcher:
         """When the answer to a request that ``arrived`` then must be ready (the loop's time)."""
         return arrived + action.request_timeout - self._margin(action).of(action.request_timeout)
 
-    def charge(self, action: Action, arrived: float, spent: float) -> float:
+    def charge(
+        self,
+        action: Action,
+        arrived: float,
+        spent: float,
+        round_trip: Callable[[], float] = lambda: 0.0,
+    ) -> float:
         """When a callback began that ``arrived`` after the PBX had ``spent`` seconds on it.
+
+        What it ``spent``, or else now and then a ``round_trip`` in seconds, teaches the margin; not
+        where anybody may ask, and could make us give up early by being slow.
 
         Never is more than half of its time charged: the clock of the machine that began it may be
         another than that of this one.
         """
-        if not 0 < spent < action.request_timeout:
-            return arrived
         margin = self._margin(action)
+        if not 0 < spent < action.request_timeout:
+            if action.auth and margin.wants(arrived):
+                margin.learn(round_trip())
+            return arrived
         margin.learn(spent)
         return arrived - min(spent, (action.request_timeout - margin.of(2)) / 2)
 

@@ -30,6 +30,7 @@ from receiver.exchange import BODY_LIMIT, CLOSE, Gone, Header, TooLarge, read, r
 from receiver.marks import HEADER, SOURCE
 from receiver.observing import Observer, Times, refused
 from receiver.replies import encode
+from receiver.roundtrips import round_trip
 from receiver.watchdog import RESCUE, Rescue
 
 ARRIVED = "receiver.arrived"
@@ -103,7 +104,9 @@ class Endpoint:
             allowed = (b"allow", self._action.method.encode())
             await refuse(scope, receive, send, 405, (allowed,))
             return
-        arrived = self._dispatcher.charge(self._action, scope[ARRIVED], judged.spent)
+        arrived = self._dispatcher.charge(
+            self._action, scope[ARRIVED], judged.spent, lambda: round_trip(scope)
+        )
         try:
             async with asyncio.timeout_at(self._dispatcher.deadline(self._action, arrived)):
                 body = await read(scope, receive)

@@ -55,6 +55,9 @@ class Post:
         name: what the log calls it.
         rules: see there.
         interval: seconds between two rounds.
+
+    Raises:
+        RegistrationError: nothing is declared that could be asked.
     """
 
     wanted: tuple[Wanted, ...]
@@ -64,6 +67,12 @@ class Post:
     name: str = "the PBX"
     rules: Rules = field(default_factory=Rules)
     interval: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not any(one.action.enabled for one in self.wanted):
+            raise RegistrationError(
+                f"there is nothing to guard: no action is enabled on {self.name}"
+            )
 
 
 class _LostError(Exception):
@@ -81,9 +90,6 @@ class Guard:
         clock: seconds, by a clock that is never set.
         sleep: waits so many seconds.
         now: seconds since the epoch, for the mark.
-
-    Raises:
-        RegistrationError: nothing is declared that could be asked.
     """
 
     def __init__(
@@ -105,10 +111,6 @@ class Guard:
             for one in post.wanted
             if one.action.enabled
         ]
-        if not self._asked:
-            raise RegistrationError(
-                f"there is nothing to guard: no action is enabled on {post.name}"
-            )
         self._turn = 0
         self._vigil = Vigil()
         self._acting = False

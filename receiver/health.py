@@ -4,8 +4,8 @@ Rule 1: nobody has to say who he is, so nothing is told that could serve a stran
         no address, no version, no number of calls.
 Rule 2: nobody can make us work by asking often: what costs something is looked up once a second.
 Rule 3: not ready is who cannot answer in time, or is about to stop. A shared store that is out of
-        order is told, but is no reason: every callback is still answered, and where all machines
-        share it none of them would be left.
+        order, or a PBX that does not let the guard in, is told, but is no reason: every callback
+        is still answered, and where all machines share it none of them would be left.
 """
 
 from __future__ import annotations

@@ -1,5 +1,9 @@
 """Counts how often in a row a call was told to repeat: no caller walks in circles for ever.
 
+Each process counts for itself, so where calls come to N of them in turn a loop ends after up to N
+times as many. A common count would have to be ended by every other answer, too: a question to the
+shared store in each callback, to save some callers some prompts.
+
 Source: ``repeat`` has no limit in the vendor's manual, where a time-out has one of three.
 """
 

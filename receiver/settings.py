@@ -65,8 +65,10 @@ class Settings:
             tenant's SIP domain.
         pbx_ca: a file with the certificate (of the authority) that the PBX shows.
         pbx_insecure: do not verify the PBX's certificate at all.
+        guard: ``receiver serve`` keeps a guard, as ``receiver guard`` is one, beside its workers.
         margin: seconds of each request_timeout that are kept for the way there and back.
         threads: how many plain (not async) handlers may run at once.
+        worker_memory: MiB past which ``receiver serve`` exchanges a worker; 0 for no limit.
         log_caller_data: show digits, numbers, names and exception texts in the log.
         log_format: how ``receiver serve`` writes its log: for ``"people"``, or ``"json"``.
         metrics: answer at ``/metrics`` to whoever has the token that ``receiver metrics`` prints.
@@ -88,8 +90,10 @@ class Settings:
     pbx_domain: str = ""
     pbx_ca: Path | None = None
     pbx_insecure: bool = False
+    guard: bool = False
     margin: float = 0.5
     threads: int = 32
+    worker_memory: int = 0
     log_caller_data: bool = False
     log_format: str = "people"
     metrics: bool = False

@@ -9,16 +9,22 @@ Rule 3: the first worker starts alone. If it cannot, the others could not either
         standard error are the command's, and so is its status.
 Rule 4: new code is let in one worker at a time: the old one is told to go when the new one is
         ready. Where the new one does not start, the old ones stay.
+Rule 5: one that came to have too much memory is exchanged in the same way. A limit that a new one
+        is past at once is no limit, and is given up: workers would come and go for ever.
+Rule 6: what runs beside the workers, such as a guard, is watched and exchanged as they are.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from receiver.serving import GRACE
 from receiver.working import BEAT, Worker
@@ -35,39 +41,63 @@ STEADY = 10.0
 PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before the next try, after so many workers in a row that were not good."""
 
+LOOK = 1.0
+"""Seconds between two looks at how much memory the workers have."""
+
+MIB = 1024 * 1024
+
 log = logging.getLogger("receiver")
+
+Launch = Callable[[int], Worker]
+"""Starts the process with this number; they are counted from 1."""
+
+
+def resident(pid: int) -> int:
+    """Octets of memory that a process has now; 0 if that is not known here."""
+    with contextlib.suppress(OSError, ValueError, LookupError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 class Supervisor:
     """Keeps so many workers running.
 
     Parameters:
-        launch: starts the worker with this number; they are counted from 1.
+        launch: starts a worker.
         count: how many.
+        beside: start what runs beside them; one of each is kept.
         notice: seconds for which a worker serves on after a signal.
         hang: seconds, see `HANG`.
         pauses: seconds, see `PAUSES`.
+        most_memory: octets past which a worker is exchanged; 0 for no limit.
+        memory: octets that a process has.
     """
 
     def __init__(
         self,
-        launch: Callable[[int], Worker],
+        launch: Launch,
         count: int,
         *,
+        beside: Sequence[Launch] = (),
         notice: float = 0.0,
         hang: float = HANG,
         pauses: Sequence[float] = PAUSES,
+        most_memory: int = 0,
+        memory: Callable[[int], int] = resident,
     ) -> None:
-        self._launch = launch
-        self._count = count
+        self._launches = [*[launch] * count, *beside]  # one a slot
         self._stop_within = notice + STOP
         self._hang = hang
         self._pauses = pauses
+        self._most_memory = most_memory
+        self._memory = memory
         self._launched = 0
         self._workers: list[Worker] = []  # whoever was started and is not known to be gone
         self._slots: list[Worker] = []  # who serves
         self._stopping = asyncio.Event()
         self._reloads = asyncio.Event()
+        self._exchanging = asyncio.Lock()
 
     async def run(self, serving: Callable[[], None] = lambda: None) -> int:
         """Run until SIGTERM or SIGINT; ``serving`` is called when the first worker is ready.
@@ -81,13 +111,14 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         watch = loop.create_task(self._watch())
         try:
-            first = self._start()
+            first = self._start(0)
             if not await first.ready():
                 return 0 if self._stopping.is_set() else abs(first.status) or 1
             serving()
-            self._slots = [first, *(self._start() for _ in range(self._count - 1))]
-            tasks = [loop.create_task(self._keep(slot)) for slot in range(self._count)]
-            tasks.append(loop.create_task(self._renew()))
+            slots = range(len(self._launches))
+            self._slots = [first, *map(self._start, slots[1:])]
+            tasks = [loop.create_task(self._keep(slot)) for slot in slots]
+            tasks += [loop.create_task(self._renew()), loop.create_task(self._slim())]
             await self._stopping.wait()
             for task in tasks:
                 task.cancel()
@@ -111,10 +142,12 @@ class Supervisor:
         """Exchange the workers for such with new code."""
         self._reloads.set()
 
-    def _start(self) -> Worker:
+    def _start(self, slot: int) -> Worker:
         self._launched += 1
-        worker = self._launch(self._launched)
+        worker = self._launches[slot](self._launched)
         self._workers.append(worker)
+        if self._stopping.is_set():  # they were told before this one was there
+            worker.stop()
         return worker
 
     async def _keep(self, slot: int) -> None:
@@ -138,7 +171,7 @@ class Supervisor:
             await asyncio.sleep(pause)
             while self._slots[slot] is worker:
                 try:
-                    self._slots[slot] = self._start()
+                    self._slots[slot] = self._start(slot)
                 except OSError as error:  # no memory, no process, no descriptor to be had
                     log.error("no worker can be started: %s", error.strerror)
                     await asyncio.sleep(self._pauses[-1] / 10)
@@ -149,25 +182,44 @@ class Supervisor:
             await self._reloads.wait()
             self._reloads.clear()
             log.info("reloading: the workers are exchanged one by one")
-            for slot in range(self._count):
+            for slot in range(len(self._slots)):
                 if not await self._exchange(slot):
                     break
             else:
                 log.info("reloaded")
 
+    async def _slim(self) -> None:
+        """Exchange whoever came to have too much memory, one by one."""
+        while self._most_memory:
+            await asyncio.sleep(LOOK)
+            for slot, worker in enumerate(self._slots):
+                found = self._memory(worker.pid)
+                if found <= self._most_memory or time.monotonic() - worker.started <= STEADY:
+                    continue
+                said = "worker %d has %d MiB of memory, %d are allowed: it is exchanged"
+                log.warning(said, worker.pid, found // MIB, self._most_memory // MIB)
+                if not await self._exchange(slot):
+                    await asyncio.sleep(self._pauses[-1])
+                elif (least := self._memory(self._slots[slot].pid)) > self._most_memory:
+                    said = "a new worker has %d MiB at once: RECEIVER_WORKER_MEMORY is too low, and"
+                    log.error(f"{said} given up until the next start", least // MIB)
+                    self._most_memory = 0
+                    break
+
     async def _exchange(self, slot: int) -> bool:
-        try:
-            new = self._start()
-            started = await new.ready()
-        except OSError:
-            started = False
-        if not started:
-            log.error("the new code does not start: the old workers stay")
-            return False
-        old, self._slots[slot] = self._slots[slot], new
-        old.retire()
-        await old.is_gone.wait()
-        return True
+        async with self._exchanging:
+            try:
+                new = self._start(slot)
+                started = await new.ready()
+            except OSError:
+                started = False
+            if not started:
+                log.error("the new code does not start: the old workers stay")
+                return False
+            old, self._slots[slot] = self._slots[slot], new
+            old.retire()
+            await old.is_gone.wait()
+            return True
 
     async def _watch(self) -> None:
         while True:
@@ -195,7 +247,9 @@ def supervise(
     count: int,
     environ: Mapping[str, str],
     *,
+    beside: Sequence[Sequence[str]] = (),
     notice: float = 0.0,
+    most_memory: int = 0,
     serving: Callable[[], None],
 ) -> int:
     """Serve on ``listener`` with ``count`` processes, until SIGINT or SIGTERM.
@@ -205,14 +259,22 @@ def supervise(
         listener: bound already.
         count: how many.
         environ: the variables that they get on top of the parent's.
+        beside: further commands, of which one process each is kept running in the same way.
         notice: seconds for which they serve on after a signal.
+        most_memory: octets past which one is exchanged; 0 for no limit.
         serving: called when the first is ready.
 
     Returns:
         The exit status.
     """
 
-    def launch(number: int) -> Worker:
-        return Worker([*command, str(number)], listener, environ)
+    def by(command: Sequence[str]) -> Launch:
+        return lambda number: Worker([*command, str(number)], listener, environ)
 
-    return asyncio.run(Supervisor(launch, count, notice=notice).run(serving))
+    if most_memory and not resident(os.getpid()):
+        log.warning("RECEIVER_WORKER_MEMORY counts for nothing: this system has no /proc")
+    others = [by(command) for command in beside]
+    supervisor = Supervisor(
+        by(command), count, beside=others, notice=notice, most_memory=most_memory
+    )
+    return asyncio.run(supervisor.run(serving))

@@ -18,9 +18,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from receiver.errors import SettingsError
-from receiver.serving import Server
 
 BEAT = 0.25
 """Seconds from beat to beat."""
@@ -33,6 +33,12 @@ ENDING = 1.0
 
 RETIRE = b"r"
 """What the parent says to a worker that another has replaced."""
+
+
+class Stoppable(Protocol):
+    """What a worker runs: a server, or a guard."""
+
+    should_exit: bool
 
 
 class Worker:
@@ -139,6 +145,8 @@ class Worker:
             self._loop.call_later(0.005, self._await_end, since)
 
     def _bury(self) -> None:
+        if self.is_gone.is_set():  # its channel, or whoever looks at it, was quicker
+            return
         self._process.wait()
         self._loop.remove_reader(self._channel)
         self._channel.close()
@@ -157,10 +165,11 @@ class Channel:
         self._socket.setblocking(False)
         self._socket.set_inheritable(False)
 
-    async def beat(self, server: Server) -> None:
+    async def beat(self, server: Stoppable) -> None:
         """Runs beside ``server``, and stops it when the parent says so or is gone."""
         while True:
-            server.should_exit |= self._told_to_go()
+            if self._told_to_go():  # and nothing else is written: a signal may have come meanwhile
+                server.should_exit = True
             await asyncio.sleep(BEAT)
 
     def _told_to_go(self) -> bool:

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from receiver.cli import main
 from receiver.health import health_routes
+from receiver.settings import Settings
 from receiver.supervising import STOP
 
 DEPLOY = Path(__file__).parent.parent / "examples" / "deploy"
@@ -51,6 +53,25 @@ def test_what_proxies_ask_is_answered() -> None:
     for path in DEPLOY.iterdir():
         asked |= set(re.findall(r"(?:health_uri |:8000)(/[a-z]+)", path.read_text()))
     assert asked == {route.path for route in health_routes({})}
+
+
+def test_the_settings_exist_and_their_values_are_good(tmp_path: Path) -> None:
+    known = {f"RECEIVER_{field.name.upper()}" for field in fields(Settings)}
+    for path in DEPLOY.iterdir():
+        assert set(re.findall(r"RECEIVER_[A-Z_]+", path.read_text())) <= known
+    unit = dict(re.findall(r"^Environment=(\w+)=(\S+)$", UNIT, re.MULTILINE))
+    (line,) = re.findall(r"^ENV (.*)$", CONTAINER, re.MULTILINE)
+    container = dict(pair.split("=") for pair in line.split())
+    assert unit == container
+    assert Settings.read(unit, tmp_path / ".env").worker_memory == 512
+
+
+def test_durable_work_is_where_the_service_may_write() -> None:
+    (folder,) = re.findall(r"^StateDirectory=(\w+)$", UNIT, re.MULTILINE)
+    assert f"Environment=RECEIVER_AFTER=/var/lib/{folder}/" in UNIT
+    (volume,) = re.findall(r"^VOLUME (\S+)$", CONTAINER, re.MULTILINE)
+    assert f"RECEIVER_AFTER={volume}/" in CONTAINER
+    assert f"install -d -o receiver -m 700 {volume}\n" in CONTAINER
 
 
 def test_the_readme_tells_of_them() -> None:

@@ -302,10 +302,8 @@ async def test_one_broken_action_url_switches_nothing_off() -> None:
 
 
 def test_nothing_to_guard() -> None:
-    world = World()
-    post = Post(WANTED[-1:], BASE, SECRET)
     with pytest.raises(RegistrationError, match="nothing to guard"):
-        Guard(post, world.client(), make_courier(world.service), Hold(Alone()))
+        Post(WANTED[-1:], BASE, SECRET)
 
 
 # killed, and followed ------------------------------------------------------------------------

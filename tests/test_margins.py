@@ -34,3 +34,18 @@ def test_never_less_than_the_least_nor_more_than_half(
     for seconds in ways:
         margin.learn(seconds)
     assert least <= margin.of(timeout) <= max(least, timeout / 2)
+
+
+def test_what_costs_something_is_wanted_once_a_second_and_nought_is_nothing() -> None:
+    margin = Margin(0.1)
+    assert [margin.wants(now) for now in (5.0, 5.0, 5.9, 6.0, 6.1)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    margin.learn(0.4)
+    before = margin.of(2)
+    margin.learn(0.0)
+    assert margin.of(2) == before > 0.4

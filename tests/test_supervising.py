@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from receiver.errors import SettingsError
-from receiver.supervising import Supervisor
-from receiver.working import Worker, inherited
+from receiver.supervising import MIB, Supervisor, resident
+from receiver.working import Channel, Worker, inherited
 
 
 class Straw:
@@ -128,6 +132,131 @@ async def test_a_first_worker_that_cannot_start_ends_all() -> None:
     field.broken = True
     assert await Supervisor(field.launch, 2).run() == 3
     assert len(field.made) == 1
+
+
+async def test_what_runs_beside_the_workers_is_kept_and_exchanged_too() -> None:
+    field, beside = Field(), Field()
+    supervisor = Supervisor(field.launch, 2, beside=[beside.launch])
+    task = asyncio.create_task(supervisor.run())
+    await beside.until(1)
+    beside.made[0].is_gone.set()
+    await beside.until(2)
+    supervisor.reload()
+    await until(lambda: beside.made[1].said)
+    assert [straw.said for straw in beside.made] == [[], ["retire"], []]
+    supervisor.stop()
+    assert await task == 0
+    assert (len(field.made), len(beside.made)) == (4, 3)
+
+
+async def test_one_that_is_started_while_all_are_told_to_stop_is_told_too() -> None:
+    field = Field()
+
+    def launch(number: int) -> Worker:
+        if number == 3:
+            supervisor.stop()
+        return field.launch(number)
+
+    supervisor = Supervisor(launch, 2)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(2)
+    field.made[0].is_gone.set()
+    async with asyncio.timeout(10):
+        assert await task == 0
+    assert field.made[2].said == ["stop"]
+
+
+class Memories(dict[int, int]):
+    """How many MiB each process has."""
+
+    def __call__(self, pid: int) -> int:
+        return self.get(pid, 10) * MIB
+
+
+@pytest.fixture
+def memories(monkeypatch: pytest.MonkeyPatch) -> Memories:
+    monkeypatch.setattr("receiver.supervising.LOOK", 0.001)
+    monkeypatch.setattr("receiver.supervising.STEADY", 0.0)
+    return Memories()
+
+
+async def test_those_with_too_much_memory_are_exchanged_one_by_one(
+    memories: Memories, caplog: pytest.LogCaptureFixture
+) -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 3, most_memory=100 * MIB, memory=memories)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(3)
+    memories |= {1: 100, 2: 101, 3: 700}
+    await field.until(5)
+    await until(lambda: field.made[2].said)
+    assert [straw.said for straw in field.made] == [[], ["retire"], ["retire"], [], []]
+    assert "worker 2 has 101 MiB of memory, 100 are allowed: it is exchanged" in caplog.text
+    supervisor.stop()
+    assert await task == 0
+    assert len(field.made) == 5
+
+
+async def test_a_limit_that_new_workers_are_past_is_given_up(
+    memories: Memories, caplog: pytest.LogCaptureFixture
+) -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 2, most_memory=5 * MIB, memory=memories)
+    task = asyncio.create_task(supervisor.run())
+    await until(lambda: "RECEIVER_WORKER_MEMORY is too low" in caplog.text)
+    supervisor.stop()
+    assert await task == 0
+    assert len(field.made) == 3
+
+
+async def test_who_has_too_much_stays_while_no_other_starts(memories: Memories) -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 2, most_memory=5 * MIB, memory=memories)
+    field_ready = asyncio.Event()
+    task = asyncio.create_task(supervisor.run(field_ready.set))
+    await field_ready.wait()
+    field.broken = True
+    await field.until(3)
+    supervisor.stop()
+    assert await task == 0
+    assert [straw.said for straw in field.made[:2]] == [["stop"], ["stop"]]
+
+
+def test_how_much_memory_a_process_has() -> None:
+    assert resident(os.getpid()) > 5 * MIB or not Path("/proc/self/statm").exists()
+    assert resident(2**30) == 0
+
+
+async def test_one_that_is_gone_can_be_looked_at() -> None:
+    """Or the watch would end with the first worker that does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = Worker([sys.executable, "-c", ""], listener, {})
+        await worker.is_gone.wait()
+        assert (worker.look(5, 5), worker.status) == ("", 0)
+        worker.kill()
+
+
+async def test_a_signal_in_the_middle_of_a_beat_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Server:
+        should_exit = False
+
+    server, beaten = Server(), asyncio.Event()
+
+    def signalled(channel: Channel) -> bool:
+        server.should_exit = True
+        beaten.set()
+        return False
+
+    monkeypatch.setattr(Channel, "_told_to_go", signalled)
+    ours, theirs = socket.socketpair()
+    with ours:
+        channel = Channel(theirs.detach())
+        task = asyncio.create_task(channel.beat(server))
+        await beaten.wait()
+        assert server.should_exit
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        channel._socket.close()
 
 
 def test_a_worker_by_hand() -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from receiver.after.bodies import name_in
+from receiver.after.bodies import arguments_in, name_in
 from receiver.after.jobs import AfterError, DeadJob, Jobs
 from receiver.after.running import idempotency_key
 from receiver.after.sqlite import SqliteJobs
 from receiver.after.work import After, AfterWork
+from receiver.errors import SettingsError
 from receiver.secrets import Secret
 from receiver.shared.place import read_place
 
@@ -23,6 +24,8 @@ __all__ = [
     "AfterWork",
     "DeadJob",
     "Jobs",
+    "arguments_in",
+    "find_jobs",
     "idempotency_key",
     "name_in",
     "open_jobs",
@@ -51,3 +54,19 @@ def open_jobs(where: Secret) -> Jobs:
     from receiver.after.redis import RedisJobs  # noqa: PLC0415 - slow to import
 
     return RedisJobs(place, _SETTING)
+
+
+def find_jobs(where: Secret) -> Jobs:
+    """As `open_jobs`, but no file is made.
+
+    Raises:
+        SettingsError: as there; or there is no such file.
+    """
+    place = read_place(where, _SETTING) or DEFAULT
+    if isinstance(place, Path) and not place.is_file():
+        named = f"the file that {_SETTING} names" if where else f"{DEFAULT} in this folder"
+        raise SettingsError(
+            f"there is no {named}: either no durable work was ever accepted, or it is elsewhere: "
+            f"set {_SETTING} as for the service, or go to its working directory"
+        )
+    return open_jobs(where)

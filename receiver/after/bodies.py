@@ -109,6 +109,16 @@ def name_in(body: str) -> str:
         return "?"
 
 
+def arguments_in(body: str) -> tuple[Sequence[object], Mapping[str, object]]:
+    """The arguments in ``body``, which are caller data; signed or not, as for `name_in`."""
+    try:
+        _, args, kwargs = json.loads(body[_SIGNED:])
+    except (ValueError, TypeError):
+        return (), {}
+    good = isinstance(args, list) and isinstance(kwargs, dict)
+    return (args, kwargs) if good else ((), {})
+
+
 def _sign(seal: bytes, key: str, text: str) -> str:
     message = f"{len(key)}:{key}{text}".encode("utf-8", "surrogatepass")
     return hmac.new(seal, message, hashlib.sha256).hexdigest()

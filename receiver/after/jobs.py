@@ -96,6 +96,10 @@ class Jobs(Protocol):
         """Make a dead job due now, with no tries behind it. False if there is none."""
         ...
 
+    async def drop(self, key: str) -> bool:
+        """Forget a dead job, also its key. False if there is none."""
+        ...
+
     async def close(self) -> None:
         """Give back connections and threads; raises nothing."""
         ...

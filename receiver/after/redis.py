@@ -110,6 +110,12 @@ redis.call('HDEL', REASON, key)
 redis.call('ZADD', DUE, now, key)
 return 1
 """
+_DROP = """
+local key = ARGV[1]
+if redis.call('ZREM', DEAD, key) == 0 then return 0 end
+for _, hash in ipairs({BODY, CLAIMS, TRIES, REASON}) do redis.call('HDEL', hash, key) end
+return 1
+"""
 
 
 class RedisJobs:
@@ -155,6 +161,9 @@ class RedisJobs:
 
     async def revive(self, key: str, now: float) -> bool:
         return bool(await self._run(_REVIVE, key, repr(now)))
+
+    async def drop(self, key: str) -> bool:
+        return bool(await self._run(_DROP, key))
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -135,6 +135,10 @@ class SqliteJobs:
         )
         return await self._file.ask(_change(statement, (now, key))) == 1
 
+    async def drop(self, key: str) -> bool:
+        statement = "delete from jobs where key = ? and state = 'dead'"
+        return await self._file.ask(_change(statement, (key,))) == 1
+
     async def close(self) -> None:
         if self._writer is not None:
             await self._writer

@@ -13,6 +13,7 @@ from receiver.cli.doctoring import doctor
 from receiver.cli.guarding import drain, guard, undrain
 from receiver.cli.registering import apply, destroy, drift, plan
 from receiver.cli.resources import GROUPS
+from receiver.cli.reviving import after
 from receiver.cli.rotating import rotate
 from receiver.cli.running import check, serve
 from receiver.cli.scraping import metrics
@@ -35,6 +36,7 @@ COMMANDS: tuple[click.Command, ...] = (
     dial,
     curl,
     metrics,
+    after,
     demo,
     simulate,
     *GROUPS,

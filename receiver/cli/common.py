@@ -1,4 +1,4 @@
-"""What the commands share: the app they are about, the client of the PBX, colours."""
+"""What the commands share: the app they are about, colours."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Iterable
 
 import click
 
+from receiver.accounts import client as client  # noqa: PLC0414 - most commands want it
 from receiver.actions import Action
 from receiver.app import Receiver
-from receiver.errors import LoadError, SettingsError
+from receiver.errors import LoadError
 from receiver.loader import load
-from receiver.pbx.client import PbxClient
-from receiver.pbx.tokens import GivenToken, Login, TokenSource
 from receiver.plans import SYMBOLS
-from receiver.settings import Settings
 
 _COLOURS = {
     SYMBOLS["create"]: "green",
@@ -39,27 +37,6 @@ def load_app(target: str) -> Receiver:
             "itself, also where it is mounted in another app"
         )
     return found
-
-
-def client(settings: Settings) -> PbxClient:
-    """A client of the PBX that the settings name.
-
-    Raises:
-        SettingsError: they do not say which PBX, or how to sign in.
-    """
-    settings.need("pbx_url")
-    if not settings.pbx_token and not (settings.pbx_username and settings.pbx_password):
-        raise SettingsError(
-            "the PBX needs a token or an account: set RECEIVER_PBX_TOKEN, or "
-            "RECEIVER_PBX_USERNAME and RECEIVER_PBX_PASSWORD (and RECEIVER_PBX_DOMAIN, the "
-            "tenant's SIP domain)"
-        )
-    tokens: TokenSource
-    if settings.pbx_token:
-        tokens = GivenToken(settings.pbx_token)
-    else:
-        tokens = Login(settings.pbx_username, settings.pbx_password, settings.pbx_domain)
-    return PbxClient(settings.pbx_url, tokens, ca=settings.pbx_ca, insecure=settings.pbx_insecure)
 
 
 def coloured(printout: str) -> str:

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import signal
-from collections.abc import Iterable
 from typing import Any
 
 import click
 
+from receiver import logs
 from receiver.app import Receiver
-from receiver.carrying import together
 from receiver.cli.common import app_argument, client, load_app
 from receiver.cli.registering import Progress, json_option, say
-from receiver.cli.several import chosen, over_pbxs, pbx_option, title
+from receiver.cli.several import chosen, over_pbxs, pbx_option
+from receiver.cli.watching import WORKER, declared, posts, watch, watch_as_worker
 from receiver.deadman import Rules
 from receiver.draining import OFF, ON, Switched, Turn, switch
-from receiver.guarding import Guard, Post
-from receiver.leases import Hold, open_lease
-from receiver.pbx.client import PbxClient
 from receiver.plans import Change
 from receiver.printout import change_as_json
-from receiver.probing import make_courier
-from receiver.wanting import Wanted, wanted
 
 _RULES = Rules()
 
@@ -85,6 +78,7 @@ def undrain(target: str, only: str | None, machine: bool) -> None:
 @click.option("--answers", default=_RULES.answers, type=click.IntRange(1), help="In a row.")
 @click.option("--hold", default=_RULES.hold, type=click.FloatRange(0), help="In seconds.")
 @click.option("--restore", is_flag=True, help="At the end, switch on what a guard switched off.")
+@click.option(WORKER, nargs=3, type=int, hidden=True)
 def guard(
     target: str,
     only: str | None,
@@ -94,6 +88,7 @@ def guard(
     answers: int,
     hold: float,
     restore: bool,
+    as_worker: tuple[int, int, int] | None,
 ) -> None:
     """Watch over APP: while it does not answer, its action URLs are off, and the IVRs' menus work.
 
@@ -110,13 +105,13 @@ def guard(
     rules = Rules(failures, failing, answers, hold)
     for name in ("receiver", "receiver.pbx"):
         logging.getLogger(name).setLevel(logging.INFO)
-    posts = [_post(app, label, rules, interval) for label in chosen(app, only)]
-    asyncio.run(_guard(app, posts, restore))
-
-
-def _wanted(app: Receiver, label: str) -> tuple[Wanted, ...]:
-    settings = app.settings_for(label).need("public_url", "pbx_url")
-    return wanted(app, settings.public_url, settings.secret, settings.epoch, pbx=label)
+    guarded = posts(app, chosen(app, only), rules, interval)
+    if as_worker:
+        context, settings = click.get_current_context(), app.settings
+        context.with_resource(logs.written(settings.log_format, settings.log_caller_data))
+        asyncio.run(watch_as_worker(app, guarded, as_worker))
+    else:
+        asyncio.run(watch(app, guarded, asyncio.Event(), restore=restore))
 
 
 async def _switch(app: Receiver, label: str, turn: Turn, machine: bool) -> Switched:
@@ -129,7 +124,7 @@ async def _switch(app: Receiver, label: str, turn: Turn, machine: bool) -> Switc
     async with client(settings) as pbx:
         return await switch(
             pbx,
-            _wanted(app, label),
+            declared(app, label),
             settings.public_url,
             turn,
             "drain",
@@ -137,28 +132,3 @@ async def _switch(app: Receiver, label: str, turn: Turn, machine: bool) -> Switc
             progress=progress,
             reading=Progress().reading,
         )
-
-
-def _post(app: Receiver, label: str, rules: Rules, interval: float) -> Post:
-    items = _wanted(app, label)
-    settings = app.settings_for(label)
-    name = title(app, label) if label else "the PBX"
-    return Post(items, settings.public_url, settings.secret, label, name, rules, interval)
-
-
-async def _guard(app: Receiver, posts: Iterable[Post], restore: bool) -> None:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    async def one(post: Post, hold: Hold, pbx: PbxClient) -> None:
-        async with pbx:
-            await Guard(post, pbx, make_courier(), hold).run(stop, restore=restore)
-
-    watches = []
-    for post in posts:  # what is wrong with one of them is said before any begins
-        settings = app.settings_for(post.pbx)
-        hold = Hold(open_lease(settings.store, post.base, post.pbx))
-        watches.append((post, hold, client(settings)))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):  # Windows
-            loop.add_signal_handler(number, stop.set)
-    await together(one(*watch) for watch in watches)

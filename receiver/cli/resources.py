@@ -149,7 +149,7 @@ def _delete(resource: Resource) -> click.Command:
             things: Records[Any, Any] = await _at(resource, pbx, ivr)
             found = await things.find(name)
             if not yes:
-                _ask(f"delete the {noun} {found.name!r}{also}")
+                confirm(f"delete the {noun} {found.name!r}{also}")
             await things.destroy(found.id)
             return found
 
@@ -187,7 +187,7 @@ def _prompt_options(resource: Resource, command: F) -> F:
     return command
 
 
-def _ask(act: str) -> None:
+def confirm(act: str) -> None:
     """Goes on only after a yes at the terminal.
 
     Raises:

@@ -48,12 +48,12 @@ def echo_table(columns: Sequence[str], items: Iterable[msgspec.Struct]) -> None:
     rows = [
         tuple(_cell(public(item).get(key, getattr(item, key))) for key in columns) for item in items
     ]
-    _echo([column.replace("_", " ") for column in columns], rows)
+    echo_rows([column.replace("_", " ") for column in columns], rows)
 
 
 def echo_record(item: msgspec.Struct) -> None:
     """A line for each field that says something, with dots into objects."""
-    _echo((), list(_flat(public(item), "")))
+    echo_rows((), list(_flat(public(item), "")))
 
 
 @contextmanager
@@ -85,7 +85,8 @@ def render(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Cons
     console.print(table)
 
 
-def _echo(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def echo_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A line for each row, below the headings if there are any."""
     if not rows:
         click.echo("There are none.", err=True)
     elif sys.stdout.isatty():

@@ -18,11 +18,12 @@ import click
 from receiver import listening, logs, serving
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, describe, load_app
+from receiver.cli.watching import WORKER, posts
 from receiver.errors import SettingsError
 from receiver.lints import declared
 from receiver.reception import prepare
 from receiver.settings import PREFIX, Settings
-from receiver.supervising import supervise
+from receiver.supervising import MIB, supervise
 from receiver.watchdog import Watchdog, code_of
 from receiver.working import Channel, inherited
 
@@ -49,7 +50,7 @@ log = logging.getLogger("receiver")
     type=click.FloatRange(0, 60),
     help="Seconds to serve on after a signal to stop, while /ready says no.",
 )
-@click.option("--as-worker", nargs=3, type=int, hidden=True)  # its number, listener and channel
+@click.option(WORKER, nargs=3, type=int, hidden=True)
 def serve(
     target: str,
     host: str,
@@ -65,8 +66,9 @@ def serve(
         raise SettingsError("--keyfile is the key of a certificate: name that with --certfile")
     for name in ("receiver", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
-    if workers > 1 and not as_worker:
-        _serve_with(workers, target, host, port, certfile, keyfile, notice)
+    wanted = Settings.read()
+    if not as_worker and (workers > 1 or wanted.guard or wanted.worker_memory):
+        _serve_with(wanted, workers, target, host, port, certfile, keyfile, notice)
     app = load_app(target)
     tls = listening.secured(certfile, keyfile) if certfile else None
     _ = app.starlette  # what is wrong is said before anything listens
@@ -77,6 +79,7 @@ def serve(
     number, descriptor, channel = as_worker or (1, 0, 0)
     if number == 1:
         _say_what_matters(app, target, host, secure=bool(tls))
+        _check_guard(app, wanted)
     watchdog = Watchdog({code: a.identity for a in app if (code := code_of(a.handler))})
     if not as_worker:
         serving.serve(app, host, port, tls, watchdog=watchdog, notice=notice)
@@ -91,6 +94,7 @@ def serve(
 
 
 def _serve_with(
+    settings: Settings,
     workers: int,
     target: str,
     host: str,
@@ -101,32 +105,33 @@ def _serve_with(
 ) -> NoReturn:
     """Be the parent of so many processes."""
     if sys.platform == "win32":  # pragma: no cover
-        raise SettingsError("--workers wants a system with signals and inherited sockets")
+        raise SettingsError(
+            "--workers, RECEIVER_GUARD and RECEIVER_WORKER_MEMORY want a system with signals and "
+            "inherited sockets"
+        )
     # What was found beside this command must not hide this package; see ``python -P``.
     here = sys.path[:1] in ([""], [os.getcwd()])
+    program = [sys.executable, *(() if here else ("-P",)), "-m", "receiver"]
     options = {"--host": host, "--certfile": certfile, "--keyfile": keyfile, "--notice": notice}
-    command = [
-        *(sys.executable, *(() if here else ("-P",)), "-m", "receiver", "serve", target),
-        *(str(part) for option in options.items() if option[1] is not None for part in option),
-        "--as-worker",
-    ]
-    with _shared_store() as environ, listening.bind(host, port) as listener:
+    given = (str(part) for option in options.items() if option[1] is not None for part in option)
+    with _shared_store(settings) as environ, listening.bind(host, port) as listener:
         url = listening.url_of(listener, host, tls=bool(certfile))
         status = supervise(
-            command,
+            [*program, "serve", target, *given, WORKER],
             listener,
             workers,
             environ,
+            beside=[[*program, "guard", target, WORKER]] if settings.guard else [],
             notice=notice,
+            most_memory=settings.worker_memory * MIB,
             serving=lambda: log.info("serving on %s with %d workers", url, workers),
         )
     raise click.exceptions.Exit(status)
 
 
 @contextmanager
-def _shared_store() -> Iterator[dict[str, str]]:
+def _shared_store(settings: Settings) -> Iterator[dict[str, str]]:
     """The variables that name what the workers share, where nobody has named it."""
-    settings = Settings.read()
     with tempfile.TemporaryDirectory(prefix="receiver-") as folder:  # for its owner only
         yield {
             name: os.path.join(folder, path)
@@ -164,6 +169,17 @@ def _say_what_matters(app: Receiver, target: str, host: str, *, secure: bool) ->
             "--certfile, or behind a proxy with TLS"
         )
     log.info("%d actions, to be registered with: receiver apply %s", len(list(app)), target)
+
+
+def _check_guard(app: Receiver, wanted: Settings) -> None:
+    """Say now what would be wrong with the guard that runs beside the workers."""
+    if wanted.guard:
+        posts(app, app.pbxs)
+    elif app.settings.guard:
+        log.warning(
+            "no guard runs: the app's own settings want one, but it is the variable RECEIVER_GUARD "
+            "that has serve start it"
+        )
 
 
 def _warn_of_open_actions(app: Receiver) -> None:

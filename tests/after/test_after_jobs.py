@@ -143,6 +143,20 @@ async def test_the_dead_are_listed_and_revived(jobs: Jobs) -> None:
 
 
 @BOTH
+async def test_the_dead_are_dropped_and_nothing_else_is(jobs: Jobs) -> None:
+    for key in ("dead", "open"):
+        await jobs.accept(key, "body", NOW)
+    (dead, opened) = await jobs.claim(NOW, END, 5)
+    await jobs.bury(dead, "reason", NOW)
+    assert [await jobs.drop(key) for key in ("dead", "dead", "open", "?")] == [True, *[False] * 3]
+    assert await jobs.dead() == []
+    assert not await jobs.revive("dead", NOW)
+    assert list(await jobs.renew([opened], END)) == []
+    assert await jobs.accept("dead", "another body", NOW)  # the key is free again
+    assert await claim_one(jobs) == Job("dead", "another body", 1, 1)
+
+
+@BOTH
 async def test_a_dead_job_that_was_done_after_all(jobs: Jobs) -> None:
     await jobs.accept("k", "", NOW)
     job = await claim_one(jobs)

@@ -8,6 +8,8 @@ import json
 import os
 import re
 import shlex
+import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +21,11 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
+from receiver.accounts import client
 from receiver.cli import main
+from receiver.cli.common import load_app
+from receiver.cli.watching import declared
+from receiver.draining import OFF, switch
 from receiver.secrets import Secret
 from receiver.serving import running
 from receiver.simulator.api import make_api
@@ -240,3 +246,69 @@ async def test_the_service_killed_and_started_again(
             await said(second, "guarding http")
             second.terminate()
             assert await second.wait() == 0
+
+
+# the guard that a service keeps --------------------------------------------------------------
+
+
+def guards_of(parent: int) -> list[int]:
+    def command(pid: str) -> bytes:
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:  # it has just ended
+            return b""
+
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in children if b"\0guard\0" in command(pid)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
+async def test_a_service_keeps_a_guard(
+    pbx: Pbx, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It switches on what another one switched off, is replaced when it is killed, and goes."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("RECEIVER_PUBLIC_URL", url)
+    await run(f"apply {NAME}")
+    app = load_app(NAME)
+    async with client(app.settings) as api:
+        await switch(api, declared(app, ""), url, OFF, "guard")
+    assert enabled(pbx) == set()
+    port = url.rpartition(":")[2]
+    async with started(f"serve {NAME} --port {port}", project, RECEIVER_GUARD="true") as service:
+        await said(service, f"guarding {url} on the PBX")
+        async with httpx.AsyncClient(base_url=url) as asker:
+            while "pbx" not in (found := (await asker.get("/ready")).json()):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert (found["ready"], found["pbx"]) == (True, True)
+        await said(service, "2 action URLs of .* switched on, it is in order")
+        assert enabled(pbx) == {"pick", "queue"}
+        (guard,) = guards_of(service.pid)
+        os.kill(guard, signal.SIGKILL)
+        await said(service, rf"worker {guard} is gone \(SIGKILL\): it is replaced")
+        async with asyncio.timeout(30):
+            while guards_of(service.pid) in ([], [guard]):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert len(guards_of(service.pid)) == 1
+        service.terminate()
+        assert await service.wait() == 0
+    assert enabled(pbx) == {"pick", "queue"}
+
+
+async def test_a_guard_that_cannot_be_ends_the_service_before_it_begins(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECEIVER_PUBLIC_URL", "http://127.0.0.1:9")
+    async with started(f"serve {NAME} --port 0", project, RECEIVER_GUARD="true") as service:
+        assert await service.wait() == 2
+        await said(service, "Error: RECEIVER_PBX_URL is not set")
+
+
+async def test_settings_in_code_start_no_guard(project: Path) -> None:
+    own = APP.replace("import Call", "import Secret, Settings, Call").replace(
+        "Receiver(sales)", f"Receiver(sales, settings=Settings(Secret('{SECRET}'), guard=True))"
+    )
+    (project / "own_app.py").write_text(own)
+    async with started("serve own_app:app --port 0", project) as service:
+        await said(service, "no guard runs: .*RECEIVER_GUARD")

@@ -49,6 +49,13 @@ async def block(call: Call) -> Reply:
 async def known(call: Call) -> Reply:
     return Forward(str(os.getpid()))
 
+leaked = []
+
+@ivr.dtmf("5", auth=None, fallback=Forward("0"))
+async def leak(call: Call) -> Reply:
+    leaked.append(b"x" * 200_000_000)
+    return Forward("222")
+
 app = Receiver(ivr)
 """
 
@@ -217,6 +224,24 @@ async def test_new_code_that_does_not_start_changes_nothing(start: Start, tmp_pa
     assert lost(answers) == []
     await asyncio.to_thread(service.until, "does not start: the old workers stay")
     assert {int(one.destination) for one in answers} <= set(service.workers())
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells")
+async def test_a_worker_that_leaked_is_exchanged_without_a_lost_call(start: Start) -> None:
+    """Also where there is but one: the new one is there before it goes."""
+    service = start("", 1, RECEIVER_WORKER_MEMORY="200")
+    (leaking,) = service.workers()
+    assert (await call(service.url, "leak")).destination == "222"
+    exchange = asyncio.create_task(asyncio.to_thread(service.until, "it is exchanged"))
+    answers = []
+    while not exchange.done():
+        answers.append(await call(service.url))
+    answers += await load(service.url, 2)
+    assert [one for one in answers if not one.destination.isdecimal()] == []
+    await exchange
+    service.until(rf"worker {leaking} has \d+ MiB of memory, 200 are allowed: it is exchanged")
+    assert answers[0].destination == str(leaking)
+    assert answers[-1].destination == str(service.workers()[-1]) != str(leaking)
 
 
 @pytest.mark.parametrize("options", ["", "--workers 2"])
