@@ -16,7 +16,7 @@ LAYERS = (
     ("calls", "replies", "entries", "secrets"),
     ("masks", "ladders", "sessions.session", "sessions.keys", "records"),
     ("upstream.budgets", "upstream.circuits"),
-    ("marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
+    ("marks", "auth.scheme", "auth.counters", "simulator.behaviour", "simulator.trouble"),
     ("limits", "auth.basic", "auth.bearer", "auth.digest", "auth.factor"),
     ("simulator.schema", "pbx.fields", "pbx.audio"),
     ("auth", "simulator.tables", "simulator.conditions", "simulator.faults", "simulator.uploads"),

@@ -16,7 +16,6 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import httpx
@@ -29,6 +28,7 @@ from receiver.replies import Forward, Hangup, Repeat, decode
 from receiver.secrets import Secret
 from receiver.simulator.callback import Outgoing, answer_challenge, first_leg, make_request
 from receiver.simulator.trace import Exchange, Headers, Outcome
+from receiver.simulator.trouble import Trouble
 
 LONGEST_ANSWER = 64 * 1024
 """Bytes that are read of an answer; a longer one is a failure."""
@@ -39,23 +39,6 @@ _CONNECTED = "send_request_headers.started"  # how httpcore calls the end of con
 
 
 _WRONG = Secret("wrong0password")
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What is wrong between the PBX and the service; nothing, if nothing is said.
-
-    Attributes:
-        slow: seconds that each request is under way, within the request timeout.
-        dropped: the connection breaks off when the service has had the request.
-        refused: nobody listens at the service's address.
-        wrong_password: the PBX sends credentials that the service does not know.
-    """
-
-    slow: float = 0.0
-    dropped: bool = False
-    refused: bool = False
-    wrong_password: bool = False
 
 
 class Delivered(NamedTuple):

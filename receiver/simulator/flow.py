@@ -251,7 +251,7 @@ class Flow:
                 rule = {"action": "HANGUP"}
             return self._follow(rule, step, at)
         self.due, self.digits, self.outcome = None, "", outcome
-        return (Event("ended", at.seconds, outcome.text),)
+        return (Event("ended", at.seconds, f"the IVR is out of the call: {outcome.text}"),)
 
     def _prompt(self, at: Moment) -> Events:
         rule = self._ivr.get("timeout_forward_rule") or {}

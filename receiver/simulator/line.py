@@ -23,11 +23,13 @@ import httpx
 
 from receiver.calls import Call
 from receiver.errors import ReceiverError
-from receiver.simulator.delivery import Courier, Trouble
+from receiver.printable import line
+from receiver.simulator.delivery import Courier
 from receiver.simulator.flow import Ask, Event, Events, Flow, Moment
 from receiver.simulator.hours import LocalTime
 from receiver.simulator.model import Pbx
-from receiver.simulator.trace import Outcome, Step
+from receiver.simulator.trace import Outcome, Step, render
+from receiver.simulator.trouble import Trouble
 
 Listener = Callable[["PhoneCall", Event], None]
 """Is told each event of a call as it happens; it must not wait for anything."""
@@ -186,6 +188,27 @@ class PhoneCall:
     def prompts(self) -> int:
         """How often the IVR has played its prompt."""
         return sum(event.kind == "prompt" for event in self.events)
+
+    @property
+    def callbacks(self) -> tuple[Step, ...]:
+        """The steps on which an action URL was asked."""
+        return tuple(step for step in self.steps if step.action is not None)
+
+    @property
+    def transcript(self) -> str:
+        """All that happened, for people: a line an event, with what went over the wire.
+
+        Secrets are masked; numbers and what was keyed in are not.
+        """
+        call = self.call
+        name = f' "{call.caller_name}"' if call.caller_name else ""
+        lines = [line(f'{call.caller}{name} calls {call.ivr}, "{call.ivr_name}"')]
+        for event in self.events:
+            at = f"{event.seconds - self.events[0].seconds:7.1f} s  "
+            asked = event.step is not None and event.step.action is not None
+            shown = render(event.step)[1:] if asked and event.step else [line(event.text)]
+            lines += [at + shown[0], *(" " * len(at) + more for more in shown[1:])]
+        return "\n".join(lines)
 
     @property
     def asking(self) -> bool:
