@@ -131,11 +131,6 @@ class Phone:
         else:
             self._gate.open()
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop that it lives in; None before it is open."""
-        return self._life.get_loop() if self._life else None
-
     def configure(self, ivr: str, **fields: Any) -> None:
         """Change an IVR of the PBX, as its REST API would.
 
