@@ -1,4 +1,4 @@
-"""An app with tests: in Python (test_app.py), and for those who write none (sales.calls.toml).
+"""An app with tests: in Python (test_sales.py), and for those who write none (sales.calls.toml).
 
 Run them in this folder, with ``pip install pytest pytest-asyncio``::
 
