@@ -139,8 +139,8 @@ class Phone:
             fields: such as ``timeout_forward_rule={"timeout": 5, "action": "HANGUP"}``.
 
         Raises:
-            LoadError: there is no such IVR.
-            Fault: the PBX would refuse this.
+            LoadError: the app is for no such PBX.
+            Fault: there is no such IVR, or the PBX would refuse this.
         """
         label, number = place(self.app, ivr)
         pbx = self.pbxs[label]
@@ -155,7 +155,7 @@ class Phone:
             caller_name: the caller's display name.
 
         Raises:
-            LoadError: the app has no such IVR.
+            LoadError, LineError: there is no such IVR.
             ReceiverError: the phone is closed, or the app does not start.
         """
         label, number = place(self.app, ivr)

@@ -277,7 +277,7 @@ def test_a_fault_of_ours_is_shown_as_one(run: Run) -> None:
     run.pytester.path.joinpath("a.calls.toml").write_text(SCENARIOS.replace("8000", "9000"))
     done = run()
     done.assert_outcomes(failed=2)
-    done.stdout.fnmatch_lines(["*LoadError: there is no IVR 9000*"])
+    done.stdout.fnmatch_lines(["*LineError: the PBX has no IVR with the extension number '9000'*"])
 
 
 # What it costs -------------------------------------------------------------------------------

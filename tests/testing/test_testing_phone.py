@@ -265,5 +265,5 @@ def test_what_is_no_receiver() -> None:
 
 
 async def test_there_is_no_other_ivr() -> None:
-    with pytest.raises(LoadError, match=r"there is no IVR 9000 .*: choose one of 8000"):
+    with pytest.raises(LineError, match="no IVR with the extension number '9000'"):
         await Phone(make(answer)).dial("9000")

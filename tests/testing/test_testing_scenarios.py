@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver import Call, Forward, Ivr, LoadError, Receiver, Repeat, Reply
+from receiver import Call, Forward, Ivr, Receiver, Repeat, Reply
 from receiver.simulator.trace import Outcome
+from receiver.testing import LineError
 from receiver.testing.playing import play, read
 from receiver.testing.scenarios import Act, Scenario, ScenarioError, parse
 
@@ -185,5 +186,5 @@ async def test_what_became_of_a_scenario(rest: str, problem: str) -> None:
 
 
 async def test_an_ivr_that_is_not_there() -> None:
-    with pytest.raises(LoadError, match="there is no IVR 9000"):
+    with pytest.raises(LineError, match="no IVR with the extension number"):
         await play(one(CALL.replace("8000", "9000")), APP)
