@@ -22,16 +22,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from receiver.accepting import Acceptor
 from receiver.connections import HEAD_TIME, Fastest, Watched
 from receiver.errors import ReceiverError
 from receiver.framing import HEAD_LIMIT
 from receiver.health import STOPPING
-from receiver.listening import BACKLOG, bind, most_connections, take_descriptors, url_of
+from receiver.listening import bind, most_connections, take_descriptors, url_of
 from receiver.seldom import Seldom
 from receiver.watchdog import Watchdog
 
@@ -75,6 +76,7 @@ class Server(uvicorn.Server):
         self._notice = notice
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._acceptors: list[Acceptor] = []
         self._tls: dict[str, Any] = {}
         if tls:
             self._tls = {"ssl": tls}
@@ -94,14 +96,11 @@ class Server(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        loop = asyncio.get_running_loop()
-        self.servers = [
-            await loop.create_server(connect, sock=listener, backlog=BACKLOG, **self._tls)
-            for listener in sockets or ()
-        ]
+        self._acceptors = [Acceptor(listener, connect, self._tls) for listener in sockets or ()]
+        self.servers = cast("list[asyncio.base_events.Server]", self._acceptors)
         self.started = True
         if self._beside:
-            self._task = loop.create_task(self._beside(self))
+            self._task = asyncio.create_task(self._beside(self))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit  # uvicorn would wait again for a second SIGTERM
@@ -124,7 +123,10 @@ class Server(uvicorn.Server):
             self._watchdog.close()
 
     def _expects(self) -> bool:
-        return any(connection.expects() for connection in self.server_state.connections)  # type: ignore[union-attr]
+        return any(acceptor.expects for acceptor in self._acceptors) or any(
+            connection.expects()  # type: ignore[union-attr]
+            for connection in self.server_state.connections
+        )
 
     async def _wait(self, most: float, enough: Callable[[], bool] = lambda: False) -> None:
         """Wait so many seconds, until it is enough, or until a second signal comes."""

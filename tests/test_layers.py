@@ -35,7 +35,7 @@ LAYERS = (
     ("upstream.client", "upstream.lookups"),
     ("upstream",),
     ("shared.patience",),
-    ("shared.place", "shared.file", "shared.server", "listening"),
+    ("shared.place", "shared.file", "shared.server", "listening", "accepting"),
     ("stores.store",),
     ("stores.memory", "stores.sqlite", "stores.redis"),
     ("stores.guarded",),
