@@ -81,7 +81,7 @@ class Service:
             return re.findall(pattern, "".join(self.lines))
 
         with self.came:
-            self.came.wait_for(lambda: len(found()) >= count or self.ended, 20)
+            self.came.wait_for(lambda: len(found()) >= count or self.ended, 60)
             assert len(found()) >= count, self.lines
         return found()
 
