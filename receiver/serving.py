@@ -33,6 +33,7 @@ from receiver.errors import ReceiverError
 from receiver.framing import HEAD_LIMIT
 from receiver.health import STOPPING
 from receiver.listening import bind, most_connections, take_descriptors, url_of
+from receiver.passing import Passage
 from receiver.seldom import Seldom
 from receiver.watchdog import Watchdog
 
@@ -59,6 +60,7 @@ class Server(uvicorn.Server):
         watchdog: stands by; None for none.
         beside: runs in the loop as long as the server does.
         notice: seconds for which it serves on after a signal, while it says that it is not ready.
+        passage: to the other workers, if there are such.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class Server(uvicorn.Server):
         watchdog: Watchdog | None = None,
         beside: Callable[[Server], Coroutine[None, None, None]] | None = None,
         notice: float = 0.0,
+        passage: Passage | None = None,
     ) -> None:
         super().__init__(config)
         self.server_state: Watched = Watched(watchdog, most_connections())
         self._watchdog = watchdog
         self._beside = beside
         self._notice = notice
+        self._passage = passage
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._acceptors: list[Acceptor] = []
@@ -98,6 +102,10 @@ class Server(uvicorn.Server):
         )
         self._acceptors = [Acceptor(listener, connect, self._tls) for listener in sockets or ()]
         self.servers = cast("list[asyncio.base_events.Server]", self._acceptors)
+        if self._passage and self._watchdog and not self._tls:
+            reader = functools.partial(self._acceptors[0].adopt, self._passage)
+            asyncio.get_running_loop().add_reader(self._passage, reader)
+            self._watchdog.hand_over = functools.partial(self._hand_over, self._passage)
         self.started = True
         if self._beside:
             self._task = asyncio.create_task(self._beside(self))
@@ -113,6 +121,8 @@ class Server(uvicorn.Server):
             await self._wait(self._notice)
         for server in self.servers:
             server.close()
+        if self._passage:
+            asyncio.get_running_loop().remove_reader(self._passage)
         # uvicorn closes at once what it has read nothing from: there a call may be on its way.
         await asyncio.sleep(0)
         await self._wait(LINGER, lambda: not self._expects())
@@ -121,6 +131,14 @@ class Server(uvicorn.Server):
             self._task.cancel()
         if self._watchdog:
             self._watchdog.close()
+
+    def _hand_over(self, passage: Passage) -> int:
+        """Pass on what the app has not begun with; how many. For the watchdog's thread."""
+        handed = 0
+        for connection in list(self.server_state.connections):
+            with self._watchdog.writing if self._watchdog else contextlib.nullcontext():
+                handed += connection.hand_over(passage)  # type: ignore[union-attr]
+        return handed + sum(acceptor.hand_over(passage) for acceptor in self._acceptors)
 
     def _expects(self) -> bool:
         return any(acceptor.expects for acceptor in self._acceptors) or any(

@@ -20,6 +20,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from receiver.passing import Passage
 from receiver.serving import GRACE
 from receiver.working import BEAT, Worker
 
@@ -212,7 +213,9 @@ def supervise(
         The exit status.
     """
 
+    passage = Passage.make()
+
     def launch(number: int) -> Worker:
-        return Worker([*command, str(number)], listener, environ)
+        return Worker([*command, str(number)], listener, environ, passage)
 
     return asyncio.run(Supervisor(launch, count, notice=notice).run(serving))

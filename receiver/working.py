@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from receiver.errors import SettingsError
+from receiver.passing import Passage
 from receiver.serving import Server
 
 BEAT = 0.25
@@ -42,15 +43,22 @@ class Worker:
         command: what is run; the descriptors of the listener and of the channel come behind it.
         listener: the socket that all share.
         environ: the variables that the process gets on top of the parent's.
+        passage: which all workers share; None for none.
     """
 
     def __init__(
-        self, command: Sequence[str], listener: socket.socket, environ: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        listener: socket.socket,
+        environ: Mapping[str, str],
+        passage: Passage | None = None,
     ) -> None:
         self._channel, theirs = socket.socketpair()
         self._channel.setblocking(False)
         descriptors = (listener.fileno(), theirs.fileno())
         with theirs:
+            if passage is not None:
+                passage.lay(self._channel)
             try:
                 # In a group of its own: a Ctrl+C is the parent's to pass on.
                 self._process = subprocess.Popen(  # noqa: S603 - it is this very program
@@ -139,6 +147,8 @@ class Worker:
             self._loop.call_later(0.005, self._await_end, since)
 
     def _bury(self) -> None:
+        if self.is_gone.is_set():
+            return
         self._process.wait()
         self._loop.remove_reader(self._channel)
         self._channel.close()
@@ -150,12 +160,15 @@ class Channel:
 
     Parameters:
         descriptor: as it came from the parent.
+
+    Its ``passage`` is that to the other workers, if the parent laid one.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(False)
         self._socket.set_inheritable(False)
+        self.passage = Passage.laid(self._socket)
 
     async def beat(self, server: Server) -> None:
         """Runs beside ``server``, and stops it when the parent says so or is gone."""

@@ -200,6 +200,26 @@ async def test_a_worker_that_hangs_is_replaced_and_its_callers_are_answered(star
     await asyncio.to_thread(service.until, r"Started server process", 3)
 
 
+async def test_what_a_worker_that_hangs_has_not_read_another_answers(start: Start) -> None:
+    service, clients = start(), dict[str, list[httpx.AsyncClient]]()
+    while len(clients) < 2 or min(map(len, clients.values())) < 4:
+        client = httpx.AsyncClient(base_url=service.url)
+        found = (await client.post("/action/8000/pick?input=1")).json()["destination"]
+        clients.setdefault(found, []).append(client)
+    (_, (first, *rest)), (other, _) = clients.items()
+    task = asyncio.create_task(first.post("/action/8000/block?input=3"))
+    await asyncio.to_thread(service.until, r"stuck in the handler of 8000/block")
+    begin = time.monotonic()
+    asked = await asyncio.gather(*(one.post("/action/8000/pick?input=1") for one in rest))
+    assert {answer.json()["destination"] for answer in asked} == {other}
+    assert time.monotonic() - begin < 2
+    again = await rest[0].post("/action/8000/pick?input=1")  # and on from there
+    assert again.json()["destination"] == other
+    assert (await task).json()["destination"] == "0"
+    for client in (*clients[other], first, *rest):
+        await client.aclose()
+
+
 async def test_new_code_is_let_in_without_a_lost_call(start: Start, tmp_path: Path) -> None:
     service = start()
     (tmp_path / "myapp.py").write_text(APP.replace("Forward(str(os.getpid()))", 'Forward("777")'))
