@@ -36,7 +36,7 @@ class Passage:
     @classmethod
     def make(cls) -> Passage:
         """A new one, for the parent of the workers."""
-        return cls(*socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        return cls(*socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
 
     def fileno(self) -> int:
         """What the loop watches."""
@@ -68,18 +68,30 @@ class Passage:
             return False
 
     def take(self) -> tuple[socket.socket, bytes] | None:
-        """A connection that somebody passed on, and what was read from it; None if none is there."""
+        """A connection that was passed on, and what was read from it; None if none is there."""
         try:
             data, found, _, _ = socket.recv_fds(self._out, 1 + MOST, 1)
         except OSError:  # another was faster
             return None
         if not found:  # there was no descriptor left for it
             return None
-        connected = socket.socket(
-            socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=found[0]
-        )
+        connected = tcp(found[0])
         connected.setblocking(False)
         return connected, data[len(_MARK) :]
+
+
+def tcp(descriptor: int) -> socket.socket:
+    """A socket of TCP that came from another process.
+
+    It has the protocol's number, as those of `receiver.listening.bind` have: not every system tells
+    it.
+
+    Raises:
+        OSError: it is no socket.
+    """
+    with socket.socket(fileno=descriptor) as found:
+        family, kept = found.family, found.detach()
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=kept)
 
 
 def pass_on(passage: Passage, descriptor: int, before: bytes = b"") -> bytes | None:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from receiver.errors import SettingsError
-from receiver.passing import Passage
+from receiver.passing import Passage, tcp
 from receiver.serving import Server
 
 BEAT = 0.25
@@ -193,10 +193,7 @@ def inherited(descriptor: int) -> socket.socket:
         SettingsError: that is none.
     """
     try:
-        with socket.socket(fileno=descriptor) as found:
-            family, kept = found.family, found.detach()
-        # With the protocol's number, as in `receiver.listening.bind`: not every system tells it.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=kept)
+        listener = tcp(descriptor)
     except OSError:
         raise SettingsError(
             "a worker is started by receiver serve --workers, not by hand"

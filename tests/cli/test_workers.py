@@ -19,7 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
+from receiver.listening import bind
 from receiver.secrets import Secret, derive
+from receiver.working import Worker
 
 RATE = 50
 """Callbacks per second, each on a connection of its own, as a PBX probably sends them."""
@@ -218,6 +220,14 @@ async def test_what_a_worker_that_hangs_has_not_read_another_answers(start: Star
     assert (await task).json()["destination"] == "0"
     for client in (*clients[other], first, *rest):
         await client.aclose()
+
+
+async def test_who_is_gone_is_looked_at_without_an_error() -> None:
+    """An error would end the watch over the others, and nobody would find those that hang."""
+    with bind("127.0.0.1", 0) as listener:
+        worker = Worker([sys.executable, "-c", ""], listener, {})
+        await worker.is_gone.wait()
+        assert worker.look(hang=0, stop=0) == ""
 
 
 async def test_new_code_is_let_in_without_a_lost_call(start: Start, tmp_path: Path) -> None:

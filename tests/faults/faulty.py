@@ -99,7 +99,7 @@ async def leak(call: Call) -> Reply:
 
 @ivr.dtmf("13", auth=None)
 async def mute(call: Call) -> Reply:
-    """Have the log of the process go to a full disk for a second."""
+    """Have the log of the process go to a full disk for a second; not at once again."""
     if not muted:
         muted.append(os.dup(STDERR))
         with open("/dev/full", "wb", buffering=0) as full:  # noqa: ASYNC230 - it is no disk
@@ -110,7 +110,8 @@ async def mute(call: Call) -> Reply:
 
 def _unmute() -> None:
     os.dup2(muted[0], STDERR)
-    os.close(muted.pop())
+    os.close(muted[0])
+    asyncio.get_running_loop().call_later(30, muted.clear)
 
 
 @ivr.dtmf("12", auth=None)

@@ -218,6 +218,8 @@ MACHINE = (
         ("mute", "good"),
         ALL,
         says=r"\d+ log lines could not be written",
+        lasts=True,
+        after=("good",),
     ),
     Row(
         "clock set back by an hour",
