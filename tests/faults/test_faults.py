@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,8 @@ BACK = 10.0
 """Seconds until it is, at the latest."""
 
 STALL = 0.3
-"""Seconds for which not even the callers ran: what was measured then says nothing."""
+"""Seconds for which not even the callers ran: what was measured then says nothing. Nor does it
+where twice as many processes want to run as there are processors."""
 
 TRIES = 3
 """How often a row is run where that was so."""
@@ -96,7 +98,8 @@ class Run:
 
     @property
     def stalled(self) -> bool:
-        return max(self.during.stall, self.after.stall) > STALL
+        busy = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+        return busy or max(self.during.stall, self.after.stall) > STALL
 
 
 def _problems(row: Row, run: Run) -> list[str]:
@@ -191,9 +194,9 @@ def _report(row: Row, run: Run) -> str:
     )
     notes = _problems(row, run)
     if run.stalled:
-        notes.append(f"the machine stood still for {run.during.stall:.1f} s")
+        notes.append(f"the machine had no time: {run.during.stall:.1f} s, {os.getloadavg()[0]:.1f}")
     if row.kills:
-        notes.append("what a killed worker has in its hands is lost")
+        notes.append("calls under way at the fault may be lost")
     return "  ".join((_line(row.name, numbers), *notes))
 
 
