@@ -4,7 +4,7 @@ A PortSIP PBX asks this service, in mid-call, what to do: declare which key pres
 function is for, and return where the call shall go.
 """
 
-from receiver.actions import Action
+from receiver.actions import Action, Handler, is_sensitive
 from receiver.app import Receiver
 from receiver.calls import Call
 from receiver.errors import (
@@ -19,6 +19,8 @@ from receiver.errors import (
 )
 from receiver.ivrs import Ivr
 from receiver.masks import Mask
+from receiver.numbering import Numbering
+from receiver.onward import Then, handler_of
 from receiver.replies import Forward, Hangup, Repeat, Reply
 from receiver.secrets import Secret
 from receiver.settings import Settings
@@ -28,11 +30,13 @@ __all__ = [
     "Call",
     "DeclarationError",
     "Forward",
+    "Handler",
     "Hangup",
     "Ivr",
     "LoadError",
     "Mask",
     "MaskError",
+    "Numbering",
     "PbxError",
     "Receiver",
     "ReceiverError",
@@ -43,4 +47,7 @@ __all__ = [
     "Secret",
     "Settings",
     "SettingsError",
+    "Then",
+    "handler_of",
+    "is_sensitive",
 ]
