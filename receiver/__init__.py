@@ -16,6 +16,7 @@ from receiver.errors import (
     RegistrationError,
     ReplyError,
     SettingsError,
+    Unavailable,
 )
 from receiver.ivrs import Ivr
 from receiver.masks import Mask
@@ -48,6 +49,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Then",
+    "Unavailable",
     "handler_of",
     "is_sensitive",
 ]

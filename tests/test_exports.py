@@ -27,6 +27,7 @@ def test_public_names() -> None:
         "Settings",
         "SettingsError",
         "Then",
+        "Unavailable",
         "handler_of",
         "is_sensitive",
     ]

@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 
 from receiver.aside import begin
 from receiver.calls import Call
-from receiver.errors import DeclarationError, ReceiverError, Unavailable
+from receiver.errors import ReceiverError, Unavailable
 from receiver.seldom import Seldom
 from receiver.upstream.budgets import wait_for
 
@@ -75,12 +75,12 @@ class Reloading(Generic[T]):
         self._version = version
         self._every = every
         self._held: _Held[T] | None = None
-        self._refused: object = None
         self._begun = self._due = -math.inf
         self._looking: Future[object] | None = None
         self._seldom = Seldom()
         if at_once:
-            self._hold(version())
+            before = version()
+            self._held = _Held(read(), before)
 
     async def __call__(self, call: Call | None = None) -> T:
         """The newest that can be had in time, else what was there before.
@@ -113,20 +113,12 @@ class Reloading(Generic[T]):
         """In a thread, and one at a time."""
         try:
             version = self._version()
-            known = (self._refused, None if self._held is None else self._held.version)
-            if version is None or version not in known:
-                self._hold(version)
+            if self._held is None or version is None or version != self._held.version:
+                self._held = _Held(self._read(), version)
         except BaseException as error:
             self._report(error)
         finally:
             self._due = time.monotonic() + (EVERY if self._every is None else self._every)
-
-    def _hold(self, version: object) -> None:
-        try:
-            self._held = _Held(self._read(), version)
-        except DeclarationError:
-            self._refused = version  # not worth another look until it has changed
-            raise
 
     def _report(self, error: BaseException) -> None:
         problem = str(error) if isinstance(error, ReceiverError) else type(error).__name__
