@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from itertools import accumulate
 from typing import Literal, get_args
 
 from receiver import Call, DeclarationError, Reply, Then, handler_of, is_sensitive
@@ -79,12 +81,8 @@ class Balance:
 
     def _drawn(self, _: Call) -> int:
         places = [place for place, weight in enumerate(self._weights) if weight]
-        mark = self._draw() * sum(self._weights)
-        for place in places:
-            mark -= self._weights[place]
-            if mark < 0:
-                return place
-        return places[-1]  # what rounding left over
+        ends = list(accumulate(self._weights[place] for place in places))
+        return places[bisect(ends, self._draw() * ends[-1], hi=len(ends) - 1)]
 
     def _of(self, call: Call) -> int:
         """Each place draws by the hash of itself and the caller; weights stretch what it drew."""

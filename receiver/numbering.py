@@ -2,8 +2,8 @@
 
 Rule 1: without a region only dress is taken off: punctuation, a ``+``, an international ``00``.
         With one, a number that is valid there or has a country code is compared in its
-        international form (E.164), by the library phonenumbers (extra ``numbers``); what is no
-        valid number, such as an extension, stays the digits it is.
+        international form (E.164), by the library phonenumbers (extra ``numbers``); what is
+        neither, such as an extension, stays the digits it is.
 Rule 2: a number is the caller's data: no text of an error holds one.
 """
 
@@ -55,12 +55,8 @@ class Numbering:
         As it came but without punctuation, with ``+`` and country code, and as dialled within the
         region; what it cannot be written as is left out.
         """
-        digits = _digits(number)
-        if number.strip().startswith("+"):
-            digits = "+" + digits
-        elif digits.startswith("00"):
-            digits = "+" + digits[2:]
-        return tuple(form for form in dict.fromkeys((digits, *self._written(number))) if form)
+        bare = _bare(number)
+        return tuple(form for form in dict.fromkeys((bare, *self._written(number))) if form)
 
     def _written(self, number: str) -> tuple[str, str]:
         """With the country code, and as dialled within ours; empty what it has not."""
@@ -72,13 +68,27 @@ class Numbering:
             parsed = library.parse(number, self.region)
         except library.NumberParseException:
             return "", ""
-        if not library.is_valid_number(parsed):
+        valid = library.is_valid_number(parsed)
+        if not valid and not (_bare(number).startswith("+") and library.is_possible_number(parsed)):
             return "", ""
-        international = library.format_number(parsed, library.PhoneNumberFormat.E164)
+        whole = library.format_number(parsed, library.PhoneNumberFormat.E164)
         if parsed.country_code != library.country_code_for_region(self.region):
-            return international, ""
-        national = library.format_number(parsed, library.PhoneNumberFormat.NATIONAL)
-        return international, _digits(national)
+            return whole, ""
+        if valid:
+            national = library.format_number(parsed, library.PhoneNumberFormat.NATIONAL)
+            return whole, _digits(national)
+        # The library knows no format for what nobody has, but who calls may well say they do.
+        trunk = library.ndd_prefix_for_region(self.region, strip_non_digits=True) or ""
+        return whole, trunk + library.national_significant_number(parsed)
+
+
+def _bare(number: str) -> str:
+    """Digits alone, with a ``+`` before them if they begin with a country code."""
+    digits = _digits(number)
+    if number.strip().startswith("+"):
+        return "+" + digits if digits else ""
+    abroad = digits.removeprefix("00")
+    return "+" + abroad if abroad and abroad != digits else abroad
 
 
 def _digits(text: str) -> str:

@@ -56,6 +56,7 @@ class Reloading(Generic[T]):
         every: seconds between two looks; `EVERY` by default.
         at_once: whether to read now. Otherwise that is left to the first call, and fails calls for
             as long as nothing could be read.
+        clock: in seconds; never goes back.
 
     Raises:
         Exception: what ``read`` raised now.
@@ -69,11 +70,13 @@ class Reloading(Generic[T]):
         *,
         every: float | None = None,
         at_once: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._read = read
         self._version = version
         self._every = every
+        self._clock = clock
         self._held: _Held[T] | None = None
         self._begun = self._due = -math.inf
         self._looking: Future[object] | None = None
@@ -88,7 +91,7 @@ class Reloading(Generic[T]):
         Raises:
             Unavailable: nothing could be read yet.
         """
-        if self._due <= time.monotonic():
+        if self._due <= self._clock():
             await self._look_aside(call)
         if self._held is None:
             raise Unavailable(f"{self._name} could not be read yet")
@@ -96,14 +99,14 @@ class Reloading(Generic[T]):
 
     async def _look_aside(self, call: Call | None) -> None:
         if self._looking is None or self._looking.done():
-            self._begun = time.monotonic()
+            self._begun = self._clock()
             try:
                 self._looking = begin(self._look)
             except Unavailable:
                 return
         wait = wait_for(call, math.inf)
         if self._held is not None:
-            wait = min(wait, self._begun + PATIENCE - time.monotonic())
+            wait = min(wait, self._begun + PATIENCE - self._clock())
         if wait > 0:
             await asyncio.wait(
                 {asyncio.wrap_future(self._looking)}, timeout=None if wait == math.inf else wait
@@ -118,11 +121,11 @@ class Reloading(Generic[T]):
         except BaseException as error:
             self._report(error)
         finally:
-            self._due = time.monotonic() + (EVERY if self._every is None else self._every)
+            self._due = self._clock() + (EVERY if self._every is None else self._every)
 
     def _report(self, error: BaseException) -> None:
         problem = str(error) if isinstance(error, ReceiverError) else type(error).__name__
-        more = self._seldom.due(problem, time.monotonic())
+        more = self._seldom.due(problem, self._clock())
         if more is not None:
             kept = "nothing is known yet" if self._held is None else "the old stays in use"
             log.error("%s cannot be read, %s: %s%s", self._name, kept, problem, more)
