@@ -51,8 +51,8 @@ class Hours:
             is not named is closed. ``"00:00-24:00"`` is a whole day.
         zone: the time zone, as in ``"Europe/Berlin"``.
         days: hours of single days, by ``YYYY-MM-DD`` or, every year, ``MM-DD``; or ``"closed"``.
-        country: whose public holidays are closed, as in ``"DE"``; with ``subdivision="BE"`` also
-            those of a part of it.
+        country, subdivision: whose public holidays are closed, as in ``"DE"``; with a part of it,
+            as in ``"BE"``, also those it has of its own.
         holiday: where a call leads on a holiday or a day of ``days`` that is closed; by default as
             ``closed``.
         switch: the path of a file that says otherwise; see above.

@@ -52,7 +52,7 @@ class Screen:
             ``allow`` get there.
         blocked: where callers lead that are blocked; by default the call ends.
         anonymous: where callers without a number lead; by default they count as others.
-        most: how many calls a number may make ``within`` so many seconds; 0 for any number.
+        most, within: how many calls a number may make within so many seconds; 0 for any number.
         often: where calls lead that are too many; by default as ``blocked``.
         region: see `receiver.Numbering`.
         remember: of how many numbers calls are counted; the one idle for longest is forgotten.

@@ -22,6 +22,7 @@ from receiver import Call, Forward, Hangup, Ivr, Repeat, is_sensitive
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENTRIES: dict[str, str] = PROJECT["entry-points"]["receiver.handlers"]
+ENTRIES = {name: entry for name, entry in ENTRIES.items() if entry.count(".") == 1}  # not the CRMs
 NAMES = sorted(ENTRIES)
 
 # As a configuration file has them: nothing but text, numbers, truths, lists and tables.
@@ -94,7 +95,7 @@ def test_the_documents_name_each() -> None:
     table = (ROOT / "handlers" / "README.md").read_text()
     rows = re.findall(r"^\| `(\w+)\.py` \|.* \| `([\w-]+)` \|", table, re.MULTILINE)
     assert rows == [(name, name) for name in ENTRIES]
-    shown = re.findall(r"^\| `([A-Z]\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    shown = re.findall(r"^\| `([A-Z][a-z]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert shown == [entry.partition(":")[2] for entry in ENTRIES.values()]
     examples = "".join(path.read_text() for path in (ROOT / "examples").glob("*.py"))
     for entry in ENTRIES.values():
