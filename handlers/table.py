@@ -9,7 +9,8 @@
     Table("postgresql+psycopg://…", query="SELECT phone, owner FROM customers", region="DE")
 
 Rule 1: the whole table is in memory, so a look-up waits for nothing. It is read again when it has
-        changed: a file within a second, a database, which does not tell, every ten.
+        changed: a file within a second, a database, which does not tell, every ten. Put a new file
+        in place by renaming it, for half a file may be a table, too.
 Rule 2: a table that cannot be read, or with one wrong row, is not taken: the old one stays in use,
         and the log says why. Of a row it names the line, never what stands there.
 Rule 3: a file must be right when the service starts. A database server may be down then: until it
