@@ -28,6 +28,7 @@ LAYERS = (
     ("plans", "simulator.model", "simulator.logins"),
     ("steps", "lints", "printout", "switching"),
     # ---------------------------------------------------------- I/O above, none below
+    ("spools",),
     ("variables", "logs"),
     ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
     ("watchdog",),
