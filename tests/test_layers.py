@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "framing", "printable", "sources", "seldom", "throttle", "contexts", "counts"),
     ("repeats", "margins", "deadman"),
     ("calls", "replies", "entries", "secrets"),
-    ("masks", "ladders", "sessions.session", "sessions.keys", "records"),
+    ("masks", "ladders", "sessions.session", "sessions.keys", "records", "recordings.lines"),
     ("upstream.budgets", "upstream.circuits"),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour"),
     ("limits", "auth.basic", "auth.bearer", "auth.digest", "auth.factor"),
@@ -24,12 +24,12 @@ LAYERS = (
     ("drift", "pbx.models_ivr", "pbx.checks", "simulator.callback"),
     ("receptionists",),
     ("actions",),
-    ("ivrs", "wanting", "simulator.trace"),
-    ("plans", "simulator.model", "simulator.logins"),
+    ("ivrs", "wanting", "simulator.trace", "recordings.masking"),
+    ("plans", "simulator.model", "simulator.logins", "recordings.standins"),
     ("steps", "lints", "printout", "switching"),
     # ---------------------------------------------------------- I/O above, none below
-    ("spools",),
-    ("variables", "logs"),
+    ("spools", "recordings.files"),
+    ("variables", "logs", "recordings.reading"),
     ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
     ("watchdog",),
     ("upstream.loops",),
@@ -63,7 +63,7 @@ LAYERS = (
     ("rotation", "doctor", "draining"),
     ("guarding",),
     ("exchange", "connections", "observing", "tracing"),
-    ("health",),
+    ("health", "recordings.recorder"),
     ("intake", "admission", "serving", "simulator.api"),
     ("working",),
     ("supervising",),
@@ -81,7 +81,7 @@ LAYERS = (
 PURE = LAYERS[:16]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
-EMPTY = {"pbx", "simulator", "shared"}  # only a docstring
+EMPTY = {"pbx", "simulator", "shared", "recordings", "replaying"}  # only a docstring
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
