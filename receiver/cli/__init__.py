@@ -12,11 +12,13 @@ from receiver.cli.dialing import curl, dial
 from receiver.cli.doctoring import doctor
 from receiver.cli.guarding import drain, guard, undrain
 from receiver.cli.registering import apply, destroy, drift, plan
+from receiver.cli.replaying import replay
 from receiver.cli.resources import GROUPS
 from receiver.cli.rotating import rotate
 from receiver.cli.running import check, serve
 from receiver.cli.scraping import metrics
 from receiver.cli.simulating import simulate
+from receiver.cli.starting import new
 from receiver.errors import ReceiverError
 from receiver.settings import unknown_settings
 
@@ -37,6 +39,8 @@ COMMANDS: tuple[click.Command, ...] = (
     metrics,
     demo,
     simulate,
+    replay,
+    new,
     *GROUPS,
 )
 
