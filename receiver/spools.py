@@ -62,17 +62,32 @@ class Spool(Generic[T]):
             return
         self._queue.append(item)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+            self._start()
         if not self._woken.is_set():
             self._woken.set()
 
     def close(self, limit: float) -> None:
-        """Have what is left written, but wait for that no longer than ``limit`` seconds."""
+        """Have what is left written, but wait for that no longer than ``limit`` seconds.
+
+        What is put in later begins anew: an app may be started more than once.
+        """
         self._closing.set()
         self._woken.set()
-        if self._thread is not None and self._pid == os.getpid():
-            self._thread.join(limit)
+        thread = self._thread
+        if thread is not None and self._pid == os.getpid():
+            thread.join(limit)
+            if not thread.is_alive():
+                self._begin()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter ends, or there is no room for a thread
+            self._drop(len(self._queue))
+            self._queue.clear()
+        else:
+            self._thread = thread
 
     def _run(self) -> None:
         while not self._closing.is_set():

@@ -12,8 +12,7 @@ from pathlib import Path
 import click
 
 from receiver.app import Receiver
-from receiver.apps import load_app
-from receiver.cli.common import app_argument
+from receiver.cli.common import app_argument, load_app
 from receiver.errors import SettingsError
 from receiver.recordings.lines import RecordingError
 from receiver.recordings.reading import Recording, read

@@ -3,7 +3,7 @@
 Rule 1: a file has one writer, and only its owner may read it. Any number of workers write into one
         folder.
 Rule 2: together they have no more than the operator allows: the oldest go first, whoever wrote
-        them. Between two looks a worker adds a hundredth of that at most.
+        them. Between two looks a worker adds a thousandth of that, and a line.
 Rule 3: a line is written whole or not at all: what a full disk cut off is taken back.
 """
 
@@ -58,7 +58,7 @@ class Files:
             raise
         self._size += len(line)
         self._unseen += len(line)
-        if self._unseen >= self._most // 100:
+        if self._unseen >= self._most // 1000:
             self._tidy()
 
     def close(self) -> None:

@@ -50,6 +50,19 @@ class StandIns:
         text = record.caller_name
         return text if isinstance(text, str) else f"Caller {text.alias[:6]}"
 
+    def made_up(self, record: Recorded) -> tuple[str, ...]:
+        """Which of ``digits`` and ``caller`` are not what they were.
+
+        A masked text that an entry of a list spells out is what it was.
+        """
+        fields = (("digits", record.digits), ("caller", record.caller))
+        return tuple(
+            name
+            for name, text in fields
+            if isinstance(text, Veiled)
+            and not any(isinstance(self._entry(like), Exact) for like in text.like)
+        )
+
     def _text(self, what: str, text: Text) -> str | None:
         if isinstance(text, str):
             return text

@@ -61,7 +61,8 @@ def saved(calls: Sequence[Sequence[Outcome]]) -> Iterator[bytes]:
 
 def _test(number: int, call: Sequence[Outcome]) -> str:
     first = call[0].record
-    name = f"test_call_{number}_{first.session[:8]}".rstrip("_")
+    session = "".join(c for c in first.session[:8] if c.isascii() and c.isalnum())
+    name = f"test_call_{number}_{session}".rstrip("_")
     lines = [f"async def {name}(phone: Phone) -> None:", f"    # at {line(first.time)}"]
     ivr = ""
     for one in call:

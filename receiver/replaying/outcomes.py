@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from receiver.calls import Call
 from receiver.printable import line
-from receiver.recordings.lines import Recorded, Veiled
+from receiver.recordings.lines import Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Outcome:
         record: as it was recorded.
         call: what was said to the handler, with stand-ins for what is masked.
         was, now: the answers.
+        made_up: which of ``digits`` and ``caller`` are not what they were.
         works: pieces of work after the answer that were asked for and not done.
         tries: how often the network was tried while it was shut.
     """
@@ -49,6 +50,7 @@ class Outcome:
     call: Call
     was: Answer
     now: Answer
+    made_up: tuple[str, ...] = ()
     works: int = 0
     tries: int = 0
 
@@ -58,13 +60,6 @@ class Outcome:
             self.now.decision,
             self.now.destination,
         )
-
-    @property
-    def masked(self) -> tuple[str, ...]:
-        """What was said by stand-ins, as far as an answer may hang on it."""
-        record = self.record
-        fields = (("digits", record.digits), ("caller", record.caller))
-        return tuple(name for name, text in fields if isinstance(text, Veiled))
 
 
 def render(calls: Sequence[Sequence[Outcome]]) -> list[str]:
@@ -96,12 +91,11 @@ def _why(one: Outcome) -> str:
 
 
 def _said(one: Outcome) -> str:
-    """What the caller said, with ~ before a stand-in."""
-    masked = one.masked
+    """What the caller said, with ~ before what is made up."""
     parts = []
     if one.record.kind == "DTMF":
-        parts.append(f"keys {'~' * ('digits' in masked)}{one.call.digits or 'none'}")
-    parts.append(f"from {'~' * ('caller' in masked)}{one.call.caller or 'unknown'}")
+        parts.append(f"keys {'~' * ('digits' in one.made_up)}{one.call.digits or 'none'}")
+    parts.append(f"from {'~' * ('caller' in one.made_up)}{one.call.caller or 'unknown'}")
     return " ".join(parts)
 
 
@@ -124,11 +118,11 @@ def summary(calls: Sequence[Sequence[Outcome]], passed_over: dict[str, int]) -> 
         lines.append(f"work after the answer, not carried out: {works}")
     if tries := sum(one.tries for one in all_of_them):
         lines.append(f"tries to reach the network, which is shut: {tries} (--network opens it)")
-    if any(one.masked for one in different):
+    if any(one.made_up for one in different):
         lines.append(
-            "~ stands before what is masked, and made up: an answer that hangs on it differs "
-            "without a fault. To compare two versions of the code, replay with --save on the one "
-            "and replay what was saved on the other"
+            "~ stands before what was masked and is made up: an answer that hangs on it may differ "
+            "for that alone. To compare two versions of the code, replay with --save on the old "
+            "one, and replay what was saved on the new one"
         )
     return lines
 
@@ -156,7 +150,7 @@ def _object(one: Outcome) -> dict[str, object]:
         "kind": one.record.kind,
         "digits": one.call.digits,
         "caller": one.call.caller,
-        "stand_ins": list(one.masked),
+        "made_up": list(one.made_up),
         "was": _answer(one.was),
         "now": _answer(one.now),
         "network_tries": one.tries,

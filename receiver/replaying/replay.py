@@ -129,10 +129,11 @@ class _Player:
         was = Answer(
             record.decision, resolve(record.destination, call.digits, call.caller), record.reason
         )
+        made_up = self._stand_ins.made_up(record)
         action = self._actions.get(record.action)
         if action is None or (why := _unasked(action, record, digits, caller)):
             why = "there is no such action now" if action is None else why
-            return Outcome(record, call, was, Answer("none", reason=why))
+            return Outcome(record, call, was, Answer("none", reason=why), made_up)
         contexts.clear()
         before = self._tries.count
         decision = await dispatcher.decide(action, call, asyncio.get_running_loop().time())
@@ -140,7 +141,7 @@ class _Player:
         destination = decision.reply.destination if isinstance(decision.reply, Forward) else ""
         now = Answer(DECISIONS[type(decision.reply)], destination, decision.reason)
         works = sum(len(context.after) for context in contexts)
-        return Outcome(record, call, was, now, works, self._tries.count - before)
+        return Outcome(record, call, was, now, made_up, works, self._tries.count - before)
 
 
 def _unasked(action: Action, record: Recorded, digits: str | None, caller: str | None) -> str:

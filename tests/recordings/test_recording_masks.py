@@ -1,5 +1,6 @@
 """What a recording shows, and what stands in for the rest."""
 
+import json
 import re
 
 import pytest
@@ -29,6 +30,40 @@ def test_nothing_of_the_caller_is_shown() -> None:
         assert text not in told
     assert record("pick", CALL).masked == ("digits", "caller", "caller_name", "session_id")
     assert "destination" in record("pick", CALL, Forward("1742")).masked
+
+
+DIGITS = st.text("0123456789", min_size=4, max_size=20)
+
+
+@given(
+    DIGITS,
+    DIGITS,
+    st.text(min_size=4).filter(str.strip),
+    st.sampled_from(["pick", "pin", "known"]),
+    st.sampled_from(["{}", "+{}", "9{}", "{}#", "00{}1"]),
+    st.booleans(),
+)
+def test_whoever_calls_and_whatever_is_keyed_in(
+    digits: str, number: str, name: str, asked: str, made: str, back: bool
+) -> None:
+    call = Call(caller=f"+{number}", caller_name=name, digits=digits, session_id="1")
+    reply = Forward(made.format(number if back else digits))
+    found = record(asked, call, reply)
+    told = json.loads(encode(found))
+    for key in ("time", "session", "seconds", "handler", "v"):
+        del told[key]
+    text = re.sub(r'"(alias|shape)": "[^"]*"', "", json.dumps(told))
+    assert digits not in text
+    assert number not in text
+    assert name not in _texts(told)
+
+
+def _texts(told: object) -> list[str]:
+    if isinstance(told, dict):
+        return [text for value in told.values() for text in _texts(value)]
+    if isinstance(told, list):
+        return [text for value in told for text in _texts(value)]
+    return [told] if isinstance(told, str) else []
 
 
 def test_what_is_not_the_callers_is_shown() -> None:
