@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
-from difflib import SequenceMatcher
+from typing import NamedTuple
 
 from receiver.actions import Action
 from receiver.calls import Call
@@ -37,6 +37,14 @@ WITHHELD = frozenset({"", "anonymous", "private", "restricted", "unavailable", "
 _ALIAS = 16  # hexadecimal digits
 
 
+class _List(NamedTuple):
+    """The match list of an action."""
+
+    action: str
+    mask: Mask
+    shape: str
+
+
 class Masker:
     """Makes records of callbacks.
 
@@ -49,11 +57,14 @@ class Masker:
     def __init__(self, key: bytes, actions: Iterable[Action], *, caller_data: bool) -> None:
         self._key = key
         self._caller_data = caller_data
-        self._masks: dict[str, list[tuple[str, Mask, str]]] = {}
+        self._keys: dict[str, list[_List]] = {}
+        self._numbers: dict[str, list[_List]] = {}
         for action in actions:
+            known = _List(action.identity, action.mask, shape(action.mask))
             if action.kind == "CALLER":
-                known = action.identity, action.mask, shape(action.mask)
-                self._masks.setdefault(action.pbx, []).append(known)
+                self._numbers.setdefault(action.pbx, []).append(known)
+            else:
+                self._keys[action.identity] = [known]
 
     def record(
         self,
@@ -109,21 +120,20 @@ class Masker:
     def _digits(self, action: Action, digits: str) -> Text:
         if action.sensitive and digits:
             return Veiled(form(digits))
-        masks = [(action.identity, action.mask, shape(action.mask))]
-        return self._veil("digits", digits, masks if action.kind == "DTMF" else [])
+        return self._veil("digits", digits, self._keys.get(action.identity, ()))
 
     def _caller(self, action: Action, caller: str) -> Text:
         if caller.lower() in WITHHELD:
             return caller
-        return self._veil("caller", caller, self._masks.get(action.pbx, []))
+        return self._veil("caller", caller, self._numbers.get(action.pbx, ()))
 
-    def _veil(self, what: str, text: str, masks: Iterable[tuple[str, Mask, str]] = ()) -> Text:
+    def _veil(self, what: str, text: str, lists: Iterable[_List] = ()) -> Text:
         if not text:
             return text
         like = tuple(
-            Like(identity, place, shaped)
-            for identity, mask, shaped in masks
-            for place, entry in enumerate(mask.entries)
+            Like(one.action, place, one.shape)
+            for one in lists
+            for place, entry in enumerate(one.mask.entries)
             if entry.matches(text)
         )
         return Veiled(form(text), self._alias(what, text, text), like)
@@ -175,6 +185,9 @@ def bare(number: str) -> str:
 
 
 def _common(destination: str, text: str) -> tuple[int, int, int]:
-    found = SequenceMatcher(None, destination, text, autojunk=False)
-    match = found.find_longest_match(0, len(destination), 0, len(text))
-    return match.a, match.b, match.size
+    """The longest run of characters that both have: where it is in each, and how long."""
+    for size in range(min(len(destination), len(text)), 0, -1):
+        for start in range(len(text) - size + 1):
+            if (at := destination.find(text[start : start + size])) >= 0:
+                return at, start, size
+    return 0, 0, 0
