@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
 
 @dataclass(slots=True)
@@ -39,13 +38,23 @@ def shut() -> Iterator[Tries]:
         tries.count += 1
         raise NetworkShut("receiver replay keeps the network shut: --network opens it")
 
-    doors = [(socket.socket, name) for name in _METHODS]
-    doors += [(socket, name) for name in _FUNCTIONS]  # type: ignore[misc]  # a module, for once
-    patches = [mock.patch.object(place, name, refuse, create=True) for place, name in doors]
-    for patch in patches:
-        patch.start()
-    try:
+    with ExitStack() as doors:
+        for name in _METHODS:
+            doors.enter_context(_replaced(socket.socket, name, refuse))
+        for name in _FUNCTIONS:
+            doors.enter_context(_replaced(socket, name, refuse))
         yield tries
+
+
+@contextmanager
+def _replaced(place: Any, name: str, other: object) -> Iterator[None]:
+    """Have ``other`` stand at ``name`` meanwhile."""
+    own, before = name in vars(place), getattr(place, name)
+    setattr(place, name, other)
+    try:
+        yield
     finally:
-        for patch in patches:
-            patch.stop()
+        if own:
+            setattr(place, name, before)
+        else:  # it was inherited
+            delattr(place, name)

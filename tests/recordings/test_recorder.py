@@ -144,6 +144,34 @@ def test_a_file_that_somebody_deletes_is_begun_anew(tmp_path: Path) -> None:
     assert [path.read_text() for path in tmp_path.iterdir()] == ["two\n"]
 
 
+def test_what_cannot_be_taken_back_ends_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    files = Files(tmp_path, 10_000)
+    files.write(b"one\n")
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "write", refuse)
+        broken.setattr(os, "ftruncate", refuse)
+        with pytest.raises(OSError, match="Input/output"):
+            files.write(b"two\n")
+    files.write(b"three\n")
+    files.close()
+    assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["one\n", "three\n"]
+
+
+def test_the_child_of_a_fork_has_a_file_of_its_own(tmp_path: Path) -> None:
+    made, record = make(tmp_path)
+    record(Call(digits="1"), ANSWER, TIMES)
+    made.close()
+    made._spool._pid = made._files._pid = -1  # what a child of a fork finds
+    record(Call(digits="22"), ANSWER, TIMES)
+    made.close()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_full_disk_loses_lines_that_are_counted_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
