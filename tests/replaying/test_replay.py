@@ -340,12 +340,12 @@ async def test_nor_by_a_plain_handler(tmp_path: Path) -> None:
 
 
 async def test_afterwards_the_network_is_open() -> None:
-    before = socket.socket.connect, socket.getaddrinfo, vars(socket.socket).keys()
+    before = socket.socket.connect, socket.getaddrinfo, set(vars(socket.socket))
     with shut() as tries:
         with pytest.raises(ConnectionRefusedError, match="--network"):
             await asyncio.open_connection("127.0.0.1", 9)
         assert tries.count == 1
-    after = socket.socket.connect, socket.getaddrinfo, vars(socket.socket).keys()
+    after = socket.socket.connect, socket.getaddrinfo, set(vars(socket.socket))
     assert after == before
     assert Tries() != tries
 
