@@ -16,6 +16,16 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+_FORKS = [0]  # how often this process came out of a fork; to ask for its number is a system call
+
+
+def _count_fork() -> None:
+    _FORKS[0] += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
+
 
 class Spool(Generic[T]):
     """Gives what is put in to ``write``, in order, in a thread of its own.
@@ -47,7 +57,7 @@ class Spool(Generic[T]):
         self._begin()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
+        self._forks = _FORKS[0]
         self._queue: deque[T] = deque()
         self._woken, self._closing = threading.Event(), threading.Event()
         self._mutex = threading.Lock()
@@ -55,7 +65,7 @@ class Spool(Generic[T]):
 
     def put(self, item: T) -> None:
         """Have ``item`` written soon."""
-        if self._pid != os.getpid():
+        if self._forks != _FORKS[0]:
             self._begin()  # a thread does not live on in the child of a fork
         if len(self._queue) >= self._most:
             self._drop(1)
@@ -74,7 +84,7 @@ class Spool(Generic[T]):
         self._closing.set()
         self._woken.set()
         thread = self._thread
-        if thread is not None and self._pid == os.getpid():
+        if thread is not None and self._forks == _FORKS[0]:
             thread.join(limit)
             if not thread.is_alive():
                 self._begin()

@@ -72,6 +72,8 @@ class Recorder:
         megabytes: int = 100,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        how = "with digits, numbers and names" if caller_data else "masked"
+        log.info("callbacks are recorded in %s, %s", folder, how)
         key = derive_key(secret, "recording", "alias")
         self._masker = Masker(key, actions, caller_data=caller_data)
         self._files = Files(folder, megabytes * 1_000_000, clock=clock)

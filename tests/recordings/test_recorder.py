@@ -166,7 +166,7 @@ def test_the_child_of_a_fork_has_a_file_of_its_own(tmp_path: Path) -> None:
     made, record = make(tmp_path)
     record(Call(digits="1"), ANSWER, TIMES)
     made.close()
-    made._spool._pid = made._files._pid = -1  # what a child of a fork finds
+    made._spool._forks = made._files._pid = -1  # what a child of a fork finds
     record(Call(digits="22"), ANSWER, TIMES)
     made.close()
     assert len(list(tmp_path.iterdir())) == 2
@@ -305,9 +305,13 @@ def test_a_time_that_is_none(tmp_path: Path) -> None:
         read(path)
 
 
-def test_logging_is_as_usual(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("shown", "how"), [(True, "with digits"), (False, "masked")])
+def test_the_log_says_that_callbacks_are_recorded_and_how(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path, shown: bool, how: str
+) -> None:
     with caplog.at_level(logging.INFO):
-        made, record = make(tmp_path)
+        made, record = make(tmp_path, caller_data=shown)
         record(Call(digits="1742"), ANSWER, TIMES)
         made.close()
-    assert not caplog.records
+    (line,) = caplog.messages
+    assert how in line
