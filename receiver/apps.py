@@ -31,12 +31,12 @@ def place(app: Receiver, ivr: str) -> tuple[str, str]:
         ivr: as in ``8000``, or with several PBXs ``north/8000``.
 
     Raises:
-        LoadError: the app has no such IVR.
+        LoadError: the app is for no such PBX.
     """
     label, _, number = ivr.rpartition("/")
-    if not label and len(app.pbxs) == 1:
-        label = app.pbxs[0]
-    if any((one.pbx, one.number) == (label, number) for one in app.ivrs):
+    if label in app.pbxs:
         return label, number
+    if not label and len(app.pbxs) == 1:
+        return app.pbxs[0], number
     there = ", ".join(dict.fromkeys(f"{one.pbx}/{one.number}".lstrip("/") for one in app.ivrs))
     raise LoadError(f"there is no IVR {ivr} on the PBXs of this app: choose one of {there}")

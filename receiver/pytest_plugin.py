@@ -2,16 +2,19 @@
 
 Rule 1: where it is not used it costs nothing: until a fixture or a scenario file asks for more,
         only pytest and the standard library are imported.
-Rule 2: it needs no plugin for async tests of its own, and works with those of pytest-asyncio and of
-        anyio (on asyncio): the fixture is a plain one, and the phone opens in the loop of the test
-        that dials first.
+Rule 2: it works with async tests of pytest-asyncio and of anyio (on asyncio), and knows neither:
+        the fixture is a plain one, the phone opens when the test dials, and what the test is
+        wrapped in closes it, both in the loop of the test.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import inspect
 import sys
+import weakref
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 _MOST = 10
 """How many calls of a test that failed are shown, the last ones."""
+
+_OF_A_TEST: weakref.WeakSet[Phone] = weakref.WeakSet()
+"""The phones that the fixtures made; those of other fixtures are not for us to close."""
 
 _BEFORE = pytest.StashKey[dict[int, int]]()
 
@@ -48,29 +54,50 @@ def receiver_app(pytestconfig: pytest.Config) -> Receiver:
 
 
 @pytest.fixture
-def phone(receiver_app: Receiver | str) -> Iterator[Phone]:
+def phone(receiver_app: Receiver | str) -> Phone:
     """A `receiver.testing.Phone` that calls the app under test within the process."""
-    with _phone(receiver_app, http=False) as made:
-        yield made
+    return _phone(receiver_app, http=False)
 
 
 @pytest.fixture
-def http_phone(receiver_app: Receiver | str) -> Iterator[Phone]:
+def http_phone(receiver_app: Receiver | str) -> Phone:
     """The same over real HTTP, on a free loopback port."""
-    with _phone(receiver_app, http=True) as made:
-        yield made
+    return _phone(receiver_app, http=True)
 
 
-@contextlib.contextmanager
-def _phone(app: Receiver | str, *, http: bool) -> Iterator[Phone]:
+def _phone(app: Receiver | str, *, http: bool) -> Phone:
     from receiver.testing import Phone  # noqa: PLC0415 - rule 1
 
     made = Phone(app, http=http)
-    yield made
-    loop = made.loop
-    # One loop a test is closed by now, and the phone with it; a loop of more than one test is not.
-    if loop is not None and not loop.is_closed():
-        loop.run_until_complete(made.close())
+    _OF_A_TEST.add(made)
+    return made
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Have an async test close its phones before its loop ends."""
+    phones = [one for one in getattr(item, "funcargs", {}).values() if _is_ours(one)]
+    test = getattr(item, "obj", None)
+    if not phones or not inspect.iscoroutinefunction(test):
+        return (yield)
+
+    @functools.wraps(test)
+    async def closing(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await test(*args, **kwargs)
+        finally:
+            for phone in phones:
+                await phone.close()
+
+    item.obj = closing  # type: ignore[attr-defined]  # it is a function's item
+    try:
+        return (yield)
+    finally:
+        item.obj = test  # type: ignore[attr-defined]
+
+
+def _is_ours(fixture: object) -> bool:
+    return any(fixture is phone for phone in _OF_A_TEST)
 
 
 def _load(config: pytest.Config, target: str) -> Receiver:
@@ -164,19 +191,14 @@ class ScenarioItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if not isinstance(excinfo.value, _AsNotExpectedError):
             return super().repr_failure(excinfo, style)
-        played = excinfo.value.played
-        return f"{self._where}: {played.problem}\n\n{played.call.transcript}"
+        return f"{self.path.name}:{self._scenario.line}: {excinfo.value}"
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, self._scenario.line - 1, self.name
 
-    @property
-    def _where(self) -> str:
-        return f"{self.path.name}:{self._scenario.line}"
-
 
 class _AsNotExpectedError(Exception):
-    """A scenario did not go as its file says."""
+    """A scenario did not go as its file says; with its call, for the report."""
 
     def __init__(self, played: Played) -> None:
         super().__init__(played.problem)

@@ -49,7 +49,7 @@ LAYERS = (
     ("after.work",),
     ("after",),
     ("live",),
-    ("pbx.wire", "dispatch", "simulator.delivery", "simulator.gate"),
+    ("pbx.wire", "dispatch", "simulator.delivery", "simulator.gate", "simulator.calling"),
     ("simulator.resources", "simulator.blobs", "simulator.tokens"),
     ("pbx.families", "simulator.line"),
     ("pbx.tokens",),

@@ -105,6 +105,7 @@ def load_command(
 @asynccontextmanager
 async def _dialler(app: Receiver, ivr: str, caller: str, url: str | None) -> AsyncIterator[Dial]:
     """Dials the app within this process, or the service at ``url``."""
+    label, number = place(app, ivr)
     if url is None:
         async with Phone(app) as phone:
 
@@ -114,7 +115,6 @@ async def _dialler(app: Receiver, ivr: str, caller: str, url: str | None) -> Asy
 
             yield dial
         return
-    label, number = place(app, ivr)
     pbx = equip(app, label)
     register(app, label, pbx, url.rstrip("/"), app.settings_for(label))
     line = Line(pbx)

@@ -92,12 +92,15 @@ async def load(dial: Dial, presses: Sequence[str], *, rate: float, seconds: floa
 
     begun = time.perf_counter()
     count = max(1, round(rate * seconds))
-    async with asyncio.TaskGroup() as group:
-        for number in range(count):
-            ahead = number / rate - (time.perf_counter() - begun)
-            behind = max(behind, -ahead)
-            await asyncio.sleep(max(0.0, ahead))
-            group.create_task(one())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                ahead = number / rate - (time.perf_counter() - begun)
+                behind = max(behind, -ahead)
+                await asyncio.sleep(max(0.0, ahead))
+                group.create_task(one())
+    except ExceptionGroup as error:
+        raise error.exceptions[0] from None
     return _measured(count, time.perf_counter() - begun, steps, behind)
 
 

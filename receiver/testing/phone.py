@@ -131,11 +131,6 @@ class Phone:
         else:
             self._gate.open()
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The event loop that it lives in; None before it is open."""
-        return self._life.get_loop() if self._life else None
-
     def configure(self, ivr: str, **fields: Any) -> None:
         """Change an IVR of the PBX, as its REST API would.
 
@@ -144,8 +139,8 @@ class Phone:
             fields: such as ``timeout_forward_rule={"timeout": 5, "action": "HANGUP"}``.
 
         Raises:
-            LoadError: there is no such IVR.
-            Fault: the PBX would refuse this.
+            LoadError: the app is for no such PBX.
+            Fault: there is no such IVR, or the PBX would refuse this.
         """
         label, number = place(self.app, ivr)
         pbx = self.pbxs[label]
@@ -160,7 +155,7 @@ class Phone:
             caller_name: the caller's display name.
 
         Raises:
-            LoadError: the app has no such IVR.
+            LoadError, LineError: there is no such IVR.
             ReceiverError: the phone is closed, or the app does not start.
         """
         label, number = place(self.app, ivr)
@@ -238,7 +233,11 @@ class Phone:
         for label, pbx in self.pbxs.items():
             register(self.app, label, pbx, base, self._settings)
             self._lines[label] = line = Line(
-                pbx, transport=transport, today=lambda: self.clock.now, real_time=self._http
+                pbx,
+                transport=transport,
+                verify=False,  # there is no TLS on the loopback
+                today=lambda: self.clock.now,
+                real_time=self._http,
             )
             line.trouble = self._faults
 

@@ -46,7 +46,7 @@ async def play(scenario: Scenario, app: Receiver) -> Played:
         app: a copy of it is called.
 
     Raises:
-        LoadError: the app has no such IVR.
+        LoadError, LineError: the app has no such IVR.
     """
     async with Phone(app) as phone:
         if scenario.at is not None:
