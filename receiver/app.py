@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
@@ -30,6 +30,7 @@ from receiver.logs import hide_queries
 from receiver.metrics import PATH, Folder, Metrics, admission, kept
 from receiver.observing import Tracer
 from receiver.receptionists import Receptionist, check_together
+from receiver.recordings.recorder import Recorder
 from receiver.replies import Repeat
 from receiver.seldom import Seldom
 from receiver.sessions import open_sessions
@@ -164,9 +165,14 @@ class Receiver:
             context=backing.make,
         )
         store = open_store(settings.store, life=NONCE_LIFE)
-
+        recorder = _recorder(settings, self)
         around = Surroundings(
-            by_pbx, dispatcher, store, self._seldom, tracer=_tracer() if settings.tracing else None
+            by_pbx,
+            dispatcher,
+            store,
+            self._seldom,
+            tracer=_tracer() if settings.tracing else None,
+            recorder=recorder.of if recorder else None,
         )
         routes: list[BaseRoute] = [ActionTable(tuple(self), around)]
         folder = Folder(COUNTS, settings.metrics_folder)
@@ -188,6 +194,8 @@ class Receiver:
             await store.close()
             if accounts:
                 await accounts.close()
+            if recorder:
+                await asyncio.to_thread(recorder.close)
 
         checks: dict[str, Check] = {}
         if isinstance(store, Guarded):
@@ -224,6 +232,18 @@ def _tracer() -> Callable[[Action, Sources], Tracer]:
             "pip install 'portsip-receiver[otel]'"
         ) from None
     return tracing.Tracer
+
+
+def _recorder(settings: Settings, actions: Iterable[Action]) -> Recorder | None:
+    if settings.record is None:
+        return None
+    return Recorder(
+        settings.record,
+        settings.secret,
+        actions,
+        caller_data=settings.record_caller_data,
+        megabytes=settings.record_megabytes,
+    )
 
 
 def _by_label(

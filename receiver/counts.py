@@ -58,7 +58,8 @@ LAG = Family(
     (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
 DROPPED = Family("receiver_log_lines_dropped_total", "Log lines that could not be written.")
-FAMILIES = (CALLBACKS, STAGE, REFUSALS, OUTAGES, LAG, DROPPED)
+UNRECORDED = Family("receiver_callbacks_unrecorded_total", "Callbacks that RECEIVER_RECORD lost.")
+FAMILIES = (CALLBACKS, STAGE, REFUSALS, OUTAGES, LAG, DROPPED, UNRECORDED)
 
 
 class Counts:

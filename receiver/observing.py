@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from starlette.types import Scope
@@ -52,6 +53,7 @@ class Observer:
         log_caller_data: whether digits and numbers are shown, if the action is not sensitive.
         counted: whether they are counted.
         tracer: None traces nothing.
+        recorder: is given all that is told of, see `receiver.recordings`; None records nothing.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Observer:
         log_caller_data: bool = False,
         counted: bool = False,
         tracer: Tracer | None = None,
+        recorder: Callable[[Call, Decision, Times], object] | None = None,
     ) -> None:
+        self._recorder = recorder
         self._fixed = action.identity, action.pbx, action.kind
         self._budget = float(action.request_timeout)
         self._shown = log_caller_data and not action.sensitive
@@ -80,6 +84,8 @@ class Observer:
         self, call: Call, decision: Decision, times: Times, trace: Trace | None = None
     ) -> None:
         """Tell of a callback that was answered."""
+        if self._recorder:
+            self._recorder(call, decision, times)
         logged = log.isEnabledFor(logging.INFO)
         if not (logged or self._counted or trace):
             return

@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "framing", "printable", "sources", "seldom", "throttle", "contexts", "counts"),
     ("repeats", "margins", "deadman"),
     ("calls", "replies", "entries", "secrets", "numbering"),
-    ("masks", "ladders", "sessions.session", "sessions.keys", "records"),
+    ("masks", "ladders", "sessions.session", "sessions.keys", "records", "recordings.lines"),
     ("upstream.budgets", "upstream.circuits"),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour", "simulator.trouble"),
     ("limits", "auth.basic", "auth.bearer", "auth.digest", "auth.factor"),
@@ -24,11 +24,12 @@ LAYERS = (
     ("drift", "pbx.models_ivr", "pbx.checks", "simulator.callback"),
     ("receptionists",),
     ("actions",),
-    ("ivrs", "wanting", "simulator.trace"),
-    ("plans", "simulator.model", "simulator.logins"),
+    ("ivrs", "wanting", "simulator.trace", "recordings.masking"),
+    ("plans", "simulator.model", "simulator.logins", "recordings.standins"),
     ("steps", "lints", "printout", "switching", "simulator.flow"),
     # ---------------------------------------------------------- I/O above, none below
-    ("variables", "logs", "testing.scenarios"),
+    ("spools", "recordings.files"),
+    ("variables", "logs", "testing.scenarios", "recordings.reading", "starting"),
     ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
     ("watchdog", "roundtrips", "passing"),
     ("loops",),
@@ -63,13 +64,14 @@ LAYERS = (
     ("rotation", "doctor", "draining"),
     ("guarding",),
     ("exchange", "connections", "observing", "tracing"),
-    ("health",),
+    ("health", "recordings.recorder"),
     ("intake", "admission", "serving", "simulator.api"),
     ("working",),
     ("supervising",),
     ("endpoint", "metrics"),
     ("table",),
-    ("app",),
+    ("app", "replaying.network", "replaying.outcomes"),
+    ("replaying.replay", "replaying.casting"),
     ("apps", "testing.faults", "testing.equipping", "testing.load"),
     ("testing.phone",),
     ("testing.playing",),
@@ -86,6 +88,8 @@ LAYERS = (
         "cli.scraping",
         "cli.guarding",
         "cli.reviving",
+        "cli.replaying",
+        "cli.starting",
     ),
     ("cli.demo", "cli.rehearsing"),
     ("cli",),
@@ -94,7 +98,7 @@ LAYERS = (
 PURE = LAYERS[:16]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
-EMPTY = {"pbx", "simulator", "shared"}  # only a docstring
+EMPTY = {"pbx", "simulator", "shared", "recordings", "replaying"}  # only a docstring
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
