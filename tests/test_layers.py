@@ -30,7 +30,7 @@ LAYERS = (
     # ---------------------------------------------------------- I/O above, none below
     ("variables", "logs"),
     ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
-    ("watchdog",),
+    ("watchdog", "eager"),
     ("upstream.loops",),
     ("upstream.client", "upstream.lookups"),
     ("upstream",),
