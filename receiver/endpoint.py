@@ -25,6 +25,7 @@ from receiver.actions import Action
 from receiver.admission import Admission, Place, Turned
 from receiver.calls import Call, Callback, read_body, read_query
 from receiver.dispatch import Dispatcher
+from receiver.eager import within
 from receiver.errors import CallbackError
 from receiver.exchange import BODY_LIMIT, CLOSE, Gone, Header, TooLarge, read, refuse, respond
 from receiver.marks import HEADER, SOURCE
@@ -93,35 +94,43 @@ class Endpoint:
             return
         admitted = clock()
         if scope["method"] != self._action.method:
-            refused("method")
-            log.warning(
-                "%s refused: %s, but it is registered with %s",
-                self._action.identity,
-                scope["method"],
-                self._action.method,
-            )
-            allowed = (b"allow", self._action.method.encode())
-            await refuse(scope, receive, send, 405, (allowed,))
+            await self._refuse_method(scope, receive, send)
             return
         arrived = self._dispatcher.charge(self._action, scope[ARRIVED], judged.spent)
+        due = self._dispatcher.deadline(self._action, arrived)
         try:
-            async with asyncio.timeout_at(self._dispatcher.deadline(self._action, arrived)):
-                body = await read(scope, receive)
+            body = await within(due, read(scope, receive))
         except TooLarge:
             refused("size")
             log.warning("%s refused: a body over %d bytes", self._action.identity, BODY_LIMIT)
             await respond(send, 413, b"", (CLOSE,))
         except TimeoutError:
-            log.error("%s: the body did not come in time", self._action.identity)
-            decision = self._dispatcher.fallback(self._action, "late")
-            given_up = clock()
-            await respond(send, 200, encode(decision.reply), (CLOSE,))
-            times = Times(scope[ARRIVED], admitted, given_up, given_up, clock())
-            self._observer.tell(Call(), decision, times)
+            await self._give_up(scope, admitted, send)
         except Gone:
             log.info("%s: the sender left before its request was complete", self._action.identity)
         else:
             await self._answer(scope, body, arrived, admitted, send)
+
+    async def _refuse_method(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused("method")
+        log.warning(
+            "%s refused: %s, but it is registered with %s",
+            self._action.identity,
+            scope["method"],
+            self._action.method,
+        )
+        allowed = (b"allow", self._action.method.encode())
+        await refuse(scope, receive, send, 405, (allowed,))
+
+    async def _give_up(self, scope: Scope, admitted: float, send: Send) -> None:
+        """The body did not come in time."""
+        clock = asyncio.get_running_loop().time
+        log.error("%s: the body did not come in time", self._action.identity)
+        decision = self._dispatcher.fallback(self._action, "late")
+        given_up = clock()
+        await respond(send, 200, encode(decision.reply), (CLOSE,))
+        times = Times(scope[ARRIVED], admitted, given_up, given_up, clock())
+        self._observer.tell(Call(), decision, times)
 
     async def _answer(
         self, scope: Scope, body: bytes, arrived: float, admitted: float, send: Send
@@ -191,12 +200,17 @@ def is_ours(scope: Scope, judge: Judge, now: float) -> bool:
 
 
 def _mark(scope: Scope) -> str | None:
-    found = (value for name, value in scope["headers"] if name == _MARK)
-    return next((value.decode("latin-1") for value in found), None)
+    for name, value in scope["headers"]:
+        if name == _MARK:
+            return str(value, "latin-1")
+    return None
 
 
 def _callback(scope: Scope, body: bytes) -> Callback:
-    if scope["method"] == "GET" or not body.strip():
+    if scope["method"] == "GET" or not body or body.isspace():
         return read_query(scope["query_string"])
-    types = [v.decode("latin-1") for k, v in scope["headers"] if k == b"content-type"]
-    return read_body(body, types[-1] if types else "")
+    content_type = b""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            content_type = value
+    return read_body(body, content_type.decode("latin-1"))

@@ -114,7 +114,7 @@ class Runs:
         self._threads.close()
 
     def _own(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
-        """Hold it until it ends. One call more is with the handler: a thread may outlast its task."""
+        """Hold it until it ends, and count it: a thread may outlast its task."""
         task, action = run.begun.task, run.action
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
