@@ -194,7 +194,9 @@ def _pairs(text: bytes, charset: str = "") -> list[tuple[str, str | None]]:
 
 
 def _unquoted(octets: bytes, charset: str) -> str:
-    return _text(unquote_to_bytes(octets.replace(b"+", b" ")), charset)
+    if b"+" in octets or b"%" in octets:
+        octets = unquote_to_bytes(octets.replace(b"+", b" "))
+    return _text(octets, charset)
 
 
 def _split_second_query(query: bytes) -> bytes:
@@ -203,6 +205,8 @@ def _split_second_query(query: bytes) -> bytes:
     Only the first field of the documented orders is looked for, and only if it is not there
     otherwise: a caller's name may hold a question mark.
     """
+    if b"?" not in query:
+        return query
     keys = {pair.partition(b"=")[0] for pair in query.split(b"&")}
     for first in (b"session_id", b"from"):
         if first not in keys and b"?" + first + b"=" in query:

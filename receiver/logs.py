@@ -118,6 +118,16 @@ def _second(when: int, utc: bool) -> str:
 FORMATS: dict[str, Callable[[bool], logging.Formatter]] = {"people": People, "json": Json}
 
 
+_FORKS = [0]  # how often this process came out of a fork; to ask for its number is a system call
+
+
+def _count_fork() -> None:
+    _FORKS[0] += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
 class Spool(logging.Handler):
     """Writes log lines in a thread of its own, which starts with the first line.
 
@@ -135,14 +145,14 @@ class Spool(logging.Handler):
         self._begin()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
+        self._forks = _FORKS[0]
         self._queue: deque[logging.LogRecord] = deque()
         self._woken, self._closing = threading.Event(), threading.Event()
         self._mutex = threading.Lock()  # not the handler's, which is held while it is closed
         self._thread = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._pid != os.getpid():
+        if self._forks != _FORKS[0]:
             self._begin()  # a thread does not live on in the child of a fork
         if len(self._queue) >= self._most:
             self._drop(1)
@@ -166,7 +176,7 @@ class Spool(logging.Handler):
         self._closing.set()
         self._woken.set()
         thread = self._thread
-        if thread is not None and self._pid == os.getpid():
+        if thread is not None and self._forks == _FORKS[0]:
             thread.join(CLOSING)
         super().close()
 

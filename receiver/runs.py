@@ -71,13 +71,14 @@ class Runs:
         """Whether as many calls are with the handler as may be there at once."""
         return 0 < action.at_once <= self._at_once[action.identity]
 
-    def start(self, action: Action, call: Call, deadline: Deadline) -> Run:
-        """Ask the handler.
+    def start(
+        self, action: Action, call: Call, deadline: Deadline, loop: asyncio.AbstractEventLoop
+    ) -> Run:
+        """Ask the handler; called in a task of ``loop``.
 
         Raises:
             queue.Full: it is a plain function, and no thread is free.
         """
-        loop = asyncio.get_running_loop()
         if is_async(action.handler):
             run = Run(action, call, deadline, begin(settle(action.handler, call), loop))
         else:
