@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
@@ -19,7 +18,6 @@ from receiver.after import AfterWork, open_jobs
 from receiver.auth import NONCE_LIFE
 from receiver.counts import COUNTS
 from receiver.dispatch import Dispatcher
-from receiver.endpoint import ARRIVED
 from receiver.errors import DeclarationError, SettingsError
 from receiver.health import health_routes
 from receiver.intake import problem_of, turn_away
@@ -155,7 +153,6 @@ class Receiver:
                 return
             # Starlette on the way to an action would cost as much as all that is done there.
             if (endpoint := inside.table.find(scope)) is not None:
-                scope = {**scope, ARRIVED: asyncio.get_running_loop().time()}
                 await endpoint(scope, receive, send)
                 return
         await inside.starlette(scope, receive, send)
