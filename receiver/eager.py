@@ -55,13 +55,14 @@ class Begun:
             self._ended, self._result = True, end.value
         except asyncio.CancelledError:
             self._ended = self._cancelled = True
+        thrown: asyncio.CancelledError | None = None
         try:
             await _pause()
-        except asyncio.CancelledError as error:
-            if self._ended:
-                raise
-            waits_for = coroutine.throw(error)
-        return self.result() if self._ended else await _go_on(coroutine, waits_for)
+        except asyncio.CancelledError as error:  # before the task has taken a step
+            thrown = error
+        if self._ended:
+            return self.result()
+        return await _go_on(coroutine, waits_for, thrown)
 
 
 def begin(coroutine: Steps[object], loop: asyncio.AbstractEventLoop) -> Begun:
@@ -114,20 +115,27 @@ def _pause() -> Generator[None, None, None]:
 
 
 @types.coroutine
-def _go_on(coroutine: Steps[T], waits_for: object) -> Generator[Any, None, T]:
-    """``await coroutine`` for one that was begun and waits, as PEP 380 spells it out."""
+def _go_on(
+    coroutine: Steps[T], waits_for: object, thrown: BaseException | None = None
+) -> Generator[Any, None, T]:
+    """``await coroutine`` for one that was begun and waits, as PEP 380 spells it out.
+
+    Parameters:
+        waits_for: what its last step gave.
+        thrown: what it gets instead of that.
+    """
     while True:
         try:
-            yield waits_for
+            if thrown is None:
+                yield waits_for
         except GeneratorExit:
             coroutine.close()
             raise
         except BaseException as error:
-            thrown: BaseException | None = error
-        else:
-            thrown = None
+            thrown = error
         try:
             waits_for = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
         except StopIteration as end:
             result: T = end.value
             return result
+        thrown = None
