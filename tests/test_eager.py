@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -113,10 +113,8 @@ async def test_it_hears_that_it_is_cancelled_however_early(turns: int) -> None:
 @pytest.mark.parametrize("turns", [0, 1, 2])
 async def test_who_is_cancelled_may_have_an_answer_ready(turns: int) -> None:
     async def wait() -> str:
-        try:
+        with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            pass
         return "an answer"
 
     begun = start(wait())
