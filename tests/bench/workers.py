@@ -14,7 +14,7 @@ import argparse
 import selectors
 import socket
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from statistics import median
 
 from receiver import listening
@@ -33,14 +33,16 @@ def rate(port: int, seconds: float) -> float:
         for _ in range(CONNECTIONS):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            ready.register(connection, selectors.EVENT_READ)
+            ready.register(connection, selectors.EVENT_READ, connection)
             connection.sendall(octets)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             for key, _ in ready.select():
-                with suppress(BlockingIOError):
-                    assert key.fileobj.recv(4096).endswith(ANSWER)  # type: ignore[union-attr]
-                    key.fileobj.sendall(octets)  # type: ignore[union-attr]
+                connection = key.data
+                answer = connection.recv(4096)
+                assert answer, "the server has closed the connection"
+                if answer.endswith(ANSWER):  # the head may come before it
+                    connection.sendall(octets)
                     done += 1
     return done / seconds
 
