@@ -81,7 +81,7 @@ class Counts:
 
     def observe(self, family: Family, labels: Labels, value: float) -> None:
         """Add ``value`` to a histogram."""
-        put(family, self.cell(family, labels), value)
+        put(family, (self.cell(family, labels),), (value,))
 
     def snapshot(self) -> Snapshot:
         """A copy, which may be taken in another thread."""
@@ -91,10 +91,15 @@ class Counts:
         }
 
 
-def put(family: Family, cell: list[float], value: float) -> None:
-    """Add ``value`` to one label set of a histogram."""
-    cell[bisect_left(family.bounds, value)] += 1
-    cell[-1] += value
+def put(
+    family: Family, cells: Iterable[list[float]], values: Iterable[float], unit: float = 1.0
+) -> None:
+    """Add each of ``values``, in ``unit``, to a label set of a histogram."""
+    bounds = family.bounds
+    for cell, value in zip(cells, values, strict=True):
+        share = value / unit
+        cell[bisect_left(bounds, share)] += 1
+        cell[-1] += share
 
 
 COUNTS = Counts()

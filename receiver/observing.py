@@ -94,37 +94,34 @@ class Observer:
             log.handle(self._line(record))
         if self._counted:
             COUNTS.add(CALLBACKS, (record.action, record.decision, record.reason))
-            for cell, seconds in zip(self._cells, record.seconds, strict=True):
-                put(STAGE, cell, seconds / self._budget)
+            put(STAGE, self._cells, record.seconds, self._budget)
         if trace:
             trace.end(record, times.handled)
 
     def _line(self, record: Record) -> logging.LogRecord:
         """As ``log.info(record)`` would make it, which first looks for the line that calls it."""
         line = logging.LogRecord.__new__(logging.LogRecord)
-        line.__dict__.update(self._like)
-        line.msg = record  # its text is made where it is written
-        line.created = now = time.time()
-        line.msecs = now % 1 * 1000
+        now = time.time()
+        # Its text is made where it is written.
+        line.__dict__.update(self._like, msg=record, created=now, msecs=now % 1 * 1000)
         return line
 
     def _record(self, call: Call, decision: Decision, times: Times) -> Record:
+        arrived, admitted, read, handled, answered = times
+        told: tuple[Told, Told, Told] = call.digits, call.caller, call.session_id
+        if not self._shown:
+            told = len(call.digits), len(call.caller), len(call.session_id)
         return Record(
             *self._fixed,
             DECISIONS[type(decision.reply)],
             decision.reason,
-            self._told(call.digits),
-            self._told(call.caller),
-            self._told(call.session_id),
-            times.admitted - times.arrived,
-            times.read - times.admitted,
-            times.handled - times.read,
-            times.answered - times.arrived,
+            *told,
+            admitted - arrived,
+            read - admitted,
+            handled - read,
+            answered - arrived,
             self._budget,
         )
-
-    def _told(self, text: str) -> Told:
-        return text if self._shown else len(text)
 
 
 def refused(reason: str) -> None:

@@ -31,7 +31,7 @@ LAYERS = (
     ("spools", "recordings.files"),
     ("variables", "logs", "testing.scenarios", "recordings.reading", "starting"),
     ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
-    ("watchdog", "roundtrips", "passing"),
+    ("watchdog", "eager", "roundtrips", "passing"),
     ("loops",),
     ("aside",),
     ("upstream.client", "upstream.lookups", "upstream.reloading", "onward"),

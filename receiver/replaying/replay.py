@@ -95,9 +95,9 @@ class _Player:
         contexts: list[_Rehearsed] = []
 
         def make(
-            action: Action, call: Call, deadline: Deadline, clock: Callable[[], float]
+            action: Action, call: Call, deadline: Deadline, loop: asyncio.AbstractEventLoop
         ) -> Context:
-            contexts.append(_Rehearsed(deadline, clock, sessions, key))
+            contexts.append(_Rehearsed(deadline, loop.time, sessions, key))
             return contexts[-1]
 
         dispatcher = Dispatcher(
@@ -136,7 +136,8 @@ class _Player:
             return Outcome(record, call, was, Answer("none", reason=why), made_up)
         contexts.clear()
         before = self._tries.count
-        decision = await dispatcher.decide(action, call, asyncio.get_running_loop().time())
+        loop = asyncio.get_running_loop()
+        decision = await dispatcher.decide(action, call, loop.time(), loop)
         decision.release()
         destination = decision.reply.destination if isinstance(decision.reply, Forward) else ""
         now = Answer(DECISIONS[type(decision.reply)], destination, decision.reason)
