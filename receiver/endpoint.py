@@ -36,7 +36,7 @@ from receiver.roundtrips import round_trip
 from receiver.watchdog import RESCUE, Rescue
 
 ARRIVED = "receiver.arrived"
-"""Key of the scope: when the request arrived, in the event loop's time, if somebody knows better."""
+"""Key of the scope: when the request arrived, in the loop's time, if somebody knows better."""
 
 _MARK = HEADER.lower().encode()
 
