@@ -59,10 +59,11 @@ export function swap(old, fresh) {
 
 const keyOf = (element) => element.closest("[data-key]")?.dataset.key;
 
-/** Reads a text out, once it is no longer the one before; sparingly used. */
+/** Has a screen reader read a text out, after what it was told before; sparingly used. */
 export function announce(text) {
   const place = at("announcer");
-  place.textContent = place.textContent === text ? `${text}\u00a0` : text;
+  place.append(h("span", {}, text));
+  while (place.childElementCount > 3) place.firstElementChild.remove();
 }
 
 /** Runs ``work`` before the next picture, and at once-a-second's grace where nothing is painted. */

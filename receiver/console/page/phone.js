@@ -23,6 +23,7 @@ export class Phone {
     at("dial").addEventListener("submit", (event) => (event.preventDefault(), this.dial()));
     at("hangup").addEventListener("click", () => this.hangUp());
     at("ivr").addEventListener("change", () => this.render());
+    store.on(["state"], () => (this.fresh = null));
     store.on(["state", "ivrs"], () => this.choices());
     store.on(["state", "mine", "calls", "ivrs"], () => this.render());
     store.mine = sessionStorage.getItem("call");
@@ -33,7 +34,9 @@ export class Phone {
   }
 
   get busy() {
-    return Boolean(this.store.mine && this.call && !this.call.end);
+    const { mine, calls } = this.store;
+    const known = this.call ?? calls.get(mine);
+    return known ? !known.end : Boolean(mine) && this.fresh === mine;
   }
 
   /** The IVR that is chosen, or that the call is at. */
@@ -75,6 +78,7 @@ export class Phone {
       });
       sessionStorage.setItem("call", call);
       ringTone();
+      this.fresh = call; // keys count from now on, before its steps have come
       this.store.take(call);
       at("keypad").focus({ preventScroll: true });
     } catch (error) {

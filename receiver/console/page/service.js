@@ -28,9 +28,10 @@ export class Service {
     line.replaceChildren(NAMES[service.state] ?? service.state, h("span", { class: "since" }, ` since ${clock(service.since)}`));
     at("service").hidden = !broken && !changes.length;
     at("service").dataset.state = service.state;
+    at("service").tabIndex = broken ? 0 : -1; // a long traceback scrolls
     say(at("service-head"), broken ? "The service does not start" : "What the last change of the code changed");
     at("service-body").replaceChildren(...(broken
-      ? [h("pre", { tabindex: 0, role: "region", "aria-labelledby": "service-head" }, service.text)]
+      ? [h("pre", {}, service.text)]
       : [service.text && h("p", {}, service.text)].filter(Boolean)), changed(changes));
     if (this.before && this.before !== service.state) announce(`The service is ${NAMES[service.state]}.`);
     this.before = service.state;

@@ -45,7 +45,7 @@ export class Store {
     this.details.clear();
     this.asked.clear();
     this.touch("state", "calls", "open", "mine", ...PARTS);
-    for (const id of new Set([this.open, this.mine])) this.fetch(id);
+    for (const id of new Set([this.open, this.mine])) this.find(id);
   }
 
   /** One event of the server's. */
@@ -83,15 +83,21 @@ export class Store {
     this.open = id;
     this.trouble = "";
     this.touch("open", "calls");
+    this.find(id);
+  }
+
+  /** Puts a call that was just dialled on the phone, and in the ladder. */
+  take(id) {
+    this.mine = this.open = id;
+    this.trouble = "";
+    this.touch("mine", "open", "calls");
     this.fetch(id);
   }
 
-  /** Puts a call on the phone, and in the ladder. */
-  take(id) {
-    this.mine = id;
-    this.touch("mine");
-    this.select(id);
-    this.fetch(id);
+  // A call that the list would have if the server had it; one just dialled may not be there yet.
+  find(id) {
+    if (!this.calls.lacks(id)) this.fetch(id);
+    else if (id === this.open) this.trouble = "The console no longer has this call.";
   }
 
   async fetch(id) {
@@ -99,14 +105,14 @@ export class Store {
     const missed = [];
     this.asked.set(id, missed);
     try {
-      const call = this.calls.lacks(id) ? null : await get(`calls/${encodeURIComponent(id)}`);
+      const call = await get(`calls/${encodeURIComponent(id)}`);
       if (this.asked.get(id) !== missed) return; // everything was loaded anew meanwhile
-      if (call) this.details.set(id, call);
-      else this.trouble = "The console no longer has this call.";
+      this.details.set(id, call);
     } catch (error) {
-      if (this.asked.get(id) === missed) this.trouble = reasonOf(error);
+      if (this.asked.get(id) !== missed) return;
+      if (id === this.open) this.trouble = reasonOf(error);
     }
-    if (this.asked.get(id) === missed) this.asked.delete(id);
+    this.asked.delete(id);
     for (const event of missed) this.grow(id, event);
     this.prune();
     this.tell(id);
