@@ -17,7 +17,7 @@ from tests.console.tab import Tab
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Theme = Literal["light", "dark"]
-VIEWS: list[tuple[Theme, int]] = [("light", 1440), ("dark", 1440), ("light", 360), ("dark", 360)]
+VIEWS: list[tuple[Theme, int]] = [("light", 1440), ("dark", 1440), ("light", 360)]
 NAMED = re.compile(r'(?:src|href)="(page/[^"]+)"')
 
 
@@ -81,7 +81,7 @@ async def test_the_empty_page_and_the_help_are_accessible(tab: Tab, stage: Stage
     await no_violation(tab)
 
 
-@pytest.mark.parametrize(("theme", "width"), VIEWS[1:3])
+@pytest.mark.parametrize(("theme", "width"), VIEWS[1:])
 async def test_live_traffic(
     tab: Tab, live_stage: Stage, pictures: Path, theme: Theme, width: int
 ) -> None:

@@ -46,7 +46,8 @@ export function vary(element, name, value) {
 export function swap(old, fresh) {
   const focused = old.contains(document.activeElement) && keyOf(document.activeElement);
   const touched = new Map();
-  for (const one of old.querySelectorAll("details[data-key]")) touched.set(one.dataset.key, one.open);
+  for (const one of old.querySelectorAll("details[data-key]"))
+    touched.set(one.dataset.key, one.open);
   for (const one of fresh.querySelectorAll("details[data-key]")) {
     if (touched.has(one.dataset.key)) one.open = touched.get(one.dataset.key);
   }

@@ -35,12 +35,18 @@ export class Store {
   show() {
     const due = new Set([...this.changed].flatMap((topic) => this.views.get(topic) ?? []));
     this.changed.clear();
-    for (const view of due) view();
+    for (const view of due) {
+      try {
+        view();
+      } catch (error) {
+        reportError(error); // one that fails leaves the others as they should be
+      }
+    }
   }
 
   /** Takes everything anew, as the server has it now. */
   load(state) {
-    this.state = state;
+    this.state = { ivrs: [], ...state };
     this.calls.load(state.calls);
     this.details.clear();
     this.asked.clear();
