@@ -127,6 +127,10 @@ class Receiver:
             return Settings.read(pbx=pbx)
         return given.get(pbx) or given.get("") or next(iter(given.values()))
 
+    def _make_tracer(self, settings: Settings) -> Callable[[Action, Sources], Tracer] | None:
+        """What makes the tracer of an action, if callbacks are traced; ``receiver dev`` does."""
+        return _tracer() if settings.tracing else None
+
     @cached_property
     def starlette(self) -> Starlette:
         """The Starlette app inside, made when it is first needed.
@@ -163,7 +167,7 @@ class Receiver:
         store = open_store(settings.store, life=NONCE_LIFE)
 
         around = Surroundings(
-            by_pbx, dispatcher, store, self._seldom, tracer=_tracer() if settings.tracing else None
+            by_pbx, dispatcher, store, self._seldom, tracer=self._make_tracer(settings)
         )
         routes: list[BaseRoute] = [ActionTable(tuple(self), around)]
         folder = Folder(COUNTS, settings.metrics_folder)
