@@ -31,7 +31,7 @@ LAYERS = (
     ("variables", "logs"),
     ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
     ("watchdog",),
-    ("upstream.loops",),
+    ("upstream.loops", "upstream.witness"),
     ("upstream.client", "upstream.lookups"),
     ("upstream",),
     ("shared.patience",),
@@ -69,10 +69,18 @@ LAYERS = (
     ("endpoint", "metrics"),
     ("table",),
     ("app",),
+    ("console.feed", "console.security", "console.shapes"),
+    ("console.web",),
     ("cli.common", "cli.demo_calls", "cli.resources_output", "cli.resources_table"),
+    ("dev.messages",),
+    ("dev.places", "dev.registering", "dev.views"),
+    ("dev.reporting", "dev.process", "dev.watching", "dev.copying"),
+    ("dev.child", "dev.reloading"),
+    ("dev.calling",),
+    ("dev.session",),
     ("cli.resources_input", "cli.resources_files", "cli.several"),
     ("cli.stage", "cli.resources", "cli.running", "cli.registering", "cli.simulating"),
-    ("cli.dialing", "cli.rotating", "cli.doctoring", "cli.scraping", "cli.guarding"),
+    ("cli.developing", "cli.dialing", "cli.rotating", "cli.doctoring", "cli.scraping", "cli.guarding"),
     ("cli.demo",),
     ("cli",),
     ("__main__",),
@@ -80,7 +88,7 @@ LAYERS = (
 PURE = LAYERS[:16]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
-EMPTY = {"pbx", "simulator", "shared"}  # only a docstring
+EMPTY = {"pbx", "simulator", "shared", "console", "dev"}  # only a docstring
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 

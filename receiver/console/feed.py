@@ -77,8 +77,7 @@ class Viewer:
         self._came.set()
 
     async def next(self, patience: float) -> bytes | None:
-        """All that waits, encoded; empty if nothing came in ``patience`` seconds, None at the end.
-        """
+        """All that waits, encoded; empty if nothing came in so many seconds, None at the end."""
         try:
             async with asyncio.timeout(patience):
                 await self._came.wait()
@@ -154,21 +153,16 @@ class Feed:
             self._now[key] = now
             self.publish({"type": "now", "id": key, "now": now})
 
-    def step(self, key: str, step: Json, index: int | None = None) -> int:
-        """Add a step to a call, or replace the one at ``index``; its index, -1 if it is forgotten.
+    def step(self, key: str, index: int, step: Json) -> None:
+        """Say what the step at ``index`` of a call is; the next free index adds one.
+
+        Steps of a call that is forgotten, and more than are remembered, are passed over.
         """
+        if key not in self._calls or index >= self._most_steps:
+            return
         steps = self._steps.setdefault(key, [])
-        if key not in self._calls or (index is None and len(steps) >= self._most_steps):
-            return -1
-        if index is None:
-            index = len(steps)
-            steps.append(step)
-        elif 0 <= index < len(steps):
-            steps[index] = step
-        else:
-            return -1
+        steps[index : index + 1] = [step]
         self.publish({"type": "step", "id": key, "index": index, "step": step})
-        return index
 
     def close(self) -> None:
         """Let all viewers go; no further one is taken."""

@@ -70,7 +70,9 @@ class Guard:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 ours = dict(HEADERS)
-                others = [pair for pair in message.get("headers", ()) if pair[0].lower() not in ours]
+                others = [
+                    pair for pair in message.get("headers", ()) if pair[0].lower() not in ours
+                ]
                 message = {**message, "headers": [*others, *HEADERS]}
             await send(message)
 

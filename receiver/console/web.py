@@ -31,6 +31,9 @@ PAGE = Path(__file__).parent / "page"
 LARGEST = 4096
 """Octets of what a page sends."""
 
+PAGE_OF_CALLS, MOST = 200, 1000
+"""Calls that are given at once: if nobody says how many, and at most."""
+
 ALIVE = 15.0
 """Seconds after which a viewer is sent a comment, so that nobody takes the connection for dead."""
 
@@ -170,7 +173,9 @@ class _Desk:
         try:
             text = (self._page / "index.html").read_text("utf-8")
         except OSError:
-            raise HTTPException(404, "the page is not installed: install the package again") from None
+            raise HTTPException(
+                404, "the page is not installed: install the package again"
+            ) from None
         return Response(text.replace("{{token}}", self._token), media_type="text/html")
 
     async def file(self, request: Request) -> Response:
@@ -184,7 +189,8 @@ class _Desk:
         return _json(self._feed.state())
 
     async def events(self, request: Request) -> Response:
-        after = _number(request, "after", self._feed.seq)
+        after = _number(request, "after")
+        after = self._feed.seq if after is None else after
         if (last := request.headers.get("last-event-id", "")).isdecimal():
             after = int(last[:18])  # the browser connected again by itself
         return StreamingResponse(self._stream(after), media_type="text/event-stream")
@@ -199,9 +205,8 @@ class _Desk:
             self._feed.leave(viewer)
 
     async def calls(self, request: Request) -> Response:
-        before = _number(request, "before", None)
-        limit = _number(request, "limit", 200)
-        return _json({"calls": self._feed.calls(before, max(1, min(limit, 1000)))})
+        limit = min(_number(request, "limit") or PAGE_OF_CALLS, MOST)
+        return _json({"calls": self._feed.calls(_number(request, "before"), limit)})
 
     async def call(self, request: Request) -> Response:
         if (found := self._feed.whole(request.path_params["id"])) is None:
@@ -259,10 +264,10 @@ async def _body(request: Request, kind: type[S]) -> S:
         raise HTTPException(400, f"this cannot be asked for so: {error}") from None
 
 
-def _number(request: Request, name: str, default: int | None) -> int | None:
+def _number(request: Request, name: str) -> int | None:
     text = request.query_params.get(name)
     if text is None:
-        return default
+        return None
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise HTTPException(400, f"{name} is no whole number")
     return int(text)

@@ -183,8 +183,8 @@ class Mischief(Struct, frozen=True, tag="mischief"):
 Up = Ready | Failed | Report | Retired
 Down = Retire | Mischief
 
-_up = msgspec.json.Decoder[Up](Up)
-_down = msgspec.json.Decoder[Down](Down)
+_up: msgspec.json.Decoder[Up] = msgspec.json.Decoder(Up)
+_down: msgspec.json.Decoder[Down] = msgspec.json.Decoder(Down)
 
 
 def encode(message: Up | Down) -> bytes:

@@ -130,7 +130,7 @@ class Service:
         waits: set[asyncio.Task[object]] = {change}
         child, begun = self._child, time.monotonic()
         if child is not None:
-            waits.add(gone := asyncio.create_task(child.gone.wait()))
+            waits.add(asyncio.create_task(child.gone.wait()))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if change.done():
@@ -191,7 +191,9 @@ class Service:
         await self._watcher.watch(self._files, launched)
         return child, found, set()
 
-    async def _take_over(self, child: Child, ready: Ready, why: str, begun: float) -> Ready | Failed:
+    async def _take_over(
+        self, child: Child, ready: Ready, why: str, begun: float
+    ) -> Ready | Failed:
         """Register what is declared, and have ``child`` serve in place of the old one."""
         try:
             changes = await self._register(ready)

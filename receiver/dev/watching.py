@@ -44,8 +44,8 @@ class Watcher:
             since: seconds since the epoch; a file that changed after that has changed.
         """
         self._files = frozenset(map(os.path.realpath, files))
-        folders = {os.path.dirname(file) for file in self._files} | {os.getcwd()}
-        there = frozenset(folder for folder in folders if os.path.isdir(folder))
+        folders = {Path(file).parent for file in self._files} | {Path.cwd()}
+        there = frozenset(str(folder) for folder in folders if folder.is_dir())
         if there == self._folders and self._pump is not None:
             return
         await self.close()
