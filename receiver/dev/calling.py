@@ -303,11 +303,11 @@ class Calls:
         return self._lines[site.label]
 
     def _trouble(self) -> Trouble:
-        network, password = self._faults["network"], self._faults["password"]
+        network = self._faults["network"]
         return Trouble(
             dropped=network == "drop",
             refused=network == "refuse",
-            wrong_password=password != "right",
+            wrong_password=self._faults["password"] == "wrong",  # noqa: S105 - it is none
         )
 
     def _today(self) -> datetime:

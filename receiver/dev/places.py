@@ -13,6 +13,7 @@ import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 
 import receiver
 from receiver.dev.messages import Error
@@ -68,7 +69,7 @@ def described(error: BaseException) -> Error:
     file, number, code = last.filename, last.lineno or 0, (last.line or "").strip()
     if isinstance(error, SyntaxError):
         file, number, code = error.filename or "", error.lineno or 0, (error.text or "").strip()
-    whole = "".join(traceback.format_exception(error))
+    whole = "".join(traceback.format_exception(type(error), error, _from_own(error)))
     return Error(
         type=type(error).__name__,
         text=_text(error),
@@ -78,6 +79,14 @@ def described(error: BaseException) -> Error:
         code=code,
         trace=whole[-_LONGEST:],
     )
+
+
+def _from_own(error: BaseException) -> TracebackType | None:
+    """The traceback from the developer's own code on; all of it, if there is none."""
+    found = error.__traceback__
+    while found is not None and not is_own(found.tb_frame.f_code.co_filename):
+        found = found.tb_next
+    return found or error.__traceback__
 
 
 def why_not(error: BaseException) -> tuple[str, str]:

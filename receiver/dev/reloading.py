@@ -96,7 +96,7 @@ class Service:
         """
         begun = time.monotonic()
         try:
-            found = await self._exchange(f"loading {self._target}", begun)
+            found = await self._exchange(f"{self._target} is loaded", begun)
             if isinstance(found, Failed) and not found.file:
                 raise LoadError(found.text)
             while True:
