@@ -50,8 +50,10 @@ def _tell_state(state: object) -> None:
     now = f"{datetime.now():%H:%M:%S}"
     colour = {"starting": None, "running": "green", "broken": "red"}[state.state]
     took = f" ({state.seconds:.1f} s)" if state.seconds else ""
-    kept = "; the version before it goes on, if there is one" if state.state == "broken" else ""
-    click.echo(f"{now} {click.style(state.state, fg=colour)}: {state.text}{kept}{took}")
+    first, *more = state.text.splitlines()
+    click.echo(f"{now} {click.style(state.state, fg=colour)}: {first}{took}")
+    for rest in more:
+        click.echo(rest)
     for change in state.changes:
         click.secho(f"  {change}", fg=_COLOURS.get(change[:1]))
 

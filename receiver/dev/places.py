@@ -37,13 +37,13 @@ _INSTALLED = _folders()
 
 def is_own(file: str) -> bool:
     """Whether a file is the developer's."""
-    return os.path.isabs(file) and not file.startswith(_INSTALLED)
+    return os.path.isfile(file) and not os.path.abspath(file).startswith(_INSTALLED)
 
 
 def own_files() -> list[str]:
     """The files of the developer's modules that are loaded."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return sorted({file for file in files if file and is_own(file)})
+    return sorted({os.path.abspath(file) for file in files if file and is_own(file)})
 
 
 def from_here(file: str) -> str:
@@ -98,7 +98,7 @@ def why_not(error: BaseException) -> tuple[str, str]:
     if cause is None:
         return str(error), ""
     found = described(cause)
-    if not found.file or not is_own(os.path.abspath(found.file)):
+    if not is_own(found.file):
         return str(error), ""
     said = f"{found.type}: {found.text}" if not isinstance(cause, SyntaxError) else cause.msg
     code = f"\n    {found.code}" if found.code else ""

@@ -146,7 +146,9 @@ async def test_what_the_service_tells_belongs_to_its_callback() -> None:
     first = page.view.told("8000/pick", "report 1", told)
     second = page.view.told("8000/pick", "report 2", {**told, "reason": "handled"})
     again = page.view.told("8000/pick", "report 1", {**told, "reason": "raised"})
-    assert first and second and again
+    assert first is not None
+    assert second is not None
+    assert again is not None
     asked = [i for i, step in enumerate(page.steps) if step["type"] == "callback"]
     assert [first[0], second[0], again[0]] == [asked[0], asked[1], asked[0]]
     assert again[1]["callback"]["reason"] == "raised"
