@@ -28,6 +28,7 @@ from receiver.dev import places
 from receiver.dev.messages import (
     Down,
     Failed,
+    Load,
     Mischief,
     Ready,
     Retire,
@@ -50,7 +51,8 @@ FINISH = 35
 LAST = 2.0
 """Seconds to end by itself once the parent is gone."""
 
-_LOUD = ("httpx", "httpcore", "urllib3", "asyncio", "watchfiles")  # libraries that log requests
+_LOUD = ("httpx", "httpcore", "urllib3", "asyncio", "uvicorn.error")
+"""Libraries that tell of each request, or of each start."""
 
 
 class Channel:
@@ -64,19 +66,22 @@ class Channel:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.set_inheritable(False)
         self._lock = threading.Lock()
-        self.hear: Callable[[Down | None], None] = lambda message: None
-        threading.Thread(target=self._listen, name="receiver-dev", daemon=True).start()
+
+    def begin(self, hear: Callable[[Down | None], None]) -> None:
+        """Listen, in a thread of its own; ``hear`` gets None at the end."""
+        args = (hear,)
+        threading.Thread(target=self._listen, args=args, name="receiver-dev", daemon=True).start()
 
     def send(self, message: Up) -> None:
         """Tell the parent; from any thread."""
         with self._lock, suppress(OSError):  # it is gone, and so are we, soon
             self._socket.sendall(encode(message))
 
-    def _listen(self) -> None:
+    def _listen(self, hear: Callable[[Down | None], None]) -> None:
         with suppress(OSError), self._socket.makefile("rb") as lines:
             for line in lines:
-                self.hear(decode_down(line))
-        self.hear(None)
+                hear(decode_down(line))
+        hear(None)
         threading.Event().wait(LAST)
         os._exit(0)  # it is stuck, or was not even loaded
 
@@ -111,16 +116,18 @@ class Child:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._reporter = Reporter(channel.send)
+        self._told_to_load = threading.Event()
         self._server: serving.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, target: str, listener: socket.socket) -> None:
-        """Serve until the parent says otherwise, or is gone.
+        """Serve, once the parent says so, until it says otherwise or is gone.
 
         Raises:
             ReceiverError: the app does not load.
         """
-        self._channel.hear = self._hear
+        self._channel.begin(self._hear)
+        self._told_to_load.wait()
         declared = load_app(target)
         app = Observed(declared, self._reporter, _settings(declared))
         _ = app.starlette  # what is wrong is said before it serves
@@ -138,7 +145,9 @@ class Child:
 
     def _hear(self, message: Down | None) -> None:
         """In the channel's thread."""
-        if isinstance(message, Mischief):
+        if isinstance(message, Load):
+            self._told_to_load.set()
+        elif isinstance(message, Mischief):
             self._reporter.mischief = message
         elif self._loop is not None:
             with suppress(RuntimeError):  # it is closed
@@ -190,8 +199,6 @@ def main(target: str, listening: int, channel: int) -> NoReturn:
     logging.basicConfig(level=logging.INFO)
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("uvicorn.error",):
-        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger().addHandler(Listener())
     talk = Channel(channel)
     status = 0
@@ -202,6 +209,9 @@ def main(target: str, listening: int, channel: int) -> NoReturn:
             text, file = places.why_not(error)
             talk.send(Failed(text, file, places.own_files()))
             status = 1
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
     os._exit(status)  # threads of the app's own must not keep it
 
 

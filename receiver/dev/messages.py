@@ -169,6 +169,10 @@ class Retired(Struct, frozen=True, tag="retired"):
 # To the child --------------------------------------------------------------------------------
 
 
+class Load(Struct, frozen=True, tag="load"):
+    """Load the app and serve it. Until then a child has only loaded what all apps need."""
+
+
 class Retire(Struct, frozen=True, tag="retire"):
     """Take no further callbacks, answer those in hand, and go."""
 
@@ -181,7 +185,7 @@ class Mischief(Struct, frozen=True, tag="mischief"):
 
 
 Up = Ready | Failed | Report | Retired
-Down = Retire | Mischief
+Down = Load | Retire | Mischief
 
 _up: msgspec.json.Decoder[Up] = msgspec.json.Decoder(Up)
 _down: msgspec.json.Decoder[Down] = msgspec.json.Decoder(Down)

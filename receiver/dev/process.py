@@ -64,7 +64,7 @@ class Child:
     async def launch(
         cls, target: str, listener: socket.socket, environ: Mapping[str, str], hear: Hear
     ) -> Self:
-        """Start one.
+        """Start one; it waits for `Load`.
 
         Parameters:
             target: the app.

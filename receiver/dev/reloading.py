@@ -6,7 +6,8 @@ Rule 2: callbacks that are due meanwhile are held back, before the PBX's time fo
         run, but for no longer than `HOLD`.
 Rule 3: a version that does not load, or cannot be registered, is said to be so, and the old one
         stays.
-Rule 4: a child that ends by itself is replaced once; if that ends too, a change is waited for.
+Rule 4: there is a spare child, which has loaded all but the app: so a change counts sooner.
+Rule 5: a child that ends by itself is replaced once; if that ends too, a change is waited for.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Literal, NamedTuple
 
-from receiver.dev.messages import Failed, Mischief, Ready
+from receiver.dev.messages import Failed, Load, Mischief, Ready
 from receiver.dev.places import from_here
 from receiver.dev.process import START, Child, Hear
 from receiver.dev.watching import Watcher
@@ -83,6 +84,7 @@ class Service:
         self._watcher = Watcher()
         self._child: Child | None = None
         self._loading: Child | None = None
+        self._spare: Child | None = None
         self._leaving: set[Child] = set()
         self._files: set[str] = set()
         self._mischief = Mischief()
@@ -100,12 +102,14 @@ class Service:
             if isinstance(found, Failed) and not found.file:
                 raise LoadError(found.text)
             while True:
+                if self._spare is None:
+                    self._spare = await self._launch()
                 why = await self._reason()
                 await self._exchange(why, time.monotonic())
         finally:
             await self._watcher.close()
-            living = [one for one in (self._child, self._loading, *self._leaving) if one]
-            await asyncio.gather(*(child.end() for child in living))
+            known = (self._child, self._loading, self._spare, *self._leaving)
+            await asyncio.gather(*(child.end() for child in known if child))
 
     async def hold(self) -> None:
         """Wait until no version is being exchanged, at most for `HOLD` seconds."""
@@ -168,9 +172,12 @@ class Service:
     async def _load(self) -> tuple[Child, Ready | Failed, set[str]]:
         """Start a child: what it says, or what changed while it was loaded."""
         launched = time.time()
-        child = await Child.launch(self._target, self._listener, self._environ, self._hear)
+        child, self._spare = self._spare, None
+        if child is None or child.gone.is_set():
+            child = await self._launch()
         self._loading = child
         child.tell(self._mischief)
+        child.tell(Load())
         if not self._files:  # of the first one nothing is known
             await self._watcher.watch((), launched)
         change = asyncio.create_task(self._watcher.next())
@@ -206,6 +213,9 @@ class Service:
             self._leaving = {one for one in self._leaving if not one.gone.is_set()} | {old}
         self._tell(State("running", why, changes, time.monotonic() - begun))
         return ready
+
+    async def _launch(self) -> Child:
+        return await Child.launch(self._target, self._listener, self._environ, self._hear)
 
     async def _drop(self, child: Child) -> None:
         self._loading = None

@@ -72,11 +72,14 @@ class Dev:
             return re.search(pattern, "".join(self.lines[since:]))
 
         match = self._until(found)
-        return match[1] if match.groups() else match[0]
+        return str(match[1] if match.groups() else match[0])
 
     def until(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The first event that fits."""
-        return self._until(lambda: next((one for one in list(self.events) if fits(one)), None))
+        found: dict[str, Any] = self._until(
+            lambda: next((one for one in list(self.events) if fits(one)), None)
+        )
+        return found
 
     def until_service(self, state: str, text: str = "") -> dict[str, Any]:
         """The service is so; what is told of it. Later ones count only from here on."""

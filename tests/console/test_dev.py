@@ -128,7 +128,7 @@ def wait_for(folder: Path, pattern: str, count: int = 1) -> None:
 def test_a_change_during_a_call_loses_no_callback(start: Start, tmp_path: Path) -> None:
     dev = start(SLOW)
     dev.until_service("running")
-    old = dev.children()
+    old = min(dev.children())
     in_hand = dev.post("phone/dial", {"ivr": "8000", "caller": "101"})["call"]
     wait_for(tmp_path, "asked-101")
     (tmp_path / "hold").touch()
@@ -147,7 +147,7 @@ def test_a_change_during_a_call_loses_no_callback(start: Start, tmp_path: Path) 
     assert second["end"]["text"] == "forwarded to 333"
     (callback,) = callbacks(second)
     assert callback["exchanges"][0]["status"] == 200
-    wait_until_gone(old)
+    wait_until_gone([old])
     assert dev.stop(signal.SIGTERM) == 0
 
 

@@ -141,7 +141,7 @@ async def test_what_the_service_tells_belongs_to_its_callback() -> None:
     phone = await page.line.dial("8000", caller="101")
     await phone.press("1")
     await phone.press("22")
-    told = {"handler": "app.pick", "stages": None, "reason": None, "error": None}
+    told: Json = {"handler": "app.pick", "stages": None, "reason": None, "error": None}
     told |= {"log": [], "upstream": []}
     first = page.view.told("8000/pick", "report 1", told)
     second = page.view.told("8000/pick", "report 2", {**told, "reason": "handled"})
