@@ -13,6 +13,7 @@ from receiver.cli.dialing import curl, dial
 from receiver.cli.doctoring import doctor
 from receiver.cli.guarding import drain, guard, undrain
 from receiver.cli.registering import apply, destroy, drift, plan
+from receiver.cli.rehearsing import load_command, scenario
 from receiver.cli.resources import GROUPS
 from receiver.cli.rotating import rotate
 from receiver.cli.running import check, serve
@@ -35,6 +36,8 @@ COMMANDS: tuple[click.Command, ...] = (
     guard,
     doctor,
     dial,
+    scenario,
+    load_command,
     curl,
     metrics,
     demo,

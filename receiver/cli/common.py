@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import click
 
 from receiver.actions import Action
-from receiver.app import Receiver
-from receiver.errors import LoadError, SettingsError
-from receiver.loader import load
+from receiver.apps import load_app
+from receiver.errors import SettingsError
 from receiver.pbx.client import PbxClient
 from receiver.pbx.tokens import GivenToken, Login, TokenSource
 from receiver.plans import SYMBOLS
 from receiver.settings import Settings
+
+__all__ = ["app_argument", "client", "coloured", "describe", "load_app"]
 
 _COLOURS = {
     SYMBOLS["create"]: "green",
@@ -23,22 +24,6 @@ _COLOURS = {
 }
 
 app_argument = click.argument("target", metavar="APP")
-
-
-def load_app(target: str) -> Receiver:
-    """The Receiver that ``target`` names.
-
-    Raises:
-        LoadError: it does not lead to one.
-        DeclarationError: the code declares something wrong.
-    """
-    found = load(target)
-    if not isinstance(found, Receiver):
-        raise LoadError(
-            f"{target} is no Receiver but of type {type(found).__name__}: name the Receiver "
-            "itself, also where it is mounted in another app"
-        )
-    return found
 
 
 def client(settings: Settings) -> PbxClient:

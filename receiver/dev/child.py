@@ -23,7 +23,7 @@ from typing import NoReturn
 from receiver import logs, serving
 from receiver.actions import Action
 from receiver.app import Receiver
-from receiver.cli.common import load_app
+from receiver.apps import load_app
 from receiver.dev import places
 from receiver.dev.messages import (
     Down,

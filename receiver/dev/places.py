@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-import receiver
 from receiver.dev.messages import Error
 from receiver.errors import DeclarationError, LoadError
 from receiver.watchdog import code_of
@@ -28,7 +27,7 @@ def _folders() -> tuple[str, ...]:
     """What is installed, and so not the developer's: nor is this package, however it came here."""
     paths = {*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()}
     keep = {sysconfig.get_path("data"), sysconfig.get_path("scripts")}  # may hold a project
-    ours = {str(Path(receiver.__file__).parent)}
+    ours = {str(Path(__file__).parent.parent)}
     return tuple(os.path.join(path, "") for path in (paths - keep) | ours)
 
 

@@ -208,7 +208,7 @@ def _decided(keys: str) -> Json:
 
 def _raised() -> Json:
     body = '{"status_code":200,"action":"call","destination":"0"}'
-    trace = 'Traceback (most recent call last):\n  File "app.py", line 7, in pick\nKeyError: \'1\''
+    trace = "Traceback (most recent call last):\n  File \"app.py\", line 7, in pick\nKeyError: '1'"
     return {
         "exchanges": [_leg(401, "", challenge=True), _leg(200, body, proof=True)],
         "seconds": 0.019,
