@@ -138,6 +138,14 @@ def old_call(seq: int, called: str) -> Json:
     }
 
 
+def masked_call(seq: int) -> Json:
+    """One that raised, as the console in production tells of it."""
+    call = old_call(seq * 10, "<3>") | {"seq": seq, "id": f"call-{seq}", "caller": "<12>"}
+    step = call["steps"][-1]
+    masked = {"digits": "<1>", "exchanges": [], "log": [], "upstream": []}
+    return call | {"steps": [{**step, "callback": step["callback"] | masked}]}
+
+
 def asking(keys: str) -> Json:
     """A callback on its way."""
     callback = {
@@ -174,7 +182,7 @@ def _fails(faults: Json) -> bool:
 
 
 def _failed(faults: Json) -> Json:
-    then = "is not documented; here the call stays at the prompt"
+    then = "not documented; here the call stays at the prompt"
     if faults.get("password") == "wrong":
         legs = [_leg(401, "", challenge=True), _leg(401, "", proof=True)]
         detail, seconds = "the service answered 401", 0.009

@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, async_playwright
 
 from tests.console.stage import Console, Stage
-
-WATCH = """addEventListener("securitypolicyviolation",
-    (event) => console.error("CSP: " + event.violatedDirective + " " + event.blockedURI))"""
-PATIENCE = 30_000  # milliseconds; for what takes a moment on a machine with nothing else to do
+from tests.console.tab import PATIENCE, WATCH, Tab
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -25,30 +22,6 @@ async def browser(program: Callable[[str], str]) -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
         await browser.close()
-
-
-class Tab:
-    """A page, what it asked for, and what the browser had to say about it.
-
-    Attributes:
-        asked: the URLs it requested, in their order.
-        said: errors and warnings of the browser's log; a test may clear what it caused on purpose.
-    """
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.asked: list[str] = []
-        self.said: list[str] = []
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.said.append(f"uncaught: {error}"))
-        page.on("request", self._request)
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.said.append(message.text)
-
-    def _request(self, request: Request) -> None:
-        self.asked.append(request.url)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -69,7 +69,12 @@ class Console:
         """``n`` calls that have ended, a second apart; every tenth not well."""
         for _ in range(n):
             number = len(self.calls) + 1
-            self.calls[f"old-{number}"] = canned.old_call(number, name or canned.name(number))
+            self.calls[f"call-{number}"] = canned.old_call(number, name or canned.name(number))
+
+    def add_masked_call(self) -> None:
+        """One as it is seen in production: lengths in place of digits, no exchanges."""
+        number = len(self.calls) + 1
+        self.calls[f"call-{number}"] = canned.masked_call(number)
 
     def tell(self, event: Json) -> None:
         self.seq += 1
@@ -251,7 +256,7 @@ class Stage:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}/"
 
-    async def __aenter__(self) -> Stage:
+    async def start(self) -> None:
         app = self.console.app()
         app.mount("/page", StaticFiles(directory=PAGE))
         self._socket = socket.create_server(("127.0.0.1", self._port))
@@ -262,7 +267,6 @@ class Stage:
         )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve([self._socket]))
-        return self
 
     def _noting(self, app: Starlette) -> Any:
         async def noting(scope: Any, receive: Any, send: Any) -> None:
@@ -272,8 +276,15 @@ class Stage:
 
         return noting
 
-    async def __aexit__(self, *_: object) -> None:
+    async def stop(self) -> None:
         self.console.close()
         self._server.should_exit = True
         await self._task
         self._socket.close()
+
+    async def __aenter__(self) -> Stage:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()

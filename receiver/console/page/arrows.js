@@ -2,7 +2,7 @@
 // Rule 2: a lane is a number: 0 the caller, 1 the PBX, 2 the service, 3 the CRM. An arrow from a
 //         lane to itself is a note on it.
 
-import { duration } from "./words.js";
+import { duration, outcomeText } from "./words.js";
 
 export const LANES = ["Caller", "PBX", "Service", "CRM"];
 
@@ -41,9 +41,8 @@ export function ofCallback(callback) {
 function unseen(callback, crm) {
   const ask = { from: 1, to: 2, text: callback.action, tone: "wire" };
   if (!callback.outcome) return [ask, ...crm];
-  const { kind, detail } = callback.outcome;
-  const tone = kind === "failed" ? "bad" : "wire";
-  return [ask, ...crm, { from: 2, to: 1, text: [kind, detail].filter(Boolean).join(" "), tone }];
+  const tone = callback.outcome.kind === "failed" ? "bad" : "wire";
+  return [ask, ...crm, { from: 2, to: 1, text: outcomeText(callback.outcome), tone }];
 }
 
 function request(exchange, i) {

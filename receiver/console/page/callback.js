@@ -4,7 +4,7 @@
 // Rule 3: times are to scale, and the deadline is drawn where it is.
 
 import { h, vary } from "./dom.js";
-import { duration, percent, REASONS } from "./words.js";
+import { duration, outcomeText, percent, REASONS } from "./words.js";
 
 /** The line that names a callback, and the time it took against its deadline. */
 export function callbackHead(callback) {
@@ -80,10 +80,9 @@ function summaryOf({ exchanges = [], log = [], upstream = [] }) {
 }
 
 function verdict({ outcome, reason }) {
-  const text = [outcome.kind, outcome.detail].filter(Boolean).join(outcome.kind === "failed" ? ": " : " ");
   const why = reason && reason !== "handled" ? REASONS[reason] ?? reason : "";
   return h("p", { class: "verdict", "data-kind": outcome.kind, "data-reason": reason },
-    h("b", {}, text), why && h("span", {}, why),
+    h("b", {}, outcomeText(outcome)), why && h("span", {}, why),
     outcome.then && h("span", { class: "then" }, outcome.kind === "failed" ? `The PBX then: ${outcome.then}` : outcome.then));
 }
 

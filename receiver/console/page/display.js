@@ -4,7 +4,7 @@
 
 import { announce, at, h, say, vary } from "./dom.js";
 import { isMuted } from "./sounds.js";
-import { duration, STATES } from "./words.js";
+import { callerName, counted, duration, percent, STATES } from "./words.js";
 
 const TICK = 100; // milliseconds
 
@@ -32,7 +32,7 @@ export class Display {
     say(state, call ? headline(call) : "Ready");
     say(keys, call ? call.now?.keys || (call.end ? "" : call.ivr) : ivr?.number ?? "–");
     const spoken = call && !call.end ? promptText(call.now?.prompt) : "";
-    say(prompt, spoken || (call ? "" : ivr?.name ?? ""));
+    say(prompt, spoken || (call?.end ? record(call) : call ? "" : ivr?.name ?? ""));
     const last = call ? lastCallback(call) : null;
     say(verdict, last ? last.text : "");
     verdict.dataset.kind = last?.kind ?? "";
@@ -99,6 +99,11 @@ function headline(call) {
   const repeats = call.now?.repeats;
   return STATES[call.state] + (repeats && call.state !== "asking" ? `, repeat ${repeats}` : "");
 }
+
+const record = (call) => [
+  `From ${callerName(call)} to ${call.ivr}`, counted(call.callbacks, "callback"),
+  call.callbacks > 0 && `slowest ${percent(call.worst)} of its deadline`,
+].filter(Boolean).join(", ");
 
 // What the last callback came to, with what the PBX would then do if it failed.
 function lastCallback(call) {

@@ -36,10 +36,10 @@ export class Faults {
     this.nightText = h("span", {});
     this.form.append(
       h("fieldset", {}, h("legend", {}, "Faults"),
-        h("div", { class: "setting" }, h("label", { for: "slow" }, "Service slower by"), this.slow, this.slowText),
+        h("div", { class: "setting" }, h("label", { for: "slow" }, "Service slower"), this.slow, this.slowText),
         CHOICES.map((choice) => this.choice(...choice)), this.clear),
       h("fieldset", {}, h("legend", {}, "PBX"),
-        h("div", { class: "setting" }, h("label", { for: "clock" }, "Its clock"), this.clock, this.now),
+        h("div", { class: "setting setting-clock" }, h("label", { for: "clock" }, "Clock"), this.clock, this.now),
         h("label", { class: "check" }, this.night, " ", this.nightText)));
   }
 

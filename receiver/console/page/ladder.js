@@ -23,6 +23,7 @@ export class Ladder {
     if (!call) return this.absent();
     if (this.drawn !== call) this.begin(call);
     at("call-title").replaceChildren(...title(store, call));
+    this.heads.replaceChildren(...heads(store, call));
     call.steps.forEach((step, i) => {
       if (!step || this.steps[i] === step) return;
       this.steps[i] = step;
@@ -47,7 +48,8 @@ export class Ladder {
     this.items = [];
     this.list = h("ol", { class: "steps", "aria-label": "What happened on the call" });
     const lanes = h("div", { class: "lanes", "aria-hidden": "true" }, LANES.map(() => h("i")));
-    this.box.replaceChildren(heads(this.store, call), h("div", { class: "rungs" }, lanes, this.list));
+    this.heads = h("div", { class: "heads", "aria-hidden": "true" });
+    this.box.replaceChildren(this.heads, h("div", { class: "rungs" }, lanes, this.list));
     this.box.scrollTop = 0;
   }
 
@@ -75,8 +77,7 @@ function title(store, call) {
 
 function heads(store, call) {
   const names = [call.caller, call.ivr, store.state.title, crmOf(call)];
-  return h("div", { class: "heads", "aria-hidden": "true" },
-    LANES.map((lane, i) => h("div", {}, h("b", {}, lane), h("span", {}, names[i] || "\u00a0"))));
+  return LANES.map((lane, i) => h("div", {}, h("b", {}, lane), h("span", {}, names[i] || "\u00a0")));
 }
 
 function crmOf(call) {
@@ -109,7 +110,7 @@ function arrow({ from, to, text, tone, broken }) {
     class: "shaft", "data-way": from === to ? "note" : from < to ? "right" : "left",
     "data-broken": broken ? "true" : null, "aria-hidden": "true",
   });
-  const row = h("div", { class: "arrow", "data-tone": tone, "data-lane": low, "data-note": from === to },
+  const row = h("div", { class: "arrow", "data-tone": tone, "data-lane": low, "data-note": from === to && "true" },
     h("span", { class: "sr" }, way), h("span", { class: "label" }, text), shaft);
   return vary(vary(row, "--from", low), "--span", Math.abs(to - from));
 }

@@ -25,7 +25,7 @@ export class Service {
     const broken = service.state === "broken";
     const line = at("service-line");
     line.dataset.state = service.state;
-    say(line, `${NAMES[service.state] ?? service.state} since ${clock(service.since)}`);
+    line.replaceChildren(NAMES[service.state] ?? service.state, h("span", { class: "since" }, ` since ${clock(service.since)}`));
     at("service").hidden = !broken && !changes.length;
     at("service").dataset.state = service.state;
     say(at("service-head"), broken ? "The service does not start" : "What the last change of the code changed");

@@ -69,5 +69,16 @@ export function health(share) {
 /** One line on how a call ended, or what it does. */
 export const standing = (call) => (call.end ? call.end.text || call.end.kind : STATES[call.state]);
 
+const OUTCOMES = {
+  forwarded: "forwarded to",
+  repeated: "the prompt is repeated",
+  menu: "the IVR goes on by its own rules",
+  failed: "failed:",
+};
+
+/** "forwarded to 222", of the outcome of a callback. */
+export const outcomeText = ({ kind, detail }) =>
+  [OUTCOMES[kind] ?? kind, detail].filter(Boolean).join(" ");
+
 /** The action URLs' masks, broken where a line may break. */
 export const spaced = (mask) => mask.replaceAll(";", "; ");
