@@ -15,6 +15,7 @@ export class Store {
     this.calls = new Calls();
     this.open = null; // the id of the call in the ladder
     this.mine = null; // the id of the call on this page's phone
+    this.dialled = null; // the same, if this page has dialled it
     this.trouble = ""; // why the open call is not there
     this.details = new Map(); // id -> call with its steps
     this.asked = new Map(); // id -> events that came while its details were on their way
@@ -88,7 +89,7 @@ export class Store {
 
   /** Puts a call on the phone, and in the ladder. */
   take(id) {
-    this.mine = id;
+    this.mine = this.dialled = id; // its events may still be on their way
     this.touch("mine");
     this.select(id);
     this.fetch(id);
@@ -99,7 +100,8 @@ export class Store {
     const missed = [];
     this.asked.set(id, missed);
     try {
-      const call = this.calls.lacks(id) ? null : await get(`calls/${encodeURIComponent(id)}`);
+      const lacks = id !== this.dialled && this.calls.lacks(id);
+      const call = lacks ? null : await get(`calls/${encodeURIComponent(id)}`);
       if (this.asked.get(id) !== missed) return; // everything was loaded anew meanwhile
       if (call) this.details.set(id, call);
       else this.trouble = "The console no longer has this call.";
