@@ -39,7 +39,7 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
     dev.stop(signal.SIGKILL)
 
 
-async def test_from_dial_to_forward_and_new_code_during_a_call(tab: Tab, dev: Dev) -> None:
+async def test_from_dial_to_forward_and_new_code_during_a_call(dev: Dev, tab: Tab) -> None:
     await tab.page.goto(dev.url)
     await expect(tab.at("#connection")).to_have_text("connected")
     await tab.dial("22")
