@@ -115,6 +115,7 @@ class Calls:
             raise ControlError(f"there is no IVR {wanted.ivr}: choose one of those that are listed")
         if sum(live.view.state != "ended" for live in self._calls.values()) >= MOST_LIVE:
             raise ControlError(f"{MOST_LIVE} calls are in progress: hang one up first")
+        self.show_ivrs()  # the office may have closed since
         seq = next(self._numbers)
         view = CallView(
             key=f"c{seq}",
