@@ -70,6 +70,4 @@ def __getattr__(name: str) -> Any:
     """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
-    globals()[name] = found
-    return found
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)

@@ -49,7 +49,7 @@ MONDAY = datetime(2026, 1, 5, 10, 0)
 """The date and time at the PBX until a test says another: a Monday morning."""
 
 _BASE = "http://127.0.0.1"
-_HASTE = 0.1
+_HASTE = 0.25
 """Seconds that a handler has that is late by order; nobody has to wait for its whole time."""
 
 

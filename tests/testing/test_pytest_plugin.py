@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import receiver.testing.playing  # noqa: F401 - else each child in this process imports it anew
+
 pytest_plugins = "pytester"
 
 ROOT = Path(__file__).parent.parent.parent
@@ -127,6 +129,34 @@ def test_with_anyio_instead(run: Run) -> None:
     backend = "import pytest\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'"
     run.pytester.makeini(INI.replace(ASYNCIO, ""))
     run("-p", "no:asyncio", test_it=text, conftest=backend).assert_outcomes(passed=1)
+
+
+IN_A_CLASS = """
+import pytest
+import app
+
+class TestSales:
+    number = "222"
+
+    async def test_sales(self, phone):
+        call = await phone.dial("8000")
+        await call.press("1")
+        assert call.forwarded_to == self.number
+
+    @pytest.mark.parametrize("number", ["222"])
+    async def test_again(self, phone, number):
+        assert app.done == ["101"]
+        await self.test_sales(phone)
+        self.number = number
+"""
+
+
+@pytest.mark.parametrize("plugin", ["asyncio", "anyio"])
+def test_methods_of_a_class(run: Run, plugin: str) -> None:
+    backend = "import pytest\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'"
+    text = IN_A_CLASS.replace("import app", f"import app\npytestmark = pytest.mark.{plugin}")
+    run.pytester.makeini(INI.replace("asyncio_mode = auto\n", ""))
+    run(test_it=text, conftest=backend).assert_outcomes(passed=2)
 
 
 def test_one_loop_for_several_tests(run: Run) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from receiver import Call, Forward, Hangup, Ivr, LoadError, Receiver, Repeat, Reply
+from receiver import Call, Forward, Hangup, Ivr, LoadError, Mask, Receiver, Repeat, Reply
 from receiver.errors import ReceiverError
 from receiver.settings import Settings
 from receiver.simulator.trace import Outcome
@@ -122,6 +124,36 @@ async def test_the_app_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "named.py").write_text("from receiver import *\napp = Receiver(Ivr('8000'))")
     async with Phone(f"{tmp_path}/named.py") as phone:
         assert not (await phone.dial("8000")).ended
+
+
+keys = st.text("0123456789*#", min_size=1, max_size=4)
+
+
+@settings(max_examples=30)
+@given(st.lists(keys, min_size=1, max_size=3))
+def test_no_keys_reach_a_handler_that_is_not_for_them(presses: list[str]) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def note(mask: str) -> Any:
+        async def handler(call: Call) -> Reply:
+            asked.append((mask, call.digits))
+            return Repeat()
+
+        return handler
+
+    ivr, masks = Ivr("8000"), ("1", "2*;30-39", "4000-4999;5")
+    for mask in masks:
+        ivr.add("DTMF", mask, note(mask), name=f"on-{mask[0]}", repeats=99)
+
+    async def main() -> None:
+        async with Phone(Receiver(ivr)) as phone:
+            call = await phone.dial("8000")
+            for pressed in presses:
+                await call.press(pressed)
+
+    asyncio.run(main())
+    wanted = [(m, one) for one in presses for m in masks if Mask.parse(m).matches(one)]
+    assert asked == wanted
 
 
 # Time ----------------------------------------------------------------------------------------
