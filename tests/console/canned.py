@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Json = dict[str, Any]
-SUMMARY = "seq id ivr pbx caller name begun state end callbacks worst reason".split()
+_WHO = ("seq", "id", "ivr", "pbx", "caller", "name", "begun")
+SUMMARY = (*_WHO, "state", "end", "callbacks", "worst", "reason")
 PROMPT = {"text": "Welcome to Sales. Key in an extension, or 9 for opening hours.", "audio": None}
 NAMES = ("Ann Lee", "Jörg Müller", "Priya Nair", "Tomás Ruiz", "Mei-Ling Zhou", "")
 _NOW = datetime.now(UTC)
@@ -45,7 +47,7 @@ def address(ivr: Json) -> str:
 
 def dev_parts() -> Json:
     return {
-        "ivrs": [_IVR, _IVR | _SUPPORT],
+        "ivrs": deepcopy([_IVR, _IVR | _SUPPORT]),
         "clock": {"at": None},
         "faults": {"slow": 0, "network": "ok", "password": "right", "crm": "ok"},
     }

@@ -30,12 +30,12 @@ async def test_call_by_mouse(tab: Tab, stage: Stage) -> None:
     await expect(ladder.last).to_contain_text("connected to 222")
     arrows = tab.at("#ladder .callback .arrow")
     assert await arrows.all_inner_texts() == [
-        "PBX to Service: \nPOST /action/8000/pick",
-        "Service to PBX: \n401 a challenge",
-        "PBX to Service: \nPOST /action/8000/pick, with the proof",
-        "Service to CRM: \nGET crm.example.com/people?number=***",
-        "CRM to Service: \n200 in 391 ms",
-        "Service to PBX: \n200 call 222",
+        "PBX to Service:\nPOST /action/8000/pick",
+        "Service to PBX:\n401 a challenge",
+        "PBX to Service:\nPOST /action/8000/pick, with the proof",
+        "Service to CRM:\nGET crm.example.com/people?number=***",
+        "CRM to Service:\n200 in 391 ms",
+        "Service to PBX:\n200 call 222",
     ]
     await tab.at("#ladder summary").click()
     sheet = tab.at("#ladder .sheet")
@@ -62,7 +62,7 @@ async def test_call_by_keyboard_alone(tab: Tab, stage: Stage) -> None:
     await keyboard.type("22")
     await tab.shown("ended")
     await expect(tab.at("#call-head")).to_have_text("2022 Bea to 8000 Sales")
-    await expect(tab.at("#announcer")).to_have_text("Call ended: forwarded to 222.")
+    await expect(tab.at("#announcer")).to_contain_text("Call ended: forwarded to 222.")
     assert stage.console.posted[0][1] == {"ivr": "8000", "caller": "2022", "name": "Bea"}
 
     await keyboard.press("c")
@@ -120,7 +120,7 @@ async def test_keys_sound_as_on_a_phone_unless_muted(tab: Tab, stage: Stage) -> 
 
 async def test_faults(tab: Tab, stage: Stage) -> None:
     await tab.open(stage)
-    await tab.at("#faults").get_by_text("wrong", exact=True).click()
+    await tab.page.get_by_role("radio", name="wrong").check()
     await expect(tab.at("#faults")).to_have_attribute("data-on", "true")
     assert stage.console.parts["faults"]["password"] == "wrong"
     await tab.dial("22")
@@ -175,7 +175,7 @@ async def test_code_that_changes_in_mid_call(tab: Tab, stage: Stage) -> None:
     place = "app.py:6: SyntaxError: '(' was never closed"
     stage.console.set("service", canned.service("broken", place))
     await expect(tab.at("#service")).to_contain_text(place)
-    await expect(tab.at("#announcer")).to_have_text("The service is broken.")
+    await expect(tab.at("#announcer")).to_contain_text("The service is broken.")
     stage.console.set("service", canned.service("running", "", ("+ action 8000/vip",)))
     await expect(tab.at("#service .changes")).to_have_text("+added: action 8000/vip")
     for key in "22":

@@ -77,9 +77,12 @@ function meaning(body) {
 function asked(one) {
   const text = `${one.method} ${one.host}${one.path ?? ""}`;
   if (one.from === "circuit") {
-    return [{ from: 2, to: 2, text: `${one.host} is left alone: it failed too often`, tone: "bad" }];
+    return [
+      { from: 2, to: 2, text: `${one.host} is left alone: it failed too often`, tone: "bad" },
+    ];
   }
-  if (one.from === "cache") return [{ from: 2, to: 2, text: `${text}, as found before`, tone: "note" }];
+  if (one.from === "cache")
+    return [{ from: 2, to: 2, text: `${text}, as found before`, tone: "note" }];
   const failed = !one.status || one.status >= 500;
   const answer = `${one.status ?? "no answer"} in ${duration(one.seconds)}`;
   return [

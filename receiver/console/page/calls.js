@@ -88,4 +88,5 @@ export class Calls {
 
 const searchable = (call) =>
   [callerName(call), ivrName({ ...call, name: "" }), standing(call), call.reason]
-    .join(" ").toLowerCase();
+    .join(" ")
+    .toLowerCase();

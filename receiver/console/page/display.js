@@ -15,9 +15,19 @@ export class Display {
       keys: h("p", { class: "display-keys mono" }),
       prompt: h("p", { class: "display-prompt" }),
       verdict: h("p", { class: "display-verdict" }),
-      countdown: h("p", { class: "countdown" }, h("span", { class: "countdown-text" }), h("i", { "aria-hidden": "true" })),
+      countdown: h(
+        "p",
+        { class: "countdown" },
+        h("span", { class: "countdown-text" }),
+        h("i", { "aria-hidden": "true" }),
+      ),
     };
-    this.audio = h("audio", { controls: true, preload: "none", hidden: true, "aria-label": "Prompt" });
+    this.audio = h("audio", {
+      controls: true,
+      preload: "none",
+      hidden: true,
+      "aria-label": "Prompt",
+    });
     at("display").append(...Object.values(this.parts), this.audio);
     this.said = "";
     this.until = null; // {at: ms, whole: ms, text}
@@ -30,9 +40,9 @@ export class Display {
     at("display").dataset.state = call ? call.state : "ready";
     at("display").dataset.end = call?.end?.kind ?? "";
     say(state, call ? headline(call) : "Ready");
-    say(keys, call ? call.now?.keys || (call.end ? "" : call.ivr) : ivr?.number ?? "–");
+    say(keys, call ? call.now?.keys || (call.end ? "" : call.ivr) : (ivr?.number ?? "–"));
     const spoken = call && !call.end ? promptText(call.now?.prompt) : "";
-    say(prompt, spoken || (call?.end ? record(call) : call ? "" : ivr?.name ?? ""));
+    say(prompt, spoken || (call?.end ? record(call) : call ? "" : (ivr?.name ?? "")));
     const last = call ? lastCallback(call) : null;
     say(verdict, last ? last.text : "");
     verdict.dataset.kind = last?.kind ?? "";
@@ -67,12 +77,19 @@ export class Display {
     const now = call && !call.end ? call.now : null;
     const [until, text] = now?.gap_until
       ? [now.gap_until, "until the keys count as entered"]
-      : now?.timeout_until ? [now.timeout_until, "until no input"] : [null, ""];
+      : now?.timeout_until
+        ? [now.timeout_until, "until no input"]
+        : [null, ""];
     if (!until) this.until = null;
     else if (this.until?.iso !== until) {
       const left = Math.max(0, Date.parse(until) - Date.now());
       const whole = now.gap_until ? now.gap_seconds * 1000 : left;
-      this.until = { iso: until, at: Date.now() + Math.min(left, whole || left), whole: whole || 1, text };
+      this.until = {
+        iso: until,
+        at: Date.now() + Math.min(left, whole || left),
+        whole: whole || 1,
+        text,
+      };
     }
     this.tick();
   }
@@ -100,10 +117,14 @@ function headline(call) {
   return STATES[call.state] + (repeats && call.state !== "asking" ? `, repeat ${repeats}` : "");
 }
 
-const record = (call) => [
-  `From ${callerName(call)} to ${call.ivr}`, counted(call.callbacks, "callback"),
-  call.callbacks > 0 && `slowest ${percent(call.worst)} of its deadline`,
-].filter(Boolean).join(", ");
+const record = (call) =>
+  [
+    `From ${callerName(call)} to ${call.ivr}`,
+    counted(call.callbacks, "callback"),
+    call.callbacks > 0 && `slowest ${percent(call.worst)} of its deadline`,
+  ]
+    .filter(Boolean)
+    .join(", ");
 
 // What the last callback came to, with what the PBX would then do if it failed.
 function lastCallback(call) {
@@ -112,11 +133,19 @@ function lastCallback(call) {
   const { kind, detail, then } = last.outcome;
   if (kind === "failed") return { kind, text: `Callback failed: ${detail}. The PBX then: ${then}` };
   const fell = last.reason && !["handled", "handed over"].includes(last.reason);
-  if (fell) return { kind: "fallback", text: `${last.handler ?? "The handler"} ${FELL[last.reason] ?? last.reason}; the fallback answered in ${duration(last.seconds)}` };
+  if (fell)
+    return {
+      kind: "fallback",
+      text: `${last.handler ?? "The handler"} ${FELL[last.reason] ?? last.reason}; the fallback answered in ${duration(last.seconds)}`,
+    };
   return null;
 }
 
 const FELL = {
-  late: "was late", raised: "raised", invalid: "gave no valid reply", shed: "was asked by too many at once",
-  broken: "could not have what it needs", looped: "repeated too often",
+  late: "was late",
+  raised: "raised",
+  invalid: "gave no valid reply",
+  shed: "was asked by too many at once",
+  broken: "could not have what it needs",
+  looped: "repeated too often",
 };

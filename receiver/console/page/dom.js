@@ -46,7 +46,8 @@ export function vary(element, name, value) {
 export function swap(old, fresh) {
   const focused = old.contains(document.activeElement) && keyOf(document.activeElement);
   const touched = new Map();
-  for (const one of old.querySelectorAll("details[data-key]")) touched.set(one.dataset.key, one.open);
+  for (const one of old.querySelectorAll("details[data-key]"))
+    touched.set(one.dataset.key, one.open);
   for (const one of fresh.querySelectorAll("details[data-key]")) {
     if (touched.has(one.dataset.key)) one.open = touched.get(one.dataset.key);
   }
@@ -59,10 +60,11 @@ export function swap(old, fresh) {
 
 const keyOf = (element) => element.closest("[data-key]")?.dataset.key;
 
-/** Reads a text out, once it is no longer the one before; sparingly used. */
+/** Has a screen reader read a text out, after what it was told before; sparingly used. */
 export function announce(text) {
   const place = at("announcer");
-  place.textContent = place.textContent === text ? `${text}\u00a0` : text;
+  place.append(h("span", {}, text));
+  while (place.childElementCount > 3) place.firstElementChild.remove();
 }
 
 /** Runs ``work`` before the next picture, and at once-a-second's grace where nothing is painted. */

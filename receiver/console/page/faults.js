@@ -25,30 +25,85 @@ export class Faults {
 
   build() {
     this.slow = h("input", {
-      type: "range", id: "slow", min: 0, max: 10, step: 0.1, value: 0,
-      input: () => this.tellSlow(), change: () => this.fault({ slow: Number(this.slow.value) }),
+      type: "range",
+      id: "slow",
+      min: 0,
+      max: 10,
+      step: 0.1,
+      value: 0,
+      input: () => this.tellSlow(),
+      change: () => this.fault({ slow: Number(this.slow.value) }),
     });
     this.slowText = h("output", { for: "slow", class: "mono" });
-    this.clear = h("button", { type: "button", class: "quiet", click: () => this.fault(NONE) }, "End all faults");
-    this.clock = h("input", { type: "datetime-local", id: "clock", change: () => this.setClock(this.clock.value) });
-    this.now = h("button", { type: "button", class: "quiet", click: () => this.setClock("") }, "Real time");
-    this.night = h("input", { type: "checkbox", role: "switch", id: "night", change: () => this.setNight() });
+    this.clear = h(
+      "button",
+      { type: "button", class: "quiet", click: () => this.fault(NONE) },
+      "End all faults",
+    );
+    this.clock = h("input", {
+      type: "datetime-local",
+      id: "clock",
+      change: () => this.setClock(this.clock.value),
+    });
+    this.now = h(
+      "button",
+      { type: "button", class: "quiet", click: () => this.setClock("") },
+      "Real time",
+    );
+    this.night = h("input", {
+      type: "checkbox",
+      role: "switch",
+      id: "night",
+      change: () => this.setNight(),
+    });
     this.nightText = h("span", {});
     this.form.append(
-      h("fieldset", {}, h("legend", {}, "Faults"),
-        h("div", { class: "setting" }, h("label", { for: "slow" }, "Service slower"), this.slow, this.slowText),
-        CHOICES.map((choice) => this.choice(...choice)), this.clear),
-      h("fieldset", {}, h("legend", {}, "PBX"),
-        h("div", { class: "setting setting-clock" }, h("label", { for: "clock" }, "Clock"), this.clock, this.now),
-        h("label", { class: "check" }, this.night, " ", this.nightText)));
+      h(
+        "fieldset",
+        {},
+        h("legend", {}, "Faults"),
+        h(
+          "div",
+          { class: "setting" },
+          h("label", { for: "slow" }, "Service slower"),
+          this.slow,
+          this.slowText,
+        ),
+        CHOICES.map((choice) => this.choice(...choice)),
+        this.clear,
+      ),
+      h(
+        "fieldset",
+        {},
+        h("legend", {}, "PBX"),
+        h(
+          "div",
+          { class: "setting setting-clock" },
+          h("label", { for: "clock" }, "Clock"),
+          this.clock,
+          this.now,
+        ),
+        h("label", { class: "check" }, this.night, " ", this.nightText),
+      ),
+    );
   }
 
   choice(name, title, options) {
     const id = `fault-${name}`;
-    const radios = Object.entries(options).map(([value, text]) => h("label", { class: "segment", "data-value": value },
-      h("input", { type: "radio", name, value, change: () => this.fault({ [name]: value }) }), h("span", {}, text)));
-    return h("div", { class: "setting" }, h("span", { id }, title),
-      h("div", { class: "segments", role: "radiogroup", "aria-labelledby": id }, radios));
+    const radios = Object.entries(options).map(([value, text]) =>
+      h(
+        "label",
+        { class: "segment", "data-value": value },
+        h("input", { type: "radio", name, value, change: () => this.fault({ [name]: value }) }),
+        h("span", {}, text),
+      ),
+    );
+    return h(
+      "div",
+      { class: "setting" },
+      h("span", { id }, title),
+      h("div", { class: "segments", role: "radiogroup", "aria-labelledby": id }, radios),
+    );
   }
 
   render() {
@@ -65,7 +120,10 @@ export class Faults {
     const ivr = ivrs.find((one) => address(one) === at("ivr").value);
     this.night.disabled = !ivr;
     this.night.checked = Boolean(ivr?.night);
-    say(this.nightText, `Night mode of ${ivr ? address(ivr) : "the IVR"}${ivr?.office ? ` (office: ${ivr.office})` : ""}`);
+    say(
+      this.nightText,
+      `Night mode of ${ivr ? address(ivr) : "the IVR"}${ivr?.office ? ` (office: ${ivr.office})` : ""}`,
+    );
   }
 
   tellSlow() {

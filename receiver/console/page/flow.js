@@ -17,24 +17,41 @@ export class Flow {
     at("flow").hidden = !flow;
     if (!flow) return;
     const { ivrs = [] } = flow;
-    at("flow-body").replaceChildren(...(ivrs.length ? ivrs.map(map) : [h("p", { class: "empty" }, "No IVR is declared.")]));
+    at("flow-body").replaceChildren(
+      ...(ivrs.length ? ivrs.map(map) : [h("p", { class: "empty" }, "No IVR is declared.")]),
+    );
   }
 }
 
 function map(ivr) {
   const head = ["Input", "Handler", "Goes to"].map((name) => h("th", { scope: "col" }, name));
-  return h("table", { class: "flow-map" },
+  return h(
+    "table",
+    { class: "flow-map" },
     h("caption", {}, ivrName(ivr)),
     h("thead", {}, h("tr", {}, head)),
-    h("tbody", {}, (ivr.inputs ?? []).map(input), nowhere(ivr.nowhere ?? [])));
+    h("tbody", {}, (ivr.inputs ?? []).map(input), nowhere(ivr.nowhere ?? [])),
+  );
 }
 
 function input(one) {
-  return h("tr", {},
-    h("th", { scope: "row", class: "node" }, one.kind === "CALLER" && h("span", { class: "tag" }, "caller"),
-      h("span", { class: "mono" }, spaced(one.mask))),
-    h("td", { class: "node" }, h("span", { class: "mono" }, one.handler), h("span", { class: "count" }, one.action)),
-    h("td", { class: "node" }, h("ul", { class: "ends" }, destinations(one))));
+  return h(
+    "tr",
+    {},
+    h(
+      "th",
+      { scope: "row", class: "node" },
+      one.kind === "CALLER" && h("span", { class: "tag" }, "caller"),
+      h("span", { class: "mono" }, spaced(one.mask)),
+    ),
+    h(
+      "td",
+      { class: "node" },
+      h("span", { class: "mono" }, one.handler),
+      h("span", { class: "count" }, one.action),
+    ),
+    h("td", { class: "node" }, h("ul", { class: "ends" }, destinations(one))),
+  );
 }
 
 // Declared ones first, with how often calls went there; then those that nobody declared.
@@ -52,12 +69,21 @@ function destinations({ declared = [], observed = [] }) {
 
 const NOTES = { seen: "", unseen: "not seen", undeclared: "not declared" };
 
-const end = (text, count, kind) => h("li", { "data-kind": kind },
-  h("span", { class: "mono" }, text), count > 0 && h("b", {}, ` ${count.toLocaleString("en")}×`),
-  NOTES[kind] && h("span", { class: "note" }, ` ${NOTES[kind]}`));
+const end = (text, count, kind) =>
+  h(
+    "li",
+    { "data-kind": kind },
+    h("span", { class: "mono" }, text),
+    count > 0 && h("b", {}, ` ${count.toLocaleString("en")}×`),
+    NOTES[kind] && h("span", { class: "note" }, ` ${NOTES[kind]}`),
+  );
 
 function nowhere(inputs) {
   if (!inputs.length) return null;
-  return h("tr", { class: "nowhere" }, h("th", { scope: "row", class: "node" }, h("span", { class: "mono" }, inputs.join("  "))),
-    h("td", { class: "node", colspan: 2 }, "lead nowhere: no mask and no menu entry takes them"));
+  return h(
+    "tr",
+    { class: "nowhere" },
+    h("th", { scope: "row", class: "node" }, h("span", { class: "mono" }, inputs.join("  "))),
+    h("td", { class: "node", colspan: 2 }, "lead nowhere: no mask and no menu entry takes them"),
+  );
 }

@@ -38,7 +38,9 @@ export class Ladder {
   // A call that goes on is followed to its end, unless the reader has scrolled up.
   get stuck() {
     const { scrollHeight, scrollTop, clientHeight } = this.box;
-    return this.following && scrollHeight > clientHeight && scrollHeight - scrollTop - clientHeight < 400;
+    return (
+      this.following && scrollHeight > clientHeight && scrollHeight - scrollTop - clientHeight < 400
+    );
   }
 
   begin(call) {
@@ -47,7 +49,11 @@ export class Ladder {
     this.steps = [];
     this.items = [];
     this.list = h("ol", { class: "steps", "aria-label": "What happened on the call" });
-    const lanes = h("div", { class: "lanes", "aria-hidden": "true" }, LANES.map(() => h("i")));
+    const lanes = h(
+      "div",
+      { class: "lanes", "aria-hidden": "true" },
+      LANES.map(() => h("i")),
+    );
     this.heads = h("div", { class: "heads", "aria-hidden": "true" });
     this.box.replaceChildren(this.heads, h("div", { class: "rungs" }, lanes, this.list));
     this.box.scrollTop = 0;
@@ -69,7 +75,13 @@ export class Ladder {
 function title(store, call) {
   const kind = call.end?.kind ?? "live";
   return [
-    h("h2", { id: "call-head" }, callerName(call), h("span", { class: "arrow-word" }, " to "), ivrOf(store, call)),
+    h(
+      "h2",
+      { id: "call-head" },
+      callerName(call),
+      h("span", { class: "arrow-word" }, " to "),
+      ivrOf(store, call),
+    ),
     h("p", { class: "standing", "data-kind": kind }, standing(call)),
     h("p", { class: "count" }, moment(call.begun)),
   ];
@@ -77,7 +89,9 @@ function title(store, call) {
 
 function heads(store, call) {
   const names = [call.caller, call.ivr, store.state.title, crmOf(call)];
-  return LANES.map((lane, i) => h("div", {}, h("b", {}, lane), h("span", {}, names[i] || "\u00a0")));
+  return LANES.map((lane, i) =>
+    h("div", {}, h("b", {}, lane), h("span", {}, names[i] || "\u00a0")),
+  );
 }
 
 function crmOf(call) {
@@ -86,15 +100,28 @@ function crmOf(call) {
 }
 
 function drawn(step) {
-  const time = h("span", { class: "time" }, step.at < 0.0005 ? "0" : `+${step.at.toFixed(2)}`,
-    h("span", { class: "sr" }, " seconds: "));
-  if (!step.callback) return h("li", { class: "step", "data-type": step.type }, time, arrow(ofStep(step)));
+  const time = h(
+    "span",
+    { class: "time" },
+    step.at < 0.0005 ? "0" : `+${step.at.toFixed(2)}`,
+    h("span", { class: "sr" }, " seconds: "),
+  );
+  if (!step.callback)
+    return h("li", { class: "step", "data-type": step.type }, time, arrow(ofStep(step)));
   const { callback } = step;
   const tone = toneOf(callback);
-  return h("li", { class: "step callback", "data-tone": tone }, time,
+  return h(
+    "li",
+    { class: "step callback", "data-tone": tone },
+    time,
     callbackHead(callback),
-    h("ol", { class: "arrows" }, ofCallback(callback).map((one) => h("li", {}, arrow(one)))),
-    callbackMore(callback));
+    h(
+      "ol",
+      { class: "arrows" },
+      ofCallback(callback).map((one) => h("li", {}, arrow(one))),
+    ),
+    callbackMore(callback),
+  );
 }
 
 function toneOf(callback) {
@@ -107,11 +134,17 @@ function arrow({ from, to, text, tone, broken }) {
   const way = from === to ? `${LANES[from]}: ` : `${LANES[from]} to ${LANES[to]}: `;
   const low = Math.min(from, to);
   const shaft = h("span", {
-    class: "shaft", "data-way": from === to ? "note" : from < to ? "right" : "left",
-    "data-broken": broken ? "true" : null, "aria-hidden": "true",
+    class: "shaft",
+    "data-way": from === to ? "note" : from < to ? "right" : "left",
+    "data-broken": broken ? "true" : null,
+    "aria-hidden": "true",
   });
-  const row = h("div", { class: "arrow", "data-tone": tone, "data-lane": low, "data-note": from === to && "true" },
-    h("span", { class: "sr" }, way), h("span", { class: "label" }, text), shaft);
+  const row = h(
+    "div",
+    { class: "arrow", "data-tone": tone, "data-lane": low, "data-note": from === to && "true" },
+    h("span", { class: "sr" }, way),
+    h("span", { class: "label" }, text),
+    shaft,
+  );
   return vary(vary(row, "--from", low), "--span", Math.abs(to - from));
 }
-

@@ -72,7 +72,8 @@ export class List {
   tell() {
     const { calls } = this.store;
     const all = counted(calls.line.length, "call") + (calls.more ? " and older" : "");
-    const some = this.shown === calls.line ? all : `${this.shown.length.toLocaleString("en")} of ${all}`;
+    const some =
+      this.shown === calls.line ? all : `${this.shown.length.toLocaleString("en")} of ${all}`;
     say(at("calls-count"), some);
   }
 
@@ -124,8 +125,12 @@ export class List {
     const page = Math.max(1, Math.floor(this.box.clientHeight / this.row) - 1);
     const here = this.shown.findIndex((entry) => entry.call.id === this.store.open);
     const there = {
-      ArrowDown: here + 1, ArrowUp: here - 1, PageDown: here + page, PageUp: here - page,
-      Home: 0, End: this.shown.length - 1,
+      ArrowDown: here + 1,
+      ArrowUp: here - 1,
+      PageDown: here + page,
+      PageUp: here - page,
+      Home: 0,
+      End: this.shown.length - 1,
     }[event.key];
     if (event.key === "Enter") at("call").focus();
     else if (there !== undefined) this.move(there);
@@ -147,8 +152,11 @@ export class List {
 
 function emptyRow() {
   const parts = ["who", "when", "mark", "how", "share"];
-  return h("div", { role: "option", class: "row" },
-    parts.map((name) => h("span", { class: name, "aria-hidden": name === "mark" && "true" })));
+  return h(
+    "div",
+    { role: "option", class: "row" },
+    parts.map((name) => h("span", { class: name, "aria-hidden": name === "mark" && "true" })),
+  );
 }
 
 function tone(call) {
@@ -159,5 +167,9 @@ function tone(call) {
 
 /** The IVR of a call with its name, if it is still there. */
 export const ivrOf = (store, call) =>
-  ivrName(store.state.ivrs?.find((one) => one.number === call.ivr && one.pbx === call.pbx)
-    ?? { number: call.ivr, pbx: call.pbx });
+  ivrName(
+    store.state.ivrs?.find((one) => one.number === call.ivr && one.pbx === call.pbx) ?? {
+      number: call.ivr,
+      pbx: call.pbx,
+    },
+  );

@@ -9,7 +9,17 @@ import { endTone, keyTone, ringTone } from "./sounds.js";
 import { post, reasonOf } from "./wire.js";
 import { ivrName, spaced } from "./words.js";
 
-const LETTERS = { 2: "abc", 3: "def", 4: "ghi", 5: "jkl", 6: "mno", 7: "pqrs", 8: "tuv", 9: "wxyz", 0: "+" };
+const LETTERS = {
+  2: "abc",
+  3: "def",
+  4: "ghi",
+  5: "jkl",
+  6: "mno",
+  7: "pqrs",
+  8: "tuv",
+  9: "wxyz",
+  0: "+",
+};
 const SPOKEN = { "*": "star", "#": "hash" };
 export const KEYS = [..."123456789*0#"];
 
@@ -23,6 +33,7 @@ export class Phone {
     at("dial").addEventListener("submit", (event) => (event.preventDefault(), this.dial()));
     at("hangup").addEventListener("click", () => this.hangUp());
     at("ivr").addEventListener("change", () => this.render());
+    store.on(["state"], () => (this.fresh = null));
     store.on(["state", "ivrs"], () => this.choices());
     store.on(["state", "mine", "calls", "ivrs"], () => this.render());
     store.mine = sessionStorage.getItem("call");
@@ -33,7 +44,9 @@ export class Phone {
   }
 
   get busy() {
-    return Boolean(this.store.mine && this.call && !this.call.end);
+    const { mine, calls } = this.store;
+    const known = this.call ?? calls.get(mine);
+    return known ? !known.end : Boolean(mine) && this.fresh === mine;
   }
 
   /** The IVR that is chosen, or that the call is at. */
@@ -42,10 +55,15 @@ export class Phone {
   }
 
   keypad() {
-    const keys = KEYS.map((key) => h("button", { type: "button", class: "key", "data-press": key, click: () => this.press(key) },
-      h("span", { class: "digit", "aria-hidden": key in SPOKEN ? "true" : null }, key),
-      key in SPOKEN && h("span", { class: "sr" }, SPOKEN[key]),
-      h("span", { class: "letters", "aria-hidden": "true" }, LETTERS[key] ?? "")));
+    const keys = KEYS.map((key) =>
+      h(
+        "button",
+        { type: "button", class: "key", "data-press": key, click: () => this.press(key) },
+        h("span", { class: "digit", "aria-hidden": key in SPOKEN ? "true" : null }, key),
+        key in SPOKEN && h("span", { class: "sr" }, SPOKEN[key]),
+        h("span", { class: "letters", "aria-hidden": "true" }, LETTERS[key] ?? ""),
+      ),
+    );
     at("keypad").append(...keys);
   }
 
@@ -56,12 +74,15 @@ export class Phone {
     this.shape = shape;
     const select = at("ivr");
     const chosen = select.value;
-    const option = (ivr) => h("option", { value: address(ivr) }, [ivr.number, ivr.name].filter(Boolean).join(" "));
+    const option = (ivr) =>
+      h("option", { value: address(ivr) }, [ivr.number, ivr.name].filter(Boolean).join(" "));
     const labels = [...new Set(ivrs.map((ivr) => ivr.pbx))];
     const of = (label) => ivrs.filter((ivr) => ivr.pbx === label).map(option);
-    select.replaceChildren(...(labels.length > 1
-      ? labels.map((label) => h("optgroup", { label: label || "default PBX" }, of(label)))
-      : ivrs.map(option)));
+    select.replaceChildren(
+      ...(labels.length > 1
+        ? labels.map((label) => h("optgroup", { label: label || "default PBX" }, of(label)))
+        : ivrs.map(option)),
+    );
     if (ivrs.some((ivr) => address(ivr) === chosen)) select.value = chosen;
   }
 
@@ -71,10 +92,13 @@ export class Phone {
     this.complain("");
     try {
       const { call } = await post("phone/dial", {
-        ivr: at("ivr").value, caller: at("caller").value, name: at("name").value,
+        ivr: at("ivr").value,
+        caller: at("caller").value,
+        name: at("name").value,
       });
       sessionStorage.setItem("call", call);
       ringTone();
+      this.fresh = call; // keys count from now on, before its steps have come
       this.store.take(call);
       at("keypad").focus({ preventScroll: true });
     } catch (error) {
@@ -96,8 +120,12 @@ export class Phone {
   }
 
   order(path, value) {
-    this.queue = this.queue.then(() => post(path, value)).then(() => this.complain(""),
-      (error) => this.complain(reasonOf(error)));
+    this.queue = this.queue
+      .then(() => post(path, value))
+      .then(
+        () => this.complain(""),
+        (error) => this.complain(reasonOf(error)),
+      );
   }
 
   complain(text) {
@@ -123,18 +151,44 @@ export class Phone {
     const shape = JSON.stringify(ivr);
     if (at("guide").shape === shape) return;
     at("guide").shape = shape;
-    if (!ivr) return at("guide").replaceChildren(h("p", { class: "empty" }, "No IVR is declared yet."));
+    if (!ivr)
+      return at("guide").replaceChildren(h("p", { class: "empty" }, "No IVR is declared yet."));
     at("guide").replaceChildren(
       h("h3", {}, ivrName(ivr)),
-      h("p", { class: "count" }, ivr.prompt?.text ? `“${ivr.prompt.text}”` : "", ivr.office && ` Office: ${ivr.office}.`, ivr.night && " Night mode is on."),
-      h("dl", { class: "menu" }, ivr.actions.map(action), ivr.menu.map(entry)));
+      h(
+        "p",
+        { class: "count" },
+        ivr.prompt?.text ? `“${ivr.prompt.text}”` : "",
+        ivr.office && ` Office: ${ivr.office}.`,
+        ivr.night && " Night mode is on.",
+      ),
+      h("dl", { class: "menu" }, ivr.actions.map(action), ivr.menu.map(entry)),
+    );
   }
 }
 
-const action = (one) => h("div", { "data-off": one.enabled ? null : "true" },
-  h("dt", { class: "mono" }, one.kind === "CALLER" && h("span", { class: "tag" }, "caller"), spaced(one.mask)),
-  h("dd", {}, h("span", { class: "mono" }, one.handler), !one.enabled && " (switched off)",
-    h("span", { class: "count" }, [one.auth, one.fallback && `else ${one.fallback}`].filter(Boolean).join(", "))));
+const action = (one) =>
+  h(
+    "div",
+    { "data-off": one.enabled ? null : "true" },
+    h(
+      "dt",
+      { class: "mono" },
+      one.kind === "CALLER" && h("span", { class: "tag" }, "caller"),
+      spaced(one.mask),
+    ),
+    h(
+      "dd",
+      {},
+      h("span", { class: "mono" }, one.handler),
+      !one.enabled && " (switched off)",
+      h(
+        "span",
+        { class: "count" },
+        [one.auth, one.fallback && `else ${one.fallback}`].filter(Boolean).join(", "),
+      ),
+    ),
+  );
 
 const entry = (one) => h("div", {}, h("dt", { class: "mono" }, one.keys), h("dd", {}, one.text));
 

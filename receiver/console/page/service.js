@@ -25,14 +25,25 @@ export class Service {
     const broken = service.state === "broken";
     const line = at("service-line");
     line.dataset.state = service.state;
-    line.replaceChildren(NAMES[service.state] ?? service.state, h("span", { class: "since" }, ` since ${clock(service.since)}`));
+    line.replaceChildren(
+      NAMES[service.state] ?? service.state,
+      h("span", { class: "since" }, ` since ${clock(service.since)}`),
+    );
     at("service").hidden = !broken && !changes.length;
     at("service").dataset.state = service.state;
-    say(at("service-head"), broken ? "The service does not start" : "What the last change of the code changed");
-    at("service-body").replaceChildren(...(broken
-      ? [h("pre", { tabindex: 0, role: "region", "aria-labelledby": "service-head" }, service.text)]
-      : [service.text && h("p", {}, service.text)].filter(Boolean)), changed(changes));
-    if (this.before && this.before !== service.state) announce(`The service is ${NAMES[service.state]}.`);
+    at("service").tabIndex = broken ? 0 : -1; // a long traceback scrolls
+    say(
+      at("service-head"),
+      broken ? "The service does not start" : "What the last change of the code changed",
+    );
+    at("service-body").replaceChildren(
+      ...(broken
+        ? [h("pre", {}, service.text)]
+        : [service.text && h("p", {}, service.text)].filter(Boolean)),
+      changed(changes),
+    );
+    if (this.before && this.before !== service.state)
+      announce(`The service is ${NAMES[service.state]}.`);
     this.before = service.state;
   }
 
@@ -45,7 +56,8 @@ export class Service {
       h("p", { class: "standing", "data-state": state }, STANDING[state] ?? state),
       text ? h("p", {}, text) : "",
       changed(lines),
-      h("p", { class: "count" }, checked ? `Looked at ${clock(checked)}` : "Not looked at yet"));
+      h("p", { class: "count" }, checked ? `Looked at ${clock(checked)}` : "Not looked at yet"),
+    );
   }
 }
 
@@ -60,9 +72,22 @@ const MARKS = { "+": "added", "-": "removed", "~": "changed" };
 /** Lines as a plan prints them: "+ action 8000/pick". */
 function changed(lines) {
   if (!lines.length) return "";
-  return h("ul", { class: "changes" }, lines.map((line) => {
-    const mark = MARKS[line[0]];
-    return h("li", { "data-mark": mark },
-      mark ? [h("b", { "aria-hidden": "true" }, line[0]), h("span", { class: "sr" }, `${mark}: `), line.slice(1).trim()] : line);
-  }));
+  return h(
+    "ul",
+    { class: "changes" },
+    lines.map((line) => {
+      const mark = MARKS[line[0]];
+      return h(
+        "li",
+        { "data-mark": mark },
+        mark
+          ? [
+              h("b", { "aria-hidden": "true" }, line[0]),
+              h("span", { class: "sr" }, `${mark}: `),
+              line.slice(1).trim(),
+            ]
+          : line,
+      );
+    }),
+  );
 }

@@ -15,7 +15,6 @@ export class Store {
     this.calls = new Calls();
     this.open = null; // the id of the call in the ladder
     this.mine = null; // the id of the call on this page's phone
-    this.dialled = null; // the same, if this page has dialled it
     this.trouble = ""; // why the open call is not there
     this.details = new Map(); // id -> call with its steps
     this.asked = new Map(); // id -> events that came while its details were on their way
@@ -36,17 +35,23 @@ export class Store {
   show() {
     const due = new Set([...this.changed].flatMap((topic) => this.views.get(topic) ?? []));
     this.changed.clear();
-    for (const view of due) view();
+    for (const view of due) {
+      try {
+        view();
+      } catch (error) {
+        reportError(error); // one that fails leaves the others as they should be
+      }
+    }
   }
 
   /** Takes everything anew, as the server has it now. */
   load(state) {
-    this.state = state;
+    this.state = { ivrs: [], ...state };
     this.calls.load(state.calls);
     this.details.clear();
     this.asked.clear();
     this.touch("state", "calls", "open", "mine", ...PARTS);
-    for (const id of new Set([this.open, this.mine])) this.fetch(id);
+    for (const id of new Set([this.open, this.mine])) this.find(id);
   }
 
   /** One event of the server's. */
@@ -84,15 +89,21 @@ export class Store {
     this.open = id;
     this.trouble = "";
     this.touch("open", "calls");
+    this.find(id);
+  }
+
+  /** Puts a call that was just dialled on the phone, and in the ladder. */
+  take(id) {
+    this.mine = this.open = id;
+    this.trouble = "";
+    this.touch("mine", "open", "calls");
     this.fetch(id);
   }
 
-  /** Puts a call on the phone, and in the ladder. */
-  take(id) {
-    this.mine = this.dialled = id; // its events may still be on their way
-    this.touch("mine");
-    this.select(id);
-    this.fetch(id);
+  // A call that the list would have if the server had it; one just dialled may not be there yet.
+  find(id) {
+    if (!this.calls.lacks(id)) this.fetch(id);
+    else if (id === this.open) this.trouble = "The console no longer has this call.";
   }
 
   async fetch(id) {
@@ -100,15 +111,14 @@ export class Store {
     const missed = [];
     this.asked.set(id, missed);
     try {
-      const lacks = id !== this.dialled && this.calls.lacks(id);
-      const call = lacks ? null : await get(`calls/${encodeURIComponent(id)}`);
+      const call = await get(`calls/${encodeURIComponent(id)}`);
       if (this.asked.get(id) !== missed) return; // everything was loaded anew meanwhile
-      if (call) this.details.set(id, call);
-      else this.trouble = "The console no longer has this call.";
+      this.details.set(id, call);
     } catch (error) {
-      if (this.asked.get(id) === missed) this.trouble = reasonOf(error);
+      if (this.asked.get(id) !== missed) return;
+      if (id === this.open) this.trouble = reasonOf(error);
     }
-    if (this.asked.get(id) === missed) this.asked.delete(id);
+    this.asked.delete(id);
     for (const event of missed) this.grow(id, event);
     this.prune();
     this.tell(id);

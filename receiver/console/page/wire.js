@@ -39,7 +39,10 @@ function send(path, value) {
 async function opened(answer) {
   const value = await answer.json().catch(() => null);
   if (answer.ok && value !== null) return value;
-  throw new Refused(answer.status, value?.error ?? `The console's server answered ${answer.status}.`);
+  throw new Refused(
+    answer.status,
+    value?.error ?? `The console's server answered ${answer.status}.`,
+  );
 }
 
 async function renew() {
@@ -67,7 +70,8 @@ export async function follow(load, apply, report) {
         pause = SHORTEST / 2;
       });
     } catch (error) {
-      if (error instanceof Refused && [401, 403].includes(error.status)) return report("signed out");
+      if (error instanceof Refused && [401, 403].includes(error.status))
+        return report("signed out");
       if (!(error instanceof Refused || error instanceof TypeError)) console.error(error);
       report("lost");
     }
