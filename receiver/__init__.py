@@ -4,7 +4,7 @@ A PortSIP PBX asks this service, in mid-call, what to do: declare which key pres
 function is for, and return where the call shall go.
 """
 
-from receiver.actions import Action
+from receiver.actions import Action, Handler, is_sensitive
 from receiver.app import Receiver
 from receiver.calls import Call
 from receiver.errors import (
@@ -16,9 +16,12 @@ from receiver.errors import (
     RegistrationError,
     ReplyError,
     SettingsError,
+    Unavailable,
 )
 from receiver.ivrs import Ivr
 from receiver.masks import Mask
+from receiver.numbering import Numbering
+from receiver.onward import Then, handler_of
 from receiver.replies import Forward, Hangup, Repeat, Reply
 from receiver.secrets import Secret
 from receiver.settings import Settings
@@ -28,11 +31,13 @@ __all__ = [
     "Call",
     "DeclarationError",
     "Forward",
+    "Handler",
     "Hangup",
     "Ivr",
     "LoadError",
     "Mask",
     "MaskError",
+    "Numbering",
     "PbxError",
     "Receiver",
     "ReceiverError",
@@ -43,4 +48,8 @@ __all__ = [
     "Secret",
     "Settings",
     "SettingsError",
+    "Then",
+    "Unavailable",
+    "handler_of",
+    "is_sensitive",
 ]
