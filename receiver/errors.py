@@ -98,11 +98,15 @@ class UpstreamLate(UpstreamError):
 
 
 class UpstreamRefused(UpstreamError):
-    """The service answered with another ``status`` than 2xx."""
+    """The service answered with another ``status`` than 2xx.
 
-    def __init__(self, text: str, *, status: int) -> None:
+    ``retry_after`` is in seconds, from the header of that name; None if there was no number in it.
+    """
+
+    def __init__(self, text: str, *, status: int, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.status = status
+        self.retry_after = retry_after
 
 
 class CircuitOpen(UpstreamError):
