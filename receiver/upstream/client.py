@@ -197,6 +197,7 @@ class Client:
                 f"{origin} answered {answer.status}",
                 status=answer.status,
                 retry_after=_seconds(answer.headers.get("Retry-After", "")),
+                body=answer.body,
             )
         return answer
 

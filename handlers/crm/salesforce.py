@@ -1,0 +1,189 @@
+r"""Salesforce, by its REST interface: SOSL to find, SOQL and sObjects for the rest.
+
+::
+
+    Salesforce("https://acme.my.salesforce.com", client_id=…, client_secret=…)
+    Salesforce("https://acme.my.salesforce.com", token=…, version="v64.0", objects=["Contact"])
+
+What is known of it, and how: [doc] its documentation, [3rd] a third party, [mem] general knowledge,
+to be checked on your own org.
+
+- ``GET /services/data/vNN.0/search/?q=FIND {…} IN PHONE FIELDS RETURNING Contact(…)`` [doc]. The index
+  knows numbers without their punctuation [doc], and words are compared whole; so each form of a
+  number is one of the alternatives, in one request.
+- ``? & | ! { } [ ] ( ) ^ ~ * : \ " ' + -`` are escaped with a backslash in SOSL [3rd], ``\`` and
+  ``'`` in SOQL [doc]; a term has two characters or more [mem].
+- ``OwnerId`` is a user (``005…``), or a queue (``00G…``), who is nobody to be put through to [mem].
+- An error is ``[{"errorCode", "message"}]``: 401 INVALID_SESSION_ID, 403 REQUEST_LIMIT_EXCEEDED for
+  the limit of the day [mem]. A version that there is not is 404; each is kept for three years or
+  more [mem].
+- A call is a Task of the subtype Call. ``CallObject`` is free text for a call centre, and can be
+  filtered by [doc]: it holds the key, which is looked for by SOQL first; that does not lag [mem].
+- OAuth: the client credentials flow of a connected app [doc]; it does not say how long a token
+  lives, which is up to the org.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from handlers.crm.asking import (
+    MOST,
+    Api,
+    Credentials,
+    Fixed,
+    OneByOne,
+    each_once,
+    forms_of,
+    id_of,
+    identifier,
+    revealed,
+    rows,
+    segment,
+    text,
+    told,
+    unless_missing,
+    written,
+)
+from handlers.crm.contacts import Contact, Entry, Number, Owner
+from handlers.crm.tokens import OAuth
+from receiver import Call, DeclarationError, Secret, Unavailable
+
+FEWEST = 2
+"""Characters of a term."""
+
+_RESERVED = re.compile(r"""([?&|!{}\[\]()^~*:\\"'+\-])""")
+
+
+class Salesforce:
+    """A connector; what it is for is told in `handlers.crm.contacts.Crm`.
+
+    Parameters:
+        url: of your org, as in ``https://acme.my.salesforce.com``.
+        token: an access token or session id; or, for one that is renewed,
+        client_id, client_secret: of a connected app with the client credentials flow.
+        version: of the interface.
+        objects: where callers are looked for, the best first.
+        forms: how a number is looked for: ``e164``, ``national``, ``significant``, ``digits``.
+        fields: further ones to be read, which all ``objects`` have.
+        owner_fields: further ones of a user.
+        timeout: seconds for one request; the call's own time counts as well.
+        ca: a PEM file with the certificate of a private authority.
+
+    Raises:
+        DeclarationError: an option is wrong, or credentials are missing.
+    """
+
+    name = "salesforce"
+
+    def __init__(
+        self,
+        url: str,
+        token: str | Secret = "",
+        *,
+        client_id: str | Secret = "",
+        client_secret: str | Secret = "",
+        version: str = "v60.0",
+        objects: Collection[str] = ("Contact", "Lead"),
+        forms: Collection[str] = ("digits", "national", "significant"),
+        fields: Collection[str] = (),
+        owner_fields: Collection[str] = (),
+        timeout: float = 1.0,
+        ca: str | Path | None = None,
+    ) -> None:
+        if not isinstance(version, str) or not re.fullmatch(r"v[1-9][0-9]{1,2}\.0", version):
+            raise DeclarationError(f'Salesforce: version={version!r} is not of the form "v60.0"')
+        credentials: Credentials
+        if client_id:
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": revealed(client_id, "Salesforce: client_id="),
+                "client_secret": revealed(client_secret, "Salesforce: client_secret="),
+            }
+            token_url = f"{url}/services/oauth2/token"
+            credentials = OAuth("Salesforce", token_url, form, timeout=timeout, ca=ca)
+        else:
+            credentials = Fixed(revealed(token, "Salesforce: token="))
+        base, header = f"{url}/services/data/{version}", ("Authorization", "Bearer ")
+        self._api = Api("Salesforce", base, header, credentials, timeout=timeout, ca=ca)
+        self._forms = forms_of(forms, "Salesforce")
+        self._objects = [identifier(one, "Salesforce: one of objects=") for one in objects]
+        columns = ", ".join(["Id", "Name", "OwnerId", *_names(fields, "fields")])
+        self._returning = ", ".join(f"{one}({columns})" for one in self._objects)
+        self._owner_fields = ",".join(
+            ["Id", "Name", "Email", *_names(owner_fields, "owner_fields")]
+        )
+        self._one = OneByOne()
+
+    async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
+        terms = [_term(form) for form in written(number, self._forms) if len(form) >= FEWEST]
+        if not terms:
+            return ()
+        query = f"FIND {{{' OR '.join(terms)}}} IN PHONE FIELDS RETURNING {self._returning}"
+        params = {"q": f"{query} LIMIT {MOST}"}
+        answer = await self._api.ask("GET", "search/", call=call, params=params)
+        found = rows(answer, "searchRecords")
+        return each_once(_contact(row) for row in sorted(found, key=self._rank))
+
+    async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
+        if not contact.owner:
+            return None
+        path, params = f"sobjects/User/{segment(contact.owner)}", {"fields": self._owner_fields}
+        answer = await unless_missing(self._api.ask("GET", path, call=call, params=params))
+        if answer is None:
+            return None
+        user = answer.json()
+        if not isinstance(user, dict):
+            raise Unavailable(f"the answer of {answer.origin} is not a user")
+        return Owner(id_of(user, "Id"), text(user.get("Name")), text(user.get("Email")), user)
+
+    async def log(self, entry: Entry) -> None:
+        async with self._one(entry.key):
+            query = f"SELECT Id FROM Task WHERE CallObject = '{_quoted(entry.key)}' LIMIT 1"
+            answer = await self._api.ask("GET", "query/", params={"q": query})
+            if not rows(answer, "records"):
+                await self._api.ask("POST", "sobjects/Task", json=_task(entry))
+
+    def _rank(self, row: Mapping[str, Any]) -> int:
+        kind = (row.get("attributes") or {}).get("type")
+        return self._objects.index(kind) if kind in self._objects else len(self._objects)
+
+
+def _task(entry: Entry) -> dict[str, Any]:
+    task: dict[str, Any] = {
+        "Subject": f"Call to {entry.ivr}",
+        "Status": "Completed",
+        "ActivityDate": entry.begun.date().isoformat(),
+        "TaskSubtype": "Call",
+        "CallType": "Inbound",
+        "CallDurationInSeconds": round(entry.seconds),
+        "CallDisposition": entry.outcome,
+        "CallObject": entry.key,
+        "Description": told(entry),
+    }
+    if entry.contact is not None:
+        task["WhoId"] = entry.contact.id
+    if entry.owner.startswith("005"):  # a task cannot be a queue's
+        task["OwnerId"] = entry.owner
+    return task
+
+
+def _term(form: str) -> str:
+    """As a phrase of SOSL: what stands in it is searched for and is no operator."""
+    return '"' + _RESERVED.sub(r"\\\1", form) + '"'
+
+
+def _quoted(value: str) -> str:
+    """As stands between the quotes of SOQL."""
+    return value.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _names(fields: Collection[str], option: str) -> list[str]:
+    return [identifier(field, f"Salesforce: one of {option}=") for field in fields]
+
+
+def _contact(row: Mapping[str, Any]) -> Contact:
+    return Contact(id_of(row, "Id"), text(row.get("Name")), text(row.get("OwnerId")), row)
