@@ -8,14 +8,15 @@
 What is known of it, and how: [doc] its documentation, [3rd] a third party, [mem] general knowledge,
 to be checked on your own Odoo.
 
-- ``POST /json/2/{model}/{method}`` with named parameters; the answer is what the method returns. The
-  header is ``Authorization: bearer KEY``, ``X-Odoo-Database`` where one server has several [doc].
-  Keys live three months at most and want a plan "Custom" [doc]: renew the key in time.
-- An error is 4xx or 5xx with ``name`` (the Python exception), ``message``, ``debug`` [doc]. The name
-  is told, nothing else: the others repeat what was sent.
-- ``phone_sanitized`` holds E.164, and ``phone_mobile_search`` looks through all numbers of a partner
-  whatever their punctuation, from three digits on; both come with the module phone_validation [3rd].
-  Without it see ``search=``; a field that there is not is an error of Odoo's (ValueError) [mem].
+- ``POST /json/2/{model}/{method}`` with named parameters; the answer is what the method returns.
+  The header is ``Authorization: bearer KEY``, with ``X-Odoo-Database`` where one server has several
+  [doc]. Keys live three months at most and want a plan "Custom" [doc]: renew the key in time.
+- An error is 4xx or 5xx with ``name`` (the Python exception), ``message``, ``debug`` [doc]. The
+  name is told, nothing else: the others repeat what was sent.
+- ``phone_sanitized`` holds E.164, and ``phone_mobile_search`` looks through all numbers of a
+  partner whatever their punctuation, from three digits on; both come with the module
+  phone_validation [3rd]. Without it see ``search=``; a field that there is not is an error of
+  Odoo's (ValueError) [mem].
 - ``user_id`` is ``[id, name]``, or false for nobody [mem].
 - There is no model for calls: a note is posted on the partner [mem], and found again by the key in
   it. A caller who is no partner is logged nowhere. Each request is a transaction of its own [doc].

@@ -48,6 +48,7 @@ FEWEST = 2
 """Characters of a term."""
 
 _PAGE = 100
+_PAGES = 100
 _SKEW = timedelta(minutes=5)  # by which its clock may be behind ours
 
 
@@ -88,7 +89,7 @@ class Pipedrive:
         term = number.significant or number.digits
         if len(term) < FEWEST:
             return ()
-        params = {"term": term, "fields": "phone", "limit": _PAGE}
+        params: dict[str, str | int] = {"term": term, "fields": "phone", "limit": _PAGE}
         answer = await self._api.ask("GET", "api/v2/persons/search", call=call, params=params)
         items = [item.get("item") for item in rows(answer, "data", "items")]
         return each_once(
@@ -115,14 +116,16 @@ class Pipedrive:
         params: dict[str, str | int] = {"updated_since": since, "limit": _PAGE}
         if entry.contact is not None:
             params["person_id"] = entry.contact.id
-        while True:
+        for _ in range(_PAGES):
             answer = await self._api.ask("GET", "api/v2/activities", params=params)
             if any(entry.key in text(one.get("subject")) for one in rows(answer, "data")):
                 return True
-            cursor = text((answer.json().get("additional_data") or {}).get("next_cursor"))
+            further = answer.json().get("additional_data")
+            cursor = text(further.get("next_cursor")) if isinstance(further, dict) else ""
             if not cursor:
                 return False
             params["cursor"] = cursor
+        raise Unavailable(f"{answer.origin} has too many activities to find one among them")
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         row: dict[str, Any] = {

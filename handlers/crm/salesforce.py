@@ -8,9 +8,9 @@ r"""Salesforce, by its REST interface: SOSL to find, SOQL and sObjects for the r
 What is known of it, and how: [doc] its documentation, [3rd] a third party, [mem] general knowledge,
 to be checked on your own org.
 
-- ``GET /services/data/vNN.0/search/?q=FIND {…} IN PHONE FIELDS RETURNING Contact(…)`` [doc]. The index
-  knows numbers without their punctuation [doc], and words are compared whole; so each form of a
-  number is one of the alternatives, in one request.
+- ``GET /services/data/vNN.0/search/?q=FIND {…} IN PHONE FIELDS RETURNING Contact(…)`` [doc]. The
+  index knows numbers without their punctuation [doc], and words are compared whole; so each form of
+  a number is one of the alternatives, in one request.
 - ``? & | ! { } [ ] ( ) ^ ~ * : \ " ' + -`` are escaped with a backslash in SOSL [3rd], ``\`` and
   ``'`` in SOQL [doc]; a term has two characters or more [mem].
 - ``OwnerId`` is a user (``005…``), or a queue (``00G…``), who is nobody to be put through to [mem].
@@ -142,8 +142,9 @@ class Salesforce:
 
     async def log(self, entry: Entry) -> None:
         async with self._one(entry.key):
-            query = f"SELECT Id FROM Task WHERE CallObject = '{_quoted(entry.key)}' LIMIT 1"
-            answer = await self._api.ask("GET", "query/", params={"q": query})
+            where = f"CallObject = '{_quoted(entry.key)}'"
+            params = {"q": f"SELECT Id FROM Task WHERE {where} LIMIT 1"}  # noqa: S608 - quoted
+            answer = await self._api.ask("GET", "query/", params=params)
             if not rows(answer, "records"):
                 await self._api.ask("POST", "sobjects/Task", json=_task(entry))
 
