@@ -3,25 +3,27 @@
 Rule 1: an answer that is not of the form which the CRM documents is no answer: `Unavailable`.
 Rule 2: of what a CRM says nothing is in an error's text but the code of its error, if it looks like
         one. Neither credentials nor callers' data are sent in the clear to another machine.
-Rule 3: a refusal stays a `receiver.upstream.UpstreamRefused`, with its status and ``retry_after``:
-        whoever asks the connector leaves a CRM alone that says so.
+Rule 3: a refusal stays a `receiver.upstream.UpstreamRefused`, with its status and body. The pace
+        of a CRM is kept (`handlers.crm.pace`): 429 and Retry-After are listened to.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from weakref import WeakValueDictionary
 
-from handlers.crm.contacts import Contact, Entry, Number
-from receiver import Call, DeclarationError, Secret, Unavailable
+from handlers.crm.contacts import Contact, Entry
+from handlers.crm.options import safe
+from handlers.crm.pace import Pace, Paced, row, rows
+from receiver import Call, Unavailable
 from receiver.upstream import Answer, Client, UpstreamRefused
 
 T = TypeVar("T")
@@ -30,7 +32,6 @@ MOST = 10
 """Contacts that are asked for: one caller is one of a few, or nobody in particular."""
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{2,79}")
-_FORMS = frozenset({"typed", "e164", "national", "significant", "digits"})
 _WORDS = {
     401: "the credentials are wrong, or no longer valid",
     403: "these credentials may not do this, or a limit is used up",
@@ -73,6 +74,7 @@ class Api:
         header: what its credentials go in, and what stands before them: ``("Authorization",
             "Bearer ")``.
         credentials: where they come from.
+        pace: how often it may be asked.
         headers: further ones.
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
@@ -87,12 +89,14 @@ class Api:
         url: str,
         header: tuple[str, str],
         credentials: Credentials,
+        pace: Pace,
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float,
         ca: str | Path | None,
     ) -> None:
-        self._client = Client(safe(url, name), headers=headers, timeout=timeout, ca=ca)
+        client = Client(safe(url, name), headers=headers, timeout=timeout, ca=ca)
+        self._client = Paced(client, pace)
         self._header, self._before = header
         self._credentials = credentials
 
@@ -102,38 +106,33 @@ class Api:
         path: str,
         *,
         call: Call | None = None,
+        aside: bool = False,
         params: Mapping[str, str | int] | None = None,
         json: object = None,
     ) -> Answer:
         """A 2xx of the CRM. A token that it refuses is renewed, once, if there is a way.
 
+        Parameters:
+            call: whose time it is; None for nobody's.
+            aside: nobody waits, see `handlers.crm.pace`.
+
         Raises:
             UpstreamRefused: any other status; the text has the CRM's code for it.
             Unavailable: no answer, or none in time.
         """
+        send = partial(self._send, method, path, call=call, aside=aside, params=params, json=json)
         token = await self._credentials.token(call)
         try:
-            return await self._send(token, method, path, call, params, json)
+            return await send(token)
         except UpstreamRefused as error:
             if error.status != 401 or not self._credentials.refused(token):
                 raise
-        token = await self._credentials.token(call)
-        return await self._send(token, method, path, call, params, json)
+        return await send(await self._credentials.token(call))
 
-    async def _send(
-        self,
-        token: str,
-        method: str,
-        path: str,
-        call: Call | None,
-        params: Mapping[str, str | int] | None,
-        json: object,
-    ) -> Answer:
+    async def _send(self, method: str, path: str, token: str, **further: Any) -> Answer:
         headers = {self._header: self._before + token}
         try:
-            return await self._client.request(
-                method, path, call=call, params=params, json=json, headers=headers
-            )
+            return await self._client.request(method, path, headers=headers, **further)
         except UpstreamRefused as error:
             said = (code(error), _WORDS.get(error.status, ""))
             raise UpstreamRefused(
@@ -173,18 +172,25 @@ def code(error: UpstreamRefused) -> str:
     return next((n for n in names if isinstance(n, str) and _CODE.fullmatch(n)), "")
 
 
-def rows(answer: Answer, *keys: str) -> list[dict[str, Any]]:
+def listed(answer: Answer, *keys: str) -> list[Mapping[str, Any]]:
     """The objects of the list that stands under ``keys`` in an answer.
 
     Raises:
-        Unavailable: there is no such list, or no objects in it.
+        Unavailable: there is no such list, or something else in it.
     """
-    found = answer.json()
+    return rows(_under(answer, keys), f"the answer of {answer.origin}")
+
+
+def single(answer: Answer, *keys: str) -> Mapping[str, Any]:
+    """The object that stands there; parameters and errors as for `listed`."""
+    return row(_under(answer, keys), f"the answer of {answer.origin}")
+
+
+def _under(answer: Answer, keys: Iterable[str]) -> object:
+    value = answer.json()
     for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise Unavailable(f"the answer of {answer.origin} is not of the form that is documented")
-    return found
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def text(value: object) -> str:
@@ -192,75 +198,21 @@ def text(value: object) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-def id_of(row: Mapping[str, Any], key: str = "id") -> str:
+def id_of(record: Mapping[str, Any], key: str = "id") -> str:
     """The id of a record, as text.
 
     Raises:
         Unavailable: it has none.
     """
-    found = text(row.get(key))
-    if not found:
+    there = text(record.get(key))
+    if not there:
         raise Unavailable("a record of the CRM has no id")
-    return found
+    return there
 
 
 def segment(value: str) -> str:
     """As one part of a path."""
     return quote(value, safe="")
-
-
-def written(number: Number, forms: Iterable[str]) -> tuple[str, ...]:
-    """The number in these of its forms; as digits if it has none of them, ``()`` if it has none."""
-    if not number.digits:
-        return ()
-    found = dict.fromkeys(getattr(number, form) for form in forms)
-    return tuple(form for form in found if form) or (number.digits,)
-
-
-def forms_of(forms: Collection[str], name: str) -> tuple[str, ...]:
-    """``forms`` as an option of a connector."""
-    if isinstance(forms, str) or not forms or not set(forms) <= _FORMS:
-        known = ", ".join(sorted(_FORMS))
-        raise DeclarationError(f"{name}: forms= is a list of some of {known}")
-    return tuple(forms)
-
-
-def revealed(value: str | Secret, name: str) -> str:
-    """A credential that goes into a header: visible ASCII, and not empty."""
-    found = value.reveal() if isinstance(value, Secret) else value
-    if not isinstance(found, str) or not re.fullmatch(r"[\x21-\x7e]+", found):
-        raise DeclarationError(f"{name} is not given, or no text of visible ASCII characters")
-    return found
-
-
-def identifier(value: str, name: str) -> str:
-    """A name of the CRM's own that becomes part of a query, such as that of a field."""
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", value):
-        raise DeclarationError(f"{name} is no name of a field or module: letters, digits, _ and .")
-    return value
-
-
-def safe(url: str, name: str) -> str:
-    """``url``, if what is sent there cannot be read on the way.
-
-    Raises:
-        DeclarationError: it is neither https nor on this machine.
-    """
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except (ValueError, TypeError, AttributeError):
-        raise DeclarationError(f"{name}: url= cannot be read as a URL") from None
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_here(host)):
-        raise DeclarationError(f"{name}: url= is the https URL of your CRM")
-    return url
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def together(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -28,22 +28,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from handlers.crm.asking import (
-    MOST,
-    Api,
-    Fixed,
-    OneByOne,
-    each_once,
-    forms_of,
-    id_of,
-    identifier,
-    revealed,
-    rows,
-    text,
-    told,
-    written,
-)
+from handlers.crm.asking import MOST, Api, Fixed, OneByOne, each_once, id_of, listed, text, told
 from handlers.crm.contacts import Contact, Entry, Number, Owner
+from handlers.crm.options import forms_of, identifier, revealed, written
+from handlers.crm.pace import Pace
 from receiver import Call, DeclarationError, Secret
 
 FEWEST = 3
@@ -63,14 +51,14 @@ class Odoo:
             ``e164``, ``national``, ``significant``, ``digits``. It is compared for equality.
         fields: further ones of the partner to be read.
         owner_fields: further ones of its salesperson (``res.users``).
+        name: of the connector, if an app has two of its kind.
+        per_second, workers: requests that are allowed, and processes that share them.
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
     Raises:
         DeclarationError: an option is wrong.
     """
-
-    name = "odoo"
 
     def __init__(
         self,
@@ -81,9 +69,14 @@ class Odoo:
         search: Mapping[str, Collection[str]] = _SEARCH,
         fields: Collection[str] = (),
         owner_fields: Collection[str] = (),
+        name: str = "odoo",
+        per_second: float = 10.0,
+        workers: int = 1,
         timeout: float = 1.0,
         ca: str | Path | None = None,
     ) -> None:
+        self.name = name
+        pace = Pace(per_second, burst=10, workers=workers)
         if not isinstance(search, Mapping) or not search:
             raise DeclarationError('Odoo: search= is a table, as in {phone = ["e164", "national"]}')
         self._search = {
@@ -98,6 +91,7 @@ class Odoo:
             f"{url}/json/2",
             ("Authorization", "bearer "),
             Fixed(revealed(token, "Odoo: token=")),
+            pace,
             headers=headers,
             timeout=timeout,
             ca=ca,
@@ -113,14 +107,14 @@ class Odoo:
             for form in written(number, forms)
         ]
         domain = ["|"] * (len(terms) - 1) + terms  # Odoo writes operators before their operands
-        found = await self._read("res.partner", domain, self._fields, call, MOST)
+        found = await self._read("res.partner", domain, self._fields, MOST, call)
         return each_once(_contact(row) for row in found)
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
         if not contact.owner:
             return None
         domain = [["id", "=", _number(contact.owner)]]
-        for row in await self._read("res.users", domain, self._owner_fields, call, 1):
+        for row in await self._read("res.users", domain, self._owner_fields, 1, call):
             return Owner(id_of(row), text(row.get("name")), text(row.get("email")), row)
         return None
 
@@ -134,7 +128,7 @@ class Odoo:
                 ["res_id", "=", partner],
                 ["body", "like", entry.key],
             ]
-            if await self._read("mail.message", domain, ["id"], None, 1):
+            if await self._read("mail.message", domain, ["id"], 1, aside=True):
                 return
             note = {
                 "ids": [partner],
@@ -142,13 +136,21 @@ class Odoo:
                 "message_type": "comment",
                 "subtype_xmlid": "mail.mt_note",
             }
-            await self._api.ask("POST", "res.partner/message_post", json=note)
+            await self._api.ask("POST", "res.partner/message_post", json=note, aside=True)
 
     async def _read(
-        self, model: str, domain: list[Any], fields: list[str], call: Call | None, limit: int
-    ) -> list[dict[str, Any]]:
+        self,
+        model: str,
+        domain: list[Any],
+        fields: list[str],
+        limit: int,
+        call: Call | None = None,
+        *,
+        aside: bool = False,
+    ) -> list[Mapping[str, Any]]:
         body = {"domain": domain, "fields": fields, "limit": limit}
-        return rows(await self._api.ask("POST", f"{model}/search_read", call=call, json=body))
+        path = f"{model}/search_read"
+        return listed(await self._api.ask("POST", path, call=call, aside=aside, json=body))
 
 
 def _names(fields: Collection[str], option: str) -> list[str]:

@@ -33,16 +33,17 @@ from handlers.crm.asking import (
     OneByOne,
     each_once,
     id_of,
-    revealed,
-    rows,
+    listed,
     segment,
+    single,
     text,
     told,
     unless_missing,
 )
 from handlers.crm.contacts import Contact, Entry, Number, Owner
+from handlers.crm.options import revealed
+from handlers.crm.pace import Pace
 from receiver import Call, Secret, Unavailable
-from receiver.upstream import Answer
 
 FEWEST = 2
 """Characters of a term."""
@@ -60,14 +61,14 @@ class Pipedrive:
         bearer: the token is one of OAuth.
         for_owner: calls are logged for the person's owner, not for the token's user.
         url: where Pipedrive is.
+        name: of the connector, if an app has two of its kind.
+        per_second, workers: requests that are allowed, and processes that share them.
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
     Raises:
         DeclarationError: an option is wrong.
     """
-
-    name = "pipedrive"
 
     def __init__(
         self,
@@ -76,12 +77,17 @@ class Pipedrive:
         bearer: bool = False,
         for_owner: bool = False,
         url: str = "https://api.pipedrive.com",
+        name: str = "pipedrive",
+        per_second: float = 5.0,
+        workers: int = 1,
         timeout: float = 1.0,
         ca: str | Path | None = None,
     ) -> None:
+        self.name = name
+        pace = Pace(per_second, burst=10, workers=workers)
         header = ("Authorization", "Bearer ") if bearer else ("x-api-token", "")
         credentials = Fixed(revealed(token, "Pipedrive: token="))
-        self._api = Api("Pipedrive", url, header, credentials, timeout=timeout, ca=ca)
+        self._api = Api("Pipedrive", url, header, credentials, pace, timeout=timeout, ca=ca)
         self._for_owner = for_owner
         self._one = OneByOne()
 
@@ -91,7 +97,7 @@ class Pipedrive:
             return ()
         params: dict[str, str | int] = {"term": term, "fields": "phone", "limit": _PAGE}
         answer = await self._api.ask("GET", "api/v2/persons/search", call=call, params=params)
-        items = [item.get("item") for item in rows(answer, "data", "items")]
+        items = [item.get("item") for item in listed(answer, "data", "items")]
         return each_once(
             _contact(item) for item in items if isinstance(item, dict) and _has(item, number)
         )
@@ -103,13 +109,13 @@ class Pipedrive:
         answer = await unless_missing(self._api.ask("GET", path, call=call))
         if answer is None:
             return None
-        user = _object(answer, "data")
+        user = single(answer, "data")
         return Owner(id_of(user), text(user.get("name")), text(user.get("email")), user)
 
     async def log(self, entry: Entry) -> None:
         async with self._one(entry.key):
             if not await self._is_logged(entry):
-                await self._api.ask("POST", "v1/callLogs", json=self._row(entry))
+                await self._api.ask("POST", "v1/callLogs", json=self._row(entry), aside=True)
 
     async def _is_logged(self, entry: Entry) -> bool:
         since = (entry.begun - _SKEW).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -117,8 +123,8 @@ class Pipedrive:
         if entry.contact is not None:
             params["person_id"] = entry.contact.id
         for _ in range(_PAGES):
-            answer = await self._api.ask("GET", "api/v2/activities", params=params)
-            if any(entry.key in text(one.get("subject")) for one in rows(answer, "data")):
+            answer = await self._api.ask("GET", "api/v2/activities", params=params, aside=True)
+            if any(entry.key in text(one.get("subject")) for one in listed(answer, "data")):
                 return True
             further = answer.json().get("additional_data")
             cursor = text(further.get("next_cursor")) if isinstance(further, dict) else ""
@@ -164,14 +170,6 @@ def _contact(item: Mapping[str, Any]) -> Contact:
     owner = item.get("owner")
     found = text(owner.get("id")) if isinstance(owner, dict) else ""
     return Contact(id_of(item), text(item.get("name")), found, item)
-
-
-def _object(answer: Answer, key: str) -> dict[str, Any]:
-    whole = answer.json()
-    found = whole.get(key) if isinstance(whole, dict) else None
-    if not isinstance(found, dict):
-        raise Unavailable(f"the answer of {answer.origin} is not of the form that is documented")
-    return found
 
 
 def _utc(moment: datetime) -> str:

@@ -37,20 +37,19 @@ from handlers.crm.asking import (
     Fixed,
     OneByOne,
     each_once,
-    forms_of,
     id_of,
-    identifier,
-    revealed,
-    rows,
+    listed,
     segment,
+    single,
     text,
     told,
     unless_missing,
-    written,
 )
 from handlers.crm.contacts import Contact, Entry, Number, Owner
+from handlers.crm.options import forms_of, identifier, revealed, written
+from handlers.crm.pace import Pace
 from handlers.crm.tokens import OAuth
-from receiver import Call, DeclarationError, Secret, Unavailable
+from receiver import Call, DeclarationError, Secret
 
 FEWEST = 2
 """Characters of a term."""
@@ -70,14 +69,14 @@ class Salesforce:
         forms: how a number is looked for: ``e164``, ``national``, ``significant``, ``digits``.
         fields: further ones to be read, which all ``objects`` have.
         owner_fields: further ones of a user.
+        name: of the connector, if an app has two of its kind.
+        per_second, workers: requests that are allowed, and processes that share them.
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
     Raises:
         DeclarationError: an option is wrong, or credentials are missing.
     """
-
-    name = "salesforce"
 
     def __init__(
         self,
@@ -91,24 +90,33 @@ class Salesforce:
         forms: Collection[str] = ("digits", "national", "significant"),
         fields: Collection[str] = (),
         owner_fields: Collection[str] = (),
+        name: str = "salesforce",
+        per_second: float = 20.0,
+        workers: int = 1,
         timeout: float = 1.0,
         ca: str | Path | None = None,
     ) -> None:
+        self.name = name
+        pace = Pace(per_second, burst=20, workers=workers)
         if not isinstance(version, str) or not re.fullmatch(r"v[1-9][0-9]{1,2}\.0", version):
             raise DeclarationError(f'Salesforce: version={version!r} is not of the form "v60.0"')
-        credentials: Credentials
-        if client_id:
-            form = {
-                "grant_type": "client_credentials",
-                "client_id": revealed(client_id, "Salesforce: client_id="),
-                "client_secret": revealed(client_secret, "Salesforce: client_secret="),
-            }
-            token_url = f"{url}/services/oauth2/token"
-            credentials = OAuth("Salesforce", token_url, form, timeout=timeout, ca=ca)
-        else:
-            credentials = Fixed(revealed(token, "Salesforce: token="))
+        credentials: Credentials = (
+            Fixed(revealed(token, "Salesforce: token="))
+            if token
+            else OAuth(
+                "Salesforce",
+                f"{url}/services/oauth2/token",
+                {
+                    "grant_type": "client_credentials",
+                    "client_id": revealed(client_id, "Salesforce: client_id="),
+                    "client_secret": revealed(client_secret, "Salesforce: client_secret="),
+                },
+                timeout=timeout,
+                ca=ca,
+            )
+        )
         base, header = f"{url}/services/data/{version}", ("Authorization", "Bearer ")
-        self._api = Api("Salesforce", base, header, credentials, timeout=timeout, ca=ca)
+        self._api = Api("Salesforce", base, header, credentials, pace, timeout=timeout, ca=ca)
         self._forms = forms_of(forms, "Salesforce")
         self._objects = [identifier(one, "Salesforce: one of objects=") for one in objects]
         columns = ", ".join(["Id", "Name", "OwnerId", *_names(fields, "fields")])
@@ -125,7 +133,7 @@ class Salesforce:
         query = f"FIND {{{' OR '.join(terms)}}} IN PHONE FIELDS RETURNING {self._returning}"
         params = {"q": f"{query} LIMIT {MOST}"}
         answer = await self._api.ask("GET", "search/", call=call, params=params)
-        found = rows(answer, "searchRecords")
+        found = listed(answer, "searchRecords")
         return each_once(_contact(row) for row in sorted(found, key=self._rank))
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
@@ -135,18 +143,16 @@ class Salesforce:
         answer = await unless_missing(self._api.ask("GET", path, call=call, params=params))
         if answer is None:
             return None
-        user = answer.json()
-        if not isinstance(user, dict):
-            raise Unavailable(f"the answer of {answer.origin} is not a user")
+        user = single(answer)
         return Owner(id_of(user, "Id"), text(user.get("Name")), text(user.get("Email")), user)
 
     async def log(self, entry: Entry) -> None:
         async with self._one(entry.key):
             where = f"CallObject = '{_quoted(entry.key)}'"
             params = {"q": f"SELECT Id FROM Task WHERE {where} LIMIT 1"}  # noqa: S608 - quoted
-            answer = await self._api.ask("GET", "query/", params=params)
-            if not rows(answer, "records"):
-                await self._api.ask("POST", "sobjects/Task", json=_task(entry))
+            answer = await self._api.ask("GET", "query/", params=params, aside=True)
+            if not listed(answer, "records"):
+                await self._api.ask("POST", "sobjects/Task", json=_task(entry), aside=True)
 
     def _rank(self, row: Mapping[str, Any]) -> int:
         kind = (row.get("attributes") or {}).get("type")

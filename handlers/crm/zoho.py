@@ -36,18 +36,16 @@ from handlers.crm.asking import (
     OneByOne,
     code,
     each_once,
-    forms_of,
     id_of,
-    identifier,
-    revealed,
-    rows,
+    listed,
     segment,
     text,
     together,
     told,
-    written,
 )
 from handlers.crm.contacts import Contact, Entry, Number, Owner
+from handlers.crm.options import forms_of, identifier, revealed, written
+from handlers.crm.pace import Pace
 from handlers.crm.tokens import OAuth
 from receiver import Call, DeclarationError, Secret, Unavailable
 from receiver.upstream import Answer, UpstreamRefused
@@ -67,14 +65,14 @@ class Zoho:
         fields: those to be read; by default all.
         key_field: the API name of a unique text field of Calls.
         url, accounts: hosts other than those of the data centre.
+        name: of the connector, if an app has two of its kind.
+        per_second, workers: requests that are allowed, and processes that share them.
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
     Raises:
         DeclarationError: an option is wrong, or credentials are missing.
     """
-
-    name = "zoho"
 
     def __init__(
         self,
@@ -90,29 +88,35 @@ class Zoho:
         key_field: str = "",
         url: str = "",
         accounts: str = "",
+        name: str = "zoho",
+        per_second: float = 10.0,
+        workers: int = 1,
         timeout: float = 1.0,
         ca: str | Path | None = None,
     ) -> None:
+        self.name = name
+        pace = Pace(per_second, burst=10, workers=workers)
         if domain not in _DOMAINS:
             raise DeclarationError(f"Zoho: domain={domain!r} is none of {', '.join(_DOMAINS)}")
-        accounts = accounts or (
-            "https://accounts.zohocloud.ca" if domain == "ca" else f"https://accounts.zoho.{domain}"
+        credentials: Credentials = (
+            Fixed(revealed(token, "Zoho: token="))
+            if token
+            else OAuth(
+                "Zoho",
+                f"{accounts or _accounts(domain)}/oauth/v2/token",
+                {
+                    "grant_type": "refresh_token",
+                    "refresh_token": revealed(refresh_token, "Zoho: refresh_token="),
+                    "client_id": revealed(client_id, "Zoho: client_id="),
+                    "client_secret": revealed(client_secret, "Zoho: client_secret="),
+                },
+                timeout=timeout,
+                ca=ca,
+            )
         )
-        credentials: Credentials
-        if refresh_token:
-            form = {
-                "grant_type": "refresh_token",
-                "refresh_token": revealed(refresh_token, "Zoho: refresh_token="),
-                "client_id": revealed(client_id, "Zoho: client_id="),
-                "client_secret": revealed(client_secret, "Zoho: client_secret="),
-            }
-            token_url = f"{accounts}/oauth/v2/token"
-            credentials = OAuth("Zoho", token_url, form, timeout=timeout, ca=ca)
-        else:
-            credentials = Fixed(revealed(token, "Zoho: token="))
         url = (url or f"https://www.zohoapis.{domain}") + "/crm/v8"
         header = ("Authorization", "Zoho-oauthtoken ")
-        self._api = Api("Zoho", url, header, credentials, timeout=timeout, ca=ca)
+        self._api = Api("Zoho", url, header, credentials, pace, timeout=timeout, ca=ca)
         self._modules = tuple(identifier(one, "Zoho: one of modules=") for one in modules)
         self._forms = forms_of(forms, "Zoho")
         fields = [identifier(field, "Zoho: one of fields=") for field in fields]
@@ -143,8 +147,10 @@ class Zoho:
             if not self._key_field and await self._is_logged(entry.key):
                 return
             try:
-                answer = await self._api.ask("POST", "Calls", json={"data": [self._row(entry)]})
-                result = next(iter(rows(answer, "data")), {})
+                answer = await self._api.ask(
+                    "POST", "Calls", json={"data": [self._row(entry)]}, aside=True
+                )
+                result = next(iter(listed(answer, "data")), {})
             except UpstreamRefused as error:
                 if code(error) != "DUPLICATE_DATA":
                     raise
@@ -161,7 +167,9 @@ class Zoho:
 
     async def _is_logged(self, key: str) -> bool:
         criteria = f"(Subject:starts_with:{_subject(key)})"
-        answer = await self._api.ask("GET", "Calls/search", params={"criteria": criteria})
+        answer = await self._api.ask(
+            "GET", "Calls/search", params={"criteria": criteria}, aside=True
+        )
         return bool(_rows(answer, "data"))
 
     def _row(self, entry: Entry) -> dict[str, Any]:
@@ -186,8 +194,12 @@ class Zoho:
         return row
 
 
-def _rows(answer: Answer, key: str) -> list[dict[str, Any]]:
-    return [] if answer.status == 204 else rows(answer, key)
+def _accounts(domain: str) -> str:
+    return f"https://accounts.zoho{'cloud' if domain == 'ca' else ''}.{domain}"
+
+
+def _rows(answer: Answer, key: str) -> list[Mapping[str, Any]]:
+    return [] if answer.status == 204 else listed(answer, key)
 
 
 def _subject(key: str) -> str:
