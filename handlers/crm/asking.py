@@ -1,246 +1,109 @@
-"""How the connectors ask: with credentials, and with answers looked at before they are believed.
+"""How connectors ask their CRM: at its pace, with a secret from the environment, believing nothing.
 
-Rule 1: an answer that is not of the form which the CRM documents is no answer: `Unavailable`.
-Rule 2: of what a CRM says nothing is in an error's text but the code of its error, if it looks like
-        one. Neither credentials nor callers' data are sent in the clear to another machine.
-Rule 3: a refusal stays a `receiver.upstream.UpstreamRefused`, with its status and body. The pace
-        of a CRM is kept (`handlers.crm.pace`): 429 and Retry-After are listened to.
+Rule 1: an answer that is not what the CRM's interface describes is `receiver.Unavailable`, as is
+        none. No text of an error holds anything of it.
+Rule 2: a CRM that answers 429 is not asked again before it says so.
+Rule 3: a secret is never shown. ``"$NAME"`` is the variable of that name, read when the connector
+        is made.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
+import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
-from urllib.parse import quote
-from weakref import WeakValueDictionary
+from collections.abc import Mapping
+from typing import Any
 
-from handlers.crm.contacts import Contact, Entry
-from handlers.crm.options import safe
-from handlers.crm.pace import Pace, Paced, row, rows
-from receiver import Call, Unavailable
+from handlers.crm.pace import Pace
+from receiver import Call, DeclarationError, Secret, Unavailable
 from receiver.upstream import Answer, Client, UpstreamRefused
 
-T = TypeVar("T")
-
-MOST = 10
-"""Contacts that are asked for: one caller is one of a few, or nobody in particular."""
-
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{2,79}")
-_WORDS = {
-    401: "the credentials are wrong, or no longer valid",
-    403: "these credentials may not do this, or a limit is used up",
-    404: "it is not there: see url= and what is asked for",
-    429: "its limit is used up for now",
-}
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 
 
-class Credentials(Protocol):
-    """What goes into the header; see `Fixed` and `handlers.crm.tokens.OAuth`."""
+class Paced:
+    """A `receiver.upstream.Client` that keeps a `Pace`."""
 
-    async def token(self, call: Call | None) -> str:
-        """A good one, as far as is known."""
-        ...
+    def __init__(self, client: Client, pace: Pace) -> None:
+        self._client = client
+        self._pace = pace
 
-    def refused(self, token: str) -> bool:
-        """The CRM refused it; True if another try is worth while."""
-        ...
-
-
-class Fixed:
-    """A token that was made by hand and is good until it is not."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    async def token(self, call: Call | None) -> str:
-        return self._token
-
-    def refused(self, token: str) -> bool:
-        return False
-
-
-class Api:
-    """The REST interface of one CRM.
-
-    Parameters:
-        name: of the connector, as errors of its declaration have it.
-        url: where it is; https, or on this machine.
-        header: what its credentials go in, and what stands before them: ``("Authorization",
-            "Bearer ")``.
-        credentials: where they come from.
-        pace: how often it may be asked.
-        headers: further ones.
-        timeout: seconds for one request; the call's own time counts as well.
-        ca: a PEM file with the certificate of a private authority.
-
-    Raises:
-        DeclarationError: the URL is none, or would be asked in the clear.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        url: str,
-        header: tuple[str, str],
-        credentials: Credentials,
-        pace: Pace,
-        *,
-        headers: Mapping[str, str] | None = None,
-        timeout: float,
-        ca: str | Path | None,
-    ) -> None:
-        client = Client(safe(url, name), headers=headers, timeout=timeout, ca=ca)
-        self._client = Paced(client, pace)
-        self._header, self._before = header
-        self._credentials = credentials
-
-    async def ask(
+    async def request(
         self,
         method: str,
-        path: str,
+        url: str,
         *,
         call: Call | None = None,
         aside: bool = False,
         params: Mapping[str, str | int] | None = None,
         json: object = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """A 2xx of the CRM. A token that it refuses is renewed, once, if there is a way.
-
-        Parameters:
-            call: whose time it is; None for nobody's.
-            aside: nobody waits, see `handlers.crm.pace`.
+        """As `Client.request`; ``aside`` as for `Pace.turn`.
 
         Raises:
-            UpstreamRefused: any other status; the text has the CRM's code for it.
-            Unavailable: no answer, or none in time.
+            Unavailable: it would have been too late, or there was no good answer.
         """
-        send = partial(self._send, method, path, call=call, aside=aside, params=params, json=json)
-        token = await self._credentials.token(call)
+        await self._pace.turn(call, aside=aside)
         try:
-            return await send(token)
+            return await self._client.request(
+                method, url, call=call, params=params, json=json, content=content, headers=headers
+            )
         except UpstreamRefused as error:
-            if error.status != 401 or not self._credentials.refused(token):
-                raise
-        return await send(await self._credentials.token(call))
-
-    async def _send(self, method: str, path: str, token: str, **further: Any) -> Answer:
-        headers = {self._header: self._before + token}
-        try:
-            return await self._client.request(method, path, headers=headers, **further)
-        except UpstreamRefused as error:
-            said = (code(error), _WORDS.get(error.status, ""))
-            raise UpstreamRefused(
-                ": ".join([str(error), *filter(None, said)]),
-                status=error.status,
-                retry_after=error.retry_after,
-                body=error.body,
-            ) from None
+            if error.status == 429 or (error.status == 503 and error.retry_after is not None):
+                self._pace.hold(error.retry_after)
+            raise
 
 
-class OneByOne:
-    """Lets what has one key happen one after another: ``async with one(entry.key)``."""
-
-    def __init__(self) -> None:
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-    @asynccontextmanager
-    async def __call__(self, key: str) -> AsyncIterator[None]:
-        lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            yield
-
-
-def code(error: UpstreamRefused) -> str:
-    """What the CRM calls the error, ``""`` if it says nothing that looks like a name for it."""
-    try:
-        said = json.loads(error.body)
-    except (ValueError, RecursionError):
-        return ""
-    if isinstance(said, dict) and isinstance(said.get("data"), list):
-        said = said["data"]
-    if isinstance(said, list):
-        said = said[0] if said else None
-    if not isinstance(said, dict):
-        return ""
-    names = (said.get(key) for key in ("errorCode", "code", "name", "error"))
-    return next((n for n in names if isinstance(n, str) and _CODE.fullmatch(n)), "")
-
-
-def listed(answer: Answer, *keys: str) -> list[Mapping[str, Any]]:
-    """The objects of the list that stands under ``keys`` in an answer.
+def rows(value: Any, where: str) -> list[Mapping[str, Any]]:
+    """``value`` if it is a list of JSON objects.
 
     Raises:
-        Unavailable: there is no such list, or something else in it.
+        Unavailable: it is something else; the text says ``where`` it stood, and nothing of it.
     """
-    return rows(_under(answer, keys), f"the answer of {answer.origin}")
-
-
-def single(answer: Answer, *keys: str) -> Mapping[str, Any]:
-    """The object that stands there; parameters and errors as for `listed`."""
-    return row(_under(answer, keys), f"the answer of {answer.origin}")
-
-
-def _under(answer: Answer, keys: Iterable[str]) -> object:
-    value = answer.json()
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise Unavailable(f"{where} is not what its interface describes")
     return value
 
 
-def text(value: object) -> str:
-    """An id or a name as text; ``""`` for what is none."""
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+def row(value: Any, where: str) -> Mapping[str, Any]:
+    """``value`` if it is a JSON object; errors as for `rows`."""
+    return rows([value], where)[0]
 
 
-def id_of(record: Mapping[str, Any], key: str = "id") -> str:
-    """The id of a record, as text.
+def text_of(value: Any) -> str:
+    """An id or a name as text: CRMs write ids as numbers, too; empty for what is neither."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    return str(value)
+
+
+def secret_of(value: str | Secret, option: str) -> str:
+    """The text of a secret, or of the variable that ``"$NAME"`` stands for.
+
+    Parameters:
+        option: what a problem is told of, as in ``"HubSpot: token"``.
 
     Raises:
-        Unavailable: it has none.
+        DeclarationError: it is empty, or there is no such variable.
     """
-    there = text(record.get(key))
-    if not there:
-        raise Unavailable("a record of the CRM has no id")
-    return there
+    text = value.reveal() if isinstance(value, Secret) else value
+    if isinstance(text, str) and (variable := _VARIABLE.fullmatch(text)):
+        text = os.environ.get(variable[1], "")
+        if not text:
+            raise DeclarationError(f"{option}: the variable {variable[1]} is not set")
+    if not isinstance(text, str) or not text:
+        raise DeclarationError(f'{option} is a text, or "$NAME" for a variable of that name')
+    return text
 
 
-def segment(value: str) -> str:
-    """As one part of a path."""
-    return quote(value, safe="")
+def expand(text: str, option: str) -> str:
+    """``text`` with variables in the place of their names, as in ``"Token $CRM_TOKEN"``.
 
-
-async def together(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all, which run at the same time; the first error ends the others."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in asked]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
-
-
-async def unless_missing(asked: Awaitable[T]) -> T | None:
-    """None if the CRM says that what was asked for is not there."""
-    try:
-        return await asked
-    except UpstreamRefused as error:
-        if error.status != 404:
-            raise
-        return None
-
-
-def each_once(contacts: Iterable[Contact]) -> tuple[Contact, ...]:
-    """Without those whose id was there before."""
-    return tuple({contact.id: contact for contact in reversed([*contacts])}.values())[::-1]
-
-
-def told(entry: Entry) -> str:
-    """The call in one line, for people who read it in the CRM."""
-    end = f"{entry.outcome} to {entry.destination}" if entry.destination else entry.outcome
-    return f"Call from {entry.caller.e164 or entry.caller.typed} to {entry.ivr}: {end}"
+    Raises:
+        DeclarationError: one is not set, or that is no text.
+    """
+    if not isinstance(text, str):
+        raise DeclarationError(f"{option} is no text")
+    return _VARIABLE.sub(lambda found: secret_of(found[0], option), text)

@@ -68,6 +68,18 @@ class Number:
             phonenumbers.national_significant_number(parsed),
         )
 
+    def is_written(self, text: str, region: str = "") -> bool:
+        """Whether ``text``, a field of a CRM, may be this number: searches find others, too.
+
+        Without a country code it is enough that both end alike.
+        """
+        other = Number.parse(text, region)
+        if self.e164 and not other.e164:
+            return len(other.digits) > 5 and (
+                other.digits.endswith(self.significant) or self.digits.endswith(other.digits)
+            )
+        return bool(self.digits) and self.digits == other.digits
+
     def __repr__(self) -> str:
         return f"Number(<{len(self.digits)}>)"
 

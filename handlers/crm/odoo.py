@@ -28,7 +28,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from handlers.crm.asking import MOST, Api, Fixed, OneByOne, each_once, id_of, listed, text, told
+from handlers.crm.api import MOST, Api, Fixed, OneByOne, each_once, id_of, listed, told
+from handlers.crm.asking import text_of
 from handlers.crm.contacts import Contact, Entry, Number, Owner
 from handlers.crm.options import forms_of, identifier, revealed, written
 from handlers.crm.pace import Pace
@@ -85,12 +86,12 @@ class Odoo:
         }
         self._fields = ["name", "user_id", *_names(fields, "fields")]
         self._owner_fields = ["name", "email", *_names(owner_fields, "owner_fields")]
-        headers = {"X-Odoo-Database": revealed(database, "Odoo: database=")} if database else None
+        headers = {"X-Odoo-Database": revealed(database, "Odoo: database")} if database else None
         self._api = Api(
             "Odoo",
             f"{url}/json/2",
             ("Authorization", "bearer "),
-            Fixed(revealed(token, "Odoo: token=")),
+            Fixed(revealed(token, "Odoo: token")),
             pace,
             headers=headers,
             timeout=timeout,
@@ -115,7 +116,7 @@ class Odoo:
             return None
         domain = [["id", "=", _number(contact.owner)]]
         for row in await self._read("res.users", domain, self._owner_fields, 1, call):
-            return Owner(id_of(row), text(row.get("name")), text(row.get("email")), row)
+            return Owner(id_of(row), text_of(row.get("name")), text_of(row.get("email")), row)
         return None
 
     async def log(self, entry: Entry) -> None:
@@ -164,5 +165,5 @@ def _number(text: str) -> int:
 
 def _contact(row: Mapping[str, Any]) -> Contact:
     user = row.get("user_id")
-    owner = text(user[0]) if isinstance(user, list) and user else ""
-    return Contact(id_of(row), text(row.get("name")), owner, row)
+    owner = text_of(user[0]) if isinstance(user, list) and user else ""
+    return Contact(id_of(row), text_of(row.get("name")), owner, row)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
+from handlers.crm.asking import secret_of
 from handlers.crm.contacts import Number
 from receiver import DeclarationError, Secret
 
@@ -26,11 +27,15 @@ def forms_of(forms: Collection[str], name: str) -> tuple[str, ...]:
     return tuple(forms)
 
 
-def revealed(value: str | Secret, name: str) -> str:
-    """A credential that goes into a header: visible ASCII, and not empty."""
-    plain = value.reveal() if isinstance(value, Secret) else value
-    if not isinstance(plain, str) or not re.fullmatch(r"[\x21-\x7e]+", plain):
-        raise DeclarationError(f"{name} is not given, or no text of visible ASCII characters")
+def revealed(value: str | Secret, option: str) -> str:
+    """A credential that goes into a header, or ``"$NAME"``: see `handlers.crm.asking.secret_of`.
+
+    Raises:
+        DeclarationError: it is not given, or more than visible ASCII.
+    """
+    plain = secret_of(value, option)
+    if not re.fullmatch(r"[\x21-\x7e]+", plain):
+        raise DeclarationError(f"{option} is no text of visible ASCII characters")
     return plain
 
 

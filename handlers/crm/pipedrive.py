@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from handlers.crm.asking import (
+from handlers.crm.api import (
     Api,
     Fixed,
     OneByOne,
@@ -36,10 +36,10 @@ from handlers.crm.asking import (
     listed,
     segment,
     single,
-    text,
     told,
     unless_missing,
 )
+from handlers.crm.asking import text_of
 from handlers.crm.contacts import Contact, Entry, Number, Owner
 from handlers.crm.options import revealed
 from handlers.crm.pace import Pace
@@ -86,7 +86,7 @@ class Pipedrive:
         self.name = name
         pace = Pace(per_second, burst=10, workers=workers)
         header = ("Authorization", "Bearer ") if bearer else ("x-api-token", "")
-        credentials = Fixed(revealed(token, "Pipedrive: token="))
+        credentials = Fixed(revealed(token, "Pipedrive: token"))
         self._api = Api("Pipedrive", url, header, credentials, pace, timeout=timeout, ca=ca)
         self._for_owner = for_owner
         self._one = OneByOne()
@@ -110,7 +110,7 @@ class Pipedrive:
         if answer is None:
             return None
         user = single(answer, "data")
-        return Owner(id_of(user), text(user.get("name")), text(user.get("email")), user)
+        return Owner(id_of(user), text_of(user.get("name")), text_of(user.get("email")), user)
 
     async def log(self, entry: Entry) -> None:
         async with self._one(entry.key):
@@ -124,10 +124,10 @@ class Pipedrive:
             params["person_id"] = entry.contact.id
         for _ in range(_PAGES):
             answer = await self._api.ask("GET", "api/v2/activities", params=params, aside=True)
-            if any(entry.key in text(one.get("subject")) for one in listed(answer, "data")):
+            if any(entry.key in text_of(one.get("subject")) for one in listed(answer, "data")):
                 return True
             further = answer.json().get("additional_data")
-            cursor = text(further.get("next_cursor")) if isinstance(further, dict) else ""
+            cursor = text_of(further.get("next_cursor")) if isinstance(further, dict) else ""
             if not cursor:
                 return False
             params["cursor"] = cursor
@@ -154,7 +154,7 @@ class Pipedrive:
 def _has(item: Mapping[str, Any], number: Number) -> bool:
     """Whether one of its numbers is this one, and does not only contain it."""
     phones = item.get("phones")
-    return isinstance(phones, list) and any(_is(number, text(phone)) for phone in phones)
+    return isinstance(phones, list) and any(_is(number, text_of(phone)) for phone in phones)
 
 
 def _is(number: Number, phone: str) -> bool:
@@ -168,8 +168,8 @@ def _is(number: Number, phone: str) -> bool:
 
 def _contact(item: Mapping[str, Any]) -> Contact:
     owner = item.get("owner")
-    found = text(owner.get("id")) if isinstance(owner, dict) else ""
-    return Contact(id_of(item), text(item.get("name")), found, item)
+    found = text_of(owner.get("id")) if isinstance(owner, dict) else ""
+    return Contact(id_of(item), text_of(item.get("name")), found, item)
 
 
 def _utc(moment: datetime) -> str:

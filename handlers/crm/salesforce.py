@@ -30,7 +30,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from handlers.crm.asking import (
+from handlers.crm.api import (
     MOST,
     Api,
     Credentials,
@@ -41,10 +41,10 @@ from handlers.crm.asking import (
     listed,
     segment,
     single,
-    text,
     told,
     unless_missing,
 )
+from handlers.crm.asking import text_of
 from handlers.crm.contacts import Contact, Entry, Number, Owner
 from handlers.crm.options import forms_of, identifier, revealed, written
 from handlers.crm.pace import Pace
@@ -101,15 +101,15 @@ class Salesforce:
         if not isinstance(version, str) or not re.fullmatch(r"v[1-9][0-9]{1,2}\.0", version):
             raise DeclarationError(f'Salesforce: version={version!r} is not of the form "v60.0"')
         credentials: Credentials = (
-            Fixed(revealed(token, "Salesforce: token="))
+            Fixed(revealed(token, "Salesforce: token"))
             if token
             else OAuth(
                 "Salesforce",
                 f"{url}/services/oauth2/token",
                 {
                     "grant_type": "client_credentials",
-                    "client_id": revealed(client_id, "Salesforce: client_id="),
-                    "client_secret": revealed(client_secret, "Salesforce: client_secret="),
+                    "client_id": revealed(client_id, "Salesforce: client_id"),
+                    "client_secret": revealed(client_secret, "Salesforce: client_secret"),
                 },
                 timeout=timeout,
                 ca=ca,
@@ -144,7 +144,7 @@ class Salesforce:
         if answer is None:
             return None
         user = single(answer)
-        return Owner(id_of(user, "Id"), text(user.get("Name")), text(user.get("Email")), user)
+        return Owner(id_of(user, "Id"), text_of(user.get("Name")), text_of(user.get("Email")), user)
 
     async def log(self, entry: Entry) -> None:
         async with self._one(entry.key):
@@ -193,4 +193,4 @@ def _names(fields: Collection[str], option: str) -> list[str]:
 
 
 def _contact(row: Mapping[str, Any]) -> Contact:
-    return Contact(id_of(row, "Id"), text(row.get("Name")), text(row.get("OwnerId")), row)
+    return Contact(id_of(row, "Id"), text_of(row.get("Name")), text_of(row.get("OwnerId")), row)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
-from handlers.crm.asking import code
+from handlers.crm.api import code
 from handlers.crm.options import safe
 from receiver import Call, Unavailable
 from receiver.upstream import Client, Lookup, UpstreamRefused

@@ -28,7 +28,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from handlers.crm.asking import (
+from handlers.crm.api import (
     MOST,
     Api,
     Credentials,
@@ -39,10 +39,10 @@ from handlers.crm.asking import (
     id_of,
     listed,
     segment,
-    text,
     together,
     told,
 )
+from handlers.crm.asking import text_of
 from handlers.crm.contacts import Contact, Entry, Number, Owner
 from handlers.crm.options import forms_of, identifier, revealed, written
 from handlers.crm.pace import Pace
@@ -99,16 +99,16 @@ class Zoho:
         if domain not in _DOMAINS:
             raise DeclarationError(f"Zoho: domain={domain!r} is none of {', '.join(_DOMAINS)}")
         credentials: Credentials = (
-            Fixed(revealed(token, "Zoho: token="))
+            Fixed(revealed(token, "Zoho: token"))
             if token
             else OAuth(
                 "Zoho",
                 f"{accounts or _accounts(domain)}/oauth/v2/token",
                 {
                     "grant_type": "refresh_token",
-                    "refresh_token": revealed(refresh_token, "Zoho: refresh_token="),
-                    "client_id": revealed(client_id, "Zoho: client_id="),
-                    "client_secret": revealed(client_secret, "Zoho: client_secret="),
+                    "refresh_token": revealed(refresh_token, "Zoho: refresh_token"),
+                    "client_id": revealed(client_id, "Zoho: client_id"),
+                    "client_secret": revealed(client_secret, "Zoho: client_secret"),
                 },
                 timeout=timeout,
                 ca=ca,
@@ -136,7 +136,7 @@ class Zoho:
         if not contact.owner:
             return None
         kept = contact.fields.get("Owner")
-        if isinstance(kept, dict) and text(kept.get("email")):
+        if isinstance(kept, dict) and text_of(kept.get("email")):
             return _owner(kept)
         answer = await self._api.ask("GET", f"users/{segment(contact.owner)}", call=call)
         found = _rows(answer, "users")
@@ -209,11 +209,11 @@ def _subject(key: str) -> str:
 def _contact(module: str, row: Mapping[str, Any]) -> Contact:
     """Its id has the module, since a call is logged by it."""
     owner = row.get("Owner")
-    name = text(row.get("Full_Name")) or text(row.get("Last_Name"))
-    found = text(owner.get("id")) if isinstance(owner, dict) else ""
+    name = text_of(row.get("Full_Name")) or text_of(row.get("Last_Name"))
+    found = text_of(owner.get("id")) if isinstance(owner, dict) else ""
     return Contact(f"{module}/{id_of(row)}", name, found, row)
 
 
 def _owner(row: Mapping[str, Any]) -> Owner:
-    name = text(row.get("full_name")) or text(row.get("name"))
-    return Owner(id_of(row), name, text(row.get("email")), row)
+    name = text_of(row.get("full_name")) or text_of(row.get("name"))
+    return Owner(id_of(row), name, text_of(row.get("email")), row)

@@ -1,4 +1,4 @@
-"""What all connectors have in common: who is found, and that a call is logged once, whatever fails."""
+"""What all connectors have in common: who is found, and one entry for a call, whatever fails."""
 
 from __future__ import annotations
 
