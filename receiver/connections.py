@@ -10,7 +10,8 @@ Rule 5: what is wrong with a request does not cost an earlier one its answer.
 Rule 6: no more connections are held than there are descriptors for. One that has sent no request
         makes room for a new one, the oldest first.
 Rule 7: what a proxy says is for the app to believe or not: uvicorn's own middleware is left out.
-Rule 8: where a watchdog stands by, a request in plain text has its `receiver.watchdog.Rescue`.
+Rule 8: where a watchdog stands by, a request in plain text has its `receiver.watchdog.Rescue`; and
+        one that the app has not begun with may be passed on to another worker.
 
 uvicorn takes them by name too: ``uvicorn --http receiver.connections:Fastest``.
 """
@@ -21,6 +22,7 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import Awaitable
 from typing import Any, ClassVar, cast
 
 import h11
@@ -31,6 +33,7 @@ from uvicorn.server import ServerState
 
 from receiver.framing import APART, HEAD_LIMIT, TRAILERS
 from receiver.listening import MOST_CONNECTIONS
+from receiver.passing import Passage, pass_on
 from receiver.roundtrips import CONNECTION
 from receiver.seldom import Seldom
 from receiver.watchdog import RESCUE, Cycle, Rescue, Watchdog
@@ -84,12 +87,16 @@ class _Timed(asyncio.Protocol):
     transport: asyncio.Transport
     flow: FlowControl
     app: Any
+    _app: Any
     scheme: Any
     server_state: ServerState
     cycle: Any
     armed: Rescue | None = None
     _watchdog: Watchdog | None = None
+    _watched: Watched | None = None
     _timer: asyncio.TimerHandle | None = None
+    _request = b""  # what was read of a request that the app has not begun with
+    _lost = False
 
     def _owes(self) -> bool:
         """Whether the sender began a head, or goes on with a body that was answered already."""
@@ -101,31 +108,63 @@ class _Timed(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.app = _bare(self.app)
+        self._app, self.app = _bare(self.app), self._enter
         if isinstance(self.server_state, Watched):
-            self.server_state.idle[self] = None
-            self.server_state.make_room()
+            self._watched = self.server_state
+            self._watched.idle[self] = None
+            self._watched.make_room()
+            if self.scheme == "http":
+                self._watchdog = self._watched.watchdog
         self._timer = self.loop.call_later(self.head_time, self._late)
-        if self.scheme == "http":
-            self._watchdog = getattr(self.server_state, "watchdog", None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.armed is not None:
             self.armed.disarm()  # before the descriptor is closed, and is somebody else's
+        if self._watchdog is not None:
+            with self._watchdog.writing:
+                self._lost = True
         self._stop()
-        if isinstance(self.server_state, Watched):
-            self.server_state.idle.pop(self, None)
+        if self._watched is not None:
+            self._watched.idle.pop(self, None)
         super().connection_lost(exc)
 
     def _equip(self, scope: Any, cycle: Cycle) -> None:
         scope[TRAILERS] = APART
         scope[CONNECTION] = self.transport
-        if getattr(self.server_state, "stopping", False):
+        if self._watched is not None and self._watched.stopping:
             cycle.keep_alive = False
         if self._watchdog is not None:
             scope[RESCUE] = Rescue(self._watchdog, self, cycle)
 
+    def _enter(self, *arguments: Any) -> Awaitable[None]:
+        """The app, as uvicorn calls it."""
+        self._request = b""
+        return _nothing() if self._lost else cast("Awaitable[None]", self._app(*arguments))
+
+    def hand_over(self, passage: Passage) -> bool:
+        """Pass the connection on if a request waits there that the app has not begun with.
+
+        Called by the watchdog's thread while the loop is stuck; it holds `Watchdog.writing`.
+        """
+        cycle, transport = self.cycle, self.transport
+        if self._watchdog is None or self._lost or transport.get_write_buffer_size():
+            return False
+        if cycle is not None and (self._owes() if cycle.response_complete else not self._request):
+            return False
+        descriptor = transport.get_extra_info("socket").fileno()
+        if data := pass_on(passage, descriptor, self._request):
+            self.loop.call_soon_threadsafe(self.data_received, data)
+        if data is not None:
+            return False
+        self._lost = True
+        if cycle is not None:
+            cycle.disconnected = True
+        self.loop.call_soon_threadsafe(transport.abort)
+        return True
+
     def data_received(self, data: bytes) -> None:
+        if self._request or self.cycle is None or self.cycle.response_complete:
+            self._request += data
         super().data_received(data)
         self._watch()
 
@@ -138,11 +177,11 @@ class _Timed(asyncio.Protocol):
         self._watch()
 
     def _watch(self) -> None:
-        if isinstance(self.server_state, Watched):
+        if self._watched is not None:
             if self.cycle is None or self.cycle.response_complete:
-                self.server_state.idle.setdefault(self, None)
+                self._watched.idle.setdefault(self, None)
             else:
-                self.server_state.idle.pop(self, None)
+                self._watched.idle.pop(self, None)
         if not (self._owes() or self.flow.write_paused):
             self._stop()
         elif self._timer is None and not self.transport.is_closing():
@@ -156,6 +195,10 @@ class _Timed(asyncio.Protocol):
     def _late(self) -> None:
         log.debug("closed a connection on which nothing came in time")
         self.transport.abort()
+
+
+async def _nothing() -> None:
+    """Another worker does it."""
 
 
 def _bare(app: Any) -> Any:
@@ -217,10 +260,6 @@ if HAS_HTTPTOOLS:
             super().on_message_begin()
             self._phase = _HEAD
 
-        def on_header(self, name: bytes, value: bytes) -> None:
-            if self._phase == _HEAD:
-                super().on_header(name, value)
-
         def on_headers_complete(self) -> None:
             if self.parser.should_upgrade() and not self._should_upgrade():
                 if self.parser.get_method() == b"CONNECT":
@@ -228,6 +267,7 @@ if HAS_HTTPTOOLS:
                 self._upgrading = True
                 return
             super().on_headers_complete()
+            self.headers = []  # where trailers go, which nobody reads
             self._equip(self.scope, self.cycle)
             if len(self.pipeline) > PIPELINE_LIMIT:
                 raise ValueError("too many requests at once")  # the parser makes it a bad request

@@ -22,16 +22,18 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from receiver.accepting import Acceptor
 from receiver.connections import HEAD_TIME, Fastest, Watched
 from receiver.errors import ReceiverError
 from receiver.framing import HEAD_LIMIT
 from receiver.health import STOPPING
-from receiver.listening import BACKLOG, bind, most_connections, take_descriptors, url_of
+from receiver.listening import bind, most_connections, take_descriptors, url_of
+from receiver.passing import Passage
 from receiver.seldom import Seldom
 from receiver.watchdog import Watchdog
 
@@ -58,6 +60,7 @@ class Server(uvicorn.Server):
         watchdog: stands by; None for none.
         beside: runs in the loop as long as the server does.
         notice: seconds for which it serves on after a signal, while it says that it is not ready.
+        passage: to the other workers, if there are such.
     """
 
     def __init__(
@@ -67,14 +70,17 @@ class Server(uvicorn.Server):
         watchdog: Watchdog | None = None,
         beside: Callable[[Server], Coroutine[None, None, None]] | None = None,
         notice: float = 0.0,
+        passage: Passage | None = None,
     ) -> None:
         super().__init__(config)
         self.server_state: Watched = Watched(watchdog, most_connections())
         self._watchdog = watchdog
         self._beside = beside
         self._notice = notice
+        self._passage = passage
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._acceptors: list[Acceptor] = []
         self._tls: dict[str, Any] = {}
         if tls:
             self._tls = {"ssl": tls}
@@ -94,14 +100,15 @@ class Server(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        loop = asyncio.get_running_loop()
-        self.servers = [
-            await loop.create_server(connect, sock=listener, backlog=BACKLOG, **self._tls)
-            for listener in sockets or ()
-        ]
+        self._acceptors = [Acceptor(listener, connect, self._tls) for listener in sockets or ()]
+        self.servers = cast("list[asyncio.base_events.Server]", self._acceptors)
+        if self._passage and self._watchdog and not self._tls:
+            reader = functools.partial(self._acceptors[0].adopt, self._passage)
+            asyncio.get_running_loop().add_reader(self._passage, reader)
+            self._watchdog.hand_over = functools.partial(self._hand_over, self._passage)
         self.started = True
         if self._beside:
-            self._task = loop.create_task(self._beside(self))
+            self._task = asyncio.create_task(self._beside(self))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit  # uvicorn would wait again for a second SIGTERM
@@ -114,6 +121,8 @@ class Server(uvicorn.Server):
             await self._wait(self._notice)
         for server in self.servers:
             server.close()
+        if self._passage:
+            asyncio.get_running_loop().remove_reader(self._passage)
         # uvicorn closes at once what it has read nothing from: there a call may be on its way.
         await asyncio.sleep(0)
         await self._wait(LINGER, lambda: not self._expects())
@@ -123,8 +132,19 @@ class Server(uvicorn.Server):
         if self._watchdog:
             self._watchdog.close()
 
+    def _hand_over(self, passage: Passage) -> int:
+        """Pass on what the app has not begun with; how many. For the watchdog's thread."""
+        handed = 0
+        for connection in list(self.server_state.connections):
+            with self._watchdog.writing if self._watchdog else contextlib.nullcontext():
+                handed += connection.hand_over(passage)  # type: ignore[union-attr]
+        return handed + sum(acceptor.hand_over(passage) for acceptor in self._acceptors)
+
     def _expects(self) -> bool:
-        return any(connection.expects() for connection in self.server_state.connections)  # type: ignore[union-attr]
+        return any(acceptor.expects for acceptor in self._acceptors) or any(
+            connection.expects()  # type: ignore[union-attr]
+            for connection in self.server_state.connections
+        )
 
     async def _wait(self, most: float, enough: Callable[[], bool] = lambda: False) -> None:
         """Wait so many seconds, until it is enough, or until a second signal comes."""
@@ -228,9 +248,13 @@ async def running(
     http: type[asyncio.Protocol] = Fastest,
     tls: ssl.SSLContext | None = None,
     watchdog: Watchdog | None = None,
+    port: int = 0,
 ) -> AsyncIterator[str]:
-    """Serve ``app`` on a free loopback port inside the running event loop; gives its URL."""
-    with bind("127.0.0.1", 0) as listener:
+    """Serve ``app`` on a loopback port inside the running event loop; gives its URL.
+
+    By default it is a free port. Raises SettingsError: nothing can listen there.
+    """
+    with bind("127.0.0.1", port) as listener:
         server = _Quiet(configure(app, lifespan, http), tls, watchdog)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:

@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from receiver.passing import Passage
 from receiver.serving import GRACE
 from receiver.working import BEAT, Worker
 
@@ -268,13 +269,16 @@ def supervise(
         The exit status.
     """
 
-    def by(command: Sequence[str]) -> Launch:
-        return lambda number: Worker([*command, str(number)], listener, environ)
+    passage = Passage.make()
+
+    def worker(number: int) -> Worker:
+        return Worker([*command, str(number)], listener, environ, passage)
+
+    def by(other: Sequence[str]) -> Launch:
+        return lambda number: Worker([*other, str(number)], listener, environ)
 
     if most_memory and not resident(os.getpid()):
         log.warning("RECEIVER_WORKER_MEMORY counts for nothing: this system has no /proc")
     others = [by(command) for command in beside]
-    supervisor = Supervisor(
-        by(command), count, beside=others, notice=notice, most_memory=most_memory
-    )
+    supervisor = Supervisor(worker, count, beside=others, notice=notice, most_memory=most_memory)
     return asyncio.run(supervisor.run(serving))

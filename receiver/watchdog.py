@@ -7,9 +7,11 @@ Rule 3: the thread waits for nothing but time. What it has to say another thread
         may be stuck in the very log.
 Rule 4: the log has files, lines and functions, and no values.
 
+What the app has not begun with it can only have passed on to another worker (see
+`receiver.passing`), once the loop is stuck for `PATIENCE`; a single one has nobody to pass it to.
 It cannot help where nothing runs: a C function that does not let go of the interpreter (a regular
-expression that backtracks) stops this thread too, and what the loop has not read yet it cannot
-answer. Under TLS it only watches, for the keys are the loop's.
+expression that backtracks) stops this thread too. Under TLS it only watches, for the keys are the
+loop's.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ STUCK = 0.1
 """Seconds without a beat after which the thread answers for the loop what is due."""
 
 PATIENCE = 0.3
-"""Seconds without a beat after which the log names the place."""
+"""Seconds without a beat after which the log names the place, and callers are passed on."""
 
 FRAMES = 6
 """How many of the innermost frames are named."""
@@ -129,6 +131,8 @@ class Watchdog:
         handlers: the code of handlers, and what the log shall call each.
         clock: that of the loop, as a thread can read it; uvloop's own stands still while the loop
             is stuck.
+
+    Its ``hand_over``, which the server sets, passes on what the app has not begun with.
     """
 
     def __init__(
@@ -138,6 +142,7 @@ class Watchdog:
     ) -> None:
         self.armed: dict[Rescue, None] = {}
         self.writing = threading.Lock()
+        self.hand_over: Callable[[], int] = int
         self._handlers = handlers or {}
         self._clock = clock
         self._beat = 0.0
@@ -185,6 +190,9 @@ class Watchdog:
         saved = self._rescue()
         if saved:
             _say(log.error, "answered %d callbacks for an event loop that is stuck", saved)
+        handed = self.hand_over() if stuck >= PATIENCE else 0
+        if handed:
+            _say(log.error, "passed %d callers on from an event loop that is stuck", handed)
         if stuck >= PATIENCE and not self._said:
             self._said = True
             frame = sys._current_frames().get(self._loop_thread)

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from receiver.errors import SettingsError
+from receiver.passing import Passage, tcp
 
 BEAT = 0.25
 """Seconds from beat to beat."""
@@ -48,15 +49,22 @@ class Worker:
         command: what is run; the descriptors of the listener and of the channel come behind it.
         listener: the socket that all share.
         environ: the variables that the process gets on top of the parent's.
+        passage: which all workers share; None for none.
     """
 
     def __init__(
-        self, command: Sequence[str], listener: socket.socket, environ: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        listener: socket.socket,
+        environ: Mapping[str, str],
+        passage: Passage | None = None,
     ) -> None:
         self._channel, theirs = socket.socketpair()
         self._channel.setblocking(False)
         descriptors = (listener.fileno(), theirs.fileno())
         with theirs:
+            if passage is not None:
+                passage.lay(self._channel)
             try:
                 # In a group of its own: a Ctrl+C is the parent's to pass on.
                 self._process = subprocess.Popen(  # noqa: S603 - it is this very program
@@ -158,12 +166,15 @@ class Channel:
 
     Parameters:
         descriptor: as it came from the parent.
+
+    Its ``passage`` is that to the other workers, if the parent laid one.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(False)
         self._socket.set_inheritable(False)
+        self.passage = Passage.laid(self._socket)
 
     async def beat(self, server: Stoppable) -> None:
         """Runs beside ``server``, and stops it when the parent says so or is gone."""
@@ -189,10 +200,7 @@ def inherited(descriptor: int) -> socket.socket:
         SettingsError: that is none.
     """
     try:
-        with socket.socket(fileno=descriptor) as found:
-            family, kept = found.family, found.detach()
-        # With the protocol's number, as in `receiver.listening.bind`: not every system tells it.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, fileno=kept)
+        listener = tcp(descriptor)
     except OSError:
         raise SettingsError(
             "a worker is started by receiver serve --workers, not by hand"

@@ -17,16 +17,16 @@ class Server:
     """A redis-server on a socket of its own."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._program = path
         # The paths of sockets are short; pytest's folders are not.
         self._folder = tempfile.TemporaryDirectory(prefix="redis")
-        self._socket = f"{self._folder.name}/s"
-        self.url = Secret(f"unix://{self._socket}")
+        self.path = f"{self._folder.name}/s"
+        self.url = Secret(f"unix://{self.path}")
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, *options: str) -> None:
-        where = ("--port", "0", "--unixsocket", self._socket, "--dir", self._folder.name)
-        command = [self._path, *where, "--save", "", "--appendonly", "no", *options]
+        where = ("--port", "0", "--unixsocket", self.path, "--dir", self._folder.name)
+        command = [self._program, *where, "--save", "", "--appendonly", "no", *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         for line in self._process.stdout:

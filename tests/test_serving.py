@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import socket
 import ssl
 import subprocess
 import warnings
@@ -38,23 +37,6 @@ async def test_a_running_app_answers_on_its_url() -> None:
         assert url.startswith("http://127.0.0.1:")
         answer = await client.post(f"{url}/action/888/post-open", json=FIELDS)
     assert answer.content == ANSWER
-
-
-async def test_connections_do_not_wait_for_acknowledgements() -> None:
-    """Nagle's algorithm would cost the second leg of digest 40 ms."""
-    switched: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def look(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        accepted = writer.get_extra_info("socket")
-        switched.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-        writer.close()
-
-    listener = bind("127.0.0.1", 0)
-    async with await asyncio.start_server(look, sock=listener):
-        _, writer = await asyncio.open_connection(*listener.getsockname())
-        assert await switched == 1
-        writer.close()
-        await writer.wait_closed()
 
 
 def test_listens_on_ipv6_too() -> None:

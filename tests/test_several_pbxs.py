@@ -12,7 +12,7 @@ import pytest
 
 from receiver import Call, Forward, Hangup, Ivr, Receiver, Repeat, Reply, Secret, Settings
 from receiver.actions import Action, split_path
-from receiver.cli.dialing import _which
+from receiver.apps import place
 from receiver.doctor import Case, examine
 from receiver.drift import is_ours
 from receiver.errors import DeclarationError, LoadError, RegistrationError
@@ -308,7 +308,7 @@ class Mounted:
 
 def test_which_ivr_is_dialled() -> None:
     app = make_app()
-    assert (_which(app, "north/8000"), _which(app, "8000")) == (("north", "8000"), ("", "8000"))
-    assert _which(Receiver(make_ivr("north")), "8000") == ("north", "8000")
+    assert (place(app, "north/8000"), place(app, "8000")) == (("north", "8000"), ("", "8000"))
+    assert place(Receiver(make_ivr("north")), "8000") == ("north", "8000")
     with pytest.raises(LoadError, match=re.escape("choose one of north/8000, south/8000, 8000")):
-        _which(app, "west/8000")
+        place(app, "west/8000")

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import click
 
-from receiver.accounts import client as client  # noqa: PLC0414 - most commands want it
+from receiver.accounts import client
 from receiver.actions import Action
-from receiver.app import Receiver
-from receiver.errors import LoadError
-from receiver.loader import load
+from receiver.apps import load_app
 from receiver.plans import SYMBOLS
+
+__all__ = ["app_argument", "client", "coloured", "describe", "load_app"]
 
 _COLOURS = {
     SYMBOLS["create"]: "green",
@@ -21,22 +21,6 @@ _COLOURS = {
 }
 
 app_argument = click.argument("target", metavar="APP")
-
-
-def load_app(target: str) -> Receiver:
-    """The Receiver that ``target`` names.
-
-    Raises:
-        LoadError: it does not lead to one.
-        DeclarationError: the code declares something wrong.
-    """
-    found = load(target)
-    if not isinstance(found, Receiver):
-        raise LoadError(
-            f"{target} is no Receiver but of type {type(found).__name__}: name the Receiver "
-            "itself, also where it is mounted in another app"
-        )
-    return found
 
 
 def coloured(printout: str) -> str:

@@ -11,6 +11,7 @@ import click
 
 from receiver.actions import Action
 from receiver.app import Receiver
+from receiver.apps import place
 from receiver.cli.common import app_argument, load_app
 from receiver.cli.stage import set_stage
 from receiver.errors import LoadError
@@ -45,33 +46,26 @@ def dial(target: str, ivr: str, caller: str, caller_name: str, press: tuple[str,
 async def _dial(
     app: Receiver, ivr: str, caller: str, caller_name: str, presses: tuple[str, ...]
 ) -> PhoneCall:
-    label, number = _which(app, ivr)
+    label, number = place(app, ivr)
     async with set_stage(app, label) as stage:
         await stage.apply()
         call = await stage.line.dial(number, caller=caller, caller_name=caller_name)
-        show(call.steps[-1])
+        for step in call.steps:
+            show(step)
         for digits in presses:
             if call.ended:
                 click.echo(f"the call has ended: {len(digits)} more keys are not heard")
                 break
-            show(await call.press(digits))
+            before = len(call.steps)
+            await call.press(digits)
+            for step in call.steps[before:]:
+                show(step)
         return call
-
-
-def _which(app: Receiver, ivr: str) -> tuple[str, str]:
-    """The label of the PBX and the extension number on it."""
-    label, _, number = ivr.rpartition("/")
-    if label in app.pbxs:
-        return label, number
-    if not label and len(app.pbxs) == 1:
-        return app.pbxs[0], number
-    there = ", ".join(dict.fromkeys(f"{one.pbx}/{one.number}".lstrip("/") for one in app.ivrs))
-    raise LoadError(f"there is no IVR {ivr} on the PBXs of this app: choose one of {there}")
 
 
 def show(step: Step) -> None:
     """Print what happened, the ending in colour."""
-    if step.trigger == "arrival" and step.action is None:
+    if step.trigger == "arrival" and step.action is None and not step.rule:
         click.secho("the call arrives, the IVR plays its prompt", dim=True)
         return
     *lines, ending = render(step)

@@ -87,10 +87,10 @@ def serve(
     if not app.settings.store:
         log.warning("the workers share nothing: the app has settings of its own, without a store")
     with inherited(descriptor) as listener:
-        beat = Channel(channel).beat
-        serving.serve_on(
-            listener, serving.Server(serving.configure(app), tls, watchdog, beat, notice)
-        )
+        ours = Channel(channel)
+        config = serving.configure(app)
+        server = serving.Server(config, tls, watchdog, ours.beat, notice, ours.passage)
+        serving.serve_on(listener, server)
 
 
 def _serve_with(

@@ -45,6 +45,9 @@ class Behaviour:
         pin_length: fewest and most digits of a PIN since 22.3, where the tenant's policy says it.
         created, appended, destroyed: the status of a create, a chunk of an upload, a destroy.
         digests: whether the ``digest`` of an upload is bare hexadecimal or ``sha256:`` before it.
+        after_failure: what becomes of a call whose callback failed: it stays at the prompt, it
+            follows the IVR's ``failure_forward_rule``, the IVR's own menu takes what was keyed in,
+            or it is hung up on.
     """
 
     version: Version = "22.6"
@@ -63,6 +66,7 @@ class Behaviour:
     appended: Literal[203, 202] = 203
     destroyed: Literal[204, 200] = 204
     digests: Literal["bare", "prefixed"] = "bare"
+    after_failure: Literal["prompt", "failure_rule", "menu", "hang_up"] = "prompt"
 
     def has(self, since: Version) -> bool:
         """Whether what came with version ``since`` is there."""

@@ -19,19 +19,26 @@ from contextlib import aclosing
 from typing import Any, NamedTuple, cast
 
 import httpx
+import msgspec
 
 from receiver.calls import Call
 from receiver.errors import CallbackError
 from receiver.pbx.models import ActionUrl
 from receiver.replies import Forward, Hangup, Repeat, decode
+from receiver.secrets import Secret
 from receiver.simulator.callback import Outgoing, answer_challenge, first_leg, make_request
 from receiver.simulator.trace import Exchange, Headers, Outcome
+from receiver.simulator.trouble import Trouble
 
 LONGEST_ANSWER = 64 * 1024
 """Bytes that are read of an answer; a longer one is a failure."""
 
 _DEFAULT_TIMEOUT = 2  # seconds; what 0 means to a PBX is not documented, here the default
+_TOO_LATE = Outcome("failed", "no complete answer within the request timeout")
 _CONNECTED = "send_request_headers.started"  # how httpcore calls the end of connecting
+
+
+_WRONG = Secret("wrong0password")
 
 
 class Delivered(NamedTuple):
@@ -53,7 +60,11 @@ class Courier:
         scale: float,
         clock: Callable[[], float],
         cnonce: Callable[[], str],
+        real_time: bool = True,
+        trouble: Trouble | None = None,
     ) -> None:
+        self.trouble = trouble or Trouble()
+        self._real_time = real_time
         self._transport = transport
         self._verify = verify if transport else httpx.create_ssl_context(verify, trust_env=False)
         self._scale = scale
@@ -62,18 +73,25 @@ class Courier:
 
     async def deliver(self, action: ActionUrl, call: Call) -> Delivered:
         """Ask ``action`` what to do with ``call``. Raises nothing that the far end could cause."""
-        begun = self._clock()
+        begun, trouble = self._clock(), self.trouble
+        on_paper = 0.0 if self._real_time else trouble.slow * self._scale
+        if on_paper > self.seconds(action.request_timeout):
+            return Delivered((), _TOO_LATE, self.seconds(action.request_timeout))
+        if trouble.wrong_password:
+            action = msgspec.structs.replace(action, password=_WRONG, token=_WRONG)
         transport = self._transport or httpx.AsyncHTTPTransport(
             verify=self._verify, trust_env=False
         )
-        connection = _Connection(transport, self._clock, self._cnonce)
+        sleep = trouble.slow * self._scale if self._real_time else 0.0
+        connection = _Connection(transport, self._clock, self._cnonce, trouble, sleep)
         try:
             outcome = await self._in_time(connection, action, call)
         finally:
             if transport is not self._transport:
                 await transport.aclose()
                 await connection.close()
-        return Delivered(tuple(connection.exchanges), outcome, self._clock() - begun)
+        seconds = self._clock() - begun + on_paper
+        return Delivered(tuple(connection.exchanges), outcome, seconds)
 
     def seconds(self, timeout: int) -> float:
         """How long a timeout of an action URL takes here."""
@@ -92,7 +110,7 @@ class Courier:
         except TimeoutError:
             if not connection.connected:
                 return Outcome("failed", "no connection within the connection timeout")
-            return Outcome("failed", "no complete answer within the request timeout")
+            return _TOO_LATE
         except (httpx.TransportError, httpx.InvalidURL, _TooLongError) as error:
             return Outcome("failed", _why(error))
         return _carry_out(connection.exchanges[-1])
@@ -112,8 +130,12 @@ class _Connection:
         transport: httpx.AsyncBaseTransport,
         clock: Callable[[], float],
         cnonce: Callable[[], str],
+        trouble: Trouble,
+        sleep: float,
     ) -> None:
         self._transport = transport
+        self._trouble = trouble
+        self._sleep = sleep
         self._clock = clock
         self._cnonce = cnonce
         self.connected = False
@@ -151,13 +173,14 @@ class _Connection:
             content=outgoing.body,
             extensions={"trace": self._trace},
         )
-        if not isinstance(self._transport, httpx.AsyncHTTPTransport):
-            await self._trace(_CONNECTED, {})  # within the process there is nothing to connect to
         status: int | None = None
         headers: Headers = ()
         body = bytearray()
         try:
+            await self._troubled()
             async with aclosing(await self._transport.handle_async_request(request)) as response:
+                if self._trouble.dropped:
+                    raise httpx.ReadError("")
                 status, headers = response.status_code, _headers(response.headers)
                 # Neither decoded nor decompressed: the PBX did not ask for anything of the kind.
                 async for chunk in cast("httpx.AsyncByteStream", response.stream):
@@ -177,6 +200,16 @@ class _Connection:
             )
             self.exchanges.append(exchange)
         return exchange
+
+    async def _troubled(self) -> None:
+        if self._trouble.refused:
+            raise httpx.ConnectError("") from ConnectionRefusedError()
+        if self._sleep or not isinstance(self._transport, httpx.AsyncHTTPTransport):
+            # Within the process there is nothing to connect to; elsewhere being slow is no part
+            # of connecting.
+            await self._trace(_CONNECTED, {})
+        if self._sleep:
+            await asyncio.sleep(self._sleep)
 
     async def _trace(self, event: str, info: dict[str, Any]) -> None:
         if event == "connection.connect_tcp.complete":

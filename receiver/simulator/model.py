@@ -45,6 +45,10 @@ class Pbx:
         ivrs, holidays, ivr_servers, files: what it holds, as collections. There is one built-in
             server from the beginning.
         offline: extension numbers of IVRs whose status is ``OFFLINE``; to be changed at will.
+        unreachable: numbers to which no call can be put through; to be changed at will.
+        night_mode: whether the tenant's night mode is on; an IVR has a switch of its own, too.
+        office_hours: the tenant's, as the days of a menu entry (`receiver.simulator.hours`); None
+            for always open.
         tenant: the id of its tenant.
     """
 
@@ -64,6 +68,9 @@ class Pbx:
             self._id_of(_FIRST_ID - 2),
         )
         self.offline: set[str] = set()
+        self.unreachable: set[str] = set()
+        self.night_mode = False
+        self.office_hours: Json | None = None
         self.tenant = self._id_of(_FIRST_ID - 1)
         self._action_urls: dict[str, Collection] = {}
         self._extensions: dict[str, Json] = {}

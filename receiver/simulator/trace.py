@@ -8,7 +8,7 @@ Rule 3: what a server sent cannot move the cursor: whatever does not print is es
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from receiver.actions import Kind
@@ -16,6 +16,12 @@ from receiver.calls import veil
 from receiver.printable import line
 
 Headers = tuple[tuple[str, str], ...]
+
+Trigger = Literal["arrival", "press", "silence", "failure", "leaving"]
+"""What made a step: the call arrived, keys were pressed, none was, something could not be done, or
+the caller hung up."""
+
+Ending = Literal["forwarded", "voicemail", "hung up", "disa", "left", "repeated", "failed", "menu"]
 
 _LONGEST_BODY = 2000  # characters shown of a body
 _PLAIN = {
@@ -29,10 +35,20 @@ _PLAIN = {
 }
 _ENDINGS = {
     "forwarded": "forwarded to {}",
+    "voicemail": "forwarded to the voicemail of {}",
     "hung up": "hung up",
+    "disa": "the caller may dial out (DISA)",
+    "left": "the caller has hung up",
     "repeated": "the prompt is repeated",
     "menu": "the IVR goes on by its own rules",
     "failed": "failed: {}",
+}
+_CAUSES = {
+    "arrival": "the call arrives",
+    "press": "the caller presses {}",
+    "silence": "the caller presses nothing",
+    "failure": "that failed",
+    "leaving": "the caller hangs up",
 }
 _USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
 _DIGEST_SECRETS = re.compile(r'\b(username|response)="(?:[^"\\]|\\.)*"')
@@ -64,14 +80,14 @@ class Outcome:
     """What became of the call.
 
     Attributes:
-        kind: ``forwarded`` and ``hung up`` end the call. ``repeated`` plays the prompt again.
-            ``menu``: no action URL was asked, the IVR goes on by its own rules. ``failed``: an
-            action URL was asked in vain; what a PBX does then is not documented, here the call
-            stays at the prompt.
+        kind: ``forwarded``, ``voicemail``, ``hung up``, ``disa`` and ``left`` (the caller hung up)
+            end the IVR's part of the call. ``repeated`` plays the prompt again. ``menu``: no action
+            URL was asked, the IVR goes on by its own rules. ``failed``: an action URL was asked in
+            vain; what a PBX does then is not documented, see ``Behaviour.after_failure``.
         detail: the number forwarded to, or why it failed; else empty.
     """
 
-    kind: Literal["forwarded", "hung up", "repeated", "failed", "menu"]
+    kind: Ending
     detail: str = ""
 
     def __repr__(self) -> str:  # the number forwarded to may be what the caller keyed in
@@ -80,7 +96,12 @@ class Outcome:
 
     @property
     def ends_call(self) -> bool:
-        return self.kind in ("forwarded", "hung up")
+        return self.kind in ("forwarded", "voicemail", "hung up", "disa", "left")
+
+    @property
+    def text(self) -> str:
+        """For people, such as ``forwarded to 222``."""
+        return _ENDINGS[self.kind].format(self.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +109,19 @@ class Step:
     """One thing that happened on a call, and all that followed from it.
 
     Attributes:
-        trigger: the call arrived, or digits were pressed.
-        kind: the kind of action URL that was looked for.
-        digits: what was pressed; empty on arrival.
+        trigger: see `Trigger`.
+        kind: the kind of action URL that was looked for, or would have been.
+        digits: what was pressed; empty if nothing was.
         action: the name of the action URL that was asked; None if none was.
         exchanges: the requests in their order; two with Digest.
         outcome: what became of the call.
         seconds: how long it all took.
         deadline: seconds that the PBX waits for the answer, once it is connected; None if no
             action URL was asked.
+        rule: which of the IVR's own rules decided, in words; empty if none did.
     """
 
-    trigger: Literal["arrival", "press"]
+    trigger: Trigger
     kind: Kind
     digits: str = field(repr=False)
     action: str | None
@@ -107,6 +129,19 @@ class Step:
     outcome: Outcome
     seconds: float
     deadline: float | None
+    rule: str = field(default="", repr=False)
+
+    @property
+    def cause(self) -> str:
+        """What made the step, for people."""
+        return _CAUSES[self.trigger].format(self.digits)
+
+    @property
+    def text(self) -> str:
+        """What happened, in one line for people."""
+        if self.action is not None:
+            return f'{self.cause}: the PBX asks the {self.kind} action URL "{self.action}"'
+        return f"{self.cause}: {self.rule or f'no {self.kind} action URL matches'}"
 
 
 def render(step: Step, *, secrets: bool = False) -> list[str]:
@@ -115,29 +150,39 @@ def render(step: Step, *, secrets: bool = False) -> list[str]:
     Parameters:
         secrets: show credentials and the headers configured on the action URL as they are.
     """
-    what = "the call arrives" if step.trigger == "arrival" else f"the caller presses {step.digits}"
-    if step.action is None:
-        lines = [f"{what}: no {step.kind} action URL matches"]
-    else:
-        lines = [f'{what}: the PBX asks the {step.kind} action URL "{step.action}"']
+    lines = [step.text]
     for exchange in step.exchanges:
         lines += _exchange(exchange, secrets)
-    ending = _ENDINGS[step.outcome.kind].format(step.outcome.detail)
-    lines.append(f"  = {ending}{_timing(step)}")
+    lines.append(f"  = {step.outcome.text}{_timing(step)}")
     return [line(text) for text in lines]
 
 
 def _exchange(exchange: Exchange, secrets: bool) -> list[str]:
-    url = exchange.url if secrets else _USER_INFO.sub("***@", exchange.url)
-    lines = [f"  > {exchange.method} {url}"]
-    for name, value in exchange.request_headers:
-        lines.append(f"  > {name}: {value if secrets else _masked(name.lower(), value)}")
+    if not secrets:
+        exchange = masked(exchange)
+    lines = [f"  > {exchange.method} {exchange.url}"]
+    lines += [f"  > {name}: {value}" for name, value in exchange.request_headers]
     lines += _body("  > ", exchange.request_body)
     if exchange.status is None:
         return [*lines, "  < (no answer)"]
     lines.append(f"  < {exchange.status}")
     lines += [f"  < {name}: {value}" for name, value in exchange.response_headers]
     return lines + _body("  < ", exchange.response_body)
+
+
+def masked(exchange: Exchange) -> Exchange:
+    """``exchange`` without credentials, configured headers and cookies, as `render` shows it."""
+    return replace(
+        exchange,
+        url=_USER_INFO.sub("***@", exchange.url),
+        request_headers=tuple(
+            (name, _masked(name.lower(), value)) for name, value in exchange.request_headers
+        ),
+        response_headers=tuple(
+            (name, "***" if name.lower() == "set-cookie" else value)
+            for name, value in exchange.response_headers
+        ),
+    )
 
 
 def _masked(name: str, value: str) -> str:

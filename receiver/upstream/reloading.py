@@ -154,5 +154,6 @@ def stamp(*paths: Path) -> object:
             continue
         if abs(time.time() - stat.st_mtime) < _YOUNG:
             return None
-        stamps.append((stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino))
+        # Not st_ctime: SQLite sets the owner of its files anew whenever root reads them.
+        stamps.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
     return tuple(stamps)

@@ -19,7 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
+from receiver.listening import bind
 from receiver.secrets import Secret, derive
+from receiver.working import Worker
 
 RATE = 50
 """Callbacks per second, each on a connection of its own, as a PBX probably sends them."""
@@ -88,7 +90,7 @@ class Service:
             return re.findall(pattern, "".join(self.lines))
 
         with self.came:
-            self.came.wait_for(lambda: len(found()) >= count or self.ended, 20)
+            self.came.wait_for(lambda: len(found()) >= count or self.ended, 60)
             assert len(found()) >= count, self.lines
         return found()
 
@@ -205,6 +207,34 @@ async def test_a_worker_that_hangs_is_replaced_and_its_callers_are_answered(star
     service.until(r"stuck in the handler of 8000/block\n +\S+myapp.py:\d+ block\n")
     await asyncio.to_thread(service.until, r"worker \d+ hangs and is killed")
     await asyncio.to_thread(service.until, r"Started server process", 3)
+
+
+async def test_what_a_worker_that_hangs_has_not_read_another_answers(start: Start) -> None:
+    service, clients = start(), dict[str, list[httpx.AsyncClient]]()
+    while len(clients) < 2 or min(map(len, clients.values())) < 4:
+        client = httpx.AsyncClient(base_url=service.url)
+        found = (await client.post("/action/8000/pick?input=1")).json()["destination"]
+        clients.setdefault(found, []).append(client)
+    (_, (first, *rest)), (other, _) = clients.items()
+    task = asyncio.create_task(first.post("/action/8000/block?input=3"))
+    await asyncio.to_thread(service.until, r"stuck in the handler of 8000/block")
+    begin = time.monotonic()
+    asked = await asyncio.gather(*(one.post("/action/8000/pick?input=1") for one in rest))
+    assert {answer.json()["destination"] for answer in asked} == {other}
+    assert time.monotonic() - begin < 2
+    again = await rest[0].post("/action/8000/pick?input=1")  # and on from there
+    assert again.json()["destination"] == other
+    assert (await task).json()["destination"] == "0"
+    for client in (*clients[other], first, *rest):
+        await client.aclose()
+
+
+async def test_who_is_gone_is_looked_at_without_an_error() -> None:
+    """An error would end the watch over the others, and nobody would find those that hang."""
+    with bind("127.0.0.1", 0) as listener:
+        worker = Worker([sys.executable, "-c", ""], listener, {})
+        await worker.is_gone.wait()
+        assert worker.look(hang=0, stop=0) == ""
 
 
 async def test_new_code_is_let_in_without_a_lost_call(start: Start, tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ RATE = 50
 PATIENCE = 2.0
 """Seconds that the PBX waits: the ``request_timeout`` of the actions."""
 
+LONGEST = 20.0
+"""Seconds that a load lasts at most, however long what it waits for takes."""
+
 REPLY = {"status_code": 200, "action": "call"}
 OUTCOMES = {"222": "handled", "0": "fallback"}
 SIGNED = {action.name for action in faulty.ivr if action.auth}
@@ -32,14 +35,39 @@ DIGITS = {action.name: str(action.mask) for action in faulty.ivr}
 
 @dataclass(frozen=True)
 class Answer:
-    """What a caller got: ``handled``, ``fallback``, or what was wrong; and the seconds it took."""
+    """What a caller got: ``handled``, ``fallback``, or what was wrong; when he called, and the
+    seconds it took."""
 
     outcome: str
+    began: float
     seconds: float
 
     @property
     def in_time(self) -> bool:
         return self.outcome in OUTCOMES.values() and self.seconds <= PATIENCE
+
+
+@dataclass(frozen=True)
+class Calls:
+    """A load.
+
+    Parameters:
+        answers: in the order in which they were asked for.
+        stall: seconds by which the latest call was too late: the machine had no time for us.
+    """
+
+    answers: list[Answer]
+    stall: float
+
+    def count(self, outcome: str) -> int:
+        return sum(one.outcome == outcome for one in self.answers)
+
+    def share(self, outcome: str) -> float:
+        return self.count(outcome) / len(self.answers)
+
+    @property
+    def lost(self) -> list[Answer]:
+        return [one for one in self.answers if not one.in_time]
 
 
 @dataclass(frozen=True)
@@ -63,17 +91,26 @@ class Callers:
             outcome = _outcome(response)
         except (OSError, ValueError, KeyError, EOFError, TimeoutError) as error:
             outcome = type(error).__name__
-        return Answer(outcome, time.monotonic() - begin)
+        return Answer(outcome, begin, time.monotonic() - begin)
 
-    async def load(self, count: int, name: Callable[[int], str], session: str) -> list[Answer]:
-        """``count`` calls at `RATE`; the action of each is ``name`` of its number."""
+    async def load(
+        self,
+        count: int,
+        name: Callable[[int], str],
+        session: str,
+        enough: Callable[[], bool] = lambda: True,
+    ) -> Calls:
+        """``count`` calls at `RATE`, and more until it is ``enough`` or `LONGEST` is reached; the
+        action of each is ``name`` of its number."""
         loop = asyncio.get_running_loop()
-        tasks, begin = [], loop.time()
-        for number in range(count):
-            await asyncio.sleep(begin + number / RATE - loop.time())
-            calling = self.call(name(number), f"{session}-{number}")
+        tasks, begin, stall = list[asyncio.Task[Answer]](), loop.time(), 0.0
+        while len(tasks) < count or not (enough() or len(tasks) >= LONGEST * RATE):
+            due = begin + len(tasks) / RATE
+            await asyncio.sleep(due - loop.time())
+            stall = max(stall, loop.time() - due)
+            calling = self.call(name(len(tasks)), f"{session}-{len(tasks)}")
             tasks.append(asyncio.create_task(calling))
-        return await asyncio.gather(*tasks)
+        return Calls(await asyncio.gather(*tasks), stall)
 
     async def _callback(self, name: str, session: str) -> httpx.Response:
         request = httpx.Request(

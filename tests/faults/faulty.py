@@ -22,11 +22,14 @@ MARGIN_OF_MEMORY = 32 * 1024 * 1024
 LEAK = 4 * 1024 * 1024
 """Octets that one call leaks."""
 
+STDERR = 2
+
 HANDLED = Forward("222")
 
 crm = Client(os.environ.get("CRM_URL", "http://127.0.0.1:1"), timeout=1.0, pause=0.5)
 ivr = Ivr("8000", fallback=Forward("0"))
 leaked: list[bytearray] = []
+muted: list[int] = []
 
 
 @ivr.dtmf("1", auth=None)
@@ -92,6 +95,23 @@ async def leak(call: Call) -> Reply:
         resource.setrlimit(resource.RLIMIT_AS, (size + MARGIN_OF_MEMORY, resource.RLIM_INFINITY))
     leaked.append(bytearray(LEAK))
     return HANDLED
+
+
+@ivr.dtmf("13", auth=None)
+async def mute(call: Call) -> Reply:
+    """Have the log of the process go to a full disk for a second; not at once again."""
+    if not muted:
+        muted.append(os.dup(STDERR))
+        with open("/dev/full", "wb", buffering=0) as full:  # noqa: ASYNC230 - it is no disk
+            os.dup2(full.fileno(), STDERR)
+        asyncio.get_running_loop().call_later(1, _unmute)
+    return HANDLED
+
+
+def _unmute() -> None:
+    os.dup2(muted[0], STDERR)
+    os.close(muted[0])
+    asyncio.get_running_loop().call_later(30, muted.clear)
 
 
 @ivr.dtmf("12", auth=None)

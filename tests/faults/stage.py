@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,9 +38,11 @@ FILES = 64
 IDLE = 200
 """Connections that say nothing: more than all workers have descriptors for."""
 
-LIMITED = f'mount -t tmpfs -o size=16m none "$0" && ulimit -n {FILES} && exec "$@"'
-"""Of a shell in a mount namespace of its own: a small disk, few descriptors, and a command that has
-them. A file of SQLite's takes up to 4 MiB on top of its own size."""
+LIMITED = f'ulimit -n {FILES} && exec "$0" "$@"'
+"""Of a shell: few descriptors, and a command that has no more."""
+
+SLOW = 0.5
+"""Seconds that a slow Redis takes for an answer."""
 
 
 class Crm:
@@ -90,13 +94,53 @@ class _Desk(BaseHTTPRequestHandler):
         pass
 
 
+class Way:
+    """The way to a Redis, on a port of its own, on which answers are held up."""
+
+    def __init__(self, path: str) -> None:
+        self.delay = 0.0
+        self._path = path
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # it is not connected
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                threading.Thread(target=self._join, args=(near,), daemon=True).start()
+
+    def _join(self, near: socket.socket) -> None:
+        with near, socket.socket(socket.AF_UNIX) as far, contextlib.suppress(OSError):
+            far.connect(self._path)
+            back = threading.Thread(target=self._pump, args=(far, near, True), daemon=True)
+            back.start()
+            self._pump(near, far)
+            back.join()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, slow: bool = False) -> None:
+        with contextlib.suppress(OSError):
+            while octets := source.recv(65536):
+                if slow and self.delay:
+                    time.sleep(self.delay)
+                sink.sendall(octets)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
 class Stage:
     """``receiver serve --workers 2`` with `tests.faults.faulty`, in ``folder``.
 
     Parameters:
         folder: for its files.
         server: the Redis it shares; None for a SQLite file.
-        limited: whether it has few descriptors, and its store on a small disk of its own.
+        limited: whether it has few descriptors.
     """
 
     def __init__(
@@ -105,6 +149,7 @@ class Stage:
         self.folder = folder
         self.server = server
         self.crm = Crm()
+        self.way = Way(server.path) if server else None
         self.secret = Secret(SECRET)
         self._idle: list[socket.socket] = []
         self._disk = folder / "disk"
@@ -117,16 +162,14 @@ class Stage:
         command = [sys.executable, "-m", "receiver", "serve", "tests.faults.faulty:app"]
         command += ["--port", "0", "--workers", "2"]
         if limited:
-            command = ["unshare", "-rm", "sh", "-c", LIMITED, str(self._disk), *command]
+            command = ["sh", "-c", LIMITED, *command]
         process = subprocess.Popen(
             command,
             cwd=self.folder,
             env={
                 **{name: v for name, v in os.environ.items() if not name.startswith("RECEIVER_")},
                 "RECEIVER_SECRET": SECRET,
-                "RECEIVER_STORE": (
-                    self.server.url.reveal() if self.server else str(self._disk / "store.sqlite")
-                ),
+                "RECEIVER_STORE": self.way.url if self.way else str(self._disk / "store.sqlite"),
                 "CRM_URL": f"http://127.0.0.1:{self.crm.port}",
                 "CLOCK_OFFSET": str(self._offset),
                 "PYTHONPATH": f"{ROOT / 'tests' / 'faults' / 'clock'}{os.pathsep}{ROOT}",
@@ -147,10 +190,12 @@ class Stage:
         if self.service.process.poll() is None:
             self.service.process.terminate()
         try:
-            self.service.process.wait(20)
+            self.service.process.wait(60)
         finally:
             self.service.process.kill()
-        self._reader.join(20)
+            self._reader.join(20)
+            if self.way:
+                self.way.close()
 
     # The levers.
 
@@ -180,6 +225,12 @@ class Stage:
     def resume_redis(self) -> None:
         self._redis().send(signal.SIGCONT)
 
+    def slow_redis(self) -> None:
+        self._delay_redis(SLOW)
+
+    def mend_redis(self) -> None:
+        self._delay_redis(0)
+
     def fill_redis(self) -> None:
         self._limit_redis(1)
 
@@ -205,25 +256,27 @@ class Stage:
         self._offset_by(0)
 
     def hold(self) -> None:
-        """Connect, and say nothing."""
-        address = "127.0.0.1", self.callers.port
-        self._idle += [socket.create_connection(address, 5) for _ in range(IDLE)]
+        """Connect, and say nothing; not so fast that a caller, too, says nothing meanwhile."""
+        for _ in range(IDLE):
+            self._idle.append(socket.create_connection(("127.0.0.1", self.callers.port), 5))
+            time.sleep(0.004)
 
     def let_go(self) -> None:
         while self._idle:
             self._idle.pop().close()
 
     def fill_disk(self) -> None:
-        with contextlib.suppress(OSError), self._filling().open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(4096))
+        self._limit_files(0)
 
     def empty_disk(self) -> None:
-        self._filling().unlink()
+        self._limit_files(resource.RLIM_INFINITY)
 
-    def _filling(self) -> Path:
-        """Seen from within the service's own mounts."""
-        return Path(f"/proc/{self.service.process.pid}/root{self._disk}/filling")
+    def _limit_files(self, octets: int) -> None:
+        """Have no file of a worker's grow: there is no right to make a disk that is full."""
+        pid = self.service.process.pid
+        for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            _, hard = resource.prlimit(int(worker), resource.RLIMIT_FSIZE)
+            resource.prlimit(int(worker), resource.RLIMIT_FSIZE, (octets, hard))
 
     def _offset_by(self, seconds: float) -> None:
         with self._offset.open("r+b") as file:  # in place, for it is mapped
@@ -232,6 +285,10 @@ class Stage:
     def _redis(self) -> Server:
         assert self.server is not None
         return self.server
+
+    def _delay_redis(self, seconds: float) -> None:
+        assert self.way is not None
+        self.way.delay = seconds
 
     def _limit_redis(self, octets: int) -> None:
         with redis.Redis.from_url(self._redis().url.reveal()) as client:

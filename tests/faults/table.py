@@ -1,7 +1,7 @@
 """What breaks, when, and what the callers get meanwhile.
 
-Rule 1: in each row all callers get a valid answer in time. Where that cannot be, the row says how
-        many may be lost, and why.
+Rule 1: in each row all callers get a valid answer in time, but for those whose call a worker had
+        in its hands when it was killed, or was between the legs of digest when the clock was set.
 Rule 2: in each row everything is handled again afterwards, without anybody's help.
 """
 
@@ -30,9 +30,9 @@ class Row:
         stage: which one of `tests.faults.test_faults`.
         seconds: of load.
         after: the actions that callers come to afterwards; by default as before.
-        back: seconds after which all is as it was, at the latest.
-        lost: how many callers may be without an answer in time.
-        note: why they may.
+        lasts: whether the load goes on until the log says so.
+        kills: whether calls under way at the last act may be lost: nobody is left to answer
+            them, or the nonce of a first leg is from the future when the second one comes.
     """
 
     name: str
@@ -46,9 +46,8 @@ class Row:
     stage: str = "plain"
     seconds: float = 1.6
     after: tuple[str, ...] = ()
-    back: float = 1.0
-    lost: int = 0
-    note: str = ""
+    lasts: bool = False
+    kills: bool = False
 
     def action(self, number: int) -> str:
         """Where the caller with this number comes to."""
@@ -84,7 +83,6 @@ HANDLERS = (
         (0.5, 0.5),
         because("late", "shed"),
         after=("plain",),
-        back=4,
     ),
     Row(
         "handler blocks the event loop",
@@ -94,7 +92,6 @@ HANDLERS = (
         says=r"stuck in the handler of 8000/stick",
         once="stick",
         seconds=2.5,
-        back=2,
     ),
 )
 
@@ -102,29 +99,26 @@ UPSTREAM = (
     Row(
         "CRM down",
         ("ask",),
-        (0.0, 0.3),
+        (0.0, 0.6),
         because("broken"),
         ((0.2, Stage.stop_crm),),
         (Stage.mend_crm,),
-        back=2,
     ),
     Row(
         "CRM slow",
         ("ask",),
-        (0.0, 0.3),
+        (0.0, 0.6),
         because("broken"),
         ((0.2, Stage.slow_crm),),
         (Stage.mend_crm,),
-        back=2,
     ),
     Row(
         "CRM cuts off",
         ("ask",),
-        (0.0, 0.3),
+        (0.0, 0.6),
         because("broken"),
         ((0.2, Stage.cut_crm),),
         (Stage.mend_crm,),
-        back=2,
     ),
 )
 
@@ -137,7 +131,6 @@ SHARED = (
         ((0.3, Stage.kill_redis),),
         (Stage.start_redis,),
         stage="redis",
-        back=4,
     ),
     Row(
         "Redis paused",
@@ -147,7 +140,15 @@ SHARED = (
         ((0.3, Stage.pause_redis),),
         (Stage.resume_redis,),
         stage="redis",
-        back=4,
+    ),
+    Row(
+        "Redis slow",
+        SIGNED,
+        HALF,
+        because("broken"),
+        ((0.3, Stage.slow_redis),),
+        (Stage.mend_redis,),
+        stage="redis",
     ),
     Row(
         "Redis restarted",
@@ -156,7 +157,6 @@ SHARED = (
         because("broken"),
         ((0.3, Stage.kill_redis), (0.8, Stage.start_redis)),
         stage="redis",
-        back=4,
     ),
     Row(
         "Redis out of memory",
@@ -166,7 +166,6 @@ SHARED = (
         ((0.3, Stage.fill_redis),),
         (Stage.empty_redis,),
         stage="redis",
-        back=4,
     ),
     Row(
         "SQLite store deleted",
@@ -174,7 +173,6 @@ SHARED = (
         HALF,
         because("broken"),
         ((0.3, Stage.delete_store),),
-        back=4,
     ),
 )
 
@@ -185,8 +183,7 @@ PROCESSES = (
         (0.99, 1.0),
         acts=((0.5, Stage.kill_worker),),
         says=r"is gone \(SIGKILL\): it is replaced",
-        lost=1,
-        note="what is in the hands of the killed worker has nobody left to answer it",
+        kills=True,
     ),
     Row(
         "all workers restarted one by one",
@@ -194,7 +191,7 @@ PROCESSES = (
         ALL,
         acts=((0.2, Stage.reload),),
         says=r"INFO reloaded",
-        seconds=3,
+        lasts=True,
     ),
     Row(
         "descriptors taken by idle connections",
@@ -208,22 +205,30 @@ PROCESSES = (
     Row(
         "descriptors taken by a handler",
         ("good", "known"),
-        (0.3, 1.0),
+        ALL,
+        says=r"a connection has to wait: Too many open files",
         once="hoard",
         stage="limited",
         seconds=3,
-        lost=105,
-        note="uvloop accepts what it has no descriptor for and closes it; asyncio loses none",
     ),
 )
 
 MACHINE = (
+    Row(
+        "log on a full disk",
+        ("mute", "good"),
+        ALL,
+        says=r"\d+ log lines could not be written",
+        lasts=True,
+        after=("good",),
+    ),
     Row(
         "clock set back by an hour",
         SIGNED,
         ALL,
         acts=((0.5, Stage.turn_clock_back),),
         repair=(Stage.set_clock_right,),
+        kills=True,
     ),
     Row(
         "disk full",
@@ -233,7 +238,6 @@ MACHINE = (
         ((0.3, Stage.fill_disk),),
         (Stage.empty_disk,),
         stage="limited",
-        back=4,
     ),
 )
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_workers import Service
-from tests.faults.callers import RATE, Answer
+from tests.faults.callers import RATE, Answer, Calls
 from tests.faults.conftest import LINES
 from tests.faults.stage import Stage
 from tests.faults.table import ROWS, Row
@@ -24,6 +24,16 @@ from tests.shared_stage import Server
 
 PROBE = 16
 """Calls in a row that show that all is as it was."""
+
+BACK = 10.0
+"""Seconds until it is, at the latest."""
+
+STALL = 0.3
+"""Seconds for which not even the callers ran: what was measured then says nothing. Nor does it
+where twice as many processes want to run as there are processors."""
+
+TRIES = 3
+"""How often a row is run where that was so."""
 
 HEADINGS = ("calls", "in time", "handled", "fallback", "slowest ms", "back after ms")
 
@@ -41,8 +51,6 @@ def stage_for(
                 server = Server(program("redis-server"))
                 stack.callback(server.close)
                 server.start()
-            if name == "limited" and not _may_mount():
-                pytest.skip("no disk can be mounted here (unshare -rm)")
             stage = Stage(tmp_path_factory.mktemp("stage"), server, limited=name == "limited")
             stack.callback(stage.close)
             return stage
@@ -53,93 +61,142 @@ def stage_for(
         wait(stages.values())
 
 
-def _may_mount() -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    tried = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]
-    return subprocess.run(tried, capture_output=True).returncode == 0
-
-
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="looks into /proc")
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 async def test_every_caller_is_answered_in_time(
     row: Row, stage_for: Callable[[str], Stage], pytestconfig: pytest.Config
 ) -> None:
     stage = await asyncio.to_thread(stage_for, row.stage)
+    lines = pytestconfig.stash.setdefault(LINES, [_line("", HEADINGS)])
+    for _ in range(TRIES):
+        run = await _run(stage, row)
+        lines.append(_report(row, run))
+        if not (run.stalled and _problems(row, run)):
+            break
+    assert not _problems(row, run), (run.during.lost, run.after.lost)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row as it went.
+
+    Parameters:
+        during: the calls while the fault was there.
+        after: those afterwards, until all was as it was.
+        back: seconds until it was; None if it was not within `BACK`.
+        acted: when the last lever was pulled.
+        reasons: why callers got what they got, by the log.
+        missing: what the log does not say.
+    """
+
+    during: Calls
+    after: Calls
+    back: float | None
+    acted: float
+    reasons: frozenset[str]
+    missing: tuple[str, ...]
+
+    @property
+    def stalled(self) -> bool:
+        busy = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+        return busy or max(self.during.stall, self.after.stall) > STALL
+
+
+def _problems(row: Row, run: Run) -> list[str]:
+    """What was not as it should be."""
+    least, most = row.handled
+    lost = [*run.during.lost, *run.after.lost]
+    if row.kills:
+        lost = [one for one in lost if not one.began <= run.acted <= one.began + one.seconds]
+    found = {
+        f"{len(lost)} lost": bool(lost),
+        "share handled": not least <= run.during.share("handled") <= most,
+        f"reasons {sorted(run.reasons)}": not run.reasons <= row.reasons | {"handled"},
+        f"not in the log: {run.missing}": bool(run.missing),
+        "not as it was": run.back is None,
+    }
+    return [problem for problem, there in found.items() if there]
+
+
+async def _run(stage: Stage, row: Row) -> Run:
     before = len(stage.service.lines)
+
+    def said() -> bool:
+        return re.search(row.says, "".join(stage.service.lines[before:])) is not None
+
     acting = [asyncio.create_task(_act(stage, when, lever)) for when, lever in row.acts]
-    answers = await stage.callers.load(round(row.seconds * RATE), row.action, row.name[:8])
-    await asyncio.gather(*acting)
+    during = await stage.callers.load(
+        round(row.seconds * RATE), row.action, row.name[:8], said if row.lasts else lambda: True
+    )
+    acted = [await act for act in acting]
     signs = [row.says] if row.says else []
     signs += [rf": \w+, ({'|'.join(row.reasons)}), \d+ ms of"] if row.reasons else []
-    for sign in signs:
-        assert await asyncio.to_thread(_logged, stage.service, before, sign), sign
+    logged = [await asyncio.to_thread(_logged, stage.service, before, sign) for sign in signs]
     for lever in row.repair:
         await asyncio.to_thread(lever, stage)
-    probes, back = await _recover(stage, row)
-    lines = pytestconfig.stash.setdefault(LINES, [_line("", HEADINGS)])
-    lines.append(_report(row, answers, probes, back))
+    after, back = await _recover(stage, row)
+    return Run(
+        during,
+        after,
+        back,
+        max(acted, default=0.0),
+        _reasons(stage.service.lines[before:]),
+        tuple(sign for sign, there in zip(signs, logged, strict=True) if not there),
+    )
 
-    lost = [one for one in (*answers, *probes) if not one.in_time]
-    assert len(lost) <= row.lost, lost
-    least, most = row.handled
-    assert least <= _count(answers, "handled") / len(answers) <= most
-    assert _reasons(stage.service.lines[before:]) <= row.reasons | {"handled"}
-    assert back is not None, [one for one in probes if one.outcome != "handled"][-PROBE:]
 
-
-async def _act(stage: Stage, when: float, lever: Callable[[Stage], None]) -> None:
+async def _act(stage: Stage, when: float, lever: Callable[[Stage], None]) -> float:
     await asyncio.sleep(when)
     await asyncio.to_thread(lever, stage)
+    return time.monotonic()
 
 
-async def _recover(stage: Stage, row: Row) -> tuple[list[Answer], float | None]:
+async def _recover(stage: Stage, row: Row) -> tuple[Calls, float | None]:
     """The calls until all is as it was, and the seconds; None if that is not in time."""
-    names, probes, begin = row.after or row.sends, list[Answer](), time.monotonic()
-    passed = 0.0
-    while passed <= row.back:
-        action = partial(_in_turn, names)
-        some = await stage.callers.load(PROBE, action, f"{row.name[:8]}-{len(probes)}")
-        probes += some
-        if _count(some, "handled") == PROBE:
-            return probes, passed
+    action, answers, stall = partial(_in_turn, row.after or row.sends), list[Answer](), 0.0
+    begin, passed = time.monotonic(), 0.0
+    while passed <= BACK:
+        some = await stage.callers.load(PROBE, action, f"{row.name[:8]}-{len(answers)}")
+        answers += some.answers
+        stall = max(stall, some.stall)
+        if some.count("handled") == PROBE:
+            return Calls(answers, stall), passed
         passed = time.monotonic() - begin
-    return probes, None
+    return Calls(answers, stall), None
 
 
 def _in_turn(names: tuple[str, ...], number: int) -> str:
     return names[number % len(names)]
 
 
-def _count(answers: list[Answer], outcome: str) -> int:
-    return sum(one.outcome == outcome for one in answers)
-
-
 def _logged(service: Service, since: int, sign: str) -> bool:
     """Whether the log says so, now or soon."""
     with service.came:
         return service.came.wait_for(
-            lambda: re.search(sign, "".join(service.lines[since:])) is not None, 5
+            lambda: re.search(sign, "".join(service.lines[since:])) is not None, 20
         )
 
 
-def _reasons(lines: list[str]) -> set[str]:
+def _reasons(lines: list[str]) -> frozenset[str]:
     """Why callers got what they got, by the log."""
-    return set(re.findall(r": \w+, ([\w ]+), \d+ ms of", "".join(lines)))
+    return frozenset(re.findall(r": \w+, ([\w ]+), \d+ ms of", "".join(lines)))
 
 
-def _report(row: Row, answers: list[Answer], probes: list[Answer], back: float | None) -> str:
+def _report(row: Row, run: Run) -> str:
+    answers = run.during.answers
     numbers = (
         len(answers),
-        sum(one.in_time for one in answers),
-        _count(answers, "handled"),
-        _count(answers, "fallback"),
+        len(answers) - len(run.during.lost),
+        run.during.count("handled"),
+        run.during.count("fallback"),
         round(max(one.seconds for one in answers) * 1000),
-        "never" if back is None else round(back * 1000),
+        "never" if run.back is None else round(run.back * 1000),
     )
-    late = sum(not one.in_time for one in probes)
-    notes = [f"{late} of {len(probes)} afterwards not in time"] if late else []
-    notes += [f"up to {row.lost} lost: {row.note}"] if row.lost else []
+    notes = _problems(row, run)
+    if run.stalled:
+        notes.append(f"the machine had no time: {run.during.stall:.1f} s, {os.getloadavg()[0]:.1f}")
+    if row.kills:
+        notes.append("calls under way at the fault may be lost")
     return "  ".join((_line(row.name, numbers), *notes))
 
 

@@ -95,6 +95,19 @@ async def test_too_many_calls_of_one_number() -> None:
     assert await ask(Screen("1", most=1), "1", "1") == [IN, OUT]  # as the blocked
 
 
+def test_a_window_ends_to_the_second_and_who_is_idle_longest_is_forgotten() -> None:
+    visits = Visits(1, 60, remember=2)
+    assert [visits.add("a", "", now) for now in (0, 59.9, 120)] == [False, True, False]
+    assert visits.add("a", "", 179.9)
+    assert not visits.add("b", "", 179.9)
+    assert visits.add("a", "", 179.9)
+    assert not visits.add("c", "", 179.9)  # in the place of b
+    assert visits.add("a", "", 179.9)
+    assert not visits.add("b", "", 179.9)
+    edge = Visits(1, 60, remember=2)
+    assert [edge.add("a", "", now) for now in (0, 60)] == [False, False]
+
+
 async def test_calls_are_counted_not_callbacks() -> None:
     screen = Screen("1", most=1)
     found = [await screen(Call(caller="101", session_id=s)) for s in "aaabba"]

@@ -191,8 +191,12 @@ def test_stamps(tmp_path: Path) -> None:
     os.utime(other, (1, 1))
     assert stamp(file, other) != first
     again = stamp(file)
-    file.write_text("2")
-    os.utime(file, (1, 1))
+    os.utime(file, (2, 2))
     assert stamp(file) != again
+    again = stamp(other)
+    (tmp_path / "c").write_text("2")
+    os.utime(tmp_path / "c", (1, 1))
+    (tmp_path / "c").replace(other)  # as long and as old, but another file
+    assert stamp(other) != again
     with pytest.raises(OSError, match="Not a directory"):
         stamp(file / "below")
