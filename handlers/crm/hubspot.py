@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from handlers.crm.asking import Paced, row, rows, secret_of, text_of
 from handlers.crm.contacts import Contact, Entry, Number, Owner
-from handlers.crm.pace import Pace, Paced, row, rows, text_of
-from handlers.crm.variables import secret_of
+from handlers.crm.pace import Pace
 from receiver import Call, Secret, Unavailable
 from receiver.upstream import Client, UpstreamRefused
 

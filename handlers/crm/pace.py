@@ -13,11 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from receiver import Call, DeclarationError, Unavailable
-from receiver.upstream import Answer, Client, UpstreamRefused
 
 PATIENCE = 1.0
 """Seconds that a look-up waits for its turn at most."""
@@ -96,61 +93,3 @@ class Pace:
 
     def _take(self, now: float) -> None:
         self._next = max(self._next, now) + self._interval
-
-
-class Paced:
-    """A `receiver.upstream.Client` that keeps a `Pace`."""
-
-    def __init__(self, client: Client, pace: Pace) -> None:
-        self._client = client
-        self._pace = pace
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        call: Call | None = None,
-        aside: bool = False,
-        params: Mapping[str, str | int] | None = None,
-        json: object = None,
-        content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """As `Client.request`; ``aside`` as for `Pace.turn`.
-
-        Raises:
-            Unavailable: it would have been too late, or there was no good answer.
-        """
-        await self._pace.turn(call, aside=aside)
-        try:
-            return await self._client.request(
-                method, url, call=call, params=params, json=json, content=content, headers=headers
-            )
-        except UpstreamRefused as error:
-            if error.status == 429 or (error.status == 503 and error.retry_after is not None):
-                self._pace.hold(error.retry_after)
-            raise
-
-
-def rows(value: Any, where: str) -> list[Mapping[str, Any]]:
-    """``value`` if it is a list of JSON objects.
-
-    Raises:
-        Unavailable: it is something else; the text says ``where`` it stood, and nothing of it.
-    """
-    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise Unavailable(f"{where} is not what its interface describes")
-    return value
-
-
-def row(value: Any, where: str) -> Mapping[str, Any]:
-    """``value`` if it is a JSON object; errors as for `rows`."""
-    return rows([value], where)[0]
-
-
-def text_of(value: Any) -> str:
-    """An id or a name as text: CRMs write ids as numbers, too; empty for what is neither."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return ""
-    return str(value)

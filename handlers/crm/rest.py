@@ -34,10 +34,10 @@ from datetime import UTC, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from handlers.crm.asking import Paced, expand, rows
 from handlers.crm.contacts import Contact, Entry, Number, Owner
-from handlers.crm.pace import Pace, Paced, rows
+from handlers.crm.pace import Pace
 from handlers.crm.templates import Step, Template, at, filled, read
-from handlers.crm.variables import expand
 from receiver import Call, DeclarationError, Unavailable
 from receiver.upstream import Client, UpstreamRefused
 

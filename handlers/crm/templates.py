@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from handlers.crm.pace import text_of
+from handlers.crm.asking import text_of
 from receiver import DeclarationError
 
 Template = Mapping[str, Any]
