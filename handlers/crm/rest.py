@@ -31,11 +31,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
+from handlers.crm.api import segment, told, unless_missing
 from handlers.crm.asking import Paced, expand, rows
 from handlers.crm.contacts import Contact, Entry, Number, Owner
+from handlers.crm.options import safe
 from handlers.crm.pace import Pace
 from handlers.crm.templates import Step, Template, at, filled, read
 from receiver import Call, DeclarationError, Unavailable
@@ -61,6 +63,7 @@ class Rest:
         name: stands in logs, and tells several CRMs apart.
         per_second, burst, workers: see `handlers.crm.pace.Pace`.
         timeout: seconds for one request.
+        ca: a PEM file with the certificate of a private authority.
 
     Raises:
         DeclarationError: an option is wrong; the text says where.
@@ -80,12 +83,13 @@ class Rest:
         burst: int = 10,
         workers: int = 1,
         timeout: float = 1.0,
+        ca: str | Path | None = None,
     ) -> None:
         self.name = name
         sent = {
             key: expand(value, f"Rest: headers: {key}") for key, value in (headers or {}).items()
         }
-        client = Client(url, headers=sent, timeout=timeout)
+        client = Client(safe(url, "Rest"), headers=sent, timeout=timeout, ca=ca)
         self._client = Paced(client, Pace(per_second, burst, workers))
         finds = [find] if isinstance(find, Mapping) else find
         self._find = [read(one, "find", _NUMBER, ("id", "name", "owner")) for one in finds]
@@ -150,12 +154,7 @@ class Rest:
         aside: bool = False,
     ) -> Sequence[Mapping[str, Any]]:
         """The objects that the answer holds; none for 404, an empty answer, and null."""
-        try:
-            body = await self._send(step, values, call, aside=aside)
-        except UpstreamRefused as error:
-            if error.status == 404:
-                return ()
-            raise
+        body = await unless_missing(self._send(step, values, call, aside=aside))
         try:
             found = None if body is None else at(body, step.at)
         except LookupError:
@@ -174,7 +173,7 @@ class Rest:
     ) -> Any:
         answer = await self._client.request(
             step.method,
-            filled(step.url, {name: quote(value, safe="") for name, value in values.items()}),
+            filled(step.url, {name: segment(value) for name, value in values.items()}),
             call=call,
             aside=aside,
             params=filled(step.params, values) or None,
@@ -202,5 +201,5 @@ def _values(entry: Entry) -> dict[str, str]:
         "owner": entry.owner,
         "outcome": entry.outcome,
         "destination": entry.destination,
-        "text": f"{entry.outcome} {entry.destination}".strip(),
+        "text": told(entry),
     }
