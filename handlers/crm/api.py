@@ -1,7 +1,7 @@
 """How these connectors ask: with credentials, some of which run out, and one entry after another.
 
 Rule 1: an answer that is not of the form which the CRM documents is `Unavailable`, as is none.
-Rule 2: of what a CRM says nothing is in an error's text but its code for the error, if it looks like
+Rule 2: of what a CRM says nothing is in an error's text but its code for it, if it looks like
         one; what to do about it is. A refusal stays a `receiver.upstream.UpstreamRefused`.
 Rule 3: a token that is refused is renewed at most once for a request.
 """

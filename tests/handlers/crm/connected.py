@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,12 +12,10 @@ from handlers.crm.odoo import Odoo
 from handlers.crm.pipedrive import Pipedrive
 from handlers.crm.salesforce import Salesforce
 from handlers.crm.zoho import Zoho
-from receiver.serving import running
 from tests.handlers.crm.fake_odoo import FakeOdoo
 from tests.handlers.crm.fake_pipedrive import FakePipedrive
 from tests.handlers.crm.fake_salesforce import FakeSalesforce
 from tests.handlers.crm.fake_zoho import FakeZoho
-from tests.handlers.crm.faking import Fake
 
 AnyFake = FakeZoho | FakeOdoo | FakePipedrive | FakeSalesforce
 Connect = Callable[..., Crm]
@@ -81,13 +78,6 @@ CRMS: dict[str, tuple[Callable[[], AnyFake], Connect]] = {
     "pipedrive": (FakePipedrive, pipedrive),
     "salesforce": (FakeSalesforce, salesforce),
 }
-
-
-@asynccontextmanager
-async def staged(fake: Fake, connect: Connect) -> AsyncIterator[Stage]:
-    async with running(fake) as url:
-        yield Stage(fake, url, connect)
-        fake.released.set()
 
 
 def entry(contact: Contact | None = None, **fields: Any) -> Entry:
