@@ -211,13 +211,13 @@ def segment(value: str) -> str:
 
 
 async def together(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all, which run at the same time; the first error ends the others."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in asked]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
+    """The results of all, which run at the same time; or the first error, once all have ended."""
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    good = [result for result in results if not isinstance(result, BaseException)]
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return good
 
 
 async def unless_missing(asked: Awaitable[T]) -> T | None:

@@ -20,6 +20,8 @@ from tests.handlers.crm.fake_zoho import FakeZoho
 AnyFake = FakeZoho | FakeOdoo | FakePipedrive | FakeSalesforce
 Connect = Callable[..., Crm]
 
+_made: list[Crm] = []  # kept: their connections are closed with the event loop, not before it
+
 KEY = "0123456789abcdef0123456789abcdef"
 """As `handlers.crm.logbook` makes them."""
 
@@ -34,7 +36,12 @@ class Stage:
 
     @property
     def crm(self) -> Crm:
-        return self.connect(self.url)
+        """A new connector, which has everything still to learn."""
+        return self.make()
+
+    def make(self, **options: Any) -> Crm:
+        _made.append(self.connect(self.url, **options))
+        return _made[-1]
 
     def logged(self) -> list[dict[str, Any]]:
         """The entries that are in the CRM."""

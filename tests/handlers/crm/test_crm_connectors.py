@@ -115,7 +115,7 @@ async def test_who_says_later_is_asked_later(stage: Stage) -> None:
 
 
 async def test_wrong_credentials_are_said_to_be_wrong(stage: Stage) -> None:
-    crm = stage.connect(stage.url, token=Secret("another-token-than-that"))
+    crm = stage.make(token=Secret("another-token-than-that"))
     with pytest.raises(UpstreamRefused, match="credentials") as caught:
         await crm.find(BERLIN)
     assert caught.value.status == 401
@@ -200,5 +200,5 @@ async def test_a_hostile_number_finds_its_digits_or_nobody(stage: Stage, typed: 
         "pipedrive": {},
         "odoo": {"search": {"phone": ["typed"], "phone_mobile_search": ["typed"]}},
     }
-    crm = stage.connect(stage.url, **options.get(stage.crm.name, {"forms": ["typed"]}))
+    crm = stage.make(**options.get(stage.crm.name, {"forms": ["typed"]}))
     assert await crm.find(Number.parse(typed)) == ()
