@@ -1,7 +1,7 @@
 """How these connectors ask: with credentials, some of which run out, and one entry after another.
 
 Rule 1: an answer that is not of the form which the CRM documents is `Unavailable`, as is none.
-Rule 2: of what a CRM says nothing is in an error's text but its code for the error, if it looks like
+Rule 2: of what a CRM says nothing is in an error's text but its code for it, if it looks like
         one; what to do about it is. A refusal stays a `receiver.upstream.UpstreamRefused`.
 Rule 3: a token that is refused is renewed at most once for a request.
 """
@@ -211,13 +211,13 @@ def segment(value: str) -> str:
 
 
 async def together(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all, which run at the same time; the first error ends the others."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in asked]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
+    """The results of all, which run at the same time; or the first error, once all have ended."""
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    good = [result for result in results if not isinstance(result, BaseException)]
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return good
 
 
 async def unless_missing(asked: Awaitable[T]) -> T | None:

@@ -118,7 +118,7 @@ class HubSpot:
             return None
         fields = single(answer)
         name = " ".join(filter(None, (text_of(fields.get(k)) for k in ("firstName", "lastName"))))
-        return Owner(contact.owner, name, text_of(fields.get("email")), fields)
+        return Owner(id_of(fields), name, text_of(fields.get("email")), fields)
 
     async def log(self, entry: Entry) -> None:
         known = [{"propertyName": self._key_field, "operator": "EQ", "value": entry.key}]

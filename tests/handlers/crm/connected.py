@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,16 +13,16 @@ from handlers.crm.odoo import Odoo
 from handlers.crm.pipedrive import Pipedrive
 from handlers.crm.salesforce import Salesforce
 from handlers.crm.zoho import Zoho
-from receiver.serving import running
 from tests.handlers.crm.fake_hubspot import FakeHubSpot
 from tests.handlers.crm.fake_odoo import FakeOdoo
 from tests.handlers.crm.fake_pipedrive import FakePipedrive
 from tests.handlers.crm.fake_salesforce import FakeSalesforce
 from tests.handlers.crm.fake_zoho import FakeZoho
-from tests.handlers.crm.faking import Fake
 
 AnyFake = FakeHubSpot | FakeZoho | FakeOdoo | FakePipedrive | FakeSalesforce
 Connect = Callable[..., Crm]
+
+_made: list[Crm] = []  # kept: their connections are closed with the event loop, not before it
 
 KEY = "0123456789abcdef0123456789abcdef"
 """As `handlers.crm.logbook` makes them."""
@@ -39,7 +38,12 @@ class Stage:
 
     @property
     def crm(self) -> Crm:
-        return self.connect(self.url)
+        """A new connector, which has everything still to learn."""
+        return self.make()
+
+    def make(self, **options: Any) -> Crm:
+        _made.append(self.connect(self.url, **options))
+        return _made[-1]
 
     def logged(self) -> list[dict[str, Any]]:
         """The entries that are in the CRM."""
@@ -89,13 +93,6 @@ CRMS: dict[str, tuple[Callable[[], AnyFake], Connect]] = {
     "pipedrive": (FakePipedrive, pipedrive),
     "salesforce": (FakeSalesforce, salesforce),
 }
-
-
-@asynccontextmanager
-async def staged(fake: Fake, connect: Connect) -> AsyncIterator[Stage]:
-    async with running(fake) as url:
-        yield Stage(fake, url, connect)
-        fake.released.set()
 
 
 def entry(contact: Contact | None = None, **fields: Any) -> Entry:

@@ -19,9 +19,11 @@ USER = {"Id": "0055g00000Ada01AAA", "Name": "Ada Lovelace", "Email": "ada@exampl
 VERSIONS = ("v59.0", "v60.0", "v64.0")
 _SOSL = re.compile(
     r"FIND \{(?P<terms>.*)\} IN PHONE FIELDS"
-    r" RETURNING (?P<objects>[\w(), .]+?)(?: LIMIT (?P<most>\d+))?"
+    r" RETURNING (?P<objects>[\w(), .]+?)(?: LIMIT (?P<most>\d+))?",
+    re.DOTALL,
 )
 _PHRASE = re.compile(r'"(?:[^?&|!{}\[\]()^~*:\\"\'+\-]|\\.)+"')
+_PHRASES = re.compile(f"{_PHRASE.pattern}(?: OR {_PHRASE.pattern})*")
 _SOQL = re.compile(r"SELECT ([\w, ]+) FROM (\w+) WHERE (\w+) = '((?:[^'\\]|\\.)*)'(?: LIMIT \d+)?")
 
 
@@ -79,10 +81,9 @@ class FakeSalesforce(Fake):
     def _search(self, query: str) -> Response:
         """Phrases of SOSL, whole ones; a number is known without its punctuation."""
         found = _SOSL.fullmatch(query)
-        terms = found["terms"].split(" OR ") if found else []
-        if found is None or not all(_PHRASE.fullmatch(term) for term in terms):
+        if found is None or not _PHRASES.fullmatch(found["terms"]):
             return self.refused(400, "MALFORMED_SEARCH")
-        wanted = {digits(term) for term in terms} - {""}
+        wanted = {digits(phrase) for phrase in _PHRASE.findall(found["terms"])} - {""}
         records = []
         for kind, columns in re.findall(r"(\w+)\(([^)]*)\)", found["objects"]):
             for row in self.tables[kind]:

@@ -47,9 +47,9 @@ class Fake:
         raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            response = await self._answer(Request(scope, receive))
-            await response(scope, receive, send)
+        response = await self._answer(Request(scope, receive))
+        response.headers["Connection"] = "close"  # the server need not wait at its end
+        await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         json = request.headers.get("Content-Type", "").startswith("application/json")
@@ -75,6 +75,16 @@ class Fake:
             case _:
                 pass
         return await self.serve(request)
+
+
+class Stand:
+    """A place for one fake after another."""
+
+    fake: Fake
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self.fake(scope, receive, send)
 
 
 def digits(text: str) -> str:
