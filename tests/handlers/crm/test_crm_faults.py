@@ -83,7 +83,7 @@ async def test_trouble_costs_no_caller_the_answer(
 ) -> None:
     stage = staged("hubspot")
     whose = stage.fake.add("+49 30 23125000", "Grace Hopper")
-    crm = stage.make(timeout=1.0)
+    crm = stage.make(timeout=1.0, name=f"hubspot-{trouble}")
     lookup = CallerLookup(crm, found="222", unknown="0", region="DE")
     async with serving(tmp_path / "jobs.db") as service:
         stage.fake.trouble = trouble
