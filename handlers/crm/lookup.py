@@ -29,6 +29,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from handlers.crm.contacts import Contact, Crm, Entry, Number, Owner
+from handlers.crm.kinds import connect
 from handlers.crm.logbook import Logbook, key_of
 from handlers.crm.routes import Route, Routes, Who
 from receiver import Call, DeclarationError, Forward, Numbering, Repeat, Reply, Then, Unavailable
@@ -45,7 +46,8 @@ class CallerLookup:
     """A handler that looks callers up in a CRM.
 
     Parameters:
-        crm: a connector, such as `handlers.crm.hubspot.HubSpot`.
+        crm: a connector, such as `handlers.crm.hubspot.HubSpot`; or a table that describes one, see
+            `handlers.crm.kinds`.
         found: where a contact leads if nothing else says where: a reply, a word for one, or a
             handler; or a function of ``(contact, owner, call)``, which comes before ``owners``. By
             default as ``unknown``.
@@ -67,7 +69,7 @@ class CallerLookup:
 
     def __init__(
         self,
-        crm: Crm,
+        crm: Crm | Mapping[str, Any],
         *,
         found: Then | Route | None = None,
         unknown: Then = "repeat",
@@ -86,7 +88,8 @@ class CallerLookup:
         if log not in get_args(Logged):
             raise DeclarationError(f'CallerLookup: log={log!r} is not "known", "all" or "never"')
         Numbering(region)  # tells at once what is wrong with it
-        self._crm, self._region, self._shortest, self._now = crm, region, shortest, now
+        self._crm = crm = connect(crm) if isinstance(crm, Mapping) else crm
+        self._region, self._shortest, self._now = region, shortest, now
         self._routes = Routes(found, unknown, owners or {}, owner_field, rules, several)
         self.sensitive = self._routes.sensitive
         times = {"fresh": fresh, "stale": stale, "longest": LONGEST}
