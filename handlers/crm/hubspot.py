@@ -17,13 +17,26 @@ Rule 2: one entry a call: the key is searched for before a call is written. HubS
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from handlers.crm.asking import Paced, row, rows, secret_of, text_of
+from handlers.crm.api import (
+    Api,
+    Fixed,
+    OneByOne,
+    id_of,
+    listed,
+    segment,
+    single,
+    told,
+    unless_missing,
+)
+from handlers.crm.asking import row, text_of
 from handlers.crm.contacts import Contact, Entry, Number, Owner
+from handlers.crm.options import revealed
 from handlers.crm.pace import Pace
-from receiver import Call, Secret, Unavailable
-from receiver.upstream import Client, UpstreamRefused
+from receiver import Call, Secret
+from receiver.upstream import UpstreamRefused
 
 _NAMES = ("firstname", "lastname")
 _PHONES = ("phone", "mobilephone")
@@ -42,10 +55,11 @@ class HubSpot:
         url: where HubSpot is.
         timeout: seconds for one request.
         workers: processes that share what HubSpot allows.
-        per_second: searches that it allows.
+        per_second: searches that it allows; ``others_per_second``: other requests.
         search_fields: properties of contacts with the digits of the national number.
         key_field: a property of calls for the key.
         association: the type of that of a call with a contact.
+        ca: a PEM file with the certificate of a private authority.
 
     Raises:
         DeclarationError: an option is wrong.
@@ -62,18 +76,25 @@ class HubSpot:
         timeout: float = 1.0,
         workers: int = 1,
         per_second: float = 4.0,
+        others_per_second: float = 10.0,
         search_fields: Sequence[str] = (
             "hs_searchable_calculated_phone_number",
             "hs_searchable_calculated_mobile_number",
         ),
         key_field: str = "hs_call_external_id",
         association: int = 194,
+        ca: str | Path | None = None,
     ) -> None:
         self.name = name
-        bearer = {"Authorization": f"Bearer {secret_of(token, 'HubSpot: token')}"}
-        client = Client(url, headers=bearer, timeout=timeout)
-        self._searching = Paced(client, Pace(per_second, int(per_second) or 1, workers))
-        self._asking = Paced(client, Pace(10.0, 10, workers))
+        credentials = Fixed(revealed(token, "HubSpot: token"))
+        bearer = ("Authorization", "Bearer ")
+
+        def api(allowed: float) -> Api:
+            pace = Pace(allowed, int(allowed) or 1, workers)
+            return Api("HubSpot", url, bearer, credentials, pace, timeout=timeout, ca=ca)
+
+        self._searching, self._asking = api(per_second), api(others_per_second)
+        self._one = OneByOne()
         self._region = region
         self._search_fields = tuple(search_fields)
         own = (*_NAMES, *_PHONES, "email", "lifecyclestage", "hubspot_owner_id")
@@ -82,34 +103,34 @@ class HubSpot:
         self._association = association
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
+        if not number.digits:
+            return ()
         found = await self._search("contacts", _filters(number, self._search_fields), call)
         contacts = [_contact(one) for one in found]
         return tuple(one for one in contacts if self._is_of(one, number))
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
-        if not contact.owner.isdecimal():  # it stands in a path
+        if not contact.owner:
             return None
-        try:
-            answer = await self._asking.request("GET", f"/crm/v3/owners/{contact.owner}", call=call)
-        except UpstreamRefused as error:
-            if error.status == 404:
-                return None
-            raise
-        fields = row(answer.json(), "HubSpot's owner")
+        path = f"crm/v3/owners/{segment(contact.owner)}"
+        answer = await unless_missing(self._asking.ask("GET", path, call=call))
+        if answer is None:
+            return None
+        fields = single(answer)
         name = " ".join(filter(None, (text_of(fields.get(k)) for k in ("firstName", "lastName"))))
-        return Owner(contact.owner, name, text_of(fields.get("email")), fields)
+        return Owner(id_of(fields), name, text_of(fields.get("email")), fields)
 
     async def log(self, entry: Entry) -> None:
         known = [{"propertyName": self._key_field, "operator": "EQ", "value": entry.key}]
-        if await self._search("calls", [known], aside=True):
-            return
-        try:
-            await self._asking.request(
-                "POST", "/crm/v3/objects/calls", json=self._written(entry), aside=True
-            )
-        except UpstreamRefused as error:
-            if error.status != 409:  # it has one with this key, whatever its index said
-                raise
+        async with self._one(entry.key):
+            if await self._search("calls", [known], aside=True):
+                return
+            try:
+                body = self._written(entry)
+                await self._asking.ask("POST", "crm/v3/objects/calls", json=body, aside=True)
+            except UpstreamRefused as error:
+                if error.status != 409:  # it has one with this key, whatever its index said
+                    raise
 
     async def _search(
         self,
@@ -126,10 +147,9 @@ class HubSpot:
             "after": "0",
             "sorts": [],
         }
-        url = f"/crm/v3/objects/{kind}/search"
-        answer = await self._searching.request("POST", url, call=call, json=body, aside=aside)
-        found = row(answer.json(), "HubSpot's answer").get("results")
-        return rows(found, "what HubSpot found")
+        url = f"crm/v3/objects/{kind}/search"
+        answer = await self._searching.ask("POST", url, call=call, json=body, aside=aside)
+        return listed(answer, "results")
 
     def _is_of(self, contact: Contact, number: Number) -> bool:
         there = [text for name in _PHONES if (text := text_of(contact.fields.get(name)))]
@@ -141,7 +161,7 @@ class HubSpot:
             "hs_call_direction": "INBOUND",
             "hs_call_status": "COMPLETED",
             "hs_call_title": f"Call to {entry.ivr or 'the IVR'}",
-            "hs_call_body": f"{entry.outcome} {entry.destination}".strip(),
+            "hs_call_body": told(entry),
             "hs_call_from_number": entry.caller.e164 or entry.caller.typed,
             "hs_call_to_number": entry.ivr,
             "hubspot_owner_id": entry.owner,
@@ -167,7 +187,4 @@ def _filters(number: Number, searchable: Sequence[str]) -> list[list[dict[str, s
 def _contact(found: Mapping[str, Any]) -> Contact:
     fields = row(found.get("properties"), "a contact of HubSpot")
     name = " ".join(filter(None, (text_of(fields.get(part)) for part in _NAMES)))
-    whose = text_of(found.get("id"))
-    if not whose:
-        raise Unavailable("a contact of HubSpot has no id")
-    return Contact(whose, name, text_of(fields.get("hubspot_owner_id")), fields)
+    return Contact(id_of(found), name, text_of(fields.get("hubspot_owner_id")), fields)

@@ -29,28 +29,25 @@ Rule 3: one entry a call: ``seek`` looks for the key, or the CRM goes by the key
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, timedelta
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from handlers.crm.asking import Paced, expand, rows, text_of
+from handlers.crm.api import segment, told, unless_missing
+from handlers.crm.asking import Paced, expand, rows
 from handlers.crm.contacts import Contact, Entry, Number, Owner
+from handlers.crm.options import safe
 from handlers.crm.pace import Pace
+from handlers.crm.templates import Step, Template, at, filled, read
 from receiver import Call, DeclarationError, Unavailable
 from receiver.upstream import Client, UpstreamRefused
-
-Template = Mapping[str, Any]
 
 _NUMBER = frozenset({"typed", "e164", "national", "significant", "digits"})
 _OWNER = frozenset({"owner"})
 _ENTRY = _NUMBER | frozenset(
     {"key", "begun", "ended", "ivr", "contact", "name", "owner", "outcome", "destination", "text"}
 )
-_SLOT = re.compile(r"\{([a-z0-9]+)\}")
-_PARTS = {"url": str, "method": str, "params": Mapping, "headers": Mapping, "json": object}
 
 
 class Rest:
@@ -66,6 +63,7 @@ class Rest:
         name: stands in logs, and tells several CRMs apart.
         per_second, burst, workers: see `handlers.crm.pace.Pace`.
         timeout: seconds for one request.
+        ca: a PEM file with the certificate of a private authority.
 
     Raises:
         DeclarationError: an option is wrong; the text says where.
@@ -85,18 +83,19 @@ class Rest:
         burst: int = 10,
         workers: int = 1,
         timeout: float = 1.0,
+        ca: str | Path | None = None,
     ) -> None:
         self.name = name
         sent = {
             key: expand(value, f"Rest: headers: {key}") for key, value in (headers or {}).items()
         }
-        client = Client(url, headers=sent, timeout=timeout)
+        client = Client(safe(url, "Rest"), headers=sent, timeout=timeout, ca=ca)
         self._client = Paced(client, Pace(per_second, burst, workers))
         finds = [find] if isinstance(find, Mapping) else find
-        self._find = [_read(one, "find", _NUMBER, ("id", "name", "owner")) for one in finds]
-        self._owner = _read(owner, "owner", _OWNER, ("name", "email")) if owner else None
-        self._seek = _read(seek, "seek", _ENTRY, ()) if seek else None
-        self._log = _read(log, "log", _ENTRY, ()) if log else None
+        self._find = [read(one, "find", _NUMBER, ("id", "name", "owner")) for one in finds]
+        self._owner = read(owner, "owner", _OWNER, ("name", "email")) if owner else None
+        self._seek = read(seek, "seek", _ENTRY, ()) if seek else None
+        self._log = read(log, "log", _ENTRY, ()) if log else None
         if not self._find or any("id" not in one.fields for one in self._find):
             raise DeclarationError("Rest: find has an id: where the id of a contact stands")
         if self._log and not self._is_once(self._log):
@@ -105,7 +104,7 @@ class Rest:
                 "the url or a header of log, if the CRM goes by that"
             )
 
-    def _is_once(self, log: _Step) -> bool:
+    def _is_once(self, log: Step) -> bool:
         if self._seek is None:
             return "{key}" in log.url + repr(log.headers)
         return "key" in self._seek.slots & log.slots
@@ -116,7 +115,7 @@ class Rest:
             if any(not values[name] for name in step.slots):
                 continue
             found = await self._rows(step, values, call)
-            contacts = tuple(Contact(*step.told(one), fields=one) for one in found)
+            contacts = tuple(_contact(step, one) for one in found)
             if not all(contact.id for contact in contacts):
                 raise Unavailable(f"a contact of {self.name} has no id where find says")
             if contacts:
@@ -131,7 +130,8 @@ class Rest:
         found = await self._rows(self._owner, {"owner": contact.owner}, call)
         if not found:
             return None
-        return Owner(contact.owner, *self._owner.told(found[0]), fields=found[0])
+        name, email = self._owner.told(found[0])
+        return Owner(contact.owner, name, email, found[0])
 
     async def log(self, entry: Entry) -> None:
         if self._log is None:
@@ -147,21 +147,16 @@ class Rest:
 
     async def _rows(
         self,
-        step: _Step,
+        step: Step,
         values: Mapping[str, str],
         call: Call | None = None,
         *,
         aside: bool = False,
     ) -> Sequence[Mapping[str, Any]]:
         """The objects that the answer holds; none for 404, an empty answer, and null."""
+        body = await unless_missing(self._send(step, values, call, aside=aside))
         try:
-            body = await self._send(step, values, call, aside=aside)
-        except UpstreamRefused as error:
-            if error.status == 404:
-                return ()
-            raise
-        try:
-            found = None if body is None else _at(body, step.at)
+            found = None if body is None else at(body, step.at)
         except LookupError:
             raise Unavailable(f"the answer of {self.name} has nothing at {step.at!r}") from None
         if found is None:
@@ -170,7 +165,7 @@ class Rest:
 
     async def _send(
         self,
-        step: _Step,
+        step: Step,
         values: Mapping[str, str],
         call: Call | None = None,
         *,
@@ -178,82 +173,19 @@ class Rest:
     ) -> Any:
         answer = await self._client.request(
             step.method,
-            _filled(step.url, {name: quote(value, safe="") for name, value in values.items()}),
+            filled(step.url, {name: segment(value) for name, value in values.items()}),
             call=call,
             aside=aside,
-            params=_filled(step.params, values) or None,
-            json=_filled(step.json, values),
-            headers=_filled(step.headers, values),
+            params=filled(step.params, values) or None,
+            json=filled(step.json, values),
+            headers=filled(step.headers, values),
         )
         return answer.json() if answer.body.strip() else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One request."""
-
-    url: str
-    method: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    json: Any = None
-    at: str = ""
-    fields: Mapping[str, str] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
-
-    @property
-    def slots(self) -> set[str]:
-        """The placeholders in it."""
-        return set(_SLOT.findall(repr((self.url, self.params, self.headers, self.json))))
-
-    def told(self, found: Mapping[str, Any]) -> tuple[str, ...]:
-        """What stands in its fields."""
-        return tuple(self._text(found, self.fields.get(name, "")) for name in self.names)
-
-    def _text(self, found: Mapping[str, Any], path: str) -> str:
-        try:
-            return text_of(_at(found, path))
-        except LookupError:
-            return ""
-
-
-def _read(template: Template, option: str, slots: frozenset[str], names: tuple[str, ...]) -> _Step:
-    if not isinstance(template, Mapping) or not isinstance(template.get("url"), str):
-        raise DeclarationError(f"Rest: {option} is a table with a url")
-    if unknown := template.keys() - {*_PARTS, "at", *names}:
-        raise DeclarationError(f"Rest: {option} has no {', '.join(sorted(map(str, unknown)))}")
-    for part, value in template.items():
-        if not isinstance(value, _PARTS.get(part, str)):
-            raise DeclarationError(f"Rest: {option}: {part} cannot be a {type(value).__name__}")
-    parts = {part: template[part] for part in _PARTS if part in template}
-    parts.setdefault("method", "POST" if "json" in template else "GET")
-    fields = {name: template[name] for name in names if name in template}
-    step = _Step(**parts, at=template.get("at", ""), fields=fields, names=names)
-    if strange := step.slots - slots:
-        raise DeclarationError(f"Rest: {option} has no {{{sorted(strange)[0]}}}")
-    return step
-
-
-def _filled(template: Any, values: Mapping[str, str]) -> Any:
-    if isinstance(template, str):
-        return _SLOT.sub(lambda slot: values[slot[1]], template)
-    if isinstance(template, Mapping):
-        return {name: _filled(value, values) for name, value in template.items()}
-    if isinstance(template, list | tuple):
-        return [_filled(value, values) for value in template]
-    return template
-
-
-def _at(value: Any, path: str) -> Any:
-    """What stands there; a LookupError if nothing does."""
-    for part in path.split(".") if path else ():
-        if isinstance(value, list) and part.isdecimal():
-            value = value[int(part)]
-        elif isinstance(value, Mapping):
-            value = value[part]
-        else:
-            raise LookupError
-    return value
+def _contact(step: Step, found: Mapping[str, Any]) -> Contact:
+    whose, name, owner = step.told(found)
+    return Contact(whose, name, owner, found)
 
 
 def _values(entry: Entry) -> dict[str, str]:
@@ -269,5 +201,5 @@ def _values(entry: Entry) -> dict[str, str]:
         "owner": entry.owner,
         "outcome": entry.outcome,
         "destination": entry.destination,
-        "text": f"{entry.outcome} {entry.destination}".strip(),
+        "text": told(entry),
     }

@@ -8,16 +8,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from handlers.crm.contacts import Contact, Crm, Entry, Number
+from handlers.crm.hubspot import HubSpot
 from handlers.crm.odoo import Odoo
 from handlers.crm.pipedrive import Pipedrive
 from handlers.crm.salesforce import Salesforce
 from handlers.crm.zoho import Zoho
+from tests.handlers.crm.fake_hubspot import FakeHubSpot
 from tests.handlers.crm.fake_odoo import FakeOdoo
 from tests.handlers.crm.fake_pipedrive import FakePipedrive
 from tests.handlers.crm.fake_salesforce import FakeSalesforce
 from tests.handlers.crm.fake_zoho import FakeZoho
 
-AnyFake = FakeZoho | FakeOdoo | FakePipedrive | FakeSalesforce
+AnyFake = FakeHubSpot | FakeZoho | FakeOdoo | FakePipedrive | FakeSalesforce
 Connect = Callable[..., Crm]
 
 _made: list[Crm] = []  # kept: their connections are closed with the event loop, not before it
@@ -50,11 +52,16 @@ class Stage:
                 return self.fake.records["Calls"]
             case FakeOdoo():
                 return self.fake.tables["mail.message"]
-            case FakePipedrive():
+            case FakeHubSpot() | FakePipedrive():
                 return self.fake.calls
             case FakeSalesforce():
                 return self.fake.tables["Task"]
         raise AssertionError
+
+
+def hubspot(url: str, **options: Any) -> Crm:
+    options = {"token": "pat-token-of-the-tests", "others_per_second": 1000.0, **options}
+    return HubSpot(url=url, **_patient(options))
 
 
 def zoho(url: str, **options: Any) -> Crm:
@@ -80,6 +87,7 @@ def _patient(options: dict[str, Any]) -> dict[str, Any]:
 
 
 CRMS: dict[str, tuple[Callable[[], AnyFake], Connect]] = {
+    "hubspot": (FakeHubSpot, hubspot),
     "zoho": (FakeZoho, zoho),
     "odoo": (FakeOdoo, odoo),
     "pipedrive": (FakePipedrive, pipedrive),

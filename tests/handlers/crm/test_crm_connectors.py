@@ -197,6 +197,7 @@ async def test_a_hostile_number_finds_its_digits_or_nobody(stage: Stage, typed: 
     stage.fake.add("900", "Somebody Else")
     assert await stage.crm.find(Number.parse(typed)) == ()
     options: dict[str, dict[str, Any]] = {
+        "hubspot": {},
         "pipedrive": {},
         "odoo": {"search": {"phone": ["typed"], "phone_mobile_search": ["typed"]}},
     }
