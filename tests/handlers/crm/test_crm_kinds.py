@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from handlers.crm.contacts import Crm
 from handlers.crm.kinds import KINDS, connect, connector_of
 from handlers.crm.pipedrive import Pipedrive
+from handlers.crm.zoho import Zoho
 from receiver import DeclarationError, Secret
 
 
@@ -38,6 +40,17 @@ def test_a_table_becomes_a_connector() -> None:
 def test_ones_own_is_named_by_its_place() -> None:
     crm: Any = connect({"kind": f"{__name__}:Own", "any": 1})
     assert crm.options == {"any": 1}
+
+
+def test_another_wheel_offers_one_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = tmp_path / "acme_crm-1.0.dist-info"
+    wheel.mkdir()
+    (wheel / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-crm\nVersion: 1.0\n")
+    offered = f"[receiver.crms]\nacme = {__name__}:Own\nzoho = {__name__}:Own\n"
+    (wheel / "entry_points.txt").write_text(offered)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert connector_of("acme") is Own
+    assert connector_of("zoho") is Zoho
 
 
 def test_all_that_is_wrong_is_told_at_once_without_the_values() -> None:
