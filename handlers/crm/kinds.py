@@ -3,11 +3,12 @@
 ::
 
     crm = connect({"kind": "hubspot", "token": Secret(…)})
-    crm = connect({"kind": "acme_crm:Acme", "url": "https://crm.acme.example"})    # one's own
+    crm = connect({"kind": "my_crm:MyCrm", "url": "https://crm.example.com"})     # one's own
 
 Rule 1: the options are the parameters of the connector's class; what it does not take is refused
         here, all of it at once, with the one that was probably meant. Values it checks itself.
-Rule 2: a connector is imported when it is asked for, and not because another one is.
+Rule 2: a connector is imported when it is asked for, and not because another one is. Another wheel
+        offers one by name through the entry-point group `GROUP`; it hides none of ours.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 from typing import Any
 
 from handlers.crm.contacts import Crm
@@ -29,7 +31,9 @@ KINDS = {
     "salesforce": "handlers.crm.salesforce:Salesforce",
     "zoho": "handlers.crm.zoho:Zoho",
 }
-"""The ready-made ones. Anything else is ``module:Class``."""
+"""The ready-made ones. Anything else is an entry point, or ``module:Class``."""
+
+GROUP = "receiver.crms"
 
 
 def connect(table: Mapping[str, Any]) -> Crm:
@@ -57,11 +61,12 @@ def connector_of(kind: str) -> Callable[..., Any]:
     Raises:
         DeclarationError: there is none.
     """
-    module, _, name = KINDS.get(kind, kind).partition(":")
+    known = {entry.name: entry.value for entry in entry_points(group=GROUP)} | KINDS
+    module, _, name = known.get(kind, kind).partition(":")
     if not name:
         raise DeclarationError(
-            f"crm: kind={kind!r} is none of {', '.join(KINDS)}, and not of the form module:Class"
-            + _meant(kind, KINDS)
+            f"crm: kind={kind!r} is none of {', '.join(known)}, and not of the form module:Class"
+            + _meant(kind, known)
         )
     try:
         found = getattr(importlib.import_module(module), name)

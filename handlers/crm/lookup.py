@@ -23,6 +23,7 @@ Rule 5: no number, name or field of a contact is in any log.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -40,6 +41,11 @@ Logged = Literal["known", "all", "never"]
 
 LONGEST = 10.0
 """Seconds after which asking the CRM is given up, whoever waits."""
+
+SELDOM = 60.0
+"""Seconds until the log says the same again."""
+
+_SAID_MOST = 100
 
 
 class CallerLookup:
@@ -95,6 +101,7 @@ class CallerLookup:
         times = {"fresh": fresh, "stale": stale, "longest": LONGEST}
         self._contacts = Lookup(self._ask_contacts, **times, most=remember)
         self._owners = Lookup(self._ask_owner, **times, most=remember)
+        self._said: dict[str, tuple[float, int]] = {}
         self._book = Logbook(crm, everybody=log == "all", region=region) if log != "never" else None
 
     async def __call__(self, call: Call) -> Reply:
@@ -147,8 +154,17 @@ class CallerLookup:
         return bool(number.e164) or len(number.digits) >= max(self._shortest, 1)
 
     def _do_without(self, error: Exception) -> None:
+        """Say so, the same no more than once in `SELDOM` seconds: all callers may have it."""
         text = str(error) if isinstance(error, Unavailable) else type(error).__name__
-        _log.warning("CallerLookup goes on without the CRM %s: %s", self._crm.name, text)
+        last, more = self._said.pop(text, (-math.inf, 0))
+        if time.monotonic() - last < SELDOM:
+            self._said[text] = last, more + 1
+            return
+        self._said[text] = time.monotonic(), 0
+        if len(self._said) > _SAID_MOST:
+            del self._said[next(iter(self._said))]
+        times = f" (and {more} times since that was said last)" if more else ""
+        _log.warning("CallerLookup goes on without the CRM %s: %s%s", self._crm.name, text, times)
 
     async def _ask_contacts(self, number: Number) -> tuple[Contact, ...]:
         contacts = tuple(await self._crm.find(number))

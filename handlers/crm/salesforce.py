@@ -155,7 +155,8 @@ class Salesforce:
                 await self._api.ask("POST", "sobjects/Task", json=_task(entry), aside=True)
 
     def _rank(self, row: Mapping[str, Any]) -> int:
-        kind = (row.get("attributes") or {}).get("type")
+        attributes = row.get("attributes")
+        kind = attributes.get("type") if isinstance(attributes, dict) else None
         return self._objects.index(kind) if kind in self._objects else len(self._objects)
 
 

@@ -75,11 +75,12 @@ class OAuth:
     def refused(self, token: str) -> bool:
         """The CRM refused ``token``: whether there is, or will be, another one."""
         if token != self._last:
-            return True  # renewed meanwhile, by another call
+            return True  # another call has it replaced already
         if self._clock() < self._replaced + AGAIN:
             return False
         self._replaced = self._clock()
         self._turn += 1
+        self._last = ""
         return True
 
     async def _renewed(self, _: int) -> str:

@@ -70,7 +70,8 @@ class FakeOdoo(Fake):
     def _read(
         self, model: str, domain: list[Any], fields: list[str], limit: int
     ) -> list[dict[str, Any]]:
-        if not set(fields) <= _FIELDS[model]:
+        searched = {term[0] for term in domain if isinstance(term, list)}
+        if not {*fields, *searched} <= _FIELDS[model]:
             raise Wrong(500, "builtins.ValueError")
         found = [row for row in self.tables[model] if self._fits(model, row, list(domain))]
         return [{key: row[key] for key in {"id", *fields}} for row in found[:limit]]
@@ -88,7 +89,7 @@ class FakeOdoo(Fake):
             both = self._term(model, row, domain), self._term(model, row, domain)
             return any(both) if term == "|" else all(both)
         field, operator, value = term
-        if field not in _FIELDS[model] or operator not in ("=", "like"):
+        if operator not in ("=", "like"):
             raise Wrong(500, "builtins.ValueError")
         if field == "phone_mobile_search":
             if len(value) < 3:

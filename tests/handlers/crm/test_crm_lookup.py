@@ -127,9 +127,10 @@ async def test_without_the_crm_the_caller_is_unknown(
     crm: MemoryCrm, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     crm.error = error
-    assert await lookup(crm, found="9")(CALL) == Forward("0")
+    one = lookup(crm, found="9")
+    assert [await one(CALL) for _ in range(5)] == [Forward("0")] * 5
     assert "123456" not in caplog.text
-    assert "goes on without the CRM memory" in caplog.text
+    assert caplog.text.count("goes on without the CRM memory") == 1
 
 
 async def test_without_the_owner_the_contact_is_known(crm: MemoryCrm) -> None:
