@@ -23,12 +23,14 @@ Rule 5: no number, name or field of a contact is in any log.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from handlers.crm.contacts import Contact, Crm, Entry, Number, Owner
+from handlers.crm.kinds import connect
 from handlers.crm.logbook import Logbook, key_of
 from handlers.crm.routes import Route, Routes, Who
 from receiver import Call, DeclarationError, Forward, Numbering, Repeat, Reply, Then, Unavailable
@@ -40,12 +42,18 @@ Logged = Literal["known", "all", "never"]
 LONGEST = 10.0
 """Seconds after which asking the CRM is given up, whoever waits."""
 
+SELDOM = 60.0
+"""Seconds until the log says the same again."""
+
+_SAID_MOST = 100
+
 
 class CallerLookup:
     """A handler that looks callers up in a CRM.
 
     Parameters:
-        crm: a connector, such as `handlers.crm.hubspot.HubSpot`.
+        crm: a connector, such as `handlers.crm.hubspot.HubSpot`; or a table that describes one, see
+            `handlers.crm.kinds`.
         found: where a contact leads if nothing else says where: a reply, a word for one, or a
             handler; or a function of ``(contact, owner, call)``, which comes before ``owners``. By
             default as ``unknown``.
@@ -67,7 +75,7 @@ class CallerLookup:
 
     def __init__(
         self,
-        crm: Crm,
+        crm: Crm | Mapping[str, Any],
         *,
         found: Then | Route | None = None,
         unknown: Then = "repeat",
@@ -86,12 +94,14 @@ class CallerLookup:
         if log not in get_args(Logged):
             raise DeclarationError(f'CallerLookup: log={log!r} is not "known", "all" or "never"')
         Numbering(region)  # tells at once what is wrong with it
-        self._crm, self._region, self._shortest, self._now = crm, region, shortest, now
+        self._crm = crm = connect(crm) if isinstance(crm, Mapping) else crm
+        self._region, self._shortest, self._now = region, shortest, now
         self._routes = Routes(found, unknown, owners or {}, owner_field, rules, several)
         self.sensitive = self._routes.sensitive
         times = {"fresh": fresh, "stale": stale, "longest": LONGEST}
         self._contacts = Lookup(self._ask_contacts, **times, most=remember)
         self._owners = Lookup(self._ask_owner, **times, most=remember)
+        self._said: dict[str, tuple[float, int]] = {}
         self._book = Logbook(crm, everybody=log == "all", region=region) if log != "never" else None
 
     async def __call__(self, call: Call) -> Reply:
@@ -144,8 +154,17 @@ class CallerLookup:
         return bool(number.e164) or len(number.digits) >= max(self._shortest, 1)
 
     def _do_without(self, error: Exception) -> None:
+        """Say so, the same no more than once in `SELDOM` seconds: all callers may have it."""
         text = str(error) if isinstance(error, Unavailable) else type(error).__name__
-        _log.warning("CallerLookup goes on without the CRM %s: %s", self._crm.name, text)
+        last, more = self._said.pop(text, (-math.inf, 0))
+        if time.monotonic() - last < SELDOM:
+            self._said[text] = last, more + 1
+            return
+        self._said[text] = time.monotonic(), 0
+        if len(self._said) > _SAID_MOST:
+            del self._said[next(iter(self._said))]
+        times = f" (and {more} times since that was said last)" if more else ""
+        _log.warning("CallerLookup goes on without the CRM %s: %s%s", self._crm.name, text, times)
 
     async def _ask_contacts(self, number: Number) -> tuple[Contact, ...]:
         contacts = tuple(await self._crm.find(number))
