@@ -31,7 +31,7 @@ T = TypeVar("T")
 MOST = 10
 """Contacts that are asked for: one caller is one of a few, or nobody in particular."""
 
-_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{2,79}")
+_CODE = re.compile(r"(?=.{3,80}$)[A-Za-z][A-Za-z0-9]*([_.][A-Za-z0-9]+)+")  # no name of a person
 _WORDS = {
     401: "the credentials are wrong, or no longer valid",
     403: "these credentials may not do this, or a limit is used up",

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from handlers.crm.api import code
 from handlers.crm.contacts import Number
 from handlers.crm.options import forms_of, identifier, revealed, written
+from handlers.crm.zoho import _accounts
 from receiver import DeclarationError, Secret
+from receiver.upstream import UpstreamRefused
 from tests.handlers.crm.connected import CRMS
 
 
@@ -67,6 +70,25 @@ def test_a_number_without_the_forms_is_its_digits() -> None:
     assert written(extension, ("e164", "national")) == ("101",)
     assert written(extension, ("e164", "digits")) == ("101",)
     assert written(Number.parse("anonymous"), ("typed",)) == ()
+
+
+@pytest.mark.parametrize(("body", "expected"), [
+    (b'{"code": "INVALID_TOKEN", "message": "x"}', "INVALID_TOKEN"),
+    (b'[{"errorCode": "INVALID_SESSION_ID"}]', "INVALID_SESSION_ID"),
+    (b'{"data": [{"code": "DUPLICATE_DATA"}]}', "DUPLICATE_DATA"),
+    (b'{"name": "odoo.exceptions.AccessError"}', "odoo.exceptions.AccessError"),
+    (b'{"name": "Grace"}', ""), (b'{"error": "no user Grace Hopper"}', ""),
+    (b'{"code": 7}', ""), (b"[]", ""), (b"[7]", ""), (b"<html>", ""), (b"", ""), (b"\xff", ""),
+])  # fmt: skip
+def test_only_the_code_of_an_error_is_told(body: bytes, expected: str) -> None:
+    assert code(UpstreamRefused("refused", status=400, body=body)) == expected
+
+
+@pytest.mark.parametrize(("domain", "accounts"), [
+    ("eu", "https://accounts.zoho.eu"), ("ca", "https://accounts.zohocloud.ca"),
+])  # fmt: skip
+def test_each_data_centre_of_zoho_has_its_accounts(domain: str, accounts: str) -> None:
+    assert _accounts(domain) == accounts
 
 
 def test_names_are_names() -> None:
