@@ -1,6 +1,7 @@
 """A ready-made handler: a menu, one action URL for all its choices.
 
-Another menu on another IVR is a submenu: one choice of the first leads to that IVR's number.
+A choice leads to a reply, to any other handler, or to a menu that goes on with the next digit: 41
+and 42 here. Another receptionist, with a prompt of its own, is reached by its number, as by 3.
 
 Try it::
 
@@ -10,7 +11,8 @@ Try it::
 from handlers.menu import Menu
 from receiver import Forward, Hangup, Ivr, Receiver
 
-main_menu = Menu({"1": Forward("222"), "2": Forward("333"), "3": Forward("8100"), "9": Hangup()})
+stores = Menu({"1": "441", "2": "442"})
+main_menu = Menu({"1": "222", "2": "333", "3": "8100", "4": stores, "9": Hangup()}, "222")
 submenu = Menu({"1": Forward("444"), "2": Forward("555")})
 
 front = Ivr("8000")

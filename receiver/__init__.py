@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from receiver.actions import Action
+    from receiver.actions import Action, Handler, is_sensitive
     from receiver.app import Receiver
     from receiver.calls import Call
     from receiver.errors import (
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
         RegistrationError,
         ReplyError,
         SettingsError,
+        Unavailable,
     )
     from receiver.ivrs import Ivr
     from receiver.masks import Mask
+    from receiver.numbering import Numbering
+    from receiver.onward import Then, handler_of
     from receiver.replies import Forward, Hangup, Repeat, Reply
     from receiver.secrets import Secret
     from receiver.settings import Settings
@@ -32,11 +35,13 @@ __all__ = [
     "Call",
     "DeclarationError",
     "Forward",
+    "Handler",
     "Hangup",
     "Ivr",
     "LoadError",
     "Mask",
     "MaskError",
+    "Numbering",
     "PbxError",
     "Receiver",
     "ReceiverError",
@@ -47,14 +52,20 @@ __all__ = [
     "Secret",
     "Settings",
     "SettingsError",
+    "Then",
+    "Unavailable",
+    "handler_of",
+    "is_sensitive",
 ]
 
 _HOMES = {
-    "actions": ("Action",),
+    "actions": ("Action", "Handler", "is_sensitive"),
     "app": ("Receiver",),
     "calls": ("Call",),
     "ivrs": ("Ivr",),
     "masks": ("Mask",),
+    "numbering": ("Numbering",),
+    "onward": ("Then", "handler_of"),
     "replies": ("Forward", "Hangup", "Repeat", "Reply"),
     "secrets": ("Secret",),
     "settings": ("Settings",),

@@ -120,6 +120,11 @@ class Action:
         return {**self.headers, **secret}
 
 
+def is_sensitive(*handlers: object) -> bool:
+    """Whether one of them says of itself that its calls are: by an attribute ``sensitive``."""
+    return any(getattr(handler, "sensitive", False) is True for handler in handlers)
+
+
 def part_path(path: str, part: int) -> str:
     """The path of one part of an action: its own, from the second part on with ``/2`` and so on."""
     return path if part == 1 else f"{path}/{part}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypedDict, TypeVar, Unpack, get_args
 
 from receiver import limits, receptionists
-from receiver.actions import Action, Handler, Kind, Late, Method, check_neighbours
+from receiver.actions import Action, Handler, Kind, Late, Method, check_neighbours, is_sensitive
 from receiver.auth import Algorithm, Auth
 from receiver.errors import DeclarationError, MaskError
 from receiver.ladders import Fallback, problem_of_fallback
@@ -46,7 +46,8 @@ class Options(TypedDict, total=False):
             fallback at once. By default any number.
         repeats: how often in a row a call may be told to repeat before it gets the fallback, by
             default 3.
-        sensitive: True never shows digits and numbers in a log, whatever the settings say.
+        sensitive: True never shows digits and numbers in a log, whatever the settings say; by
+            default if the handler has an attribute of this name that is True.
         enabled: False keeps the action URL on the PBX but switched off.
     """
 
@@ -149,6 +150,7 @@ class Ivr:
             )
         if "name" not in options:
             options["name"] = _default_name(handler)
+        options.setdefault("sensitive", is_sensitive(handler))
         action = Action(
             ivr=self.number,
             pbx=self.pbx,

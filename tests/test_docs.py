@@ -91,10 +91,15 @@ ENDS = {
     "03_caller": "forwarded to 300",
     "04_fallback": "forwarded to 0",
     "05_menu": "forwarded to 333",
-    "06_caller_lookup": "forwarded to 222",
+    "06_table": "forwarded to 222",
     "07_modules": "hung up",
     "08_mounted": None,
     "09_crm_in_time": "forwarded to 0",
+    "10_hours": "forwarded to 8999",
+    "11_account": "forwarded to 202",
+    "12_relay": "forwarded to 222",
+    "13_balance": "forwarded to 8001",
+    "14_screen": "hung up",
 }
 
 

@@ -9,11 +9,13 @@ def test_public_names() -> None:
         "Call",
         "DeclarationError",
         "Forward",
+        "Handler",
         "Hangup",
         "Ivr",
         "LoadError",
         "Mask",
         "MaskError",
+        "Numbering",
         "PbxError",
         "Receiver",
         "ReceiverError",
@@ -24,5 +26,9 @@ def test_public_names() -> None:
         "Secret",
         "Settings",
         "SettingsError",
+        "Then",
+        "Unavailable",
+        "handler_of",
+        "is_sensitive",
     ]
     assert all(hasattr(receiver, name) for name in receiver.__all__)

@@ -103,7 +103,7 @@ def test_our_own_errors_come_through(project: Path) -> None:
 def test_handlers_are_found_by_name() -> None:
     from handlers.menu import Menu
 
-    assert {"menu", "caller-lookup"} <= set(loader.handler_names())
+    assert "menu" in loader.handler_names()
     assert loader.load_handler("menu") is Menu
 
 

@@ -28,9 +28,9 @@ import httpx
 
 from receiver.calls import Call
 from receiver.errors import DeclarationError, UpstreamError, UpstreamLate, UpstreamRefused
+from receiver.loops import PerLoop
 from receiver.upstream.budgets import wait_for
 from receiver.upstream.circuits import FAILURES, PAUSE, Circuits
-from receiver.upstream.loops import PerLoop
 
 LARGEST = 1024 * 1024
 """Most octets that an answer may have."""

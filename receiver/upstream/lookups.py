@@ -26,9 +26,9 @@ from cachetools import TTLCache
 
 from receiver.calls import Call
 from receiver.errors import DeclarationError, UpstreamError, UpstreamLate
+from receiver.loops import PerLoop
 from receiver.seldom import Seldom
 from receiver.upstream.budgets import wait_for
-from receiver.upstream.loops import PerLoop
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from handlers.caller_lookup import CallerLookup
+from handlers.table import Table
 from receiver import Call, DeclarationError, Forward, Reply
 from receiver.errors import UpstreamError, UpstreamLate
 from receiver.upstream import Client, Lookup
@@ -264,6 +264,6 @@ async def test_it_fits_the_ready_made_handler(crm: Crm) -> None:
     async def find(number: str) -> Reply | None:
         return Forward((await client.get("/c")).json())
 
-    handler = CallerLookup(Lookup(find, fresh=60, stale=60))
+    handler = Table(Lookup(find, fresh=60, stale=60))
     assert [await handler(Call(caller=NUMBER)) for _ in range(2)] == [Forward("222")] * 2
     assert crm.count == 1
