@@ -14,7 +14,7 @@ Rule 4: a log line has the source and the reason, and nothing that a stranger wr
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
@@ -164,7 +164,7 @@ class Admission:
         target = (raw + b"?" + query if query else raw).decode("latin-1")
         asked = Asked(scope["method"], target, _all(scope, b"authorization"), place.public_path)
         if self._secret_header:
-            return replace(asked, keys=_all(scope, self._secret_header))
+            return asked._replace(keys=_all(scope, self._secret_header))
         return asked
 
     def _log(self, level: int, place: Place, reason: str, source: Source, now: float) -> None:
@@ -193,7 +193,7 @@ def _cause(verdict: Refused) -> Cause:
 
 
 def _all(scope: Scope, name: bytes) -> tuple[str, ...]:
-    return tuple(value.decode("latin-1") for key, value in scope["headers"] if key == name)
+    return tuple([value.decode("latin-1") for key, value in scope["headers"] if key == name])
 
 
 def _too_often(wait: int, source: Source) -> Turned:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from receiver.actions import Action, check_neighbours
@@ -19,7 +19,6 @@ from receiver.after import AfterWork, open_jobs
 from receiver.auth import NONCE_LIFE
 from receiver.counts import COUNTS
 from receiver.dispatch import Dispatcher
-from receiver.endpoint import ARRIVED
 from receiver.errors import DeclarationError, SettingsError
 from receiver.health import Check, health_routes
 from receiver.intake import problem_of, turn_away
@@ -30,6 +29,7 @@ from receiver.logs import hide_queries
 from receiver.metrics import PATH, Folder, Metrics, admission, kept
 from receiver.observing import Tracer
 from receiver.receptionists import Receptionist, check_together
+from receiver.recordings.recorder import Recorder
 from receiver.replies import Repeat
 from receiver.seldom import Seldom
 from receiver.sessions import open_sessions
@@ -130,7 +130,11 @@ class Receiver:
             return Settings.read(pbx=pbx)
         return given.get(pbx) or given.get("") or next(iter(given.values()))
 
-    @cached_property
+    def _make_tracer(self, settings: Settings) -> Callable[[Action, Sources], Tracer] | None:
+        """What makes the tracer of an action, if callbacks are traced; ``receiver dev`` does."""
+        return _tracer() if settings.tracing else None
+
+    @property
     def starlette(self) -> Starlette:
         """The Starlette app inside, made when it is first needed.
 
@@ -138,73 +142,105 @@ class Receiver:
             SettingsError: a variable is missing or wrong.
             DeclarationError: two actions clash, or a URL is longer than the PBX takes.
         """
+        return self._inside.starlette
+
+    @cached_property
+    def _inside(self) -> _Inside:
         _check_together(self)
         hide_queries()
         logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it quotes what was sent
-        settings = self.settings
-        by_pbx = {label: self.settings_for(label) for label in self.pbxs}
+        by_pbx = {"": self.settings, **{label: self.settings_for(label) for label in self.pbxs}}
         for action in self:  # is a URL too long?
             action.url(by_pbx[action.pbx].public_url or "http://x", len(action.parts))
-        backing = Backing(
-            open_sessions(settings.store),
-            AfterWork(
-                open_jobs(settings.after),
-                settings.secret,
-                running=settings.threads,
-                log_caller_data=settings.log_caller_data,
-            ),
-            settings.secret,
-        )
-        dispatcher = Dispatcher(
-            self.fallback,
-            fallbacks=self.fallbacks,
-            margin=settings.margin,
-            threads=settings.threads,
-            log_caller_data=settings.log_caller_data,
-            context=backing.make,
-        )
-        store = open_store(settings.store, life=NONCE_LIFE)
-
-        around = Surroundings(
-            by_pbx, dispatcher, store, self._seldom, tracer=_tracer() if settings.tracing else None
-        )
-        routes: list[BaseRoute] = [ActionTable(tuple(self), around)]
-        folder = Folder(COUNTS, settings.metrics_folder)
-        if settings.metrics:
-            door = admission(settings, store, self._seldom)
-            routes.append(Route(PATH, Metrics(door, folder)))
-
-        accounts = _accounts(by_pbx) if settings.guard else None
-
-        @asynccontextmanager
-        async def lifespan(_: Starlette) -> AsyncIterator[None]:
-            backing.start()
-            await store.reach()
-            async with kept(folder) if settings.metrics else nullcontext():
-                yield
-            # The calls in hand were answered. What is closed now, each before what it works with:
-            await dispatcher.close()
-            await backing.close(FINISH)
-            await store.close()
-            if accounts:
-                await accounts.close()
-
-        checks: dict[str, Check] = {}
-        if isinstance(store, Guarded):
-            checks["store"] = store.reachable
-        if accounts:
-            checks["pbx"] = accounts.good
-        app = Starlette(routes=[*routes, *health_routes(checks)], lifespan=lifespan)
-        app.router.redirect_slashes = False  # a redirect would go to the Host that the sender names
-        return app
+        return _Inside(self, by_pbx, self._seldom)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        inside = self._inside
         if scope["type"] == "http":
             if bad := problem_of(scope):
                 await turn_away(bad, scope, send, self._seldom)
                 return
-            scope = {**scope, ARRIVED: asyncio.get_running_loop().time()}
-        await self.starlette(scope, receive, send)
+            # Starlette on the way to an action would cost as much as all that is done there.
+            if (endpoint := inside.table.find(scope)) is not None:
+                await endpoint(scope, receive, send)
+                return
+        await inside.starlette(scope, receive, send)
+
+
+class _Inside:
+    """What an app is made of, once its settings are known.
+
+    Attributes:
+        table: all its actions.
+        starlette: what else it answers, and its start and end.
+    """
+
+    def __init__(self, app: Receiver, by_pbx: Mapping[str, Settings], seldom: Seldom) -> None:
+        settings = by_pbx[""]
+        self._backing = _backing(settings)
+        self._dispatcher = Dispatcher(
+            app.fallback,
+            fallbacks=app.fallbacks,
+            margin=settings.margin,
+            threads=settings.threads,
+            log_caller_data=settings.log_caller_data,
+            context=self._backing.make,
+        )
+        self._store = open_store(settings.store, life=NONCE_LIFE)
+        self._recorder = _recorder(settings, app)
+        around = Surroundings(
+            by_pbx,
+            self._dispatcher,
+            self._store,
+            seldom,
+            tracer=app._make_tracer(settings),
+            recorder=self._recorder.of if self._recorder else None,
+        )
+        self._accounts = _accounts(by_pbx) if settings.guard else None
+        self.table = ActionTable(tuple(app), around)
+        self._folder = Folder(COUNTS, settings.metrics_folder) if settings.metrics else None
+        routes = health_routes(self._checks())
+        if self._folder:
+            door = admission(settings, self._store, seldom)
+            routes.append(Route(PATH, Metrics(door, self._folder)))
+        self.starlette = Starlette(routes=routes, lifespan=self._live)
+        # A redirect would go to the Host that the sender names.
+        self.starlette.router.redirect_slashes = False
+
+    @asynccontextmanager
+    async def _live(self, _: Starlette) -> AsyncIterator[None]:
+        self._backing.start()
+        await self._store.reach()
+        async with kept(self._folder) if self._folder else nullcontext():
+            yield
+        # The calls in hand were answered. What is closed now, each before what it works with:
+        await self._dispatcher.close()
+        await self._backing.close(FINISH)
+        await self._store.close()
+        if self._accounts:
+            await self._accounts.close()
+        if self._recorder:
+            await asyncio.to_thread(self._recorder.close)
+
+    def _checks(self) -> dict[str, Check]:
+        """What ``/ready`` asks."""
+        checks: dict[str, Check] = {}
+        if isinstance(self._store, Guarded):
+            checks["store"] = self._store.reachable
+        if self._accounts:
+            checks["pbx"] = self._accounts.good
+        return checks
+
+
+def _backing(settings: Settings) -> Backing:
+    """What stands behind the calls."""
+    after = AfterWork(
+        open_jobs(settings.after),
+        settings.secret,
+        running=settings.threads,
+        log_caller_data=settings.log_caller_data,
+    )
+    return Backing(open_sessions(settings.store), after, settings.secret)
 
 
 def _accounts(by_pbx: Mapping[str, Settings]) -> Accounts:
@@ -224,6 +260,18 @@ def _tracer() -> Callable[[Action, Sources], Tracer]:
             "pip install 'portsip-receiver[otel]'"
         ) from None
     return tracing.Tracer
+
+
+def _recorder(settings: Settings, actions: Iterable[Action]) -> Recorder | None:
+    if settings.record is None:
+        return None
+    return Recorder(
+        settings.record,
+        settings.secret,
+        actions,
+        caller_data=settings.record_caller_data,
+        megabytes=settings.record_megabytes,
+    )
 
 
 def _by_label(

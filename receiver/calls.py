@@ -19,8 +19,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
+from msgspec import DecodeError, Struct
+from msgspec import field as named
+from msgspec.json import Decoder
 from python_multipart import parse_form
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, parse_options_header
@@ -143,6 +146,8 @@ def read_body(body: bytes, content_type: str = "") -> Callback:
     Raises:
         CallbackError: it is none of these, or holds none of the six fields.
     """
+    if (call := _plain(body)) is not None:
+        return Callback(call)
     charset, boundary = _options(content_type)
     start = body.removeprefix(_UTF8_BOM).lstrip()[:2]
     if start[:1] == b"{" or body[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"\0{"):
@@ -181,20 +186,17 @@ def _call(pairs: Iterable[tuple[str, str | None]]) -> Callback:
 
 
 def _pairs(text: bytes, charset: str = "") -> list[tuple[str, str | None]]:
-    # Latin-1 there and back gives the octets, whatever their charset turns out to be.
-    try:
-        pairs = parse_qsl(
-            text.strip(b"\r\n").decode("latin-1"),
-            keep_blank_values=True,
-            encoding="latin-1",
-            max_num_fields=_FIELDS_MOST,
-        )
-    except ValueError:
-        raise CallbackError(f"the request holds more than {_FIELDS_MOST} fields") from None
-    return [
-        (_text(key.encode("latin-1"), charset), _text(value.encode("latin-1"), charset))
-        for key, value in pairs
-    ]
+    pairs = text.strip(b"\r\n").split(b"&")
+    if len(pairs) > _FIELDS_MOST:
+        raise CallbackError(f"the request holds more than {_FIELDS_MOST} fields")
+    split = (pair.partition(b"=") for pair in pairs if pair)
+    return [(_unquoted(key, charset), _unquoted(value, charset)) for key, _, value in split]
+
+
+def _unquoted(octets: bytes, charset: str) -> str:
+    if b"+" in octets or b"%" in octets:
+        octets = unquote_to_bytes(octets.replace(b"+", b" "))
+    return _text(octets, charset)
 
 
 def _split_second_query(query: bytes) -> bytes:
@@ -203,6 +205,8 @@ def _split_second_query(query: bytes) -> bytes:
     Only the first field of the documented orders is looked for, and only if it is not there
     otherwise: a caller's name may hold a question mark.
     """
+    if b"?" not in query:
+        return query
     keys = {pair.partition(b"=")[0] for pair in query.split(b"&")}
     for first in (b"session_id", b"from"):
         if first not in keys and b"?" + first + b"=" in query:
@@ -211,6 +215,39 @@ def _split_second_query(query: bytes) -> bytes:
 
 
 # JSON ----------------------------------------------------------------------------------------
+
+
+class _Plain(Struct):
+    """The documented callback (PBX 22.3): all six fields, all of them text."""
+
+    session_id: str
+    caller: str = named(name="from")
+    ivr: str = named(name="to")
+    digits: str = named(name="input")
+    caller_name: str = named(name="from_name")
+    ivr_name: str = named(name="account_name")
+
+
+_decode_plain = Decoder(_Plain).decode
+_QUOTES = 4 * len(WIRE)
+
+
+def _plain(body: bytes) -> Call | None:
+    """The call of a body that holds those six fields once each, without an escaped quote.
+
+    None leaves it to the rest of this module, which reads whatever comes, ten times as slowly.
+    """
+    if body.count(b'"') != _QUOTES:
+        return None
+    try:
+        read = _decode_plain(body)
+    except (DecodeError, UnicodeError):
+        return None
+    if " " in read.caller or " " in read.ivr:
+        return None
+    return Call(
+        read.caller, read.caller_name, read.ivr, read.ivr_name, read.digits, read.session_id
+    )
 
 
 def _keep_pairs(pairs: list[tuple[str, object]]) -> list[tuple[str, object]]:

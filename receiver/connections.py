@@ -93,6 +93,7 @@ class _Timed(asyncio.Protocol):
     cycle: Any
     armed: Rescue | None = None
     _watchdog: Watchdog | None = None
+    _watched: Watched | None = None
     _timer: asyncio.TimerHandle | None = None
     _request = b""  # what was read of a request that the app has not begun with
     _lost = False
@@ -109,11 +110,12 @@ class _Timed(asyncio.Protocol):
         super().connection_made(transport)
         self._app, self.app = _bare(self.app), self._enter
         if isinstance(self.server_state, Watched):
-            self.server_state.idle[self] = None
-            self.server_state.make_room()
+            self._watched = self.server_state
+            self._watched.idle[self] = None
+            self._watched.make_room()
+            if self.scheme == "http":
+                self._watchdog = self._watched.watchdog
         self._timer = self.loop.call_later(self.head_time, self._late)
-        if self.scheme == "http":
-            self._watchdog = getattr(self.server_state, "watchdog", None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.armed is not None:
@@ -122,14 +124,14 @@ class _Timed(asyncio.Protocol):
             with self._watchdog.writing:
                 self._lost = True
         self._stop()
-        if isinstance(self.server_state, Watched):
-            self.server_state.idle.pop(self, None)
+        if self._watched is not None:
+            self._watched.idle.pop(self, None)
         super().connection_lost(exc)
 
     def _equip(self, scope: Any, cycle: Cycle) -> None:
         scope[TRAILERS] = APART
         scope[CONNECTION] = self.transport
-        if getattr(self.server_state, "stopping", False):
+        if self._watched is not None and self._watched.stopping:
             cycle.keep_alive = False
         if self._watchdog is not None:
             scope[RESCUE] = Rescue(self._watchdog, self, cycle)
@@ -175,11 +177,11 @@ class _Timed(asyncio.Protocol):
         self._watch()
 
     def _watch(self) -> None:
-        if isinstance(self.server_state, Watched):
+        if self._watched is not None:
             if self.cycle is None or self.cycle.response_complete:
-                self.server_state.idle.setdefault(self, None)
+                self._watched.idle.setdefault(self, None)
             else:
-                self.server_state.idle.pop(self, None)
+                self._watched.idle.pop(self, None)
         if not (self._owes() or self.flow.write_paused):
             self._stop()
         elif self._timer is None and not self.transport.is_closing():
@@ -258,10 +260,6 @@ if HAS_HTTPTOOLS:
             super().on_message_begin()
             self._phase = _HEAD
 
-        def on_header(self, name: bytes, value: bytes) -> None:
-            if self._phase == _HEAD:
-                super().on_header(name, value)
-
         def on_headers_complete(self) -> None:
             if self.parser.should_upgrade() and not self._should_upgrade():
                 if self.parser.get_method() == b"CONNECT":
@@ -269,6 +267,7 @@ if HAS_HTTPTOOLS:
                 self._upgrading = True
                 return
             super().on_headers_complete()
+            self.headers = []  # where trailers go, which nobody reads
             self._equip(self.scope, self.cycle)
             if len(self.pipeline) > PIPELINE_LIMIT:
                 raise ValueError("too many requests at once")  # the parser makes it a bad request

@@ -58,7 +58,8 @@ LAG = Family(
     (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
 DROPPED = Family("receiver_log_lines_dropped_total", "Log lines that could not be written.")
-FAMILIES = (CALLBACKS, STAGE, REFUSALS, OUTAGES, LAG, DROPPED)
+UNRECORDED = Family("receiver_callbacks_unrecorded_total", "Callbacks that RECEIVER_RECORD lost.")
+FAMILIES = (CALLBACKS, STAGE, REFUSALS, OUTAGES, LAG, DROPPED, UNRECORDED)
 
 
 class Counts:
@@ -80,7 +81,7 @@ class Counts:
 
     def observe(self, family: Family, labels: Labels, value: float) -> None:
         """Add ``value`` to a histogram."""
-        put(family, self.cell(family, labels), value)
+        put(family, (self.cell(family, labels),), (value,))
 
     def snapshot(self) -> Snapshot:
         """A copy, which may be taken in another thread."""
@@ -90,10 +91,15 @@ class Counts:
         }
 
 
-def put(family: Family, cell: list[float], value: float) -> None:
-    """Add ``value`` to one label set of a histogram."""
-    cell[bisect_left(family.bounds, value)] += 1
-    cell[-1] += value
+def put(
+    family: Family, cells: Iterable[list[float]], values: Iterable[float], unit: float = 1.0
+) -> None:
+    """Add each of ``values``, in ``unit``, to a label set of a histogram."""
+    bounds = family.bounds
+    for cell, value in zip(cells, values, strict=True):
+        share = value / unit
+        cell[bisect_left(bounds, share)] += 1
+        cell[-1] += share
 
 
 COUNTS = Counts()

@@ -18,6 +18,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -25,6 +26,7 @@ from receiver.actions import Action
 from receiver.admission import Admission, Place, Turned
 from receiver.calls import Call, Callback, read_body, read_query
 from receiver.dispatch import Dispatcher
+from receiver.eager import within
 from receiver.errors import CallbackError
 from receiver.exchange import BODY_LIMIT, CLOSE, Gone, Header, TooLarge, read, refuse, respond
 from receiver.marks import HEADER, SOURCE
@@ -34,7 +36,7 @@ from receiver.roundtrips import round_trip
 from receiver.watchdog import RESCUE, Rescue
 
 ARRIVED = "receiver.arrived"
-"""Key of the scope: when the request arrived, in the event loop's time."""
+"""Key of the scope: when the request arrived, in the loop's time, if somebody knows better."""
 
 _MARK = HEADER.lower().encode()
 
@@ -42,6 +44,15 @@ log = logging.getLogger("receiver")
 
 Judge = Callable[[str, float], str]
 """What a mark is worth, at a time in seconds since the epoch."""
+
+
+class Came(NamedTuple):
+    """A request that was let in: when it arrived, that was, and its answer is due."""
+
+    arrived: float
+    admitted: float
+    due: float
+    loop: asyncio.AbstractEventLoop
 
 
 class Endpoint:
@@ -83,8 +94,8 @@ class Endpoint:
         self._late = encode(dispatcher.fallback(action, "late").reply) if fixed else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        now = self._now()
-        clock = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        begun, now = scope.get(ARRIVED) or loop.time(), self._now()
         judged = await self._admission.judge(scope, self._place, now)
         if isinstance(judged, Turned):
             self._even_out()
@@ -92,48 +103,55 @@ class Endpoint:
             told = explain(judged, scope, self._judge, now)
             await refuse(scope, receive, send, judged.status, (*judged.headers, *told))
             return
-        admitted = clock()
+        admitted = loop.time()
         if scope["method"] != self._action.method:
-            refused("method")
-            log.warning(
-                "%s refused: %s, but it is registered with %s",
-                self._action.identity,
-                scope["method"],
-                self._action.method,
-            )
-            allowed = (b"allow", self._action.method.encode())
-            await refuse(scope, receive, send, 405, (allowed,))
+            await self._refuse_method(scope, receive, send)
             return
         arrived = self._dispatcher.charge(
-            self._action, scope[ARRIVED], judged.spent, lambda: round_trip(scope)
+            self._action, begun, judged.spent, lambda: round_trip(scope)
         )
+        due = self._dispatcher.deadline(self._action, arrived)
         try:
-            async with asyncio.timeout_at(self._dispatcher.deadline(self._action, arrived)):
-                body = await read(scope, receive)
+            body = await within(due, read(scope, receive))
         except TooLarge:
             refused("size")
             log.warning("%s refused: a body over %d bytes", self._action.identity, BODY_LIMIT)
             await respond(send, 413, b"", (CLOSE,))
         except TimeoutError:
-            log.error("%s: the body did not come in time", self._action.identity)
-            decision = self._dispatcher.fallback(self._action, "late")
-            given_up = clock()
-            await respond(send, 200, encode(decision.reply), (CLOSE,))
-            times = Times(scope[ARRIVED], admitted, given_up, given_up, clock())
-            self._observer.tell(Call(), decision, times)
+            await self._give_up(begun, admitted, send)
         except Gone:
             log.info("%s: the sender left before its request was complete", self._action.identity)
         else:
-            await self._answer(scope, body, arrived, admitted, send)
+            await self._answer(scope, body, Came(arrived, admitted, due, loop), send)
 
-    async def _answer(
-        self, scope: Scope, body: bytes, arrived: float, admitted: float, send: Send
-    ) -> None:
+    async def _refuse_method(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused("method")
+        log.warning(
+            "%s refused: %s, but it is registered with %s",
+            self._action.identity,
+            scope["method"],
+            self._action.method,
+        )
+        allowed = (b"allow", self._action.method.encode())
+        await refuse(scope, receive, send, 405, (allowed,))
+
+    async def _give_up(self, arrived: float, admitted: float, send: Send) -> None:
+        """The body did not come in time."""
+        clock = asyncio.get_running_loop().time
+        log.error("%s: the body did not come in time", self._action.identity)
+        decision = self._dispatcher.fallback(self._action, "late")
+        given_up = clock()
+        await respond(send, 200, encode(decision.reply), (CLOSE,))
+        times = Times(arrived, admitted, given_up, given_up, clock())
+        self._observer.tell(Call(), decision, times)
+
+    async def _answer(self, scope: Scope, body: bytes, came: Came, send: Send) -> None:
         if (mark := _mark(scope)) is not None:
             await self._check(scope, body, mark, send)
             return
-        clock = asyncio.get_running_loop().time
-        call, read = Call(), clock()
+        arrived, admitted, due, loop = came
+        call: Call | None = None
+        read = loop.time()
         trace = self._observer.begin(scope, arrived, admitted, read)
         rescue: Rescue | None = scope.get(RESCUE)
         try:
@@ -141,8 +159,8 @@ class Endpoint:
             if oddities:
                 log.debug("%s: %s", self._action.identity, "; ".join(oddities))
             if rescue is not None:
-                rescue.arm(self._dispatcher.deadline(self._action, arrived), self._last_word(call))
-            decision = await self._dispatcher.decide(self._action, call, arrived)
+                rescue.arm(due, self._last_word(call))
+            decision = await self._dispatcher.decide(self._action, call, arrived, loop)
         except CallbackError as error:
             log.error("%s: %s; the fallback is answered", self._action.identity, error)
             decision = self._dispatcher.fallback(self._action, "invalid")
@@ -150,7 +168,7 @@ class Endpoint:
             # Ours, not the handler's: the caller still gets a valid answer.
             log.critical("%s: %s inside the receiver", self._action.identity, type(error).__name__)
             decision = self._dispatcher.fallback(self._action, "raised")
-        handled, release = clock(), decision.release
+        handled, release = loop.time(), decision.release
         try:
             if rescue is None or rescue.disarm():
                 await respond(send, 200, encode(decision.reply))
@@ -158,8 +176,8 @@ class Endpoint:
                 decision = self._dispatcher.fallback(self._action, "late", call)
         finally:  # also if the sender has left
             release()
-        times = Times(arrived, admitted, read, handled, clock())
-        self._observer.tell(call, decision, times, trace)
+        times = Times(arrived, admitted, read, handled, loop.time())
+        self._observer.tell(call or Call(), decision, times, trace)
 
     def _last_word(self, call: Call) -> bytes:
         """What the watchdog answers if this event loop is stuck."""
@@ -194,12 +212,17 @@ def is_ours(scope: Scope, judge: Judge, now: float) -> bool:
 
 
 def _mark(scope: Scope) -> str | None:
-    found = (value for name, value in scope["headers"] if name == _MARK)
-    return next((value.decode("latin-1") for value in found), None)
+    for name, value in scope["headers"]:
+        if name == _MARK:
+            return str(value, "latin-1")
+    return None
 
 
 def _callback(scope: Scope, body: bytes) -> Callback:
-    if scope["method"] == "GET" or not body.strip():
+    if scope["method"] == "GET" or not body or body.isspace():
         return read_query(scope["query_string"])
-    types = [v.decode("latin-1") for k, v in scope["headers"] if k == b"content-type"]
-    return read_body(body, types[-1] if types else "")
+    content_type = b""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            content_type = value
+    return read_body(body, content_type.decode("latin-1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -74,15 +75,15 @@ class Backing:
         self._started = False
 
     def make(
-        self, action: Action, call: Call, deadline: Deadline, clock: Callable[[], float]
+        self, action: Action, call: Call, deadline: Deadline, loop: asyncio.AbstractEventLoop
     ) -> Live:
-        """The context of one call, in the event loop's thread.
+        """The context of one call, in the thread of ``loop``.
 
         An app that is mounted in another may never be told that it starts, so its first call does.
         """
         self.start()
-        after = self._after.of_call()
-        return Live(action, call, deadline, clock, self._sessions, self._secret, after)
+        after = self._after.of_call(loop)
+        return Live(action, call, deadline, loop.time, self._sessions, self._secret, after)
 
     def start(self) -> None:
         """Go on with durable work that was accepted before, once."""

@@ -22,13 +22,13 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from receiver import spools
 from receiver.counts import COUNTS, DROPPED
 from receiver.records import Record
 
@@ -119,7 +119,7 @@ FORMATS: dict[str, Callable[[bool], logging.Formatter]] = {"people": People, "js
 
 
 class Spool(logging.Handler):
-    """Writes log lines in a thread of its own, which starts with the first line.
+    """Writes log lines in a thread of its own, see `receiver.spools`.
 
     Parameters:
         write: takes octets and may block or raise.
@@ -129,24 +129,11 @@ class Spool(logging.Handler):
     def __init__(self, write: Callable[[bytes], object], most: int = MOST) -> None:
         super().__init__()
         self._write = write
-        self._most = most
-        self._dropped = 0
-        self._thread: threading.Thread | None = None
-        self._begin()
-
-    def _begin(self) -> None:
-        self._pid = os.getpid()
-        self._queue: deque[logging.LogRecord] = deque()
-        self._woken, self._closing = threading.Event(), threading.Event()
-        self._mutex = threading.Lock()  # not the handler's, which is held while it is closed
-        self._thread = None
+        self._spool = spools.Spool(
+            self._write_lines, lost=_lost, most=most, pause=PAUSE, name="receiver-log"
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._pid != os.getpid():
-            self._begin()  # a thread does not live on in the child of a fork
-        if len(self._queue) >= self._most:
-            self._drop(1)
-            return
         if not isinstance(record.msg, Record):
             # Its arguments may be others by the time it is written. They may also be what cannot
             # be printed, which is not the business of whoever logs.
@@ -154,45 +141,21 @@ class Spool(logging.Handler):
                 record.msg, record.args = record.getMessage(), None
             except Exception:
                 record.msg, record.args = f"{record.msg} (its arguments do not fit)", None
-        self._queue.append(record)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="receiver-log", daemon=True)
-            self._thread.start()
-        if not self._woken.is_set():
-            self._woken.set()
+        self._spool.put(record)
 
     def close(self) -> None:
         """Write what is left, but for no longer than `CLOSING` seconds."""
-        self._closing.set()
-        self._woken.set()
-        thread = self._thread
-        if thread is not None and self._pid == os.getpid():
-            thread.join(CLOSING)
+        self._spool.close(CLOSING)
         super().close()
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            self._woken.wait()
-            self._woken.clear()
-            self._empty()
-            self._closing.wait(PAUSE)
-        self._empty()
-
-    def _empty(self) -> None:
-        lines = [self._line(self._queue.popleft()) for _ in range(len(self._queue))]
-        if not lines:
-            return
-        if dropped := self._dropped:
-            told = f"{dropped} log lines could not be written"
+    def _write_lines(self, records: list[logging.LogRecord], lost: int) -> int:
+        lines = [self._line(record) for record in records]
+        if lost:
+            told = f"{lost} log lines could not be written"
             made = logging.LogRecord("receiver", logging.ERROR, "", 0, told, None, None)
             lines.insert(0, self._line(made))
-        try:
-            self._write("".join(lines).encode(errors="backslashreplace"))
-        except Exception:  # a full disk, a pipe that nobody reads; there is nowhere to say it
-            self._drop(len(lines) - bool(dropped))
-        else:
-            with self._mutex:
-                self._dropped -= dropped
+        self._write("".join(lines).encode(errors="backslashreplace"))
+        return 0
 
     def _line(self, record: logging.LogRecord) -> str:
         try:
@@ -200,10 +163,9 @@ class Spool(logging.Handler):
         except Exception as error:
             return f"a log line could not be formatted: {type(error).__name__}\n"
 
-    def _drop(self, many: int) -> None:
-        with self._mutex:
-            self._dropped += many
-            COUNTS.cell(DROPPED)[0] += many
+
+def _lost(many: int) -> None:
+    COUNTS.cell(DROPPED)[0] += many
 
 
 @contextlib.contextmanager

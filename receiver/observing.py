@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from starlette.types import Scope
@@ -52,6 +53,7 @@ class Observer:
         log_caller_data: whether digits and numbers are shown, if the action is not sensitive.
         counted: whether they are counted.
         tracer: None traces nothing.
+        recorder: is given all that is told of, see `receiver.recordings`; None records nothing.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Observer:
         log_caller_data: bool = False,
         counted: bool = False,
         tracer: Tracer | None = None,
+        recorder: Callable[[Call, Decision, Times], object] | None = None,
     ) -> None:
+        self._recorder = recorder
         self._fixed = action.identity, action.pbx, action.kind
         self._budget = float(action.request_timeout)
         self._shown = log_caller_data and not action.sensitive
@@ -80,6 +84,8 @@ class Observer:
         self, call: Call, decision: Decision, times: Times, trace: Trace | None = None
     ) -> None:
         """Tell of a callback that was answered."""
+        if self._recorder:
+            self._recorder(call, decision, times)
         logged = log.isEnabledFor(logging.INFO)
         if not (logged or self._counted or trace):
             return
@@ -88,37 +94,34 @@ class Observer:
             log.handle(self._line(record))
         if self._counted:
             COUNTS.add(CALLBACKS, (record.action, record.decision, record.reason))
-            for cell, seconds in zip(self._cells, record.seconds, strict=True):
-                put(STAGE, cell, seconds / self._budget)
+            put(STAGE, self._cells, record.seconds, self._budget)
         if trace:
             trace.end(record, times.handled)
 
     def _line(self, record: Record) -> logging.LogRecord:
         """As ``log.info(record)`` would make it, which first looks for the line that calls it."""
         line = logging.LogRecord.__new__(logging.LogRecord)
-        line.__dict__.update(self._like)
-        line.msg = record  # its text is made where it is written
-        line.created = now = time.time()
-        line.msecs = now % 1 * 1000
+        now = time.time()
+        # Its text is made where it is written.
+        line.__dict__.update(self._like, msg=record, created=now, msecs=now % 1 * 1000)
         return line
 
     def _record(self, call: Call, decision: Decision, times: Times) -> Record:
+        arrived, admitted, read, handled, answered = times
+        told: tuple[Told, Told, Told] = call.digits, call.caller, call.session_id
+        if not self._shown:
+            told = len(call.digits), len(call.caller), len(call.session_id)
         return Record(
             *self._fixed,
             DECISIONS[type(decision.reply)],
             decision.reason,
-            self._told(call.digits),
-            self._told(call.caller),
-            self._told(call.session_id),
-            times.admitted - times.arrived,
-            times.read - times.admitted,
-            times.handled - times.read,
-            times.answered - times.arrived,
+            *told,
+            admitted - arrived,
+            read - admitted,
+            handled - read,
+            answered - arrived,
             self._budget,
         )
-
-    def _told(self, text: str) -> Told:
-        return text if self._shown else len(text)
 
 
 def refused(reason: str) -> None:

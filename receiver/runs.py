@@ -2,7 +2,8 @@
 
 Rule 1: every run has an owner, until it ends or is cancelled. A thread cannot be cancelled: it is
         watched, and its own end counts.
-Rule 2: a run that was handed over waits for its call to ask again, and no longer than `PATIENCE`.
+Rule 2: a handler that does not wait has answered when `Runs.start` returns.
+Rule 3: a run that was handed over waits for its call to ask again, and no longer than `PATIENCE`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from receiver.actions import Action
 from receiver.attempts import attempt, is_async, settle
 from receiver.calls import Call
 from receiver.contexts import Deadline
+from receiver.eager import Begun, begin
 from receiver.threads import Threads
 
 PATIENCE = 60.0
@@ -30,25 +32,26 @@ MOST_WAITING = 1000
 log = logging.getLogger("receiver")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Run:
     """A handler that was asked about ``call``.
 
     Attributes:
         deadline: when its answer must be ready.
-        task: gives what it returned, or `Failed`.
+        begun: gives what it returned, or `Failed`.
         thread: where it runs, if it is a plain function.
     """
 
     action: Action
     call: Call
     deadline: Deadline
-    task: asyncio.Task[object]
+    begun: Begun
     thread: Future[object] | None = None
 
     def cancel(self) -> None:
         """Does nothing to a run that is done."""
-        self.task.cancel()
+        if not self.begun.done():
+            self.begun.task.cancel()
 
 
 class Runs:
@@ -68,23 +71,23 @@ class Runs:
         """Whether as many calls are with the handler as may be there at once."""
         return 0 < action.at_once <= self._at_once[action.identity]
 
-    def start(self, action: Action, call: Call, deadline: Deadline) -> Run:
-        """Ask the handler.
+    def start(
+        self, action: Action, call: Call, deadline: Deadline, loop: asyncio.AbstractEventLoop
+    ) -> Run:
+        """Ask the handler; called in a task of ``loop``.
 
         Raises:
             queue.Full: it is a plain function, and no thread is free.
         """
-        thread: Future[object] | None = None
         if is_async(action.handler):
-            task = asyncio.create_task(settle(action.handler, call))
+            run = Run(action, call, deadline, begin(settle(action.handler, call), loop))
         else:
             thread = self._threads.submit(attempt, action.handler, call)
-            task = asyncio.create_task(settle(asyncio.wrap_future, thread))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        if action.at_once:
-            self._count(action, task, thread)
-        return Run(action, call, deadline, task, thread)
+            waiting = begin(settle(asyncio.wrap_future, thread), loop)
+            run = Run(action, call, deadline, waiting, thread)
+        if not run.begun.done():
+            self._own(run, loop)
+        return run
 
     def hand_over(self, key: Hashable, run: Run) -> None:
         """Let it run on until the call at ``key`` asks again."""
@@ -111,11 +114,13 @@ class Runs:
             await asyncio.wait(self._tasks, timeout=1)
         self._threads.close()
 
-    def _count(
-        self, action: Action, task: asyncio.Task[object], thread: Future[object] | None
-    ) -> None:
-        """One call more is with the handler, until it ends: a thread may outlast its task."""
-        loop = asyncio.get_running_loop()
+    def _own(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
+        """Hold it until it ends, and count it: a thread may outlast its task."""
+        task, action = run.begun.task, run.action
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        if not action.at_once:
+            return
         self._at_once[action.identity] += 1
 
         def leave(_: object) -> None:
@@ -125,10 +130,10 @@ class Runs:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(leave, None)
 
-        if thread is None:
+        if run.thread is None:
             task.add_done_callback(leave)
         else:
-            thread.add_done_callback(leave_thread)
+            run.thread.add_done_callback(leave_thread)
 
     def _give_up(self, key: Hashable) -> None:
         if (run := self.take_over(key)) is not None:

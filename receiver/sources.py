@@ -91,7 +91,7 @@ class Sources:
         if not port:  # no connection has that: uvicorn has read the headers of a proxy
             return Source(problem="the server believes proxies by itself", shared=True)
         if not _in(near, self._proxies):
-            return _alone(near)
+            return _alone(peer)
         told = [self._follow(name, near, headers) for name in _NAMES]
         given = [one for one in told if one is not None]
         if len(set(given)) > 1:
@@ -147,9 +147,10 @@ def read_address(text: str) -> Address | None:
 
 
 @lru_cache(1024)
-def _alone(near: Address) -> Source:
+def _alone(peer: str) -> Source:
     """Who came by himself."""
-    return Source(near, shared=not near.is_global)
+    near = read_address(peer)
+    return Source(near, shared=near is None or not near.is_global)
 
 
 def _read_network(text: str) -> Network:
@@ -204,5 +205,7 @@ def _read_hop(text: str) -> Address | None:
     return read_address(found["six"] or found["four"] or found["bare"])
 
 
-def _in(address: Address, networks: Iterable[Network]) -> bool:
-    return any(address.version == one.version and address in one for one in networks)
+def _in(address: Address, networks: tuple[Network, ...]) -> bool:
+    return bool(networks) and any(
+        address.version == one.version and address in one for one in networks
+    )

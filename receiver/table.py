@@ -1,4 +1,4 @@
-"""All actions of an app behind one route, found by exact path in one look-up.
+"""All actions of an app, found by exact path in one look-up.
 
 Rule 1: there are no redirects, and a path is compared as it stands: no slash more or less, nothing
         decoded twice.
@@ -20,18 +20,17 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
-from starlette.datastructures import URLPath
-from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.actions import Action, Target, part_path, split_path
 from receiver.admission import Admission, Admitted, Place
 from receiver.auth import Algorithm, Auth, Scheme, make_scheme
-from receiver.dispatch import Dispatcher
+from receiver.calls import Call
+from receiver.dispatch import Decision, Dispatcher
 from receiver.endpoint import Endpoint, Judge, explain, is_ours
 from receiver.exchange import refuse
 from receiver.marks import judge
-from receiver.observing import Observer, Tracer, refused
+from receiver.observing import Observer, Times, Tracer, refused
 from receiver.secrets import Secret, derive, derive_key
 from receiver.seldom import Seldom
 from receiver.settings import Settings
@@ -57,6 +56,7 @@ class Surroundings:
         seldom: keeps the log from being flooded.
         now: the time in seconds since the epoch.
         tracer: makes the tracer of an action; None traces nothing.
+        recorder: makes what records the callbacks of an action; None records nothing.
     """
 
     settings: Mapping[str, Settings]
@@ -65,6 +65,7 @@ class Surroundings:
     seldom: Seldom
     now: Callable[[], float] = time.time
     tracer: Callable[[Action, Sources], Tracer] | None = None
+    recorder: Callable[[Action], Callable[[Call, Decision, Times], object]] | None = None
 
     def admission(self, pbx: str, scheme: Scheme, secret_header: str) -> Admission:
         """Who may ask at a PBX's actions."""
@@ -89,6 +90,7 @@ class Surroundings:
             log_caller_data=settings.log_caller_data,
             counted=settings.metrics,
             tracer=self.tracer and self.tracer(action, self.sources(action.pbx)),
+            recorder=self.recorder and self.recorder(action),
         )
 
     def judge(self, pbx: str, identity: str) -> Judge:
@@ -97,8 +99,8 @@ class Surroundings:
         return lambda mark, now: judge(secret, identity, mark, now)
 
 
-class ActionTable(BaseRoute):
-    """The route to all actions of an app.
+class ActionTable:
+    """Finds the actions of an app.
 
     Parameters:
         actions: what there is; each part of a long mask has a path of its own.
@@ -113,25 +115,18 @@ class ActionTable(BaseRoute):
             path: self._make(path, action, 1) for path, action in self._actions.items()
         }
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] != "http" or b"%2f" in scope.get("raw_path", b"").lower():
-            return Match.NONE, {}
+    def find(self, scope: Scope) -> ASGIApp | None:
+        """What answers a request of HTTP, if its path is one that an action can have."""
         path: str = scope["path"]
-        root: str = scope.get("root_path", "")
-        if root and path.startswith(root.rstrip("/") + "/"):
-            path = path[len(root.rstrip("/")) :]
+        if root := scope.get("root_path", "").rstrip("/"):
+            path = path[len(root) :] if path.startswith(root + "/") else path
+        raw: bytes = scope.get("raw_path") or b""
+        if b"%" in raw and b"%2f" in raw.lower():
+            return None
         endpoint = self._made.get(path) or self._find(path)
-        if endpoint is None:
-            return Match.NONE, {}
-        if scope["method"] not in METHODS:
-            endpoint = _not_allowed
-        return Match.FULL, {"endpoint": endpoint}
-
-    def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
-        raise NoMatchFound(name, path_params)
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await scope["endpoint"](scope, receive, send)
+        if endpoint is not None and scope["method"] not in METHODS:
+            return _not_allowed
+        return endpoint
 
     def _find(self, path: str) -> ASGIApp | None:
         """The endpoint of a part, made when it is first asked for, or one for nobody.

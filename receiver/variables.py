@@ -140,5 +140,8 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "metrics": flag,
     "metrics_folder": folder,
     "tracing": flag,
+    "record": folder,
+    "record_caller_data": flag,
+    "record_megabytes": whole(1_000_000),
 }
 """By the name of the setting."""

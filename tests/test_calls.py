@@ -2,12 +2,24 @@
 
 import json
 from functools import partial
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from receiver.calls import Call, Callback, read_body, read_query, veil
+from receiver.calls import (
+    Call,
+    Callback,
+    _call,
+    _json,
+    _pairs,
+    _plain,
+    _text,
+    read_body,
+    read_query,
+    veil,
+)
 from receiver.errors import CallbackError
 
 JASON = Call(
@@ -207,3 +219,46 @@ def test_any_json_value_is_taken(value: object) -> None:
 def test_a_call_does_not_print_who_called_and_what_was_keyed_in() -> None:
     assert repr(JASON) == "Call(ivr='888', session_id='12345678', caller=<3>, digits=<2>)"
     assert veil("") == "<none>"
+
+
+# the short cut, and what was read by the standard library before -----------------------------
+
+NAMES = ("session_id", "from", "to", "input", "from_name", "account_name", "other")
+VALUES = st.text(max_size=6) | st.sampled_from(["", " 49", "\ud800", "😀", '"', "\\", "\x7f", "\0"])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(NAMES), VALUES | st.integers() | st.none()), max_size=8),
+    st.booleans(),
+    st.sampled_from(["", " ", "\r\n", "x"]),
+)
+@example([(name, "1") for name in NAMES[:6]], True, "")
+@example([(name, "\ud800") for name in NAMES[:6]], True, "")
+@example([(name, "\ud800") for name in NAMES[:6]], False, "")
+@example([(name, "a\t\x7f\0é😀") for name in NAMES[:6]], True, "\r\n")
+@example([(name, "é\x7f😀\u2028") for name in NAMES[:6]], False, "\r\n")
+def test_the_short_cut_reads_as_the_long_way(
+    pairs: list[tuple[str, str | int | None]], escaped: bool, around: str
+) -> None:
+    told = (f'"{key}": {json.dumps(value, ensure_ascii=escaped)}' for key, value in pairs)
+    body = f"{around}{{{','.join(told)}}}{around}".encode("utf-8", "surrogatepass")
+    if (call := _plain(body)) is not None:
+        assert _call(_json(body, "")) == Callback(call)
+        assert call.context is not Call().context
+
+
+@pytest.mark.parametrize("body", [json.dumps(FIELDS), json.dumps(FIELDS, indent=4)])
+def test_the_documented_callback_takes_the_short_cut(body: str) -> None:
+    assert _plain(body.encode()) == JASON
+    assert _plain(body.replace("Jason", '\\"').encode()) is None
+
+
+@given(st.binary(max_size=40) | st.text("ab=&+%2Bfé;", max_size=20).map(str.encode))
+def test_forms_are_split_as_the_standard_library_does(text: bytes) -> None:
+    octets = [
+        (key.encode("latin-1"), value.encode("latin-1"))
+        for key, value in parse_qsl(
+            text.strip(b"\r\n").decode("latin-1"), keep_blank_values=True, encoding="latin-1"
+        )
+    ]
+    assert _pairs(text) == [(_text(key, ""), _text(value, "")) for key, value in octets]

@@ -48,7 +48,8 @@ def release() -> Iterator[threading.Event]:
 
 
 async def decide(dispatcher: Dispatcher, action: Action) -> Decision:
-    return await dispatcher.decide(action, CALL, asyncio.get_running_loop().time())
+    loop = asyncio.get_running_loop()
+    return await dispatcher.decide(action, CALL, loop.time(), loop)
 
 
 async def test_an_async_handler_answers(dispatcher: Dispatcher) -> None:
@@ -178,9 +179,9 @@ async def test_a_request_past_its_deadline_does_not_run_the_handler(
     async def pick_async(call: Call) -> Reply:
         return pick(call)
 
-    arrived = asyncio.get_running_loop().time() - 100
+    loop = asyncio.get_running_loop()
     for handler in (pick, pick_async):
-        decision = await dispatcher.decide(declare(handler), CALL, arrived)
+        decision = await dispatcher.decide(declare(handler), CALL, loop.time() - 100, loop)
         assert decision == Decision(FALLBACK, "late")
     assert asked == []
 
@@ -369,8 +370,8 @@ def again(session: str = "s1") -> Call:
 
 async def ask(dispatcher: Dispatcher, action: Action, call: Call, seconds: float) -> Decision:
     """With so many seconds until the deadline."""
-    now = asyncio.get_running_loop().time()
-    return await dispatcher.decide(action, call, now - 2 + 1.95 + seconds)
+    loop = asyncio.get_running_loop()
+    return await dispatcher.decide(action, call, loop.time() - 2 + 1.95 + seconds, loop)
 
 
 async def test_a_late_answer_is_given_when_the_call_asks_again(dispatcher: Dispatcher) -> None:
@@ -552,7 +553,7 @@ async def test_a_call_knows_what_is_left() -> None:
         def remaining(self) -> float:
             return self.deadline.due - asyncio.get_running_loop().time()
 
-    def context(action: Action, call: Call, deadline: Deadline, clock: Any) -> Live:
+    def context(action: Action, call: Call, deadline: Deadline, loop: Any) -> Live:
         live = Live()
         live.deadline = deadline
         return live

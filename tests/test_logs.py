@@ -157,7 +157,7 @@ def test_the_child_of_a_fork_writes_its_own_lines() -> None:
     spool.handle(line("parent"))
     spool.close()
     assert os.read(reading, 99).endswith(b"parent\n")
-    spool._pid = -1  # what a child of a fork finds
+    spool._spool._forks = -1  # what a child of a fork finds
     spool.handle(line("child"))
     spool.close()
     assert os.read(reading, 99).endswith(b"child\n")

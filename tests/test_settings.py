@@ -46,6 +46,9 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         metrics="1",
         metrics_folder=str(tmp_path),
         tracing="true",
+        record=str(tmp_path),
+        record_caller_data="true",
+        record_megabytes="7",
     ) == Settings(
         secret=Secret(SECRET),
         epoch=3,
@@ -67,6 +70,9 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
         metrics=True,
         metrics_folder=tmp_path,
         tracing=True,
+        record=tmp_path,
+        record_caller_data=True,
+        record_megabytes=7,
     )
 
 

@@ -92,9 +92,9 @@ class AfterWork:
         if self._lasting:
             self._lasting.start()
 
-    def of_call(self) -> After:
-        """``call.after`` for one call."""
-        return After(self)
+    def of_call(self, loop: asyncio.AbstractEventLoop | None = None) -> After:
+        """``call.after`` for one call, which is answered in ``loop``, the running one."""
+        return After(self, loop or asyncio.get_running_loop())
 
     def soon(self, work: Work, context: Context) -> None:
         """Run ``work`` in this process, from now on."""
@@ -141,9 +141,9 @@ class AfterWork:
 class After:
     """``call.after``: what shall be done after one call was answered. Any thread may use it."""
 
-    def __init__(self, owner: AfterWork) -> None:
+    def __init__(self, owner: AfterWork, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
         self._held: list[tuple[Work, Context]] | None = []

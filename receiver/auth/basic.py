@@ -12,11 +12,11 @@ import hmac
 from collections.abc import Sequence
 
 from receiver.auth.scheme import (
+    ACCEPTED,
     NO_CREDENTIALS,
     OTHER_CREDENTIALS,
     REALM,
     WRONG_PASSWORD,
-    Accepted,
     Asked,
     Refused,
     Verdict,
@@ -46,7 +46,7 @@ class Basic:
             return self.refuse("credentials that are not base64", now)
         # The first colon ends the user name, and ours has none: comparing the whole is exact.
         matches = [hmac.compare_digest(sent, accepted) for accepted in self._accepted]
-        return Accepted() if any(matches) else self.refuse(WRONG_PASSWORD, now)
+        return ACCEPTED if any(matches) else self.refuse(WRONG_PASSWORD, now)
 
     def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
         return Refused(reason, (_CHALLENGE,), wrong=not stale)

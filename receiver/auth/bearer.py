@@ -10,10 +10,10 @@ import hmac
 from collections.abc import Sequence
 
 from receiver.auth.scheme import (
+    ACCEPTED,
     NO_CREDENTIALS,
     OTHER_CREDENTIALS,
     REALM,
-    Accepted,
     Asked,
     Refused,
     Verdict,
@@ -42,7 +42,7 @@ class Bearer:
             token = token[7:].strip(" \t")
         sent = token.encode("latin-1", "backslashreplace")
         matches = [hmac.compare_digest(sent, accepted) for accepted in self._accepted]
-        return Accepted() if any(matches) else self.refuse("wrong token", now)
+        return ACCEPTED if any(matches) else self.refuse("wrong token", now)
 
     def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
         return Refused(reason, (_INVALID,), wrong=not stale)

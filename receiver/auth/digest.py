@@ -71,10 +71,16 @@ class Digest:
         entropy: Callable[[int], bytes],
         algorithms: Sequence[Algorithm] = ("MD5",),
     ) -> None:
-        self._credentials = tuple(credentials)
         self._nonce_key = nonce_key
         self._entropy = entropy
         self._algorithms = {name.upper(): name for name in algorithms}
+        self._known = {
+            name: tuple(
+                (_octets(c.username), _hash(name, c.username, REALM, c.password.reveal()))
+                for c in credentials
+            )
+            for name in algorithms
+        }
 
     def check(self, asked: Asked, now: float) -> Verdict:
         found = split_authorization(asked)
@@ -109,16 +115,11 @@ class Digest:
 
     def _is_response(self, sent: dict[str, str], algorithm: Algorithm, method: str) -> bool:
         response = _octets(sent["response"].lower())
+        user, request = _octets(sent["username"]), _hash(algorithm, method, sent["uri"])
         right = False
-        for known in self._credentials:
-            expected = response_hash(
-                algorithm,
-                method=method,
-                username=known.username,
-                password=known.password.reveal(),
-                parameters=sent,
-            )
-            same_user = hmac.compare_digest(_octets(known.username), _octets(sent["username"]))
+        for username, secret in self._known[algorithm]:
+            expected = _prove(algorithm, secret, request, sent)
+            same_user = hmac.compare_digest(username, user)
             right |= hmac.compare_digest(expected.encode(), response) & same_user
         return right
 
@@ -205,16 +206,20 @@ def response_hash(
         parameters: ``realm``, ``nonce`` and ``uri``, and for ``qop=auth`` also ``nc``, ``cnonce``
             and ``qop``.
     """
+    secret = _hash(algorithm, username, parameters["realm"], password)
+    return _prove(algorithm, secret, _hash(algorithm, method, parameters["uri"]), parameters)
 
-    def digest(*parts: str) -> str:
-        return _HASHES[algorithm](_octets(":".join(parts)), usedforsecurity=False).hexdigest()
 
-    secret = digest(username, parameters["realm"], password)
-    request = digest(method, parameters["uri"])
+def _prove(algorithm: Algorithm, secret: str, request: str, parameters: dict[str, str]) -> str:
+    """The same from A1 and A2, which are hashed already."""
     if "qop" not in parameters:
-        return digest(secret, parameters["nonce"], request)
+        return _hash(algorithm, secret, parameters["nonce"], request)
     count = (parameters[name] for name in ("nonce", "nc", "cnonce", "qop"))
-    return digest(secret, *count, request)
+    return _hash(algorithm, secret, *count, request)
+
+
+def _hash(algorithm: Algorithm, *parts: str) -> str:
+    return _HASHES[algorithm](_octets(":".join(parts)), usedforsecurity=False).hexdigest()
 
 
 def _octets(text: str) -> bytes:

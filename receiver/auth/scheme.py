@@ -10,7 +10,7 @@ Rule 4: ``reason`` is for the log and holds nothing that was sent.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 REALM = "callbacks"
 """Plain letters: quotes, commas or other scripts in a realm break more than a dozen clients."""
@@ -25,9 +25,8 @@ OTHER_CREDENTIALS = "other credentials"
 WRONG_PASSWORD = "wrong user name or password"  # noqa: S105 - a phrase for the log
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a scheme needs to know of a request.
+class Asked(NamedTuple):
+    """What a scheme needs to know of a request. (A dataclass takes three times as long to make.)
 
     Attributes:
         method: ``GET`` or ``POST``.
@@ -85,6 +84,9 @@ class Accepted:
     once: Once | None = None
 
 
+ACCEPTED = Accepted()
+"""The verdict that needs nothing further."""
+
 Verdict = Accepted | Refused
 
 
@@ -108,7 +110,7 @@ class Open:
     """No authentication: for actions that say ``auth=None``."""
 
     def check(self, asked: Asked, now: float) -> Verdict:
-        return Accepted()
+        return ACCEPTED
 
     def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
         return Refused(reason, status=403, wrong=not stale)

@@ -8,22 +8,26 @@ import os
 import click
 
 from receiver.cli.demo import demo
+from receiver.cli.developing import dev
 from receiver.cli.dialing import curl, dial
 from receiver.cli.doctoring import doctor
 from receiver.cli.guarding import drain, guard, undrain
 from receiver.cli.registering import apply, destroy, drift, plan
 from receiver.cli.rehearsing import load_command, scenario
+from receiver.cli.replaying import replay
 from receiver.cli.resources import GROUPS
 from receiver.cli.reviving import after
 from receiver.cli.rotating import rotate
 from receiver.cli.running import check, serve
 from receiver.cli.scraping import metrics
 from receiver.cli.simulating import simulate
+from receiver.cli.starting import new
 from receiver.errors import ReceiverError
 from receiver.settings import unknown_settings
 
 COMMANDS: tuple[click.Command, ...] = (
     serve,
+    dev,
     check,
     plan,
     drift,
@@ -42,6 +46,8 @@ COMMANDS: tuple[click.Command, ...] = (
     after,
     demo,
     simulate,
+    replay,
+    new,
     *GROUPS,
 )
 

@@ -1,13 +1,16 @@
 """Under which name a call is remembered, and for how long.
 
-Rule 1: the name is an HMAC, so that no file, no Redis and no log holds a caller's number in it, and
-        whatever the PBX sends it is short and plain.
+Rule 1: the name is a keyed hash (BLAKE2, RFC 7693, which takes a fifth of an HMAC's time), so that
+        no file, no Redis and no log holds a caller's number in it, and whatever the PBX sends it
+        is short and plain.
 Rule 2: callers who cannot be told apart share nothing: without a ``session_id`` and without a
         number there is no key.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from hashlib import blake2b
 from typing import NamedTuple
 
 from receiver.secrets import Secret, derive_key
@@ -51,4 +54,10 @@ def key_of(
 
 def _key(secret: Secret, parts: list[str], life: float) -> Key:
     # Quoted and escaped: the parts stay apart whatever is in them, and all can be encoded.
-    return Key(derive_key(secret, "session", ascii(parts)).hex()[:40], life)
+    name = blake2b(ascii(parts).encode(), key=_hidden(secret), digest_size=20)
+    return Key(name.hexdigest(), life)
+
+
+@lru_cache(4)
+def _hidden(secret: Secret) -> bytes:
+    return derive_key(secret, "session", "names")

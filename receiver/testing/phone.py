@@ -261,7 +261,7 @@ class _Served:
             await app(scope, receive, send)
             return
         arrived = asyncio.get_running_loop().time() - budget + _HASTE
-        await app.starlette({**scope, ARRIVED: arrived}, receive, send)
+        await app({**scope, ARRIVED: arrived}, receive, send)
 
 
 def _settings(folder: Path) -> Settings:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from starlette.types import ASGIApp, Message
@@ -216,12 +217,17 @@ class Wire:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         self._port = int(process.stdout.readline())
+        self._statm = Path(f"/proc/{process.pid}/statm")
         # The clock of all threads of another process, as clock_getcpuclockid() reckons it.
         self._clock = (~process.pid << 3) | 2
         self._connections: list[socket.socket] = []
 
     def spent(self) -> int:
         return time.clock_gettime_ns(self._clock)
+
+    def memory(self) -> int:
+        """Resident bytes of the server."""
+        return int(self._statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def round(self, requests: Sequence[Request]) -> list[bytes]:
         for connection, request in zip(self._connections, requests, strict=False):
@@ -252,12 +258,17 @@ class Wire:
 
 
 @contextmanager
-def served(name: str) -> Iterator[Wire]:
-    """The contestant ``name`` in a process of its own."""
+def served(name: str, listener: socket.socket | None = None) -> Iterator[Wire]:
+    """The contestant ``name`` in a process of its own, maybe one of several workers."""
+    shared = () if listener is None else (listener.fileno(),)
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.cost", "--serve", name],
+        [
+            *(sys.executable, "-m", "tests.bench.cost", "--serve", name),
+            *(f"--descriptor={number}" for number in shared),
+        ],
         stdout=subprocess.PIPE,
         text=True,
+        pass_fds=shared,
     )
     try:
         wire = Wire(process)

@@ -30,6 +30,7 @@ from starlette.types import ASGIApp
 
 from receiver import Call, Forward, Receiver, Reply, listening, logs, serving
 from receiver.watchdog import Watchdog
+from receiver.working import inherited
 from tests.bench.asked import KINDS, OWN_CORE, SERVERS_CORE, Inside, Kind, Way, pin, served, turn
 from tests.bench.minimal import Honest, fixed
 from tests.support import SETTINGS, make_app
@@ -83,11 +84,20 @@ def _logged() -> Iterator[None]:
         os.close(nowhere)
 
 
-def serve(name: str) -> None:
-    """Be the contestant ``name``, on a free port, which is printed, until SIGTERM."""
-    pin(SERVERS_CORE)
+def serve(name: str, descriptor: int | None = None) -> None:
+    """Be the contestant ``name`` until SIGTERM.
+
+    Parameters:
+        descriptor: of a listener that workers share; without one it is pinned to a core and
+            listens on a free port.
+    """
+    if descriptor is None:
+        pin(SERVERS_CORE)
+        bound = listening.bind("127.0.0.1", 0)
+    else:
+        bound = inherited(descriptor)
     app = app_of(name)
-    with listening.bind("127.0.0.1", 0) as listener, _logged():
+    with bound as listener, _logged():
         _set_level(name)
         print(listener.getsockname()[1], flush=True)
         server: uvicorn.Server
@@ -187,9 +197,10 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--way", choices=("inside", "wire"))
     parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--descriptor", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.serve:
-        serve(asked.serve)
+        serve(asked.serve, asked.descriptor)
         return
     missed = []
     for way in (inside, wire):

@@ -1,0 +1,1 @@
+"""Recorded calls, made again: yesterday's calls, today's code."""
