@@ -21,6 +21,7 @@ from receiver.configuration.parts import Parts
 from receiver.configuration.problems import BAD, Problems
 from receiver.errors import ConfigurationError, DeclarationError, LoadError, MaskError
 from receiver.ivrs import Ivr, declared_at
+from receiver.masks import Mask
 from receiver.onward import handler_of
 from receiver.printable import short
 from receiver.replies import Reply
@@ -126,17 +127,20 @@ class _Builder:
 
     def _action(self, ivr: Any, kind: Kind, row: dict[str, Any], path: places.Path) -> None:
         options = self._fields(ACTION, row, path)
+        mask = row.get("mask", "")
+        if isinstance(mask, str) and mask and self._declared(path, Mask.parse, mask) is BAD:
+            return
         if options is BAD:
             return
         then = options.pop("then")
         mask = options.pop("mask", None) or getattr(then, "mask", None)
+        options.setdefault("name", _name(row["then"]))
         if not isinstance(mask, str):
             self._problems.add(path, 'mask is missing: it is a text such as "1;2;1000-1999"')
-            return
-        if "name" not in options and (name := _name(row["then"])):
-            options["name"] = name
-        handler = handler_of(then, "then") if isinstance(then, Reply | str) else then
-        if ivr is not BAD:
+        elif not options["name"]:
+            self._problems.add(path, "name is missing: it is a text, by which the PBX knows this")
+        elif ivr is not BAD:
+            handler = handler_of(then, "then") if isinstance(then, Reply | str) else then
             with declared_at(self._problems.where(path)):
                 self._declared(path, ivr.add, kind, mask, handler, **options)
 

@@ -123,7 +123,7 @@ def _doc(thing: Any) -> str:
 def _about(doc: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for names, text in _ENTRY.findall(_section(_SECTION, doc)):
-        found |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+        found |= dict.fromkeys(names.split(", "), " ".join(text.replace("``", "").split()))
     return found
 
 

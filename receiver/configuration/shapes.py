@@ -139,7 +139,7 @@ Shape = Scalar | Choice | ListOf | Row | TableOf | Leads | Part | Anything | Eit
 
 TEXT = Scalar("a text", "string", (str,))
 PATH = Scalar("a path", "string", (str,))
-SECRET = Scalar('a text, best "$NAME" from the environment', "string", (str,))
+SECRET = Scalar('a text or "$NAME"', "string", (str,))
 FLAG = Scalar("true or false", "boolean", (bool,))
 WHOLE = Scalar("a whole number", "integer", (int,))
 NUMBER = Scalar("a number", "number", (int, float))
