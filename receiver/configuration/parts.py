@@ -13,7 +13,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from receiver import limits
 from receiver.configuration import places
 from receiver.configuration.catalogue import Entry, Kind, find
 from receiver.configuration.problems import BAD, Problems
@@ -109,13 +108,10 @@ class Parts:
     def _call(self, entry: Entry, options: dict[str, Any], path: places.Path) -> Any:
         function: Callable[..., Any] = entry.made
         try:
-            made = function(**options)
+            return function(**options)
         except ReceiverError as error:
             return self._problems.add(path, str(error))
         except Exception as error:
             kind = type(error).__name__
             text = f"{entry.kind} {entry.name!r} ({entry.value}) could not be made: {kind}"
             return self._problems.add(path, text)
-        if entry.kind == "handler" and (wrong := limits.problem_of_handler(made)):
-            return self._problems.add(path, f"{entry.value} makes no handler: {wrong}")
-        return made

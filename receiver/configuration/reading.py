@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from receiver import limits
 from receiver.configuration import places, shapes
 from receiver.configuration.options import Option
 from receiver.configuration.problems import BAD, Problems
@@ -122,7 +123,7 @@ class Reader:
         mark = next(mark for mark in shapes.MARKS if mark in table)
         if mark not in _REPLIES:
             if shape.handlers:
-                return self._make(table, path)
+                return self._handler(table, path)
             only = 'only a reply may stand here: "222", "hangup", "repeat"'
             return self._problems.add((*path, mark), only)
         if len(table) > 1:
@@ -130,6 +131,13 @@ class Reader:
             text = f"{mark} = … is a whole reply: nothing may stand beside it"
             return self._problems.add((*path, other), text)
         return self._reply(mark, table[mark], (*path, mark))
+
+    def _handler(self, table: dict[str, Any], path: places.Path) -> Any:
+        made = self._make(table, path)
+        if made is not BAD and limits.problem_of_handler(made):
+            wrong = f"this is no handler, which takes a Call, but of type {type(made).__name__}"
+            return self._problems.add(path, wrong)
+        return made
 
     def _reply(self, mark: str, value: object, path: places.Path) -> Any:
         if mark == "forward":
@@ -209,6 +217,8 @@ class Reader:
 
     def _anything(self, value: Any, path: places.Path) -> Any:
         if shapes.is_marked(value):
+            if value.keys().isdisjoint(_REPLIES):
+                return self._make(value, path)
             return self.leads(shapes.Leads(handlers=True), value, path)
         if isinstance(value, dict):
             return self.value(shapes.TableOf(shapes.Anything()), value, path)

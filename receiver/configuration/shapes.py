@@ -179,7 +179,7 @@ def shape_of(annotation: Any) -> Shape | None:
     if is_typeddict(kind):
         return TableOf(Anything())
     # TOML has dates and times, too: what comes is what is wanted, or the maker says so.
-    if not isinstance(kind, type) or kind is object or kind.__module__ == "datetime":
+    if not isinstance(kind, type) or kind in (Any, object) or kind.__module__ == "datetime":
         return Anything()
     return _of_class(kind, args)
 
