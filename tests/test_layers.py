@@ -81,9 +81,14 @@ LAYERS = (
     ("table",),
     ("app", "replaying.network", "replaying.outcomes"),
     ("replaying.replay", "replaying.casting"),
+<<<<<<< HEAD
     ("console.feed", "console.security", "console.shapes"),
     ("console.web",),
     ("configuration.building",),
+=======
+    ("console.feed", "console.security", "console.callbacks"),
+    ("console.web", "console.shapes"),
+>>>>>>> main
     ("apps", "testing.faults", "testing.equipping", "testing.load"),
     ("testing.phone",),
     ("testing.playing",),
@@ -94,6 +99,7 @@ LAYERS = (
     ("dev.places", "dev.registering", "dev.views"),
     ("dev.reporting", "dev.process", "dev.watching", "dev.copying"),
     ("dev.child", "dev.reloading"),
+    ("dev.lines",),
     ("dev.calling",),
     ("dev.session",),
     ("cli.resources_input", "cli.resources_files", "cli.several"),

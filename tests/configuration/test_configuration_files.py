@@ -220,7 +220,9 @@ def test_masks_that_clash_between_two_tables_of_one_ivr() -> None:
 
 
 def test_all_problems_at_once_in_the_order_of_the_file() -> None:
-    text = 'fallbck = "0"\n[[ivr]]\nnumber = 8\n[[ivr.dtmf]]\nmask = "x"\nthen = {handler = "hou"}\n'
+    text = (
+        'fallbck = "0"\n[[ivr]]\nnumber = 8\n[[ivr.dtmf]]\nmask = "x"\nthen = {handler = "hou"}\n'
+    )
     assert [line.partition(":")[0] for line in problems(text)] == [
         "1 fallbck",
         "3 ivr.number",
@@ -239,7 +241,9 @@ def test_what_came_from_the_environment_is_in_no_text() -> None:
     then = '{handler = "hours", zone = "$ZONE", week = {mon = "closed"}, open = "1", closed = "1"}'
     (problem,) = problems(of_action(then), ZONE="hush-hush")
     assert "zone='***'" in problem
-    (problem,) = problems(of_action('{handler = "balance", to = ["1"], by = "$BY"}'), BY="hush-hush")
+    (problem,) = problems(
+        of_action('{handler = "balance", to = ["1"], by = "$BY"}'), BY="hush-hush"
+    )
     assert "'***'" in problem
 
 
@@ -359,13 +363,19 @@ async def test_handlers_and_connectors_of_another_wheel() -> None:
     ("then", "problem"),
     [
         ('{handler = "itself", x = 1}', "then.x: there are no options"),
-        ('{handler = "nothing"}', "then: this is no handler, which takes a Call, but of type NoHandler"),
+        (
+            '{handler = "nothing"}',
+            "then: this is no handler, which takes a Call, but of type NoHandler",
+        ),
         ('{handler = "fails"}', "then: handler 'fails' (acme:Fails) could not be made: KeyError"),
         ('{handler = "refuses"}', "then: not here"),
         ('{handler = "number"}', "then.handler: it is neither a class nor a function"),
         ('{handler = "missing"}', 'then.handler: handler "missing" (acme:Missing) is broken'),
         ('{handler = "finder", crm = "x"}', "then.crm: this is a text; it must be a connector"),
-        ('{connector = "crm", token = "x"}', "then: this is no handler, which takes a Call, but of type Crm"),
+        (
+            '{connector = "crm", token = "x"}',
+            "then: this is no handler, which takes a Call, but of type Crm",
+        ),
     ],
 )
 def test_what_may_be_wrong_with_another_wheel(then: str, problem: str) -> None:

@@ -15,7 +15,6 @@ export class Store {
     this.calls = new Calls();
     this.open = null; // the id of the call in the ladder
     this.mine = null; // the id of the call on this page's phone
-    this.dialled = null; // the same, if this page has dialled it
     this.trouble = ""; // why the open call is not there
     this.details = new Map(); // id -> call with its steps
     this.asked = new Map(); // id -> events that came while its details were on their way
