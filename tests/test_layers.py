@@ -81,14 +81,9 @@ LAYERS = (
     ("table",),
     ("app", "replaying.network", "replaying.outcomes"),
     ("replaying.replay", "replaying.casting"),
-<<<<<<< HEAD
-    ("console.feed", "console.security", "console.shapes"),
-    ("console.web",),
-    ("configuration.building",),
-=======
     ("console.feed", "console.security", "console.callbacks"),
     ("console.web", "console.shapes"),
->>>>>>> main
+    ("configuration.building",),
     ("apps", "testing.faults", "testing.equipping", "testing.load"),
     ("testing.phone",),
     ("testing.playing",),
