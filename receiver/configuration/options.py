@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -93,11 +93,6 @@ def keys_of(table: type, defaults: Mapping[str, Any]) -> dict[str, Option]:
         name: Option(name, shape_of(hint), default=defaults.get(name), about=about.get(name, ""))
         for name, hint in get_type_hints(table).items()
     }
-
-
-def pick(options: Mapping[str, Option], names: Iterable[str]) -> dict[str, Option]:
-    """Some of ``options``."""
-    return {name: options[name] for name in names}
 
 
 def _hints(function: Any) -> Mapping[str, Any]:

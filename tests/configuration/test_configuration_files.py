@@ -116,7 +116,8 @@ THENS = {
     "* or #, with a + in front or not",
     "3": 'then: this is a whole number; it must be a reply such as "222" or a handler',
     "{}": 'then: this is a table; it must be a reply such as "222" or a handler',
-    "{forward = 3}": 'then.forward: this is a whole number; it must be a text, as in forward = "222"',
+    "{forward = 3}": "then.forward: this is a whole number; it must be a text, as in "
+    'forward = "222"',
     '{forward = "x"}': "then.forward: Forward got a destination of 1 characters that cannot be "
     "dialled: use 1 to 64 digits, * or #, with a + in front or not",
     '{forward = "$NO"}': "then.forward: the variable NO is not set: export it, or write it into "
@@ -222,6 +223,7 @@ def test_masks_that_clash_between_two_tables_of_one_ivr() -> None:
 def test_all_problems_at_once_in_the_order_of_the_file() -> None:
     text = (
         'fallbck = "0"\n[[ivr]]\nnumber = 8\n[[ivr.dtmf]]\nmask = "x"\nthen = {handler = "hou"}\n'
+        '[[ivr.dtmf]]\nmask = "2"\nthen = "1"\nname = "good"\n'
     )
     assert [line.partition(":")[0] for line in problems(text)] == [
         "1 fallbck",
@@ -255,7 +257,7 @@ def test_an_empty_variable_is_none() -> None:
 # Handlers of all kinds, as another wheel may have them.
 
 MODULE = '''
-from typing import Any
+from typing import Any, Literal
 from receiver import Call, Forward, LoadError
 
 async def itself(call: Call):
@@ -271,7 +273,13 @@ class Crm:
         self.token = token
 
 class Finder:
-    def __init__(self, crm: Crm, rows: list[dict[str, Any]] = [], **more: Any) -> None:
+    def __init__(
+        self,
+        crm: Crm,
+        rows: list[dict[str, Any]] = [],
+        level: Literal[1, 2] = 1,
+        **more: Any,
+    ) -> None:
         self.crm, self.rows, self.more = crm, rows, more
 
     async def __call__(self, call: Call):
@@ -331,8 +339,10 @@ async def test_handlers_and_connectors_of_another_wheel() -> None:
         [define.lookup]
         handler = "finder"
         crm = {use = "crm"}
-        rows = [{to = {handler = "itself"}, at = 2026-01-01, n = [1, {hangup = true}], f = "$TOKEN"}]
+        rows = [{to = {handler = "itself"}, at = 2026-01-01, n = [1, {hangup = true}]}]
+        level = 2
         other = {forward = "5"}
+        more = {a = {b = "$TOKEN"}}
         [[ivr]]
         number = "8000"
         [[ivr.dtmf]]
@@ -347,15 +357,15 @@ async def test_handlers_and_connectors_of_another_wheel() -> None:
         """,
         TOKEN="777",
     )
-    lookup, itself, ahead = app
+    lookup, itself, _ = app
     assert [one.name for one in app] == ["lookup", "itself", "lookup-ahead"]
     found = [await one.handler(Call()) for one in app]  # type: ignore[misc]
     assert found == [Forward("777"), Forward("1"), Forward("2")]
     made: object = lookup.handler
-    assert made.more == {"other": Forward("5")}  # type: ignore[attr-defined]
+    assert made.more == {"other": Forward("5"), "more": {"a": {"b": "777"}}}  # type: ignore[attr-defined]
     (row,) = made.rows  # type: ignore[attr-defined]
     assert row["to"] is itself.handler
-    assert (str(row["at"]), row["n"], row["f"]) == ("2026-01-01", [1, Hangup()], "777")
+    assert (str(row["at"]), row["n"]) == ("2026-01-01", [1, Hangup()])
 
 
 @pytest.mark.usefixtures("wheel")
