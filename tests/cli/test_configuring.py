@@ -170,7 +170,7 @@ async def test_check_of_a_good_file_and_of_a_wrong_one() -> None:
 
 
 # How the call in the first lines of each example ends.
-ENDS = {"15_without_code": "forwarded to 8999", "16_shared": "forwarded to 300"}
+ENDS = {"16_shared": "forwarded to 300", "17_without_code": "forwarded to 8999"}
 
 
 def test_every_example_is_run() -> None:
