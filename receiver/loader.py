@@ -20,8 +20,8 @@ from receiver.printable import short
 GROUP = "receiver.handlers"
 """The entry-point group through which handlers of any distribution are found by name."""
 
-CONNECTORS = "receiver.connectors"
-"""The same of what a handler works with, such as the connector of a CRM."""
+CONNECTORS = "receiver.crms"
+"""The same of what handlers ask: connectors of CRMs."""
 
 
 def load(target: str, default: str = "app") -> object:

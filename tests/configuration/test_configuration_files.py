@@ -310,7 +310,7 @@ fails = acme:Fails
 refuses = acme:Refuses
 number = acme:number
 missing = acme:Missing
-[receiver.connectors]
+[receiver.crms]
 crm = acme:Crm
 """
 
