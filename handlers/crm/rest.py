@@ -70,7 +70,11 @@ class Rest:
         connector = "rest"
         url = "https://crm.example.com"
         headers = {Authorization = "Bearer $CRM_TOKEN"}
-        find = {url = "/people", params = {phone = "{e164}"}, at = "items", id = "id", owner = "owner"}
+        find.url = "/people"
+        find.params = {phone = "{e164}"}
+        find.at = "items"
+        find.id = "id"
+        find.owner = "owner"
 
     Raises:
         DeclarationError: an option is wrong; the text says where.

@@ -227,7 +227,7 @@ def test_every_option_says_what_it_is_and_the_example_works(entry: Entry, tmp_pa
     assert entry.maker.example, f"{entry.value} has no example: In a file::"
     text = f'{entry.maker.example}\n[[ivr]]\nnumber = "8000"\n'
     (tmp_path / "customers.csv").write_text("number,destination\n")
-    variables = {name: "0123456789" for name in re.findall(r"\$([A-Z_]+)", text)}
+    variables = dict.fromkeys(re.findall(r"\$([A-Z_]+)", text), "0123456789")
     variables["FLOW_SECRET"] = "whsec_MDEyMzQ1Njc4OUFCQ0RFRkdISUpLTE1O"
     text = text.replace("customers.csv", str(tmp_path / "customers.csv"))
     built(f"[define.it]\n{text}", **variables)
