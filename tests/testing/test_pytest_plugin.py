@@ -7,9 +7,10 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import httpcore  # noqa: F401 - what children in this process import first is imported anew later,
 import pytest
 
-import receiver.testing.playing  # noqa: F401 - else each child in this process imports it anew
+import receiver.testing.playing  # noqa: F401 - and its errors are then no longer the same
 
 pytest_plugins = "pytester"
 
