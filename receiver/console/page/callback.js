@@ -1,0 +1,280 @@
+// Rule 1: of a callback, first what a developer wants to know: what was asked, how it ended, how
+//         long it took against the deadline; the rest one click away.
+// Rule 2: what went over the wire is shown as it went, line by line.
+// Rule 3: times are to scale, and the deadline is drawn where it is.
+
+import { h, vary } from "./dom.js";
+import { duration, outcomeText, percent, REASONS } from "./words.js";
+
+/** The line that names a callback, and the time it took against its deadline. */
+export function callbackHead(callback) {
+  const why = callback.trigger === "arrival" ? "the call arrived" : `keys ${callback.digits || "not known"}`;
+  return h(
+    "div",
+    { class: "callback-head" },
+    h("h3", {}, h("span", { class: "mono" }, callback.action)),
+    h("span", { class: "count" }, why),
+    callback.handler && h("span", { class: "count mono" }, callback.handler),
+    callback.outcome ? timeLine(callback) : waiting(callback),
+  );
+}
+
+// The bar repeats what the words say; the table under "Times" has its parts in words.
+function timeLine(callback) {
+  const { seconds, deadline } = callback;
+  const whole = Math.max(deadline, seconds);
+  const budget = h(
+    "span",
+    { class: "budget", "aria-hidden": "true" },
+    parts(callback).map((part) => segment(part, whole)),
+  );
+  return h(
+    "span",
+    { class: "time-line" },
+    h("span", { class: "figure" }, `${duration(seconds)} of ${deadline} s`),
+    vary(budget, "--deadline", deadline / whole),
+  );
+}
+
+function waiting(callback) {
+  const line = h(
+    "span",
+    { class: "time-line" },
+    h("span", { class: "figure" }, "asking …"),
+    h("span", { class: "budget", "aria-hidden": "true" }, h("i", { class: "running" })),
+  );
+  return vary(line, "--seconds", `${callback.deadline}s`);
+}
+
+const segment = (part, whole) =>
+  vary(
+    vary(h("i", { "data-part": part.key }), "--start", part.start / whole),
+    "--length",
+    part.seconds / whole,
+  );
+
+// The stages in their order, each with its start: seconds as the PBX counts them.
+function parts({ stages, seconds, exchanges = [] }) {
+  const first = exchanges.length > 1 ? (exchanges[0].seconds ?? 0) : 0;
+  const s = stages ?? { authentication: 0, body: 0, handler: 0, whole: 0 };
+  const rest = Math.max(0, s.whole - s.authentication - s.body - s.handler);
+  const rows = [
+    ["leg", "First leg of digest", first],
+    ["authentication", "Authentication", s.authentication],
+    ["body", "Reading the body", s.body],
+    ["handler", "Handler", s.handler],
+    ["rest", "Rest of the service", rest],
+    ["way", stages ? "On the way" : "Waited", Math.max(0, seconds - first - s.whole)],
+  ].filter(
+    ([key, , took]) => took > 0 || (stages && ["authentication", "body", "handler"].includes(key)),
+  );
+  let start = 0;
+  return rows.map(([key, name, took]) => {
+    const part = { key, name, start, seconds: took };
+    start += took;
+    return part;
+  });
+}
+
+/** What became of it, the exception if there was one, and all the rest to be opened. */
+export function callbackMore(callback) {
+  const { outcome, error, id } = callback;
+  return h(
+    "div",
+    { class: "callback-more" },
+    outcome && verdict(callback),
+    error && exception(error, id),
+    outcome &&
+      h(
+        "details",
+        { "data-key": `more-${id}` },
+        h("summary", {}, summaryOf(callback)),
+        h(
+          "div",
+          { class: "sheet" },
+          times(callback),
+          (callback.exchanges ?? []).map((one, i, all) => exchange(one, i, all.length)),
+          log(callback),
+          upstream(callback),
+        ),
+      ),
+  );
+}
+
+function summaryOf({ exchanges = [], log = [], upstream = [] }) {
+  const has = ["Times"];
+  if (exchanges.length) has.push(exchanges.length > 1 ? "both legs on the wire" : "on the wire");
+  if (log.length) has.push(`log (${log.length})`);
+  if (upstream.length) has.push(`CRM (${upstream.length})`);
+  return has.join(", ");
+}
+
+function verdict({ outcome, reason }) {
+  const why = reason && reason !== "handled" ? (REASONS[reason] ?? reason) : "";
+  return h(
+    "p",
+    { class: "verdict", "data-kind": outcome.kind, "data-reason": reason },
+    h("b", {}, outcomeText(outcome)),
+    why && h("span", {}, why),
+    outcome.then &&
+      h(
+        "span",
+        { class: "then" },
+        outcome.kind === "failed" ? `The PBX then: ${outcome.then}` : outcome.then,
+      ),
+  );
+}
+
+function exception(error, id) {
+  return h(
+    "div",
+    { class: "exception" },
+    h("p", {}, h("b", {}, error.type), error.text && `: ${error.text}`),
+    h(
+      "p",
+      { class: "mono place" },
+      `${error.file}:${error.line}`,
+      error.function && ` in ${error.function}`,
+    ),
+    error.code && h("pre", { class: "code" }, error.code.trim()),
+    error.trace &&
+      h(
+        "details",
+        { "data-key": `trace-${id}` },
+        h("summary", {}, "Traceback"),
+        h("pre", {}, error.trace),
+      ),
+  );
+}
+
+function times(callback) {
+  const pieces = parts(callback);
+  const whole = Math.max(callback.deadline, callback.seconds);
+  const rows = pieces.map((part) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, part.name),
+      h("td", { class: "number" }, duration(part.seconds)),
+      h("td", { class: "scale", "aria-hidden": "true" }, segment(part, whole)),
+    ),
+  );
+  const sum = h(
+    "tr",
+    { class: "sum" },
+    h("th", { scope: "row" }, "As the PBX counts"),
+    h("td", { class: "number" }, duration(callback.seconds)),
+    h("td", {}, `${percent(callback.seconds / callback.deadline)} of ${callback.deadline} s`),
+  );
+  const table = h(
+    "table",
+    { class: "times" },
+    h("caption", {}, "Times"),
+    h(
+      "thead",
+      { class: "sr" },
+      h(
+        "tr",
+        {},
+        ["Stage", "Took", "Share"].map((name) => h("th", { scope: "col" }, name)),
+      ),
+    ),
+    h("tbody", {}, rows, sum),
+  );
+  return vary(table, "--deadline", callback.deadline / whole);
+}
+
+function exchange(one, i, n) {
+  const names =
+    n > 1
+      ? [
+          ["Leg 1: request", "Leg 1: challenge"],
+          ["Leg 2: request with the proof", "Leg 2: answer"],
+        ]
+      : [];
+  const [asked, answered] = names[i] ?? ["Request", "Answer"];
+  const status = one.status ? `HTTP/1.1 ${one.status}` : "no answer came";
+  return h(
+    "div",
+    { class: "exchange" },
+    wire(asked, `${one.method} ${one.url}`, one.request_headers, one.request_body),
+    wire(
+      `${answered}, after ${duration(one.seconds)}`,
+      status,
+      one.response_headers,
+      one.response_body,
+    ),
+  );
+}
+
+function wire(name, first, headers, body) {
+  return h(
+    "section",
+    { class: "wire" },
+    h("h4", {}, name),
+    h(
+      "pre",
+      {},
+      h("b", {}, first),
+      "\n",
+      (headers ?? []).map(([key, value]) => [
+        h("span", { class: "header" }, `${key}:`),
+        ` ${value}\n`,
+      ]),
+      body && `\n${body}`,
+    ),
+  );
+}
+
+function log({ log: lines = [] }) {
+  if (!lines.length) return null;
+  return h(
+    "div",
+    { class: "log" },
+    h("h4", {}, "Log"),
+    h(
+      "ul",
+      {},
+      lines.map((line) =>
+        h(
+          "li",
+          { "data-level": line.level },
+          h("span", { class: "time" }, `+${line.at.toFixed(3)}`),
+          h("b", {}, line.level),
+          h("span", { class: "logger" }, line.logger),
+          h("span", {}, line.message),
+        ),
+      ),
+    ),
+  );
+}
+
+const FROM = { network: "asked", cache: "found before", circuit: "left alone: failed too often" };
+
+function upstream({ upstream: asked = [] }) {
+  if (!asked.length) return null;
+  return h(
+    "div",
+    { class: "log" },
+    h("h4", {}, "CRM"),
+    h(
+      "ul",
+      {},
+      asked.map((one) =>
+        h(
+          "li",
+          { "data-level": one.status && one.status < 500 ? "INFO" : "ERROR" },
+          h("span", { class: "time" }, `+${one.at.toFixed(3)}`),
+          h("b", {}, one.status ?? "none"),
+          h("span", { class: "logger" }, FROM[one.from] ?? one.from),
+          h(
+            "span",
+            {},
+            `${one.method} ${one.host}${one.path ?? ""}`,
+            one.from === "network" && `, ${duration(one.seconds)}`,
+          ),
+        ),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,61 @@
+"""One browser for all tests of the page, and for each test a page whose log must stay clean."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.console.stage import Console, Stage
+from tests.console.tab import PATIENCE, WATCH, Tab
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(program: Callable[[str], str]) -> AsyncIterator[Browser]:
+    path = program("chromium")
+    async with async_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--mute-audio"]
+        browser = await playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(browser: Browser) -> AsyncIterator[Tab]:
+    """An empty page in a profile of its own; its browser's log must be clean in the end."""
+    context = await browser.new_context(
+        viewport={"width": 1440, "height": 900}, reduced_motion="reduce", locale="en-GB"
+    )
+    context.set_default_timeout(PATIENCE)
+    page = await context.new_page()
+    await page.add_init_script(WATCH)
+    tab = Tab(page)
+    yield tab
+    await context.close()
+    assert tab.said == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage() -> AsyncIterator[Stage]:
+    """The console of a developer."""
+    async with Stage(Console()) as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def live_stage() -> AsyncIterator[Stage]:
+    """The console on real traffic."""
+    async with Stage(Console("live")) as stage:
+        yield stage
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """The folder for screenshots: CONSOLE_SCREENSHOTS, where CI keeps them, or pytest's."""
+    folder = Path(os.environ.get("CONSOLE_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
