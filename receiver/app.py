@@ -130,6 +130,10 @@ class Receiver:
             return Settings.read(pbx=pbx)
         return given.get(pbx) or given.get("") or next(iter(given.values()))
 
+    def _make_tracer(self, settings: Settings) -> Callable[[Action, Sources], Tracer] | None:
+        """What makes the tracer of an action, if callbacks are traced; ``receiver dev`` does."""
+        return _tracer() if settings.tracing else None
+
     @property
     def starlette(self) -> Starlette:
         """The Starlette app inside, made when it is first needed.
@@ -189,7 +193,7 @@ class _Inside:
             self._dispatcher,
             self._store,
             seldom,
-            tracer=_tracer() if settings.tracing else None,
+            tracer=app._make_tracer(settings),
             recorder=self._recorder.of if self._recorder else None,
         )
         self._accounts = _accounts(by_pbx) if settings.guard else None

@@ -248,9 +248,13 @@ async def running(
     http: type[asyncio.Protocol] = Fastest,
     tls: ssl.SSLContext | None = None,
     watchdog: Watchdog | None = None,
+    port: int = 0,
 ) -> AsyncIterator[str]:
-    """Serve ``app`` on a free loopback port inside the running event loop; gives its URL."""
-    with bind("127.0.0.1", 0) as listener:
+    """Serve ``app`` on a loopback port inside the running event loop; gives its URL.
+
+    By default it is a free port. Raises SettingsError: nothing can listen there.
+    """
+    with bind("127.0.0.1", port) as listener:
         server = _Quiet(configure(app, lifespan, http), tls, watchdog)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:

@@ -32,7 +32,7 @@ LAYERS = (
     ("variables", "logs", "testing.scenarios", "recordings.reading", "starting"),
     ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
     ("watchdog", "eager", "roundtrips", "passing"),
-    ("loops",),
+    ("loops", "upstream.witness"),
     ("aside",),
     ("upstream.client", "upstream.lookups", "upstream.reloading", "onward"),
     ("upstream",),
@@ -72,12 +72,20 @@ LAYERS = (
     ("table",),
     ("app", "replaying.network", "replaying.outcomes"),
     ("replaying.replay", "replaying.casting"),
+    ("console.feed", "console.security", "console.shapes"),
+    ("console.web",),
     ("apps", "testing.faults", "testing.equipping", "testing.load"),
     ("testing.phone",),
     ("testing.playing",),
     ("testing",),
     ("pytest_plugin",),
     ("cli.common", "cli.demo_calls", "cli.resources_output", "cli.resources_table"),
+    ("dev.messages",),
+    ("dev.places", "dev.registering", "dev.views"),
+    ("dev.reporting", "dev.process", "dev.watching", "dev.copying"),
+    ("dev.child", "dev.reloading"),
+    ("dev.calling",),
+    ("dev.session",),
     ("cli.resources_input", "cli.resources_files", "cli.several"),
     ("cli.watching",),
     ("cli.stage", "cli.resources", "cli.running", "cli.registering", "cli.simulating"),
@@ -91,7 +99,7 @@ LAYERS = (
         "cli.replaying",
         "cli.starting",
     ),
-    ("cli.demo", "cli.rehearsing"),
+    ("cli.demo", "cli.rehearsing", "cli.developing"),
     ("cli",),
     ("__main__",),
 )
@@ -99,6 +107,7 @@ PURE = LAYERS[:16]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
 EMPTY = {"pbx", "simulator", "shared", "recordings", "replaying"}  # only a docstring
+EMPTY |= {"console", "dev"}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 

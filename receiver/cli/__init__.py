@@ -8,6 +8,7 @@ import os
 import click
 
 from receiver.cli.demo import demo
+from receiver.cli.developing import dev
 from receiver.cli.dialing import curl, dial
 from receiver.cli.doctoring import doctor
 from receiver.cli.guarding import drain, guard, undrain
@@ -26,6 +27,7 @@ from receiver.settings import unknown_settings
 
 COMMANDS: tuple[click.Command, ...] = (
     serve,
+    dev,
     check,
     plan,
     drift,

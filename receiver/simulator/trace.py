@@ -8,7 +8,7 @@ Rule 3: what a server sent cannot move the cursor: whatever does not print is es
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from receiver.actions import Kind
@@ -158,16 +158,31 @@ def render(step: Step, *, secrets: bool = False) -> list[str]:
 
 
 def _exchange(exchange: Exchange, secrets: bool) -> list[str]:
-    url = exchange.url if secrets else _USER_INFO.sub("***@", exchange.url)
-    lines = [f"  > {exchange.method} {url}"]
-    for name, value in exchange.request_headers:
-        lines.append(f"  > {name}: {value if secrets else _masked(name.lower(), value)}")
+    if not secrets:
+        exchange = masked(exchange)
+    lines = [f"  > {exchange.method} {exchange.url}"]
+    lines += [f"  > {name}: {value}" for name, value in exchange.request_headers]
     lines += _body("  > ", exchange.request_body)
     if exchange.status is None:
         return [*lines, "  < (no answer)"]
     lines.append(f"  < {exchange.status}")
     lines += [f"  < {name}: {value}" for name, value in exchange.response_headers]
     return lines + _body("  < ", exchange.response_body)
+
+
+def masked(exchange: Exchange) -> Exchange:
+    """``exchange`` without credentials, configured headers and cookies, as `render` shows it."""
+    return replace(
+        exchange,
+        url=_USER_INFO.sub("***@", exchange.url),
+        request_headers=tuple(
+            (name, _masked(name.lower(), value)) for name, value in exchange.request_headers
+        ),
+        response_headers=tuple(
+            (name, "***" if name.lower() == "set-cookie" else value)
+            for name, value in exchange.response_headers
+        ),
+    )
 
 
 def _masked(name: str, value: str) -> str:

@@ -31,6 +31,7 @@ from receiver.errors import DeclarationError, UpstreamError, UpstreamLate, Upstr
 from receiver.loops import PerLoop
 from receiver.upstream.budgets import wait_for
 from receiver.upstream.circuits import FAILURES, PAUSE, Circuits
+from receiver.upstream.witness import WITNESS, witnessed
 
 LARGEST = 1024 * 1024
 """Most octets that an answer may have."""
@@ -167,7 +168,10 @@ class Client:
             UpstreamRefused: the answer was none of 2xx.
             UpstreamError: everything else that kept an answer away.
         """
-        request = self._build(method, url, params, json, content, headers or {})
+        built = self._build(method, url, params, json, content, headers or {})
+        return await witnessed(built, partial(self._send, built, call))
+
+    async def _send(self, request: httpx.Request, call: Call | None) -> Answer:
         origin = _origin(request.url)
         wait = wait_for(call, self._timeout)
         if wait <= 0:
@@ -236,6 +240,8 @@ class Client:
     async def _exchange(
         self, transport: httpx.AsyncBaseTransport, request: httpx.Request, origin: str
     ) -> Answer:
+        if (witness := WITNESS.get()) is not None:
+            await witness.before()
         response = await transport.handle_async_request(request)
         body = bytearray()
         try:

@@ -28,6 +28,7 @@ from receiver.calls import Call
 from receiver.errors import DeclarationError, UpstreamError, UpstreamLate
 from receiver.loops import PerLoop
 from receiver.seldom import Seldom
+from receiver.upstream import witness
 from receiver.upstream.budgets import wait_for
 
 K = TypeVar("K", bound=Hashable)
@@ -95,6 +96,7 @@ class Lookup(Generic[K, V]):
         if kept is not None:
             if kept.fresh_until <= memory.loop.time():
                 self._ask(memory, key, aside=True)
+            witness.kept(self._name)
             return kept.answer
         asking = self._ask(memory, key)
         if asking is None:

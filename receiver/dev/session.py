@@ -1,0 +1,200 @@
+"""``receiver dev`` as a whole: the console, the simulated PBXs, the service, until it is stopped.
+
+Rule 1: all of it listens on this machine alone.
+Rule 2: what has a life of its own ends with it, in an order in which nothing waits for anything.
+Rule 3: a call's memory and durable work outlive a change of the code, but not this command, unless
+        the settings name a place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from receiver.console.feed import Feed
+from receiver.console.security import loopback
+from receiver.console.web import make_console
+from receiver.dev.calling import Calls
+from receiver.dev.copying import Copied, copy
+from receiver.dev.messages import Ready, Report
+from receiver.dev.registering import Sites
+from receiver.dev.reloading import Service, State
+from receiver.errors import ReceiverError
+from receiver.listening import bind, url_of
+from receiver.pbx.client import PbxClient
+from receiver.secrets import Secret
+from receiver.serving import running
+from receiver.settings import PREFIX, Settings
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who is told what, on the terminal.
+
+    Attributes:
+        console: the console's URL, and that of the service.
+        state: how the service is.
+        copied: what was read from the real PBX of a label.
+    """
+
+    console: Callable[[str, str], None]
+    state: Callable[[State], None]
+    copied: Callable[[str, Copied], None]
+
+
+Real = Callable[[Settings], PbxClient]
+"""Makes a client of the real PBX that settings name."""
+
+
+class _CopyFailed(Exception):
+    """The real PBX could not be copied: the end, and not a fault of the code."""
+
+    def __init__(self, why: ReceiverError) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+async def develop(target: str, *, port: int, real: Real | None, told: Told) -> None:
+    """Run until a signal says otherwise.
+
+    Parameters:
+        target: the app.
+        port: of the console; 0 for a free one.
+        real: None copies no PBX.
+        told: the terminal.
+
+    Raises:
+        SettingsError: the settings are wrong, or the port is taken.
+        LoadError: the command leads to no app.
+        PbxError: the real PBX cannot be read.
+    """
+    secret = Secret(secrets.token_hex(32))
+    with bind("127.0.0.1", 0) as listener, _variables(secret, url_of(listener, tls=False)) as own:
+        base = url_of(listener, tls=False)
+        began = int(time.time() * 1000)  # the numbers of its events are above those of the last run
+        feed = Feed({"mode": "dev", "title": target, "ivrs": [], "service": None}, start=began)
+        async with Sites(base, secret) as sites:
+            copier = _Copier(real, base, told)
+
+            async def register(ready: Ready) -> tuple[str, ...]:
+                await copier.copy_for(ready, sites)
+                changes = await sites.register(ready)
+                calls.show_ivrs()
+                return changes
+
+            def tell(state: State) -> None:
+                feed.set("service", _service_json(state))
+                told.state(state)
+
+            def hear(child: int, report: Report) -> None:
+                calls.report(child, report)
+
+            service = Service(
+                target,
+                listener,
+                own,
+                register=register,
+                tell=tell,
+                hear=hear,
+            )
+            calls = Calls(feed, sites, service)
+            async with _console(feed, calls, port) as url:
+                told.console(url, base)
+                await _until_stopped(service, calls)
+
+
+@asynccontextmanager
+async def _console(feed: Feed, calls: Calls, port: int) -> AsyncIterator[str]:
+    """The console on its port; gives its URL."""
+    hosts: set[str] = set()
+    app = make_console(feed, hosts=hosts, token=secrets.token_urlsafe(24), controls=calls)
+    async with running(app, lifespan="off", port=port) as url:
+        hosts |= loopback(urlsplit(url).port or 0)
+        try:
+            yield url
+        finally:
+            feed.close()
+
+
+async def _until_stopped(service: Service, calls: Calls) -> None:
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stopped.set)
+    work = asyncio.create_task(service.run())
+    wait = asyncio.create_task(stopped.wait())
+    try:
+        await asyncio.wait({work, wait}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            try:
+                await work
+            except _CopyFailed as failed:
+                raise failed.why from None
+    finally:
+        wait.cancel()
+        work.cancel()
+        await calls.close()
+        await asyncio.gather(work, wait, return_exceptions=True)
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+class _Copier:
+    """Copies each PBX once, when its label is known."""
+
+    def __init__(self, real: Real | None, base: str, told: Told) -> None:
+        self._real = real
+        self._base = base
+        self._told = told
+        self._done: set[str] = set()
+
+    async def copy_for(self, ready: Ready, sites: Sites) -> None:
+        """Copy the PBXs of these declarations that were not copied yet."""
+        labels = dict.fromkeys(label for label, _ in ready.ivrs) if self._real else {}
+        for label in labels:
+            if label not in self._done:
+                try:
+                    await self._copy(label, sites)
+                except ReceiverError as error:
+                    raise _CopyFailed(error) from error
+                self._done.add(label)
+
+    async def _copy(self, label: str, sites: Sites) -> None:
+        assert self._real is not None  # noqa: S101 - or there are no labels
+        settings = Settings.read(pbx=label)
+        site = await sites.at(label)
+        async with self._real(settings) as client:
+            copied = await copy(client, site, theirs=settings.public_url, ours=self._base)
+        self._told.copied(label, copied)
+
+
+@contextlib.contextmanager
+def _variables(secret: Secret, base: str) -> Iterator[dict[str, str]]:
+    """What a child gets on top of our own variables."""
+    settings = Settings.read()
+    with tempfile.TemporaryDirectory(prefix="receiver-dev-") as folder:
+        own = {f"{PREFIX}SECRET": secret.reveal(), f"{PREFIX}PUBLIC_URL": base}
+        for name, given in (("STORE", settings.store), ("AFTER", settings.after)):
+            own[f"{PREFIX}{name}"] = given.reveal() or os.path.join(folder, f"{name.lower()}.db")
+        yield own
+
+
+def _service_json(state: State) -> dict[str, object]:
+    return {
+        "state": state.state,
+        "since": datetime.now().astimezone().isoformat(timespec="milliseconds"),
+        "text": state.text,
+        "changes": list(state.changes),
+        "seconds": round(state.seconds, 3),
+    }

@@ -1,0 +1,289 @@
+"""A copy of a PBX: over HTTP, read only, and what is phoned there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from receiver.dev.copying import copy
+from receiver.dev.messages import DeclaredAction, Ready
+from receiver.dev.registering import Sites
+from receiver.dev.views import ivrs_json, office
+from receiver.errors import PbxError
+from receiver.pbx.client import PbxClient
+from receiver.pbx.tokens import GivenToken, Login
+from receiver.secrets import Secret
+from receiver.serving import running
+from receiver.simulator.api import Api, make_api
+from receiver.simulator.behaviour import Behaviour
+from receiver.simulator.faults import Mishap
+from receiver.simulator.hours import LocalTime
+from receiver.simulator.logins import Account
+from receiver.simulator.model import Pbx
+from tests.console.developing import APP, Dev
+
+THEIRS = "https://ivr.example.com/calls"
+OURS = "http://127.0.0.1:4321"
+TOKEN = Secret("the-token-of-the-real-one")
+PASSWORD = Secret("password-of-the-account")
+MONDAY, SUNDAY = LocalTime(2026, 11, 23, 10, 0, 0), LocalTime(2026, 11, 22, 10, 0, 6)
+CHRISTMAS = LocalTime(2026, 12, 25, 10, 0, 4)
+
+
+@dataclass
+class Real:
+    """A PBX that stands for the real one."""
+
+    pbx: Pbx
+    api: Api
+    url: str
+
+
+def rule(number: str) -> dict[str, str]:
+    return {"action": "FORWARD_TO_NUMBER", "number": number}
+
+
+async def furnish(real: Real) -> None:
+    """Two IVRs with all there is, made over the API."""
+    async with PbxClient(real.url, GivenToken(TOKEN)) as client:
+        file = await client.files.upload("welcome.wav", b"RIFF of the prompt", checked=False)
+    holiday = real.pbx.holidays.create(
+        {
+            "name": "Christmas",
+            "region": "DEU",
+            "consecutive": True,
+            "every_year": True,
+            "month_start": 12,
+            "day_start": 25,
+        }
+    )
+    monday = {"enabled": True, "ranges": [{"from": "09:00", "to": "17:00"}]}
+    menu = {
+        "user_input": "9",
+        "office_hours": {"mode": "CUSTOM", "monday": monday},
+        "office_hours_forward_rule": rule("100"),
+        "non_office_hours_forward_rule": rule("200"),
+        "holidays": [holiday],
+        "holiday_forward_rule": {"action": "HANGUP"},
+    }
+    sales = real.pbx.ivrs.create(
+        {
+            "name": "Sales",
+            "extension_number": "8000",
+            "pin": "135790",
+            "prompt_file_id": file,
+            "custom_forward_rules": [menu],
+            "night_mode_forward_rule": rule("300"),
+        }
+    )
+    real.pbx.ivrs.create({"name": "Other", "extension_number": "8100", "enable_pin": False})
+    for name, url in (
+        ("pick", f"{THEIRS}/action/8000/pick"),
+        ("old", f"{THEIRS}/action/8000/old"),
+        ("crm", "https://crm.example.com/hook"),
+    ):
+        real.pbx.action_urls(sales).create(
+            {
+                "name": name,
+                "enabled": True,
+                "type": "DTMF",
+                "method": "POST",
+                "dtmf_mask": {"pick": "1", "old": "2", "crm": "3"}[name],
+                "url": url,
+                "auth": "BEARER",
+                "token": "token-of-production",
+            }
+        )
+
+
+@pytest.fixture
+async def real() -> AsyncIterator[Real]:
+    pbx = Pbx(Behaviour(secrets="masked"))
+    api = make_api(pbx, token=TOKEN, accounts=[Account("admin", PASSWORD, "example.com")])
+    async with running(api, lifespan="off") as url:
+        made = Real(pbx, api, url)
+        await furnish(made)
+        api.requests.clear()
+        yield made
+
+
+PICK = DeclaredAction(
+    ivr="8000",
+    pbx="",
+    name="pick",
+    kind="DTMF",
+    mask="1",
+    method="POST",
+    auth="bearer",
+    request_timeout=2,
+    connection_timeout=2,
+    headers={},
+    secret_header="",
+    enabled=True,
+    where="app.py:6",
+    handler="app.pick (app.py:6)",
+    fallback="",
+)
+
+
+async def test_all_is_copied_and_nothing_is_changed(real: Real) -> None:
+    login = Login("admin", PASSWORD, "example.com")
+    async with Sites(OURS, Secret("the secret of this start")) as sites:
+        site = await sites.at("")
+        async with PbxClient(real.url, login) as client:
+            copied = await copy(client, site, theirs=THEIRS, ours=OURS)
+        assert str(copied) == "2 IVRs, 3 action URLs, 1 holidays and 1 recordings"
+
+        # Nothing but GET, and the sign-in and sign-out.
+        asked = set(real.api.requests)
+        assert {method for method, path in asked if not path.startswith("/api/auth/")} == {"GET"}
+        assert ("GET", "/api/holidays") in asked
+
+        # The IVRs are as they are there.
+        (sales, other) = ivrs_json("", site.pbx, {}, OURS, MONDAY)
+        assert (sales["number"], sales["name"], other["name"]) == ("8000", "Sales", "Other")
+        assert sales["prompt"]["text"] == "welcome.wav"
+        assert sales["menu"][0] == {
+            "keys": "9",
+            "text": "forward to 100; outside of office hours forward to 200; on holidays hang up",
+        }
+        assert [one["name"] for one in sales["actions"]] == ["pick", "old", "crm"]
+        ivr = next(iter(site.pbx.ivrs))
+        found = [office(site.pbx, ivr, moment) for moment in (MONDAY, SUNDAY, CHRISTMAS)]
+        assert found == ["open", "closed", "holiday"]
+        file = site.pbx.files.stored(ivr["prompt_file_id"])
+        async with site.client.files.download(file["digest"]) as download:
+            assert b"".join([part async for part in download.chunks()]) == b"RIFF of the prompt"
+
+        # What could not be read is put right by registering, and what is no longer declared goes.
+        changes = await sites.register(Ready([("", "8000")], [PICK], [], []))
+        assert changes[0].startswith("~ action 8000/pick: ")
+        assert "- action 8000/old" in changes
+        urls = {one["name"]: one for one in site.pbx.action_urls(ivr["id"])}
+        assert urls.keys() == {"pick", "crm"}
+        assert urls["pick"]["url"] == f"{OURS}/action/8000/pick"
+        assert "******" not in str(urls)
+        assert urls["crm"]["url"] == "https://crm.example.com/hook"
+        (shown, foreign) = ivrs_json("", site.pbx, sites.actions, OURS, MONDAY)[0]["actions"]
+        assert (shown["identity"], shown["handler"]) == ("8000/pick", "app.pick (app.py:6)")
+        assert (foreign["identity"], "not asked here" in foreign["handler"]) == (None, True)
+        assert await sites.register(Ready([("", "8000")], [PICK], [], [])) == ()
+
+
+async def test_a_recording_that_cannot_be_read_is_missed(real: Real) -> None:
+    real.api.faults.add(Mishap.parse("GET /blobs/** every refuse=404"))
+    async with Sites(OURS, Secret("the secret of this start")) as sites:
+        site = await sites.at("")
+        async with PbxClient(real.url, GivenToken(TOKEN)) as client:
+            copied = await copy(client, site, theirs="", ours=OURS)
+        assert copied.silent == ("8000",)
+        assert "without the recordings of 8000" in str(copied)
+        urls = [one["url"] for one in site.pbx.action_urls(next(iter(site.pbx.ivrs))["id"])]
+        assert urls[0] == f"{THEIRS}/action/8000/pick"  # nobody knew that it is ours
+
+
+async def test_a_pbx_that_does_not_answer(real: Real) -> None:
+    real.api.faults.add(Mishap.parse("GET /holidays every refuse=403"))
+    async with Sites(OURS, Secret("the secret of this start")) as sites:
+        site = await sites.at("")
+        async with PbxClient(real.url, GivenToken(TOKEN)) as client:
+            with pytest.raises(PbxError):
+                await copy(client, site, theirs="", ours=OURS)
+
+
+async def test_what_is_no_longer_declared_goes_with_its_ivr() -> None:
+    async with Sites(OURS, Secret("the secret of this start")) as sites:
+        one = await sites.register(Ready([("", "8000"), ("north", "8000")], [PICK], [], []))
+        assert one == ("+ IVR 8000", "+ action 8000/pick", "+ IVR north/8000")
+        two = await sites.register(Ready([("", "8000")], [], [], []))
+        assert two == ("- action 8000/pick", "- IVR north/8000")
+        north = sites.find("north")
+        assert north is not None
+        assert len(north.pbx.ivrs) == 0
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Any]:
+    (tmp_path / "app.py").write_text(APP.replace('"1**"', '"2**"'))
+    started: list[Dev] = []
+
+    def start(**env: str) -> Dev:
+        started.append(dev := Dev(tmp_path, "--pbx", **env))
+        return dev
+
+    yield start
+    for dev in started:
+        dev.stop()
+
+
+async def test_phoning_a_copy_of_production(real: Real, process: Any) -> None:
+    import asyncio
+
+    def phone() -> None:
+        dev = process(RECEIVER_PBX_URL=real.url, RECEIVER_PBX_TOKEN=TOKEN.reveal())
+        dev.until_printed("copied from the PBX: 2 IVRs, 3 action URLs")
+        dev.until_service("running")
+        for keys, ending in (("9", None), ("3", "failed")):
+            key = dev.post("phone/dial", {"ivr": "8000", "caller": "101"})["call"]
+            dev.until_call(key, state="prompt")
+            dev.post(f"phone/{key}/key", {"key": keys})
+            if ending:
+                dev.until_call(key, reason=ending)
+                steps = dev.call(key)["steps"]
+                failed = next(s["callback"] for s in steps if s["callback"])
+                assert "belongs to another service" in failed["outcome"]["detail"]
+                assert failed["exchanges"] == []
+                dev.post(f"phone/{key}/hangup", {})
+            assert dev.ended(key)["end"]
+
+        # At night, and on a holiday.
+        dev.post("pbx/clock", {"at": "2026-12-25T10:00"})
+        ivrs = dev.browser.get("state").json()["ivrs"]
+        assert ivrs[0]["office"] == "holiday"
+        audio = dev.browser.get(ivrs[0]["prompt"]["audio"])
+        assert (audio.content, audio.status_code) == (b"RIFF of the prompt", 200)
+        assert dev.browser.get("audio/none").status_code == 404
+        dev.post("pbx/clock", {"at": None})
+        dev.post("pbx/night", {"ivr": "8000", "on": True})
+        key = dev.post("phone/dial", {"ivr": "8000", "caller": "101"})["call"]
+        assert dev.ended(key)["end"]["text"] == "forwarded to 300"
+        for path, body in (
+            ("phone/dial", {"ivr": "9999"}),
+            ("phone/none/key", {"key": "1"}),
+            ("pbx/clock", {"at": "noon"}),
+            ("pbx/night", {"ivr": "8100", "on": True}),
+            ("pbx/night", {"ivr": "9999", "on": True}),
+        ):
+            with pytest.raises(AssertionError, match="error"):
+                dev.post(path, body)
+
+    await asyncio.to_thread(phone)
+    asked = {method for method, path in real.api.requests if not path.startswith("/api/auth/")}
+    assert asked == {"GET"}
+
+
+async def test_a_copy_of_a_pbx_that_is_not_there(tmp_path: Path) -> None:
+    import asyncio
+    import os
+    import subprocess
+    import sys
+
+    (tmp_path / "app.py").write_text(APP)
+    env = {"RECEIVER_PBX_URL": "http://127.0.0.1:9", "RECEIVER_PBX_TOKEN": "t"}
+    command = [sys.executable, "-m", "receiver", "dev", "app:app", "--port", "0", "--pbx"]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [*command, "--no-open"],
+        cwd=tmp_path,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
