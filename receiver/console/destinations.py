@@ -1,0 +1,97 @@
+"""Which destinations a handler names: ``Forward("222")`` in its code, or a reply that it holds.
+
+Rule 1: only what stands there as a value is told; what a handler computes is not. So this is a
+        hint for people, and never an error.
+Rule 2: what is looked at is bounded, and none of it is called.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from types import FunctionType, MethodType
+
+from receiver.console.flowmap import words
+from receiver.errors import ReplyError
+from receiver.replies import Forward, Hangup, Repeat, Reply
+
+MOST = 300
+"""Things that are looked at, of one handler."""
+
+_PLAIN = (str, bytes, int, float, type, type(None))
+
+
+def named(handler: Callable[..., object]) -> tuple[str, ...]:
+    """The destinations that ``handler`` names, in their order."""
+    seen: dict[int, object] = {}
+    waiting: list[object] = [handler]
+    found: dict[str, None] = {}
+    while waiting and len(seen) < MOST:
+        one = waiting.pop(0)
+        if isinstance(one, _PLAIN) or id(one) in seen:
+            continue
+        seen[id(one)] = one
+        if isinstance(one, Reply):
+            found[words(one)] = None
+        elif isinstance(one, FunctionType):
+            found.update(dict.fromkeys(map(words, _in_code(one))))
+            waiting += _closed_over(one)
+        else:
+            waiting += _parts(one)
+    return tuple(found)
+
+
+def _parts(one: object) -> Iterator[object]:
+    if isinstance(one, MethodType):
+        yield from (one.__func__, one.__self__)
+    elif isinstance(one, Mapping):
+        yield from list(one.values())[:MOST]
+    elif isinstance(one, list | tuple | set | frozenset):
+        yield from list(one)[:MOST]
+    elif not inspect.ismodule(one):
+        yield from list(getattr(one, "__dict__", {}).values())
+        slots = (name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ()))
+        yield from (getattr(one, name) for name in slots if hasattr(one, name))
+        if callable(one):
+            yield getattr(type(one).__call__, "__func__", type(one).__call__)
+
+
+def _closed_over(function: FunctionType) -> Iterator[object]:
+    yield getattr(function, "__wrapped__", None)
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # it is empty yet
+            continue
+
+
+def _in_code(function: FunctionType) -> Iterator[Reply]:
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, ValueError):  # no source, or a piece of an expression
+        return
+    # A decorator's fallback is not the handler's.
+    body = getattr(tree.body[0], "body", tree.body) if tree.body else []
+    for part in body if isinstance(body, list) else [body]:
+        for node in ast.walk(part):
+            if isinstance(node, ast.Call) and (reply := _reply(node, function)):
+                yield reply
+
+
+def _reply(node: ast.Call, function: FunctionType) -> Reply | None:
+    made = {"Forward": Forward, "Hangup": Hangup, "Repeat": Repeat}
+    if isinstance(node.func, ast.Name):
+        kind = function.__globals__.get(node.func.id)
+    else:
+        kind = made.get(getattr(node.func, "attr", ""))
+    match kind, node.args:
+        case made_kind, [] if made_kind in (Hangup, Repeat):
+            return Hangup() if made_kind is Hangup else Repeat()
+        case made_kind, [ast.Constant(value=str(text))] if made_kind is Forward:
+            try:
+                return Forward(text)
+            except ReplyError:
+                return None
+    return None
