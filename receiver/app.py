@@ -145,7 +145,9 @@ class Receiver:
             console: the workers' end, see `receiver.console.telling.lay`.
         """
         shown = self.settings.log_caller_data
-        self._teller = Teller(console, self.settings.secret, self, caller_data=shown)
+        self._teller = Teller(
+            console, self.settings.secret, self, self.fallbacks, caller_data=shown
+        )
 
     @property
     def starlette(self) -> Starlette:

@@ -28,7 +28,7 @@ LAYERS = (
     ("plans", "simulator.model", "simulator.logins", "recordings.standins"),
     ("steps", "lints", "printout", "switching", "simulator.flow"),
     # ---------------------------------------------------------- I/O above, none below
-    ("spools", "recordings.files"),
+    ("spools", "recordings.files", "console.destinations"),
     ("variables", "logs", "testing.scenarios", "recordings.reading", "starting"),
     ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
     ("watchdog", "eager", "roundtrips", "passing"),
@@ -75,7 +75,7 @@ LAYERS = (
     ("app", "replaying.network", "replaying.outcomes"),
     ("replaying.replay", "replaying.casting"),
     ("console.feed", "console.security", "console.shapes", "console.traffic"),
-    ("console.web", "console.login", "console.totals", "console.destinations", "console.standing"),
+    ("console.web", "console.login", "console.totals", "console.standing"),
     ("apps", "testing.faults", "testing.equipping", "testing.load"),
     ("testing.phone",),
     ("testing.playing",),

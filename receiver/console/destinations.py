@@ -1,4 +1,5 @@
-"""Which destinations a handler names: ``Forward("222")`` in its code, or a reply that it holds.
+"""Which destinations an action names: ``Forward("222")`` in its handler, or a reply that it holds;
+and where its fallback leads.
 
 Rule 1: only what stands there as a value is told; what a handler computes is not. So this is a
         hint for people, and never an error.
@@ -8,23 +9,56 @@ Rule 2: what is looked at is bounded, and none of it is called.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType, MethodType
+from typing import NamedTuple
 
+from receiver.actions import Action
 from receiver.console.flowmap import words
 from receiver.errors import ReplyError
+from receiver.ladders import Fallback
 from receiver.replies import Forward, Hangup, Repeat, Reply
 
 MOST = 300
 """Things that are looked at, of one handler."""
 
+
+class Declared(NamedTuple):
+    """What one action names.
+
+    Attributes:
+        names: by its handler.
+        fallback: by the first rung of its ladder of fallbacks.
+    """
+
+    names: tuple[str, ...]
+    fallback: tuple[str, ...]
+
+
+def declared(actions: Iterable[Action], fallbacks: Mapping[str, Fallback]) -> dict[str, Declared]:
+    """What each of ``actions`` names, by its identity.
+
+    Parameters:
+        actions: of an app.
+        fallbacks: the app's, by the label of a PBX; ``""`` is for all others.
+    """
+    found = {}
+    for one in actions:
+        of_app = fallbacks.get(one.pbx, fallbacks.get("", Repeat()))
+        rungs = (one.fallback, one.ivr_fallback, of_app)
+        first = next(rung for rung in rungs if rung is not None)
+        found[one.identity] = Declared(named(one.handler), named(first))
+    return found
+
+
 _PLAIN = (str, bytes, int, float, type, type(None))
 
 
-def named(handler: Callable[..., object]) -> tuple[str, ...]:
-    """The destinations that ``handler`` names, in their order."""
+def named(handler: Callable[..., object] | Reply) -> tuple[str, ...]:
+    """The destinations that a handler, or a fallback, names, in their order."""
     seen: dict[int, object] = {}
     waiting: list[object] = [handler]
     found: dict[str, None] = {}
@@ -46,6 +80,8 @@ def named(handler: Callable[..., object]) -> tuple[str, ...]:
 def _parts(one: object) -> Iterator[object]:
     if isinstance(one, MethodType):
         yield from (one.__func__, one.__self__)
+    elif isinstance(one, functools.partial):
+        yield one.func
     elif isinstance(one, Mapping):
         yield from list(one.values())[:MOST]
     elif isinstance(one, list | tuple | set | frozenset):

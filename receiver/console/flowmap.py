@@ -14,12 +14,11 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, assert_never
 
 from receiver.actions import Action
-from receiver.ladders import Fallback
-from receiver.masks import All, Entry, Exact, Mask, Pattern, Range
-from receiver.replies import Forward, Hangup, Repeat
+from receiver.masks import All, Exact, Mask, Pattern, Range
+from receiver.replies import Forward, Hangup, Repeat, Reply
 
 Json = dict[str, Any]
 
@@ -31,6 +30,9 @@ MOST_BEGINNINGS = 2000
 """Beginnings of inputs that are looked at."""
 
 
+Plain = Exact | Range | Pattern
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """An action on the map.
@@ -39,21 +41,17 @@ class Row:
         action: which.
         handler: what it is called.
         names: the destinations that its code names.
+        fallback: those of its fallback.
     """
 
     action: Action
     handler: str
     names: tuple[str, ...] = ()
-
-    @property
-    def declared(self) -> tuple[str, ...]:
-        """Where calls may go, as far as it is declared."""
-        known = words(self.action.fallback or self.action.ivr_fallback)
-        return (*self.names, *([f"{known} (fallback)"] if known else ()))
+    fallback: tuple[str, ...] = ()
 
 
-def words(reply: Fallback | None) -> str:
-    """Where a reply leads; empty for a function that decides it."""
+def words(reply: Reply) -> str:
+    """Where a reply leads, for people."""
     match reply:
         case Forward(destination):
             return destination
@@ -62,7 +60,7 @@ def words(reply: Fallback | None) -> str:
         case Repeat():
             return "repeat"
         case _:
-            return ""
+            assert_never(reply)
 
 
 def flow_json(
@@ -105,7 +103,7 @@ def _input(row: Row, observed: Mapping[str, int]) -> Json:
         "action": row.action.identity,
         "handler": row.handler,
         "enabled": row.action.enabled,
-        "declared": list(dict.fromkeys(row.declared)),
+        "declared": [*row.names, *(f"{name} (fallback)" for name in row.fallback)],
         "observed": [{"to": to, "count": count} for to, count in most_first],
     }
 
@@ -121,8 +119,9 @@ def nowhere(masks: Iterable[Mask], menu: Iterable[str] = ()) -> tuple[str, ...]:
 
     A last ``…`` says that there are more.
     """
-    entries = [entry for mask in masks for entry in mask]
-    if All() in entries:
+    everything = [entry for mask in masks for entry in mask]
+    entries = [entry for entry in everything if not isinstance(entry, All)]
+    if len(entries) < len(everything):
         return ()
     taken = {key.rstrip("#") or key for key in menu}
     found: list[str] = []
@@ -133,7 +132,7 @@ def nowhere(masks: Iterable[Mask], menu: Iterable[str] = ()) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _dead_ends(entries: list[Entry], taken: set[str]) -> Iterator[str]:
+def _dead_ends(entries: list[Plain], taken: set[str]) -> Iterator[str]:
     beginnings = deque([""])
     for _ in range(MOST_BEGINNINGS):
         if not beginnings:
@@ -145,7 +144,7 @@ def _dead_ends(entries: list[Entry], taken: set[str]) -> Iterator[str]:
             if _is_taken(input_, taken):
                 continue
             if not any(_goes_through(entry, input_) for entry in entries) and not any(
-                key.startswith(input_) for key in taken
+                one.startswith(input_) for one in taken
             ):
                 dead.append(key)
             elif _goes_on(entries, taken, input_):
@@ -162,21 +161,21 @@ def _is_taken(begun: str, taken: set[str]) -> bool:
     return any(begun.startswith(key) for key in taken)
 
 
-def _goes_through(entry: Entry, begun: str) -> bool:
+def _goes_through(entry: Plain, begun: str) -> bool:
     """Whether a number of ``entry`` is ``begun``, or begins so."""
     size = len(begun)
     match entry:
         case Exact(text):
             return text.startswith(begun)
         case Range(low, high):
-            return low[:size] <= begun <= high[:size] if size <= len(low) else False
+            return size <= len(low) and low[:size] <= begun <= high[:size]
         case Pattern(text):
             return size <= len(text) and Pattern(text[:size]).matches(begun)
         case _:
-            return True
+            assert_never(entry)
 
 
-def _goes_on(entries: Iterable[Entry], taken: Iterable[str], begun: str) -> bool:
+def _goes_on(entries: Iterable[Plain], taken: Iterable[str], begun: str) -> bool:
     """Whether some longer input begins so, and not just any will do."""
     there = [entry for entry in entries if _goes_through(entry, begun)]
     longest = max((len(str(_first(entry))) for entry in there), default=0)
@@ -187,11 +186,11 @@ def _goes_on(entries: Iterable[Entry], taken: Iterable[str], begun: str) -> bool
     return not any(len(_first(one)) == longest and _takes_any(one, begun) for one in there)
 
 
-def _first(entry: Entry) -> str:
+def _first(entry: Plain) -> str:
     return entry.low if isinstance(entry, Range) else str(entry)
 
 
-def _takes_any(entry: Entry, begun: str) -> bool:
+def _takes_any(entry: Plain, begun: str) -> bool:
     """Whether ``entry`` takes whatever follows, to its own length."""
     size = len(begun)
     match entry:

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 from receiver.actions import Action
 from receiver.app import Receiver
 from receiver.auth import NONCE_LIFE
-from receiver.console.destinations import named
+from receiver.console.destinations import Declared, declared
 from receiver.console.feed import Feed, Json
-from receiver.console.flowmap import Row, flow_json, words
+from receiver.console.flowmap import Row, flow_json
 from receiver.console.login import DOOR, Gate, Sessions
 from receiver.console.security import loopback
 from receiver.console.standing import Standing
@@ -65,7 +65,8 @@ class Live:
         end.setblocking(False)
         self._end = end
         self._now = now
-        self._rows = [_row(action) for action in app]
+        known = declared(app, app.fallbacks)
+        self._rows = [_row(action, known[action.identity]) for action in app]
         self._names = {
             (ivr.pbx, ivr.number): (ivr.receptionist.fields.name or "") if ivr.receptionist else ""
             for ivr in app.ivrs
@@ -198,9 +199,9 @@ def _public(app: Receiver) -> frozenset[str]:
     return frozenset(url.netloc.lower() for url in urls if url.scheme == "https")
 
 
-def _row(action: Action) -> Row:
+def _row(action: Action, known: Declared) -> Row:
     name, place = handler_of(action.handler, action.where)
-    return Row(action, f"{name} ({place})", named(action.handler))
+    return Row(action, f"{name} ({place})", *known)
 
 
 def _action(row: Row) -> Json:
@@ -214,5 +215,5 @@ def _action(row: Row) -> Json:
         "auth": action.auth or "none",
         "enabled": action.enabled,
         "handler": row.handler,
-        "fallback": words(action.fallback or action.ivr_fallback),
+        "fallback": ", ".join(row.fallback),
     }

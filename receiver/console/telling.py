@@ -3,7 +3,9 @@
 Rule 1: a worker tells of callbacks that were answered, masked as in a recording
         (`receiver.recordings.masking`), in datagrams, from a thread of its own. No callback waits
         for the console; what it does not take in time is lost, counted, and told of by number.
-Rule 2: a datagram stands for itself; all workers send into the same socket, which they inherit.
+Rule 2: a destination that the declarations name is told as it is, whatever the caller keyed in, but
+        for sensitive actions: the map of where calls go is made of them.
+Rule 3: a datagram stands for itself; all workers send into the same socket, which they inherit.
 """
 
 from __future__ import annotations
@@ -12,15 +14,18 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from receiver.actions import Action
+from receiver.console.destinations import declared
+from receiver.ladders import Fallback
 from receiver.recordings.gathering import Answered, Gathering
 from receiver.recordings.lines import Recorded
 from receiver.recordings.masking import Masker
+from receiver.replies import Forward
 from receiver.secrets import Secret, derive_key
 
 MOST = 2000
@@ -98,6 +103,7 @@ class Teller(Gathering):
         end: the socket, see `lay`.
         secret: the service's.
         actions: all that the app has.
+        fallbacks: the app's, by the label of a PBX.
         caller_data: whether digits, numbers and names are told, but for sensitive actions.
         clock: seconds since the epoch.
     """
@@ -107,6 +113,7 @@ class Teller(Gathering):
         end: socket.socket,
         secret: Secret,
         actions: Iterable[Action],
+        fallbacks: Mapping[str, Fallback],
         *,
         caller_data: bool = False,
         clock: Callable[[], float] = time.time,
@@ -114,7 +121,12 @@ class Teller(Gathering):
         end.settimeout(PATIENCE)
         self._end = end
         key = derive_key(secret, "console", "alias")
+        actions = tuple(actions)
         self._masker = Masker(key, actions, caller_data=caller_data)
+        self._named = {
+            identity: frozenset((*one.names, *one.fallback))
+            for identity, one in declared(actions, fallbacks).items()
+        }
         super().__init__(
             self._write, lost=lambda many: None, most=MOST, name="receiver-console", clock=clock
         )
@@ -137,9 +149,12 @@ class Teller(Gathering):
         return 0
 
     def _told(self, answered: Answered) -> Told:
-        times = answered.times
+        times, record = answered.times, answered.masked(self._masker)
+        match answered.decision.reply:
+            case Forward(to) if to in self._named[record.action] and not answered.action.sensitive:
+                record = structs.replace(record, destination=to)
         return Told(
-            answered.masked(self._masker),
+            record,
             answered.when - (times.answered - times.arrived),
             round(times.admitted - times.arrived, 6),
             round(times.read - times.admitted, 6),
