@@ -98,11 +98,19 @@ class UpstreamLate(UpstreamError):
 
 
 class UpstreamRefused(UpstreamError):
-    """The service answered with another ``status`` than 2xx."""
+    """The service answered with another ``status`` than 2xx.
 
-    def __init__(self, text: str, *, status: int) -> None:
+    ``retry_after`` is in seconds, from the header of that name; None if there was no number in it.
+    ``body`` is what it said, in no text of ours.
+    """
+
+    def __init__(
+        self, text: str, *, status: int, retry_after: float | None = None, body: bytes = b""
+    ) -> None:
         super().__init__(text)
         self.status = status
+        self.retry_after = retry_after
+        self.body = body
 
 
 class CircuitOpen(UpstreamError):

@@ -74,7 +74,7 @@ def _allow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 @pytest.fixture
-def redis_url(lasting_server: Server, patient: None, monkeypatch: pytest.MonkeyPatch) -> Secret:
+def redis_url(lasting_server: Server, monkeypatch: pytest.MonkeyPatch) -> Secret:
     """Of a Redis that is empty, and never silent."""
     _allow(monkeypatch, 10.0)
     with redis.Redis.from_url(lasting_server.url.reveal()) as client:

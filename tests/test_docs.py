@@ -100,6 +100,7 @@ ENDS = {
     "12_relay": "forwarded to 222",
     "13_balance": "forwarded to 8001",
     "14_screen": "hung up",
+    "15_crm": "forwarded to 0",
 }
 
 

@@ -74,8 +74,8 @@ LAYERS = (
     ("table",),
     ("app", "replaying.network", "replaying.outcomes"),
     ("replaying.replay", "replaying.casting"),
-    ("console.feed", "console.security", "console.shapes", "console.traffic"),
-    ("console.web", "console.login", "console.totals", "console.standing"),
+    ("console.feed", "console.security", "console.callbacks", "console.traffic"),
+    ("console.web", "console.shapes", "console.login", "console.totals", "console.standing"),
     ("apps", "testing.faults", "testing.equipping", "testing.load"),
     ("testing.phone",),
     ("testing.playing",),
@@ -86,6 +86,7 @@ LAYERS = (
     ("dev.places", "dev.registering", "dev.views"),
     ("dev.reporting", "dev.process", "dev.watching", "dev.copying"),
     ("dev.child", "dev.reloading"),
+    ("dev.lines",),
     ("dev.calling",),
     ("dev.session", "console.live"),
     ("cli.resources_input", "cli.resources_files", "cli.several"),
@@ -109,8 +110,7 @@ LAYERS = (
 PURE = LAYERS[:16]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
-EMPTY = {"pbx", "simulator", "shared", "recordings", "replaying"}  # only a docstring
-EMPTY |= {"console", "dev"}
+EMPTY = {"pbx", "simulator", "shared", "recordings", "replaying", "console", "dev"}  # a docstring
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 

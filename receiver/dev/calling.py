@@ -23,15 +23,15 @@ from msgspec import UNSET
 from receiver.console.feed import Feed, Json
 from receiver.console.shapes import CallView, Changed
 from receiver.console.web import Audio, Clock, ControlError, Dial, Faults, Key, Night
+from receiver.dev.lines import HeldLine
 from receiver.dev.messages import Mischief, Report
 from receiver.dev.registering import Site, Sites
 from receiver.dev.reloading import Service
 from receiver.dev.views import identity_of, ivrs_json, prompt_json
 from receiver.errors import PbxError
-from receiver.simulator.flow import Ask, Event
+from receiver.simulator.flow import Event
 from receiver.simulator.hours import LocalTime
-from receiver.simulator.line import Line, LineError, PhoneCall
-from receiver.simulator.trace import Outcome, Step
+from receiver.simulator.line import LineError, PhoneCall
 from receiver.simulator.trouble import Trouble
 
 MOST_LIVE = 500
@@ -39,26 +39,6 @@ MOST_LIVE = 500
 
 MOST_KNOWN = 1000
 """Calls, the latest, for which what the service tells is still taken."""
-
-_FOREIGN = Outcome(
-    "failed", "it belongs to another service, which receiver dev does not ask; a real PBX would"
-)
-
-
-class HeldLine(Line):
-    """A line whose callbacks wait for the service, and reach nobody else."""
-
-    def __init__(self, site: Site, calls: Calls, **options: Any) -> None:
-        super().__init__(site.pbx, **options)
-        self._calls = calls
-
-    async def _ask(self, ask: Ask) -> Step:
-        if identity_of(ask.action.url, self._calls.base) is None:
-            waits = float(ask.action.request_timeout or 2)
-            name = ask.action.name
-            return Step(ask.trigger, ask.kind, ask.call.digits, name, (), _FOREIGN, 0.0, waits)
-        await self._calls.hold(ask.call.session_id)
-        return await super()._ask(ask)
 
 
 class LiveCall:
@@ -115,6 +95,7 @@ class Calls:
             raise ControlError(f"there is no IVR {wanted.ivr}: choose one of those that are listed")
         if sum(live.view.state != "ended" for live in self._calls.values()) >= MOST_LIVE:
             raise ControlError(f"{MOST_LIVE} calls are in progress: hang one up first")
+        self.show_ivrs()  # the office may have closed since
         seq = next(self._numbers)
         view = CallView(
             key=f"c{seq}",
@@ -214,7 +195,7 @@ class Calls:
         ]
         self._feed.set("ivrs", shown)
 
-    async def hold(self, session: str) -> None:
+    async def _hold(self, session: str) -> None:
         """Wait for the service, if it is being exchanged, and say so."""
         if self._service.is_settled:
             return
@@ -297,7 +278,9 @@ class Calls:
 
     def _line(self, site: Site) -> HeldLine:
         if site.label not in self._lines:
-            line = HeldLine(site, self, seconds=time.monotonic, today=self._today)
+            line = HeldLine(
+                site.pbx, self.base, self._hold, seconds=time.monotonic, today=self._today
+            )
             line.trouble = self._trouble()
             self._lines[site.label] = line
         return self._lines[site.label]

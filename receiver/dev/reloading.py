@@ -85,6 +85,7 @@ class Service:
         self._child: Child | None = None
         self._loading: Child | None = None
         self._spare: Child | None = None
+        self._launching: asyncio.Task[Child] | None = None
         self._leaving: set[Child] = set()
         self._files: set[str] = set()
         self._mischief = Mischief()
@@ -108,7 +109,9 @@ class Service:
                 await self._exchange(why, time.monotonic())
         finally:
             await self._watcher.close()
-            known = (self._child, self._loading, self._spare, *self._leaving)
+            known = {self._child, self._loading, self._spare, *self._leaving}
+            if self._launching is not None:  # whoever waited for it may have been cancelled
+                known.add(await self._launching)
             await asyncio.gather(*(child.end() for child in known if child))
 
     async def hold(self) -> None:
@@ -215,7 +218,10 @@ class Service:
         return ready
 
     async def _launch(self) -> Child:
-        return await Child.launch(self._target, self._listener, self._environ, self._hear)
+        self._launching = asyncio.create_task(
+            Child.launch(self._target, self._listener, self._environ, self._hear)
+        )
+        return await asyncio.shield(self._launching)
 
     async def _drop(self, child: Child) -> None:
         self._loading = None

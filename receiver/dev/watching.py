@@ -51,12 +51,20 @@ class Watcher:
         await self.close()
         self._folders = there
         self._pump = asyncio.create_task(self._run(there))
+        self._pump.add_done_callback(lambda _: self._came.set())
         await asyncio.sleep(0)  # from here on it watches
         self._tell({file for file in self._files if _changed(file) > since})
 
     async def next(self) -> set[str]:
-        """The next change: the files, by their paths."""
+        """The next change: the files, by their paths.
+
+        Raises:
+            SettingsError: this system lets nobody watch, or nobody watch more.
+        """
         await self._came.wait()
+        if self._pump is not None and self._pump.done():
+            why = self._pump.exception() or "the watching ended"
+            raise SettingsError(f"changes of the code cannot be seen: {why}")
         self._came.clear()
         changed, self._changed = self._changed, set()
         return changed
@@ -64,9 +72,12 @@ class Watcher:
     async def close(self) -> None:
         """Watch no more."""
         if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.wait({self._pump})
-            self._pump = None
+            pump, self._pump = self._pump, None
+            pump.cancel()
+            await asyncio.wait({pump})
+            self._came.clear()
+            if self._changed:
+                self._came.set()
 
     async def _run(self, folders: Iterable[str]) -> None:
         async for changes in awatch(
@@ -74,7 +85,6 @@ class Watcher:
             watch_filter=self._counts,
             recursive=False,
             step=STEP,
-            raise_interrupt=False,
         ):
             self._tell({path for _, path in changes})
 

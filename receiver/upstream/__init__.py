@@ -4,8 +4,9 @@
 it while it is renewed, and can be asked ahead. `Reloading` is for files and tables that change.
 """
 
+from receiver.errors import UpstreamRefused
 from receiver.upstream.client import Answer, Client
 from receiver.upstream.lookups import Lookup
 from receiver.upstream.reloading import Reloading, stamp
 
-__all__ = ["Answer", "Client", "Lookup", "Reloading", "stamp"]
+__all__ = ["Answer", "Client", "Lookup", "Reloading", "UpstreamRefused", "stamp"]

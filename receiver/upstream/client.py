@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -196,7 +197,12 @@ class Client:
         elif pool.circuits.alive(origin):
             log.warning("%s answers again", origin)
         if not 200 <= answer.status < 300:
-            raise UpstreamRefused(f"{origin} answered {answer.status}", status=answer.status)
+            raise UpstreamRefused(
+                f"{origin} answered {answer.status}",
+                status=answer.status,
+                retry_after=_seconds(answer.headers.get("Retry-After", "")),
+                body=answer.body,
+            )
         return answer
 
     async def aclose(self) -> None:
@@ -269,6 +275,11 @@ class _Pool(NamedTuple):
 def _failed(pool: _Pool, origin: str, now: float) -> None:
     if pool.circuits.failed(origin, now):
         log.warning("%s failed again and again, and is left alone for a while", origin)
+
+
+def _seconds(text: str) -> float | None:
+    """Of a Retry-After; its other form, a date, is not read: it wants two clocks that agree."""
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text.strip()) else None
 
 
 def _origin(url: httpx.URL) -> str:

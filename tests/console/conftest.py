@@ -8,34 +8,34 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import BrowserContext, async_playwright
 
 from tests.console.stage import Console, Stage
 from tests.console.tab import PATIENCE, WATCH, Tab
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser(program: Callable[[str], str]) -> AsyncIterator[Browser]:
+async def browser(program: Callable[[str], str]) -> AsyncIterator[BrowserContext]:
+    """Started once; what one test leaves in it no other sees, since their servers' ports differ."""
     path = program("chromium")
     async with async_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--mute-audio"]
-        browser = await playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        await browser.close()
+        chromium = await playwright.chromium.launch(executable_path=path, args=arguments)
+        context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
+        context.set_default_timeout(PATIENCE)
+        await context.add_init_script(WATCH)
+        yield context
+        await chromium.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def tab(browser: Browser) -> AsyncIterator[Tab]:
-    """An empty page in a profile of its own; its browser's log must be clean in the end."""
-    context = await browser.new_context(
-        viewport={"width": 1440, "height": 900}, reduced_motion="reduce", locale="en-GB"
-    )
-    context.set_default_timeout(PATIENCE)
-    page = await context.new_page()
-    await page.add_init_script(WATCH)
+async def tab(browser: BrowserContext) -> AsyncIterator[Tab]:
+    """An empty page; what the browser's log says of it must be nothing in the end."""
+    page = await browser.new_page()
+    await page.set_viewport_size({"width": 1440, "height": 900})
     tab = Tab(page)
     yield tab
-    await context.close()
+    await page.close()
     assert tab.said == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,10 @@ def test_wrong_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "app.py").write_text(APP)
     for options in (["--port", "x"], ["--port", "70000"], []):
         assert CliRunner().invoke(main, ["dev", *options]).exit_code == 2
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = CliRunner().invoke(main, ["dev", "app:app", "--port", port, "--no-open"])
+        assert (done.exit_code, "cannot listen" in done.output) == (2, True)
     monkeypatch.setenv("RECEIVER_MARGIN", "7")
     done = CliRunner().invoke(main, ["dev", "app:app", "--port", "0"])
     assert (done.exit_code, "RECEIVER_MARGIN" in done.output) == (2, True)

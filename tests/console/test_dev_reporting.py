@@ -19,6 +19,7 @@ from receiver.upstream import Client, Lookup
 from tests.upstream.stage import BROKEN, Crm
 
 log = logging.getLogger("my.app")
+NOTHING: dict[str, Reply] = {}
 SETTINGS = Settings(secret=Secret("the secret of the tests"), log_caller_data=True)
 
 
@@ -109,7 +110,7 @@ async def test_an_exception_has_its_place_also_from_a_thread() -> None:
 
     @ivr.dtmf("1", auth=None, fallback=Forward("0"))
     def bad(call: Call) -> Reply:
-        return {}["missing"]  # type: ignore[no-any-return]
+        return NOTHING["missing"]
 
     child = Child(ivr)
     assert (await child.ask("bad"))["destination"] == "0"
@@ -117,7 +118,7 @@ async def test_an_exception_has_its_place_also_from_a_thread() -> None:
     assert report.error is not None
     assert (report.reason, report.error.type) == ("raised", "KeyError")
     assert report.error.file.endswith("test_dev_reporting.py")
-    assert report.error.code.startswith('return {}["missing"]')
+    assert report.error.code.startswith('return NOTHING["missing"]')
     assert report.error.function == "bad"
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from receiver.console.shapes import CallView, Json, exchange_json
+from receiver.console.callbacks import Json, exchange_json
+from receiver.console.shapes import CallView
 from receiver.simulator.behaviour import Behaviour
 from receiver.simulator.flow import Event
 from receiver.simulator.line import Line, PhoneCall

@@ -146,6 +146,8 @@ async def test_refusals_show_that_the_host_is_alive(crm: Crm) -> None:
         with pytest.raises(UpstreamRefused) as error:
             await client.get("/c")
         assert error.value.status == status
+        assert error.value.body == (b"sorry" if status == 503 else b"slow down")
+        assert "slow" not in str(error.value)
 
 
 async def test_redirects_are_not_followed(crm: Crm) -> None:

@@ -8,7 +8,8 @@ import { duration, outcomeText, percent, REASONS } from "./words.js";
 
 /** The line that names a callback, and the time it took against its deadline. */
 export function callbackHead(callback) {
-  const why = callback.trigger === "arrival" ? "the call arrived" : `keys ${callback.digits || "not known"}`;
+  const why =
+    callback.trigger === "arrival" ? "the call arrived" : `keys ${callback.digits || "not known"}`;
   return h(
     "div",
     { class: "callback-head" },

@@ -1,0 +1,197 @@
+r"""Salesforce, by its REST interface: SOSL to find, SOQL and sObjects for the rest.
+
+::
+
+    Salesforce("https://acme.my.salesforce.com", client_id=…, client_secret=…)
+    Salesforce("https://acme.my.salesforce.com", token=…, version="v64.0", objects=["Contact"])
+
+What is known of it, and how: [doc] its documentation, [3rd] a third party, [mem] general knowledge,
+to be checked on your own org.
+
+- ``GET /services/data/vNN.0/search/?q=FIND {…} IN PHONE FIELDS RETURNING Contact(…)`` [doc]. The
+  index knows numbers without their punctuation [doc], and words are compared whole; so each form of
+  a number is one of the alternatives, in one request.
+- ``? & | ! { } [ ] ( ) ^ ~ * : \ " ' + -`` are escaped with a backslash in SOSL [3rd], ``\`` and
+  ``'`` in SOQL [doc]; a term has two characters or more [mem].
+- ``OwnerId`` is a user (``005…``), or a queue (``00G…``), who is nobody to be put through to [mem].
+- An error is ``[{"errorCode", "message"}]``: 401 INVALID_SESSION_ID, 403 REQUEST_LIMIT_EXCEEDED for
+  the limit of the day [mem]. A version that there is not is 404; each is kept for three years or
+  more [mem].
+- A call is a Task of the subtype Call. ``CallObject`` is free text for a call centre, and can be
+  filtered by [doc]: it holds the key, which is looked for by SOQL first; that does not lag [mem].
+- OAuth: the client credentials flow of a connected app [doc]; it does not say how long a token
+  lives, which is up to the org.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from handlers.crm.api import (
+    MOST,
+    Api,
+    Credentials,
+    Fixed,
+    OneByOne,
+    each_once,
+    id_of,
+    listed,
+    segment,
+    single,
+    told,
+    unless_missing,
+)
+from handlers.crm.asking import text_of
+from handlers.crm.contacts import Contact, Entry, Number, Owner
+from handlers.crm.options import forms_of, identifier, revealed, written
+from handlers.crm.pace import Pace
+from handlers.crm.tokens import OAuth
+from receiver import Call, DeclarationError, Secret
+
+FEWEST = 2
+"""Characters of a term."""
+
+_RESERVED = re.compile(r"""([?&|!{}\[\]()^~*:\\"'+\-])""")
+
+
+class Salesforce:
+    """A connector; what it is for is told in `handlers.crm.contacts.Crm`.
+
+    Parameters:
+        url: of your org, as in ``https://acme.my.salesforce.com``.
+        token: an access token or session id; or, for one that is renewed,
+        client_id, client_secret: of a connected app with the client credentials flow.
+        version: of the interface.
+        objects: where callers are looked for, the best first.
+        forms: how a number is looked for: ``e164``, ``national``, ``significant``, ``digits``.
+        fields: further ones to be read, which all ``objects`` have.
+        owner_fields: further ones of a user.
+        name: of the connector, if an app has two of its kind.
+        per_second, workers: requests that are allowed, and processes that share them.
+        timeout: seconds for one request; the call's own time counts as well.
+        ca: a PEM file with the certificate of a private authority.
+
+    Raises:
+        DeclarationError: an option is wrong, or credentials are missing.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | Secret = "",
+        *,
+        client_id: str | Secret = "",
+        client_secret: str | Secret = "",
+        version: str = "v60.0",
+        objects: Collection[str] = ("Contact", "Lead"),
+        forms: Collection[str] = ("digits", "national", "significant"),
+        fields: Collection[str] = (),
+        owner_fields: Collection[str] = (),
+        name: str = "salesforce",
+        per_second: float = 20.0,
+        workers: int = 1,
+        timeout: float = 1.0,
+        ca: str | Path | None = None,
+    ) -> None:
+        self.name = name
+        pace = Pace(per_second, burst=20, workers=workers)
+        if not isinstance(version, str) or not re.fullmatch(r"v[1-9][0-9]{1,2}\.0", version):
+            raise DeclarationError(f'Salesforce: version={version!r} is not of the form "v60.0"')
+        credentials: Credentials = (
+            Fixed(revealed(token, "Salesforce: token"))
+            if token
+            else OAuth(
+                "Salesforce",
+                f"{url}/services/oauth2/token",
+                {
+                    "grant_type": "client_credentials",
+                    "client_id": revealed(client_id, "Salesforce: client_id"),
+                    "client_secret": revealed(client_secret, "Salesforce: client_secret"),
+                },
+                timeout=timeout,
+                ca=ca,
+            )
+        )
+        base, header = f"{url}/services/data/{version}", ("Authorization", "Bearer ")
+        self._api = Api("Salesforce", base, header, credentials, pace, timeout=timeout, ca=ca)
+        self._forms = forms_of(forms, "Salesforce")
+        self._objects = [identifier(one, "Salesforce: one of objects=") for one in objects]
+        columns = ", ".join(["Id", "Name", "OwnerId", *_names(fields, "fields")])
+        self._returning = ", ".join(f"{one}({columns})" for one in self._objects)
+        self._owner_fields = ",".join(
+            ["Id", "Name", "Email", *_names(owner_fields, "owner_fields")]
+        )
+        self._one = OneByOne()
+
+    async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
+        terms = [_term(form) for form in written(number, self._forms) if len(form) >= FEWEST]
+        if not terms:
+            return ()
+        query = f"FIND {{{' OR '.join(terms)}}} IN PHONE FIELDS RETURNING {self._returning}"
+        params = {"q": f"{query} LIMIT {MOST}"}
+        answer = await self._api.ask("GET", "search/", call=call, params=params)
+        found = listed(answer, "searchRecords")
+        return each_once(_contact(row) for row in sorted(found, key=self._rank))
+
+    async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
+        if not contact.owner:
+            return None
+        path, params = f"sobjects/User/{segment(contact.owner)}", {"fields": self._owner_fields}
+        answer = await unless_missing(self._api.ask("GET", path, call=call, params=params))
+        if answer is None:
+            return None
+        user = single(answer)
+        return Owner(id_of(user, "Id"), text_of(user.get("Name")), text_of(user.get("Email")), user)
+
+    async def log(self, entry: Entry) -> None:
+        async with self._one(entry.key):
+            where = f"CallObject = '{_quoted(entry.key)}'"
+            params = {"q": f"SELECT Id FROM Task WHERE {where} LIMIT 1"}  # noqa: S608 - quoted
+            answer = await self._api.ask("GET", "query/", params=params, aside=True)
+            if not listed(answer, "records"):
+                await self._api.ask("POST", "sobjects/Task", json=_task(entry), aside=True)
+
+    def _rank(self, row: Mapping[str, Any]) -> int:
+        attributes = row.get("attributes")
+        kind = attributes.get("type") if isinstance(attributes, dict) else None
+        return self._objects.index(kind) if kind in self._objects else len(self._objects)
+
+
+def _task(entry: Entry) -> dict[str, Any]:
+    task: dict[str, Any] = {
+        "Subject": f"Call to {entry.ivr}",
+        "Status": "Completed",
+        "ActivityDate": entry.begun.date().isoformat(),
+        "TaskSubtype": "Call",
+        "CallType": "Inbound",
+        "CallDurationInSeconds": round(entry.seconds),
+        "CallDisposition": entry.outcome,
+        "CallObject": entry.key,
+        "Description": told(entry),
+    }
+    if entry.contact is not None:
+        task["WhoId"] = entry.contact.id
+    if entry.owner.startswith("005"):  # a task cannot be a queue's
+        task["OwnerId"] = entry.owner
+    return task
+
+
+def _term(form: str) -> str:
+    """As a phrase of SOSL: what stands in it is searched for and is no operator."""
+    return '"' + _RESERVED.sub(r"\\\1", form) + '"'
+
+
+def _quoted(value: str) -> str:
+    """As stands between the quotes of SOQL."""
+    return value.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _names(fields: Collection[str], option: str) -> list[str]:
+    return [identifier(field, f"Salesforce: one of {option}=") for field in fields]
+
+
+def _contact(row: Mapping[str, Any]) -> Contact:
+    return Contact(id_of(row, "Id"), text_of(row.get("Name")), text_of(row.get("OwnerId")), row)

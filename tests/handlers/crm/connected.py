@@ -1,0 +1,110 @@
+"""The connectors and their fakes, side by side, so that one test can ask all four the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from handlers.crm.contacts import Contact, Crm, Entry, Number
+from handlers.crm.hubspot import HubSpot
+from handlers.crm.odoo import Odoo
+from handlers.crm.pipedrive import Pipedrive
+from handlers.crm.salesforce import Salesforce
+from handlers.crm.zoho import Zoho
+from tests.handlers.crm.fake_hubspot import FakeHubSpot
+from tests.handlers.crm.fake_odoo import FakeOdoo
+from tests.handlers.crm.fake_pipedrive import FakePipedrive
+from tests.handlers.crm.fake_salesforce import FakeSalesforce
+from tests.handlers.crm.fake_zoho import FakeZoho
+
+AnyFake = FakeHubSpot | FakeZoho | FakeOdoo | FakePipedrive | FakeSalesforce
+Connect = Callable[..., Crm]
+
+_made: list[Crm] = []  # kept: their connections are closed with the event loop, not before it
+
+KEY = "0123456789abcdef0123456789abcdef"
+"""As `handlers.crm.logbook` makes them."""
+
+
+@dataclass
+class Stage:
+    """A fake on a socket, and the connector that asks it."""
+
+    fake: Any
+    url: str
+    connect: Connect
+
+    @property
+    def crm(self) -> Crm:
+        """A new connector, which has everything still to learn."""
+        return self.make()
+
+    def make(self, **options: Any) -> Crm:
+        _made.append(self.connect(self.url, **options))
+        return _made[-1]
+
+    def logged(self) -> list[dict[str, Any]]:
+        """The entries that are in the CRM."""
+        match self.fake:
+            case FakeZoho():
+                return self.fake.records["Calls"]
+            case FakeOdoo():
+                return self.fake.tables["mail.message"]
+            case FakeHubSpot() | FakePipedrive():
+                return self.fake.calls
+            case FakeSalesforce():
+                return self.fake.tables["Task"]
+        raise AssertionError
+
+
+def hubspot(url: str, **options: Any) -> Crm:
+    options = {"token": "pat-token-of-the-tests", "others_per_second": 1000.0, **options}
+    return HubSpot(url=url, **_patient(options))
+
+
+def zoho(url: str, **options: Any) -> Crm:
+    options.setdefault("token", "1000.token-of-the-tests-0")
+    return Zoho(url=url, accounts=url, **_patient(options))
+
+
+def odoo(url: str, **options: Any) -> Crm:
+    return Odoo(url, **_patient({"token": "odoo-key-of-the-tests", **options}))
+
+
+def pipedrive(url: str, **options: Any) -> Crm:
+    return Pipedrive(url=url, **_patient({"token": "pipedrive-token-of-the-tests", **options}))
+
+
+def salesforce(url: str, **options: Any) -> Crm:
+    return Salesforce(url, **_patient({"token": "00D5g!token-of-the-tests", **options}))
+
+
+def _patient(options: dict[str, Any]) -> dict[str, Any]:
+    """A busy machine is no fault of a CRM, and no test waits for its turn."""
+    return {"timeout": 30.0, "per_second": 1000.0, **options}
+
+
+CRMS: dict[str, tuple[Callable[[], AnyFake], Connect]] = {
+    "hubspot": (FakeHubSpot, hubspot),
+    "zoho": (FakeZoho, zoho),
+    "odoo": (FakeOdoo, odoo),
+    "pipedrive": (FakePipedrive, pipedrive),
+    "salesforce": (FakeSalesforce, salesforce),
+}
+
+
+def entry(contact: Contact | None = None, **fields: Any) -> Entry:
+    whole: dict[str, Any] = {
+        "key": KEY,
+        "begun": datetime(2026, 11, 22, 8, 0, tzinfo=UTC),
+        "caller": Number.parse("030 23125000", "DE"),
+        "ivr": "8000",
+        "contact": contact,
+        "owner": contact.owner if contact else "",
+        "outcome": "forwarded",
+        "destination": "222",
+        "seconds": 0.25,
+    }
+    return Entry(**(whole | fields))

@@ -1,0 +1,111 @@
+"""Zoho CRM v8, as its OpenAPI files and its documentation describe it; see `handlers.crm.zoho`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tests.handlers.crm.faking import Fake, digits
+
+REFRESH = {
+    "grant_type": "refresh_token",
+    "refresh_token": "1000.refresh-token-of-the-tests",
+    "client_id": "1000.CLIENT",
+    "client_secret": "client-secret-of-the-tests",
+}
+USER = {"id": "4876876000000333001", "full_name": "Ada Lovelace", "email": "ada@example.com"}
+OWNER = {"id": USER["id"], "name": USER["full_name"], "email": USER["email"]}
+PHONES = ("Phone", "Mobile", "Home_Phone", "Other_Phone")
+
+
+class FakeZoho(Fake):
+    def __init__(self, token: str = "1000.token-of-the-tests-0") -> None:
+        super().__init__()
+        self.tokens = {token}
+        self.made = 0
+        self.denied = False
+        self.unique = ""
+        self.records: dict[str, list[dict[str, Any]]] = {"Contacts": [], "Leads": [], "Calls": []}
+
+    def add(self, phone: str, name: str, *, module: str = "Contacts", **fields: Any) -> str:
+        record = f"48768760000{sum(map(len, self.records.values())):08}"
+        row = {"id": record, "Full_Name": name, "Phone": phone, "Owner": OWNER, **fields}
+        self.records[module].append(row)
+        return f"{module}/{record}"
+
+    async def serve(self, request: Request) -> Response:
+        path = request.url.path
+        if path == "/oauth/v2/token":
+            return await self._token(request)
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Zoho-oauthtoken" or token not in self.tokens:
+            return self.refused(401, "INVALID_TOKEN")
+        if found := re.fullmatch(r"/crm/v8/(\w+)/search", path):
+            return self._search(request, found[1])
+        if found := re.fullmatch(r"/crm/v8/users/(\d+)", path):
+            users = [USER] if found[1] == USER["id"] else []
+            return JSONResponse({"users": users}) if users else Response(status_code=204)
+        if path == "/crm/v8/Calls" and request.method == "POST":
+            return self._call((await request.json())["data"][0])
+        return self.refused(404, "INVALID_URL_PATTERN")
+
+    def refused(self, status: int, code: str) -> Response:
+        said = {"code": code, "details": {}, "message": "said in words", "status": "error"}
+        return JSONResponse(said, status)
+
+    async def _token(self, request: Request) -> Response:
+        async with request.form() as form:
+            if self.denied:  # with 200, as Zoho does
+                return JSONResponse({"error": "Access Denied", "status": "failure"})
+            if dict(form) != REFRESH:
+                return JSONResponse({"error": "invalid_client"})
+        self.made += 1
+        self.tokens = {f"1000.token-of-the-tests-{self.made}"}
+        said = {"access_token": next(iter(self.tokens)), "expires_in": 3600, "token_type": "Bearer"}
+        return JSONResponse(said)
+
+    def _search(self, request: Request, module: str) -> Response:
+        query = request.query_params
+        if module not in self.records:
+            return self.refused(400, "INVALID_MODULE")
+        if "phone" in query:
+            wanted = digits(query["phone"])
+            found = [
+                row
+                for row in self.records[module]
+                if any(digits(row.get(field, "")) == wanted for field in PHONES)
+            ]
+        elif criteria := re.fullmatch(r"\((\w+):starts_with:([^()]+)\)", query.get("criteria", "")):
+            field, begin = criteria.groups()
+            found = [row for row in self.records[module] if row[field].startswith(begin)]
+        else:
+            return self.refused(400, "EXPECTED_PARAM_MISSING")
+        found = found[: int(query.get("per_page", 200))]
+        if not found:
+            return Response(status_code=204)
+        if "fields" in query:
+            keys = {"id", *query["fields"].split(",")}
+            found = [{key: row[key] for key in row if key in keys} for row in found]
+        return JSONResponse({"data": found, "info": {"count": len(found), "more_records": False}})
+
+    def _call(self, row: dict[str, Any]) -> Response:
+        for field in ("Call_Start_Time", "Call_Type", "Call_Duration"):
+            if not row.get(field):
+                return self._result(400, "MANDATORY_NOT_FOUND")
+        if (
+            not re.fullmatch(r"\d\d:\d\d", row["Call_Duration"])
+            or "+" not in row["Call_Start_Time"]
+        ):
+            return self._result(400, "INVALID_DATA")
+        calls = self.records["Calls"]
+        if self.unique and any(call[self.unique] == row[self.unique] for call in calls):
+            return self._result(400, "DUPLICATE_DATA")
+        calls.append({"id": f"48768761{len(calls):08}", **row})
+        return self._result(201, "SUCCESS")
+
+    def _result(self, status: int, code: str) -> Response:
+        result = {"code": code, "details": {}, "status": "success" if status == 201 else "error"}
+        return JSONResponse({"data": [result]}, status)

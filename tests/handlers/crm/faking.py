@@ -1,0 +1,91 @@
+"""What the fakes of the CRMs share: they keep what was asked, and may be in trouble.
+
+Each fake behaves as its CRM's documentation says, at its strictest: what is not asked for in the
+documented way is an error, and numbers compare only as far as the documentation promises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+Trouble = Literal["", "down", "slow", "garbage", "odd", "throttled", "lost"]
+"""``odd`` is JSON of another form; what is ``lost`` was done, but the answer to it is an error."""
+
+RETRY_AFTER = 7
+Serve = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Asked:
+    method: str
+    path: str
+    query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+
+
+class Fake:
+    """A CRM in memory, as an ASGI app; the fakes say in `serve` what it answers."""
+
+    def __init__(self) -> None:
+        self.trouble: Trouble = ""
+        self.asked: list[Asked] = []
+        self.released = asyncio.Event()
+
+    async def serve(self, request: Request) -> Response:
+        raise NotImplementedError
+
+    def refused(self, status: int, code: str) -> Response:
+        """An error, as this CRM tells one."""
+        raise NotImplementedError
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer(Request(scope, receive))
+        response.headers["Connection"] = "close"  # the server need not wait at its end
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        json = request.headers.get("Content-Type", "").startswith("application/json")
+        body = await request.json() if json and await request.body() else None
+        query, headers = dict(request.query_params), dict(request.headers)
+        self.asked.append(Asked(request.method, request.url.path, query, headers, body))
+        match self.trouble:
+            case "down":
+                return self.refused(503, "SERVICE_UNAVAILABLE")
+            case "slow":
+                await self.released.wait()
+            case "garbage":
+                return Response(b"\xff<html>", media_type="application/json")
+            case "odd":
+                return JSONResponse({"data": 7, "users": [7], "searchRecords": {}, "records": 1})
+            case "throttled":
+                response = self.refused(429, "TOO_MANY_REQUESTS")
+                response.headers["Retry-After"] = str(RETRY_AFTER)
+                return response
+            case "lost":
+                await self.serve(request)
+                return self.refused(502, "BAD_GATEWAY")
+            case _:
+                pass
+        return await self.serve(request)
+
+
+class Stand:
+    """A place for one fake after another."""
+
+    fake: Fake
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self.fake(scope, receive, send)
+
+
+def digits(text: str) -> str:
+    return "".join(c for c in text if c in "0123456789")

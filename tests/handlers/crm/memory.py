@@ -1,0 +1,40 @@
+"""A CRM that is nothing but a table, and counts what it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from handlers.crm.contacts import Contact, Entry, Number, Owner
+from receiver import Call
+
+
+class MemoryCrm:
+    """Attributes: ``contacts`` by the digits of a number; ``error`` is raised by all, if set."""
+
+    def __init__(self, name: str = "memory") -> None:
+        self.name = name
+        self.contacts: dict[str, tuple[Contact, ...]] = {}
+        self.owners: dict[str, Owner] = {}
+        self.entries: list[Entry] = []
+        self.finds = 0
+        self.owner_asks = 0
+        self.error: Exception | None = None
+
+    def _ask(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
+        self.finds += 1
+        self._ask()
+        return self.contacts.get(number.digits, ())
+
+    async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
+        self.owner_asks += 1
+        self._ask()
+        return self.owners.get(contact.owner)
+
+    async def log(self, entry: Entry) -> None:
+        self._ask()
+        if all(entry.key != there.key for there in self.entries):
+            self.entries.append(entry)

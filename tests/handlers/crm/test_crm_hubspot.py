@@ -1,0 +1,113 @@
+"""The fake HubSpot judged by HubSpot's own client; what only HubSpot has."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from handlers.crm.contacts import Number
+from handlers.crm.hubspot import HubSpot
+from tests.handlers.crm.connected import KEY, Stage, entry
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NUMBER = Number.parse("(877) 929-0687", "US")
+
+
+@pytest.fixture
+def stage(staged: Callable[[str], Stage]) -> Stage:
+    return staged("hubspot")
+
+
+def client_of(stage: Stage, token: str = "") -> Any:
+    client: Any = import_module("hubspot")
+
+    return client.HubSpot(access_token=token or stage.fake.token, host=stage.url)
+
+
+async def test_hubspots_own_client_finds_a_contact_and_its_owner(stage: Stage) -> None:
+    contacts: Any = import_module("hubspot.crm.contacts")
+
+    stage.fake.add("(877) 929-0687", "Grace Hopper", lifecyclestage="customer")
+    client = client_of(stage)
+    one = {"propertyName": "phone", "operator": "EQ", "value": "(877) 929-0687"}
+    wanted = contacts.PublicObjectSearchRequest(
+        filter_groups=[{"filters": [one]}],
+        properties=["lifecyclestage", "hubspot_owner_id"],
+        sorts=[],
+        limit=10,
+        after="0",
+    )
+    found = await asyncio.to_thread(client.crm.contacts.search_api.do_search, wanted)
+    assert (found.total, found.results[0].properties["lifecyclestage"]) == (1, "customer")
+    owner_id = int(found.results[0].properties["hubspot_owner_id"])
+    owner = await asyncio.to_thread(client.crm.owners.owners_api.get_by_id, owner_id)
+    assert (owner.id, owner.email, owner.first_name) == ("77", "ada@example.com", "Ada")
+
+
+async def test_hubspots_own_client_logs_a_call_and_is_refused(stage: Stage) -> None:
+    calls: Any = import_module("hubspot.crm.objects.calls")
+
+    contact = stage.fake.add("(877) 929-0687", "Grace Hopper")
+    kind = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 194}
+    body = calls.SimplePublicObjectInputForCreate(
+        properties={"hs_timestamp": "2026-11-22T08:00:00Z"},
+        associations=[{"to": {"id": contact}, "types": [kind]}],
+    )
+    basic = client_of(stage).crm.objects.calls.basic_api
+    made = await asyncio.to_thread(basic.create, body)
+    assert made.id == stage.fake.calls[0]["id"]
+    body.properties = {}
+    for api, status in (
+        (basic, 400),
+        (client_of(stage, "another-token-of-tests").crm.objects.calls.basic_api, 401),
+    ):
+        with pytest.raises(calls.ApiException) as caught:
+            await asyncio.to_thread(api.create, body)
+        assert caught.value.status == status
+
+
+async def test_a_search_has_all_that_is_required_and_finds_rules_fields(stage: Stage) -> None:
+    stage.fake.add("(877) 929-0687", "Grace Hopper", lifecyclestage="lead", segment="gold")
+    (contact,) = await stage.make(fields=["segment"]).find(NUMBER)
+    assert (contact.name, contact.owner, contact.fields["segment"]) == (
+        "Grace Hopper",
+        "77",
+        "gold",
+    )
+    body = stage.fake.asked[0].body
+    assert set(body) == {"after", "filterGroups", "limit", "properties", "sorts"}
+    assert len(body["filterGroups"]) == 5
+
+
+async def test_the_same_digits_in_another_country_are_somebody_else(stage: Stage) -> None:
+    stage.fake.add("+49 877 9290687", "Somebody Else")
+    assert await stage.crm.find(NUMBER) == ()
+
+
+async def test_a_call_belongs_to_the_contact_and_its_owner(stage: Stage) -> None:
+    whose = stage.fake.add("(877) 929-0687", "Grace Hopper")
+    (contact,) = await stage.crm.find(NUMBER)
+    await stage.crm.log(entry(contact))
+    (call,) = stage.fake.calls
+    assert call["associated"] == [whose]
+    assert call["properties"]["hubspot_owner_id"] == "77"
+    assert call["properties"]["hs_call_direction"] == "INBOUND"
+    assert call["properties"]["hs_call_external_id"] == KEY
+
+
+async def test_a_unique_key_helps_where_the_index_is_behind(stage: Stage) -> None:
+    stage.fake.unique, stage.fake.late = "our_key", True
+    crm = stage.make(key_field="our_key")
+    await crm.log(entry())
+    await crm.log(entry())
+    assert len(stage.fake.calls) == 1
+
+
+async def test_what_only_a_variable_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUBSPOT_TOKEN", "pat-token-of-the-tests")
+    assert HubSpot("$HUBSPOT_TOKEN").name == "hubspot"

@@ -1,0 +1,193 @@
+"""What is Odoo's, Pipedrive's and Salesforce's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.crm.contacts import Contact, Number
+from handlers.crm.salesforce import _quoted, _term
+from receiver import Unavailable
+from receiver.upstream import UpstreamRefused
+from tests.handlers.crm.connected import KEY, Stage, entry
+from tests.handlers.crm.fake_salesforce import _PHRASE, GRANT, VERSIONS
+
+BERLIN = Number.parse("030 23125000", "DE")
+module_loop = pytest.mark.asyncio(loop_scope="module")
+
+
+@module_loop
+async def test_odoo_is_asked_as_it_documents(staged: Callable[[str], Stage]) -> None:
+    odoo = staged("odoo")
+    odoo.fake.database = "acme"
+    await odoo.make(database="acme").find(BERLIN)
+    (asked,) = odoo.fake.asked
+    assert asked.headers["authorization"] == "bearer odoo-key-of-the-tests"
+    assert asked.headers["x-odoo-database"] == "acme"
+    assert asked.path == "/json/2/res.partner/search_read"
+    assert asked.body["domain"] == [
+        "|",
+        "|",
+        ["phone_sanitized", "=", "+493023125000"],
+        ["phone_mobile_search", "=", "+493023125000"],
+        ["phone_mobile_search", "=", "03023125000"],
+    ]
+    with pytest.raises(UpstreamRefused, match="NotFound"):
+        await odoo.crm.find(BERLIN)
+
+
+@module_loop
+async def test_odoo_tells_the_name_of_its_error_and_no_more(staged: Callable[[str], Stage]) -> None:
+    odoo = staged("odoo")
+    with pytest.raises(UpstreamRefused, match=r"answered 500: builtins\.ValueError$"):
+        await odoo.make(search={"no_such_field": ["e164"]}).find(BERLIN)
+
+
+@module_loop
+async def test_odoo_is_not_asked_for_two_digits(staged: Callable[[str], Stage]) -> None:
+    odoo = staged("odoo")
+    assert await odoo.crm.find(Number.parse("10")) == ()
+    assert not odoo.fake.asked
+    assert await odoo.crm.find(Number.parse("101")) == ()
+    assert odoo.fake.asked
+
+
+@module_loop
+async def test_a_partner_may_have_no_salesperson(staged: Callable[[str], Stage]) -> None:
+    odoo = staged("odoo")
+    odoo.fake.add("030 23125000", "Grace Hopper", owner=False)
+    (contact,) = await odoo.crm.find(BERLIN)
+    assert contact.owner == ""
+
+
+@module_loop
+async def test_odoo_has_no_place_for_calls_of_nobody(staged: Callable[[str], Stage]) -> None:
+    odoo = staged("odoo")
+    await odoo.crm.log(entry())
+    assert not odoo.fake.asked
+
+
+@module_loop
+@pytest.mark.parametrize("term", ["1", "", "x"])
+async def test_pipedrive_wants_two_characters(staged: Callable[[str], Stage], term: str) -> None:
+    pipedrive = staged("pipedrive")
+    assert await pipedrive.crm.find(Number.parse(term)) == ()
+    assert not pipedrive.fake.asked
+
+
+@module_loop
+async def test_who_only_has_the_digits_somewhere_is_not_who_calls(
+    staged: Callable[[str], Stage],
+) -> None:
+    pipedrive = staged("pipedrive")
+    pipedrive.fake.add("+43 3023125000", "In Austria")
+    pipedrive.fake.add("030 231250001", "One digit more")
+    pipedrive.fake.add("+49 30 23125000", "Grace Hopper")
+    pipedrive.fake.add("101 555", "Has 101 in it")
+    assert [one.name for one in await pipedrive.crm.find(BERLIN)] == ["Grace Hopper"]
+    assert await pipedrive.crm.find(Number.parse("101")) == ()
+
+
+@module_loop
+async def test_a_token_of_oauth_goes_into_another_header(staged: Callable[[str], Stage]) -> None:
+    pipedrive = staged("pipedrive")
+    await pipedrive.make(bearer=True).find(BERLIN)
+    await pipedrive.crm.find(BERLIN)
+    bearer, own = (asked.headers for asked in pipedrive.fake.asked)
+    assert bearer["authorization"] == "Bearer pipedrive-token-of-the-tests"
+    assert "x-api-token" not in bearer
+    assert own["x-api-token"] == "pipedrive-token-of-the-tests"
+
+
+@module_loop
+async def test_an_entry_is_found_on_a_later_page(staged: Callable[[str], Stage]) -> None:
+    pipedrive = staged("pipedrive")
+    pipedrive.fake.page = 2
+    for number in range(5):
+        await pipedrive.crm.log(entry(key=f"{number:032}"))
+    await pipedrive.crm.log(entry())
+    await pipedrive.crm.log(entry())
+    assert sum(KEY in call["subject"] for call in pipedrive.logged()) == 1
+    assert pipedrive.fake.asked[-1].query["cursor"] == "4"
+
+
+@module_loop
+async def test_pipedrive_logs_for_the_owner_if_told_to(staged: Callable[[str], Stage]) -> None:
+    pipedrive = staged("pipedrive")
+    grace = Contact("500", owner="11")
+    await pipedrive.crm.log(entry(grace, outcome="hung up", destination=""))
+    await pipedrive.make(for_owner=True).log(entry(grace, key="f" * 32))
+    hung_up, forwarded = pipedrive.logged()
+    assert "user_id" not in hung_up
+    assert (hung_up["outcome"], hung_up["to_phone_number"]) == ("no_answer", "8000")
+    assert (forwarded["user_id"], forwarded["person_id"]) == (11, 500)
+    assert (forwarded["outcome"], forwarded["to_phone_number"]) == ("connected", "222")
+    assert (forwarded["start_time"], forwarded["end_time"]) == ("2026-11-22 08:00:00",) * 2
+
+
+@module_loop
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_versions_of_salesforce(staged: Callable[[str], Stage], version: str) -> None:
+    salesforce = staged("salesforce")
+    record = salesforce.fake.add("(030) 23125000", "Grace Hopper")
+    assert [one.id for one in await salesforce.make(version=version).find(BERLIN)] == [record]
+
+
+@module_loop
+async def test_a_version_that_there_is_not(staged: Callable[[str], Stage]) -> None:
+    with pytest.raises(UpstreamRefused, match="404: NOT_FOUND: it is not there: see url="):
+        await staged("salesforce").make(version="v20.0").find(BERLIN)
+
+
+@module_loop
+async def test_objects_come_in_the_order_that_was_said(staged: Callable[[str], Stage]) -> None:
+    salesforce = staged("salesforce")
+    contact = salesforce.fake.add("03023125000", "Grace Hopper")
+    lead = salesforce.fake.add("+493023125000", "Grace Hopper", kind="Lead")
+    found = await salesforce.make(objects=["Lead", "Contact"]).find(BERLIN)
+    assert [one.id for one in found] == [lead, contact]
+    assert len(salesforce.fake.asked) == 1
+
+
+@module_loop
+async def test_a_queue_is_nobody_and_gets_no_task(staged: Callable[[str], Stage]) -> None:
+    salesforce = staged("salesforce")
+    salesforce.fake.add("03023125000", "Grace Hopper", kind="Lead", owner="00G5g00000Queue1AAA")
+    (lead,) = await salesforce.crm.find(BERLIN)
+    assert await salesforce.crm.owner(lead) is None
+    await salesforce.crm.log(entry(lead))
+    (task,) = salesforce.logged()
+    assert task["WhoId"] == lead.id
+    assert "OwnerId" not in task
+
+
+@module_loop
+async def test_client_credentials_of_salesforce(staged: Callable[[str], Stage]) -> None:
+    salesforce = staged("salesforce")
+    salesforce.fake.add("03023125000", "Grace Hopper")
+    options = {name: GRANT[name] for name in ("client_id", "client_secret")}
+    crm = salesforce.make(token="", **options)
+    assert len(await crm.find(BERLIN)) == 1
+    salesforce.fake.tokens = {"00D5g!somebody-elses"}
+    assert len(await crm.find(BERLIN)) == 1
+    assert salesforce.fake.made == 2
+    with pytest.raises(Unavailable, match="invalid_client_id"):
+        await salesforce.make(token="", client_id="x", client_secret="y").find(BERLIN)
+
+
+@given(st.text(min_size=1))
+def test_whatever_is_typed_is_one_phrase_of_sosl(text: str) -> None:
+    assert _PHRASE.fullmatch(_term(text))
+    assert re.sub(r"\\(.)", r"\1", _term(text)[1:-1]) == text
+
+
+@given(st.text())
+def test_whatever_is_a_key_is_one_literal_of_soql(key: str) -> None:
+    literal: Any = re.fullmatch(r"'(?:[^'\\]|\\.)*'", f"'{_quoted(key)}'", re.DOTALL)
+    assert literal
+    assert re.sub(r"\\(.)", r"\1", _quoted(key), flags=re.DOTALL) == key

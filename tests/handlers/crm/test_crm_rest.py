@@ -1,0 +1,119 @@
+"""handlers/crm/rest.py, against a CRM made for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from handlers.crm.contacts import Contact, Number
+from handlers.crm.rest import Rest
+from receiver import DeclarationError, Unavailable
+from tests.handlers.crm.connected import KEY, entry
+from tests.upstream.stage import Crm, answer
+
+NUMBER = Number.parse("030 23125000", "DE")
+FIND = {
+    "url": "/people",
+    "params": {"phone": "{e164}"},
+    "at": "data.items",
+    "id": "id",
+    "name": "full.name",
+    "owner": "owner.0.id",
+}
+PEOPLE = b'{"data":{"items":[{"id":5,"full":{"name":"Grace"},"owner":[{"id":"7"}],"vip":true}]}}'
+SEEK = {"url": "/calls", "params": {"ref": "{key}"}, "at": "data"}
+LOG = {"url": "/calls", "json": {"ref": "{key}", "who": ["{contact}"], "said": "{text}", "n": 1}}
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[Crm]:
+    crm = Crm()
+    await crm.start()
+    yield crm
+    await crm.stop()
+
+
+async def test_who_is_found_and_who_looks_after_them(
+    other: Crm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRM_KEY", "key-of-the-tests-1")
+    other.script = [answer(PEOPLE), answer(b'{"mail":"ada@example.com"}')]
+    owner = {"url": "/users/{owner}", "email": "mail"}
+    crm = Rest(other.url, find=FIND, owner=owner, headers={"Authorization": "Token $CRM_KEY"})
+    (contact,) = await crm.find(NUMBER)
+    assert (contact.id, contact.name, contact.owner) == ("5", "Grace", "7")
+    assert contact.fields["vip"] is True
+    found = await crm.owner(Contact("5", owner="../7?x"))
+    assert found is not None
+    assert found.email == "ada@example.com"
+    assert other.requests[0].startswith("GET /people?phone=%2B493023125000 ")
+    assert "authorization: token key-of-the-tests-1" in other.requests[0].lower()
+    assert other.requests[1].startswith("GET /users/..%2F7%3Fx ")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"", "204 No Content"), (b'{"data":{"items":null}}', "200 OK")]
+)
+async def test_nobody_is_nobody(other: Crm, body: bytes, status: str) -> None:
+    other.script = [answer(body, status)]
+    assert await Rest(other.url, find=FIND).find(NUMBER) == ()
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"<html>", b'{"data":{"items":[7]}}', b'{"data":{"items":[{"x":1}]}}']
+)
+async def test_garbage_is_no_answer(other: Crm, body: bytes) -> None:
+    other.script = [answer(body)]
+    with pytest.raises(Unavailable):
+        await Rest(other.url, find=FIND).find(NUMBER)
+
+
+async def test_several_requests_in_turn_and_none_for_nothing(other: Crm) -> None:
+    other.script = [answer(b'{"data":{"items":[]}}'), answer(PEOPLE)]
+    crm = Rest(other.url, find=[FIND, {**FIND, "params": {"mobile": "{national}"}}])
+    assert len(await crm.find(NUMBER)) == 1
+    assert "mobile=03023125000" in other.requests[1]
+    assert await crm.find(Number.parse("101")) == ()
+    assert other.count == 2
+
+
+async def test_a_call_is_written_once(other: Crm) -> None:
+    crm = Rest(other.url, find=FIND, seek=SEEK, log=LOG)
+    other.script = [answer(b'{"data":[]}'), answer(b"", "201 Created")]
+    await crm.log(entry(Contact("5")))
+    assert other.requests[1].startswith("POST /calls ")
+    assert f'"ref":"{KEY}","who":["5"]' in other.requests[1]
+    assert '"n":1' in other.requests[1]
+    other.script = [answer(b'{"data":[{"id":1}]}')]
+    await crm.log(entry(Contact("5")))
+    assert other.count == 3
+    await Rest(other.url, find=FIND).log(entry())
+    assert other.count == 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"find": {"url": "/x"}},
+        {"find": []},
+        {"find": {**FIND, "ids": "id"}},
+        {"find": {**FIND, "params": {"a": "{key}"}}},
+        {"find": {**FIND, "at": 7}},
+        {"find": FIND, "log": LOG},
+        {"find": FIND, "seek": {"url": "/calls"}, "log": LOG},
+        {"find": FIND, "headers": {"X": "$NO_SUCH_VARIABLE"}},
+    ],
+)
+def test_what_is_wrong_is_said_at_once(options: Any) -> None:
+    with pytest.raises(DeclarationError):
+        Rest("https://crm.example.com", **options)
+
+
+def test_the_crm_may_go_by_the_key_itself() -> None:
+    for log in (
+        {"url": "/calls/{key}", "method": "PUT", "json": {}},
+        {"url": "/calls", "json": {}, "headers": {"Idempotency-Key": "{key}"}},
+    ):
+        Rest("https://crm.example.com", find=FIND, log=log)
