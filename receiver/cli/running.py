@@ -86,7 +86,7 @@ def serve(
     number, descriptor, channel = as_worker or (1, 0, 0)
     if number == 1:
         _say_what_matters(app, target, host, secure=bool(tls))
-        _check_guard(app, wanted)
+        _check_beside(app, wanted)
     watchdog = Watchdog({code: a.identity for a in app if (code := code_of(a.handler))})
     if not as_worker:
         serving.serve(app, host, port, tls, watchdog=watchdog, notice=notice)
@@ -206,15 +206,17 @@ def _say_what_matters(app: Receiver, target: str, host: str, *, secure: bool) ->
     log.info("%d actions, to be registered with: receiver apply %s", len(list(app)), target)
 
 
-def _check_guard(app: Receiver, wanted: Settings) -> None:
-    """Say now what would be wrong with the guard that runs beside the workers."""
+def _check_beside(app: Receiver, wanted: Settings) -> None:
+    """Say now what would be wrong with what runs beside the workers."""
     if wanted.guard:
         posts(app, app.pbxs)
-    elif app.settings.guard:
-        log.warning(
-            "no guard runs: the app's own settings want one, but it is the variable RECEIVER_GUARD "
-            "that has serve start it"
-        )
+    for name in ("guard", "console"):
+        if getattr(app.settings, name) and not getattr(wanted, name):
+            log.warning(
+                "no %s runs: the app's own settings want one, but it is the variable %s%s that has "
+                "serve start it",
+                *(name, PREFIX, name.upper()),
+            )
 
 
 def _warn_of_open_actions(app: Receiver) -> None:

@@ -5,7 +5,8 @@ Rule 1: an input leads somewhere if a mask or the IVR's own menu takes it, or a 
         begins so. A menu entry fires at once, so all that begins with one is taken.
 Rule 2: what leads nowhere is told by its first key that does, as a mask would tell it: of ``22``
         and ``2****`` nothing beginning with 2 is told, of ``22`` alone ``20-21`` and ``23-29``.
-Rule 3: destinations are told as people read them: ``222``, ``hang up``, ``repeat``.
+Rule 3: a mask of a sensitive action may spell out a PIN: only how long its numbers are is told.
+Rule 4: destinations are told as people read them: ``222``, ``hang up``, ``repeat``.
 """
 
 from __future__ import annotations
@@ -48,6 +49,18 @@ class Row:
     handler: str
     names: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
+
+
+def public(action: Action) -> Mask:
+    """The mask of an action, as it may be shown."""
+    if not action.sensitive:
+        return action.mask
+    veiled = (one if isinstance(one, All) else Pattern(_veil(one)) for one in action.mask)
+    return Mask(tuple(dict.fromkeys(veiled)))
+
+
+def _veil(entry: Plain) -> str:
+    return "".join(key if key == "+" else "*" for key in _first(entry))
 
 
 def words(reply: Reply) -> str:
@@ -98,7 +111,7 @@ def flow_json(
 def _input(row: Row, observed: Mapping[str, int]) -> Json:
     most_first = sorted(observed.items(), key=lambda item: -item[1])
     return {
-        "mask": str(row.action.mask),
+        "mask": str(public(row.action)),
         "kind": row.action.kind,
         "action": row.action.identity,
         "handler": row.handler,
@@ -110,7 +123,7 @@ def _input(row: Row, observed: Mapping[str, int]) -> Json:
 
 def _nowhere(rows: Iterable[Row], menu: Iterable[str]) -> tuple[str, ...]:
     actions = [row.action for row in rows]
-    masks = [one.mask for one in actions if one.kind == "DTMF" and one.enabled]
+    masks = [public(one) for one in actions if one.kind == "DTMF" and one.enabled]
     return nowhere(masks, menu) if masks else ()
 
 

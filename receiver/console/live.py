@@ -22,7 +22,7 @@ from receiver.app import Receiver
 from receiver.auth import NONCE_LIFE
 from receiver.console.destinations import Declared, declared
 from receiver.console.feed import Feed, Json
-from receiver.console.flowmap import Row, flow_json
+from receiver.console.flowmap import Row, flow_json, public
 from receiver.console.login import DOOR, Gate, Sessions
 from receiver.console.security import loopback
 from receiver.console.standing import Standing
@@ -210,7 +210,7 @@ def _action(row: Row) -> Json:
         "name": action.name,
         "identity": action.identity,
         "kind": action.kind,
-        "mask": str(action.mask),
+        "mask": str(public(action)),
         "method": action.method,
         "auth": action.auth or "none",
         "enabled": action.enabled,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from receiver.console.callbacks import outcome_json
 from receiver.console.telling import Told
 from receiver.recordings.lines import Piece, Recorded, Text, Veiled
 from receiver.simulator.trace import Ending, Outcome
@@ -31,11 +32,6 @@ MOST = 10_000
 WELL = ("handled", "handed over")
 """Reasons for which no fallback answered."""
 
-_THEN = {
-    "forwarded": "the call goes to {}",
-    "hung up": "the PBX hangs up",
-    "repeated": "the IVR plays its prompt again",
-}
 _KINDS: Mapping[str, Ending] = {"call": "forwarded", "hangup": "hung up", "repeat": "repeated"}
 
 
@@ -149,11 +145,7 @@ class Traffic:
                 "exchanges": [],
                 "deadline": told.budget,
                 "seconds": record.seconds,
-                "outcome": {
-                    "kind": found.kind,
-                    "detail": found.detail,
-                    "then": _THEN[found.kind].format(found.detail),
-                },
+                "outcome": outcome_json(found, "prompt"),
                 "stages": {
                     "authentication": told.authentication,
                     "body": told.body,

@@ -110,6 +110,17 @@ def test_the_map() -> None:
     assert (second["pbx"], second["menu"], second["nowhere"]) == ("north", None, [])
 
 
+def test_the_mask_of_a_sensitive_action_is_not_spelt_out() -> None:
+    ivr, other = Ivr("8000"), Ivr("8100")
+    ivr.add("DTMF", "4711;4712;10-19;2*", answer, name="pin", sensitive=True)
+    ivr.add("CALLER", "+4930123", answer, name="known", sensitive=True)
+    other.add("DTMF", "ALL", answer, name="card", sensitive=True)
+    first, second = flow_json([Row(one, "") for one in (*ivr, *other)], {}, {}, {})["ivrs"]
+    assert [one["mask"] for one in first["inputs"]] == ["****;**", "+*******"]
+    assert first["nowhere"] == ["*", "#"]
+    assert second["inputs"][0]["mask"] == "ALL"
+
+
 def test_what_replies_are_called() -> None:
     replies = (Forward("222"), Hangup(), Repeat())
     assert [flowmap.words(one) for one in replies] == ["222", "hang up", "repeat"]

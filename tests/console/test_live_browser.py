@@ -119,6 +119,7 @@ async def test_login_calls_as_they_come_and_logout(
     await expect(flow).to_contain_text("8000 Sales")
     await expect(flow.locator("li", has_text="222")).to_contain_text("1×")
     await expect(flow).to_contain_text("lead nowhere")
+    assert "4711" not in await tab.page.content()
     await no_violation(tab)
     for theme, width in (("light", 1440), ("dark", 1440), ("light", 360)):
         await tab.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
