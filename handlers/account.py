@@ -55,6 +55,13 @@ class Account:
         remember: numbers of callers whose attempts are counted.
         clock: in seconds, for tests.
 
+    In a file::
+
+        handler = "account"
+        kind = "pin"
+        check = "$STAFF_PIN"
+        then = "300"
+
     Raises:
         DeclarationError: an option is wrong; what stands in a table is not repeated.
     """

@@ -40,6 +40,11 @@ class Balance:
         name: keeps two canaries apart, which would else go to the same callers.
         draw: gives a number from 0 to below 1, for tests.
 
+    In a file::
+
+        handler = "balance"
+        to = {8001 = 2, 8002 = 1}
+
     Raises:
         DeclarationError: there is no place, or none that weighs anything, or a weight is none.
     """

@@ -58,6 +58,14 @@ class Hours:
         switch: the path of a file that says otherwise; see above.
         clock: tells the time, for tests.
 
+    In a file::
+
+        handler = "hours"
+        zone = "Europe/Berlin"
+        week = {mon-thu = "08:30-18:00", fri = "08:30-15:00"}
+        open = {handler = "menu", choices = {1 = "222"}}
+        closed = "8999"
+
     Raises:
         DeclarationError: an option is wrong, or the library for holidays is not installed.
     """

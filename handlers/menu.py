@@ -28,6 +28,11 @@ class Menu:
     Attributes:
         mask: what to register: all choices.
 
+    In a file::
+
+        handler = "menu"
+        choices = {1 = "222", 2 = "333", 9 = "hangup"}
+
     Raises:
         DeclarationError: there is no choice, one cannot be read or leads nowhere, or two clash.
     """

@@ -66,6 +66,13 @@ class Relay:
         ca: a PEM file with the certificate of a private authority.
         clock: in seconds since 1970, for tests.
 
+    In a file::
+
+        handler = "relay"
+        url = "https://n8n.example.com/webhook/call"
+        secret = "$FLOW_SECRET"
+        fallback = "8000"
+
     Raises:
         DeclarationError: an option is wrong.
     """

@@ -58,6 +58,13 @@ class Screen:
         remember: of how many numbers calls are counted; the one idle for longest is forgotten.
         clock: in seconds, for tests.
 
+    In a file::
+
+        handler = "screen"
+        then = "repeat"
+        block = ["+49900...", "+4930555****"]
+        most = 5
+
     Raises:
         DeclarationError: an option or an entry is wrong, or a file cannot be read.
     """

@@ -68,6 +68,12 @@ class Table:
         region: for callers' numbers, see `receiver.Numbering`.
         every: seconds between two looks at the source.
 
+    In a file::
+
+        handler = "table"
+        source = "customers.csv"
+        unknown = "8001"
+
     Raises:
         DeclarationError: an option is wrong, the library for the source is not installed, or the
             file cannot be read or has a wrong row; the text names file and line.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from receiver.app import Receiver
+from receiver.configuration import building
 from receiver.errors import LoadError
 from receiver.loader import load
 
 
 def load_app(target: str) -> Receiver:
-    """The Receiver that ``target`` names.
+    """The Receiver that ``target`` names: ``module:attribute``, or a configuration file.
 
     Raises:
         LoadError: it does not lead to one.
-        DeclarationError: the code declares something wrong.
+        DeclarationError: the code, or the file, declares something wrong.
     """
+    if target.endswith(building.SUFFIX):
+        return building.load_file(target)
     found = load(target)
     if not isinstance(found, Receiver):
         raise LoadError(

@@ -5,7 +5,8 @@
     ReceiverError
     ├── DeclarationError      the developer's: an Ivr, an action, a mask or a reply is wrong
     │   ├── MaskError         ... a match list that cannot be read
-    │   └── ReplyError        ... an answer that the PBX could not carry out
+    │   ├── ReplyError        ... an answer that the PBX could not carry out
+    │   └── ConfigurationError    ... a configuration file, all its problems at once
     ├── SettingsError         the operator's: a RECEIVER_* variable is missing or wrong
     ├── LoadError             the operator's: "module:attribute" does not lead to a Receiver
     ├── CallbackError         the sender's: the request is not a callback, the answer not a reply
@@ -31,6 +32,8 @@
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class ReceiverError(Exception):
@@ -63,6 +66,19 @@ class MaskError(DeclarationError):
 
 class ReplyError(DeclarationError):
     """A reply that the PBX could not carry out, such as a destination that cannot be dialled."""
+
+
+class ConfigurationError(DeclarationError):
+    """A configuration file is wrong.
+
+    ``problems`` are all of it: pairs of ``"file:line"`` and what is wrong there, by key. The text
+    has a line for each.
+    """
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        (where, first), *rest = problems
+        super().__init__("\n".join((first, *(f"{place}: {text}" for place, text in rest))), where)
+        self.problems = tuple(problems)
 
 
 class SettingsError(ReceiverError):

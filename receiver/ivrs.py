@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypedDict, TypeVar, Unpack, get_args
 
@@ -21,6 +23,7 @@ from receiver.masks import Mask
 H = TypeVar("H", bound=Handler)
 
 _HERE = Path(__file__).parent
+_said: ContextVar[str] = ContextVar("said", default="")
 
 
 class Options(TypedDict, total=False):
@@ -211,8 +214,20 @@ def _mask(text: str) -> Mask:
         raise MaskError(error.problem, _where()) from None
 
 
+@contextmanager
+def declared_at(where: str) -> Iterator[None]:
+    """Have what is declared meanwhile stand at ``where``, a ``file:line`` that is no code."""
+    token = _said.set(where)
+    try:
+        yield
+    finally:
+        _said.reset(token)
+
+
 def _where() -> str:
     """``file:line`` of the code outside this package that is running now."""
+    if said := _said.get():
+        return said
     frame = sys._getframe(1)
     while frame.f_back and _HERE in Path(frame.f_code.co_filename).parents:
         frame = frame.f_back

@@ -20,6 +20,9 @@ from receiver.printable import short
 GROUP = "receiver.handlers"
 """The entry-point group through which handlers of any distribution are found by name."""
 
+CONNECTORS = "receiver.crms"
+"""The same of what handlers ask: connectors of CRMs."""
+
 
 def load(target: str, default: str = "app") -> object:
     """The object that ``target`` names.
@@ -114,23 +117,23 @@ def _text(error: BaseException) -> str:
         return type(error).__name__
 
 
-def handler_names() -> dict[str, EntryPoint]:
+def handler_names(group: str = GROUP) -> dict[str, EntryPoint]:
     """All ready-made handlers that are installed, ours and others', by name."""
-    return {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
+    return {entry.name: entry for entry in sorted(entry_points(group=group))}
 
 
-def load_handler(name: str) -> Any:
-    """The class or function behind the entry point ``name``.
+def load_handler(name: str, group: str = GROUP) -> Any:
+    """The class or function behind the entry point ``name`` of ``group``.
 
     Raises:
         LoadError: there is none, or it is broken; the text says why.
     """
-    found = handler_names()
+    found = handler_names(group)
     if name not in found:
         raise LoadError(f'there is no handler "{name}"; installed are {", ".join(found)}')
     try:
         return found[name].load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # somebody else's module may do anything
         hint = _hidden_handlers() if found[name].module.startswith("handlers.") else ""
         raise LoadError(
             f'handler "{name}" ({found[name].value}) is broken: '

@@ -18,15 +18,13 @@ from receiver.aside import in_thread
 from receiver.attempts import is_async
 from receiver.calls import Call
 from receiver.errors import DeclarationError, ReplyError
-from receiver.replies import Forward, Hangup, Repeat, Reply
+from receiver.replies import Reply, read_word
 
 Then = Reply | Handler | str
 """A reply; a handler, async or plain; or in words: ``"hangup"``, ``"repeat"``, or a destination
 such as ``"222"``, as a configuration file has it."""
 
 AsyncHandler = Callable[[Call], Awaitable[Reply]]
-
-_WORDS: dict[str, Reply] = {"hangup": Hangup(), "repeat": Repeat()}
 
 
 def handler_of(then: Then, option: str) -> AsyncHandler:
@@ -82,9 +80,6 @@ class _Plain:
 
 def _read(text: str, option: str) -> Reply:
     try:
-        return _WORDS.get(text.strip().lower()) or Forward(text.strip())
-    except ReplyError:
-        raise DeclarationError(
-            f'{option} is neither "hangup", nor "repeat", nor a destination of 1 to 64 digits, '
-            "* or #, with a + in front or not"
-        ) from None
+        return read_word(text)
+    except ReplyError as error:
+        raise DeclarationError(f"{option} is {error}") from None

@@ -56,6 +56,24 @@ class Repeat:
 Reply = Forward | Hangup | Repeat
 
 
+_WORDS: dict[str, Reply] = {"hangup": Hangup(), "repeat": Repeat()}
+
+
+def read_word(text: str) -> Reply:
+    """The reply that is meant by ``"hangup"``, ``"repeat"``, or a destination such as ``"222"``.
+
+    Raises:
+        ReplyError: none is.
+    """
+    word = text.strip().lower()
+    if word not in _WORDS and not _DIALABLE.fullmatch(word):
+        raise ReplyError(
+            'neither "hangup", nor "repeat", nor a destination of 1 to 64 digits, * or #, with a + '
+            "in front or not"
+        )
+    return _WORDS.get(word) or Forward(word)
+
+
 def encode(reply: Reply) -> bytes:
     """The JSON body that tells the PBX to carry out ``reply``."""
     match reply:

@@ -126,8 +126,7 @@ class Settings:
         Raises:
             SettingsError: a value cannot be used; the text names the variable, not the value.
         """
-        found = _dotenv(dotenv)
-        found.update(os.environ if environ is None else environ)
+        found = environment(environ, dotenv)
         values = _parse(found, PREFIX, PARSERS)
         own = _parse(found, own_prefix(pbx), OF_A_PBX) if pbx else {}
         for group in (_LOGIN, _TRUST):
@@ -161,6 +160,18 @@ class Settings:
             if not getattr(self, name):
                 raise SettingsError(f"{PREFIX}{name.upper()} is not set: {_CURES[name]}")
         return self
+
+
+def environment(
+    environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
+) -> dict[str, str | None]:
+    """The variables of the environment, and of the ``.env`` file those that it does not have.
+
+    Parameters and errors as for `Settings.read`.
+    """
+    found = _dotenv(dotenv)
+    found.update(os.environ if environ is None else environ)
+    return found
 
 
 def unknown_settings(environ: Mapping[str, str]) -> dict[str, str]:

@@ -12,11 +12,12 @@ ROOT = Path(__file__).parent.parent / "receiver"
 # where nothing above looks inside it.
 LAYERS = (
     ("errors", "framing", "printable", "sources", "seldom", "throttle", "contexts", "counts"),
-    ("repeats", "margins", "deadman"),
+    ("repeats", "margins", "deadman", "configuration.places"),
     ("calls", "replies", "entries", "secrets", "numbering"),
     ("masks", "ladders", "sessions.session", "sessions.keys", "records", "recordings.lines"),
-    ("upstream.budgets", "upstream.circuits"),
+    ("upstream.budgets", "upstream.circuits", "configuration.shapes", "configuration.problems"),
     ("marks", "auth.scheme", "auth.counters", "simulator.behaviour", "simulator.trouble"),
+    ("configuration.options",),
     ("limits", "auth.basic", "auth.bearer", "auth.digest", "auth.factor"),
     ("simulator.schema", "pbx.fields", "pbx.audio"),
     ("auth", "simulator.tables", "simulator.conditions", "simulator.faults", "simulator.uploads"),
@@ -24,8 +25,21 @@ LAYERS = (
     ("drift", "pbx.models_ivr", "pbx.checks", "simulator.callback"),
     ("receptionists",),
     ("actions",),
-    ("ivrs", "wanting", "simulator.trace", "recordings.masking", "console.flowmap"),
-    ("plans", "simulator.model", "simulator.logins", "recordings.standins"),
+    (
+        "ivrs",
+        "wanting",
+        "simulator.trace",
+        "recordings.masking",
+        "configuration.reading",
+        "console.flowmap",
+    ),
+    (
+        "configuration.document",
+        "plans",
+        "simulator.model",
+        "simulator.logins",
+        "recordings.standins",
+    ),
     ("steps", "lints", "printout", "switching", "simulator.flow"),
     # ---------------------------------------------------------- I/O above, none below
     ("spools", "recordings.files", "console.destinations"),
@@ -36,6 +50,8 @@ LAYERS = (
     ("aside",),
     ("upstream.client", "upstream.lookups", "upstream.reloading", "onward"),
     ("upstream",),
+    ("configuration.catalogue",),
+    ("configuration.parts", "configuration.schema"),
     ("shared.patience",),
     ("shared.place", "shared.file", "shared.server", "listening", "accepting"),
     ("stores.store",),
@@ -76,7 +92,7 @@ LAYERS = (
     ("replaying.replay", "replaying.casting"),
     ("console.feed", "console.security", "console.callbacks"),
     ("console.web", "console.shapes", "console.login", "console.traffic", "console.standing"),
-    ("console.totals",),
+    ("configuration.building", "console.totals"),
     ("apps", "testing.faults", "testing.equipping", "testing.load"),
     ("testing.phone",),
     ("testing.playing",),
@@ -103,15 +119,25 @@ LAYERS = (
         "cli.reviving",
         "cli.replaying",
         "cli.starting",
+        "cli.configuring",
     ),
     ("cli.demo", "cli.rehearsing", "cli.developing"),
     ("cli",),
     ("__main__",),
 )
-PURE = LAYERS[:16]
+PURE = LAYERS[:17]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
-EMPTY = {"pbx", "simulator", "shared", "recordings", "replaying", "console", "dev"}  # a docstring
+EMPTY = {
+    "pbx",
+    "simulator",
+    "shared",
+    "recordings",
+    "replaying",
+    "console",
+    "dev",
+    "configuration",
+}  # a docstring
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 

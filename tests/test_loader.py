@@ -125,7 +125,7 @@ def test_a_hidden_handler_comes_with_its_cure(
 
 def test_a_broken_plug_in_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = EntryPoint("broken", "no_such_module:X", loader.GROUP)
-    monkeypatch.setattr(loader, "handler_names", lambda: {"broken": broken})
+    monkeypatch.setattr(loader, "handler_names", lambda _: {"broken": broken})
     with pytest.raises(LoadError, match="is broken: ModuleNotFoundError") as caught:
         loader.load_handler("broken")
     assert "hides" not in str(caught.value)

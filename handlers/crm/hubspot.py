@@ -55,11 +55,17 @@ class HubSpot:
         url: where HubSpot is.
         timeout: seconds for one request.
         workers: processes that share what HubSpot allows.
-        per_second: searches that it allows; ``others_per_second``: other requests.
+        per_second, others_per_second: searches, and other requests, that it allows.
         search_fields: properties of contacts with the digits of the national number.
         key_field: a property of calls for the key.
         association: the type of that of a call with a contact.
         ca: a PEM file with the certificate of a private authority.
+
+    In a file::
+
+        connector = "hubspot"
+        token = "$HUBSPOT_TOKEN"
+        region = "DE"
 
     Raises:
         DeclarationError: an option is wrong.

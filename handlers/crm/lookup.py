@@ -69,6 +69,15 @@ class CallerLookup:
         log: whose calls are logged: ``"known"``, ``"all"`` or ``"never"``.
         now: tells the time, for tests.
 
+    In a file::
+
+        handler = "caller-lookup"
+        crm = {connector = "hubspot", token = "$HUBSPOT_TOKEN"}
+        rules = [{field = "lifecyclestage", equals = "opportunity", to = "222"}]
+        owners = {"ada@example.com" = "201"}
+        unknown = "8000"
+        region = "DE"
+
     Raises:
         DeclarationError: an option is wrong.
     """

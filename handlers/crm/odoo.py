@@ -57,6 +57,13 @@ class Odoo:
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
+    In a file::
+
+        connector = "odoo"
+        url = "https://odoo.example.com"
+        token = "$ODOO_TOKEN"
+        search = {phone = ["e164", "national"]}
+
     Raises:
         DeclarationError: an option is wrong.
     """

@@ -66,6 +66,11 @@ class Pipedrive:
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
+    In a file::
+
+        connector = "pipedrive"
+        token = "$PIPEDRIVE_TOKEN"
+
     Raises:
         DeclarationError: an option is wrong.
     """

@@ -65,6 +65,17 @@ class Rest:
         timeout: seconds for one request.
         ca: a PEM file with the certificate of a private authority.
 
+    In a file::
+
+        connector = "rest"
+        url = "https://crm.example.com"
+        headers = {Authorization = "Bearer $CRM_TOKEN"}
+        find.url = "/people"
+        find.params = {phone = "{e164}"}
+        find.at = "items"
+        find.id = "id"
+        find.owner = "owner"
+
     Raises:
         DeclarationError: an option is wrong; the text says where.
     """

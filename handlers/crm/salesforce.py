@@ -74,6 +74,13 @@ class Salesforce:
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
+    In a file::
+
+        connector = "salesforce"
+        url = "https://acme.my.salesforce.com"
+        client_id = "$SALESFORCE_ID"
+        client_secret = "$SALESFORCE_SECRET"
+
     Raises:
         DeclarationError: an option is wrong, or credentials are missing.
     """

@@ -70,6 +70,14 @@ class Zoho:
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
+    In a file::
+
+        connector = "zoho"
+        domain = "eu"
+        refresh_token = "$ZOHO_REFRESH_TOKEN"
+        client_id = "$ZOHO_CLIENT_ID"
+        client_secret = "$ZOHO_CLIENT_SECRET"
+
     Raises:
         DeclarationError: an option is wrong, or credentials are missing.
     """

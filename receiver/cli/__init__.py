@@ -7,6 +7,7 @@ import os
 
 import click
 
+from receiver.cli.configuring import handlers, schema_command
 from receiver.cli.consoling import console
 from receiver.cli.demo import demo
 from receiver.cli.developing import dev
@@ -30,6 +31,8 @@ COMMANDS: tuple[click.Command, ...] = (
     serve,
     dev,
     check,
+    handlers,
+    schema_command,
     plan,
     drift,
     apply,
@@ -79,7 +82,8 @@ class _Cli(click.Group):
 def main(show_traceback: bool) -> None:
     """Put your own Python code on a phone call: action URLs of PortSIP PBX receptionists.
 
-    APP is module:attribute, as uvicorn takes it (app:app), or a path (examples/01_first.py:app).
+    APP is module:attribute, as uvicorn takes it (app:app), or a path (examples/01_first.py:app),
+    or a configuration file (receiver.toml), for which no code is needed.
     Settings come from RECEIVER_* variables and the file .env; the README lists them.
     """
     # Other libraries log URLs, and those of a GET hold what callers keyed in.

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from receiver import registration
 from receiver.app import Receiver
@@ -50,8 +52,19 @@ async def set_stage(declared: Receiver, label: str = "") -> AsyncIterator[Stage]
     Of several PBXs the one with this ``label`` is simulated. What its log may show is shown: the
     caller is invented.
     """
-    settings = Settings(secret=Secret(secrets.token_hex(32)), log_caller_data=True)
-    app = Receiver(*declared.ivrs, fallback=declared.fallbacks, settings=settings)
+    with TemporaryDirectory() as folder:  # what is to be done after these calls is nobody else's
+        settings = Settings(
+            secret=Secret(secrets.token_hex(32)),
+            after=Secret(str(Path(folder) / "after.db")),
+            log_caller_data=True,
+        )
+        app = Receiver(*declared.ivrs, fallback=declared.fallbacks, settings=settings)
+        async with _serve(app, label) as stage:
+            yield stage
+
+
+@asynccontextmanager
+async def _serve(app: Receiver, label: str) -> AsyncIterator[Stage]:
     pbx = Pbx()
     for number in dict.fromkeys(ivr.number for ivr in app.ivrs if ivr.pbx == label):
         pbx.ivrs.create(

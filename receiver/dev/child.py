@@ -134,7 +134,7 @@ class Child:
         watchdog = Watchdog({code: a.identity for a in declared if (code := code_of(a.handler))})
         config = serving.configure(app)
         config.timeout_graceful_shutdown = FINISH
-        ready = _ready(declared)
+        ready = _ready(declared, target)
 
         async def beside(server: serving.Server) -> None:
             self._loop = asyncio.get_running_loop()
@@ -178,14 +178,14 @@ def _settings(declared: Receiver) -> Settings:
     )
 
 
-def _ready(declared: Receiver) -> Ready:
+def _ready(declared: Receiver, target: str) -> Ready:
     return Ready(
         ivrs=list(dict.fromkeys((ivr.pbx, ivr.number) for ivr in declared.ivrs)),
         actions=[declared_action(one, _handler(one)) for one in declared],
         receptionists=declared_receptionists(
             {label: declared.receptionists(label) for label in declared.pbxs}
         ),
-        files=places.own_files(),
+        files=places.own_files(target),
     )
 
 
@@ -207,7 +207,7 @@ def main(target: str, listening: int, channel: int) -> NoReturn:
             Child(talk).run(target, listener)
         except Exception as error:
             text, file = places.why_not(error)
-            talk.send(Failed(text, file, places.own_files()))
+            talk.send(Failed(text, file, places.own_files(target)))
             status = 1
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

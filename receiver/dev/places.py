@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from receiver.configuration.building import SUFFIX
 from receiver.dev.messages import Error
 from receiver.errors import DeclarationError, LoadError
 from receiver.watchdog import code_of
@@ -39,9 +40,11 @@ def is_own(file: str) -> bool:
     return os.path.isfile(file) and not os.path.abspath(file).startswith(_INSTALLED)
 
 
-def own_files() -> list[str]:
-    """The files of the developer's modules that are loaded."""
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+def own_files(target: str) -> list[str]:
+    """The files of the developer's modules that are loaded, and ``target`` if it is a file."""
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    if target.endswith(SUFFIX):
+        files.append(target)
     return sorted({os.path.abspath(file) for file in files if file and is_own(file)})
 
 

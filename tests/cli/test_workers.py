@@ -68,9 +68,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
     (tmp_path / "myapp.py").write_text(APP)
     services = list[Service]()
 
-    def run(options: str = "--workers 2", ready: int = 2, **environ: str) -> Service:
+    def run(
+        options: str = "--workers 2", ready: int = 2, app: str = "myapp:app", **environ: str
+    ) -> Service:
         environ = {"RECEIVER_SECRET": SECRET, **environ}
-        services.append(service := Service.begin(tmp_path, "myapp:app", options, environ))
+        services.append(service := Service.begin(tmp_path, app, options, environ))
         if ready:
             service.wait(ready)
         return service
@@ -184,6 +186,25 @@ async def test_new_code_is_let_in_without_a_lost_call(start: Start, tmp_path: Pa
     await asyncio.to_thread(service.until, r"INFO reloaded")
     assert (await call(service.url)).destination == "777"
     assert answers[0].destination != "777"
+
+
+async def test_a_configuration_file_is_read_again_like_code(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "app.toml"
+    text = (
+        '[[ivr]]\nnumber = "8000"\n'
+        '[[ivr.dtmf]]\nname = "pick"\nmask = "1"\nauth = "none"\nthen = "222"\n'
+    )
+    file.write_text(text)
+    service = start(app="app.toml")
+    file.write_text(text.replace("then", "when"))
+    service.process.send_signal(signal.SIGHUP)
+    await asyncio.to_thread(service.until, r"app\.toml:7: ivr\.dtmf\.when: there is no such key")
+    await asyncio.to_thread(service.until, r"the old")
+    assert (await call(service.url)).destination == "222"
+    file.write_text(text.replace("222", "777"))
+    service.process.send_signal(signal.SIGHUP)
+    await asyncio.to_thread(service.until, r"INFO reloaded")
+    assert (await call(service.url)).destination == "777"
 
 
 async def test_new_code_that_does_not_start_changes_nothing(start: Start, tmp_path: Path) -> None:

@@ -29,8 +29,11 @@ async def browser(program: Callable[[str], str]) -> AsyncIterator[BrowserContext
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def tab(browser: BrowserContext) -> AsyncIterator[Tab]:
-    """An empty page; what the browser's log says of it must be nothing in the end."""
+async def tab(browser: BrowserContext, stage: Stage, live_stage: Stage) -> AsyncIterator[Tab]:
+    """An empty page; what the browser's log says of it must be nothing in the end.
+
+    It is closed before the servers are, whose end it would complain of.
+    """
     page = await browser.new_page()
     await page.set_viewport_size({"width": 1440, "height": 900})
     tab = Tab(page)

@@ -52,7 +52,7 @@ class Console:
         paths: of each GET.
     """
 
-    def __init__(self, mode: str = "dev", gap: float = 0.3) -> None:
+    def __init__(self, mode: str = "dev", gap: float = 1.0) -> None:
         self.mode = mode
         self.gap = gap
         self.token = secrets.token_urlsafe(16)

@@ -172,6 +172,20 @@ def test_what_is_broken_from_the_beginning_can_be_mended(start: Start) -> None:
     assert dev.dial()["end"]["text"] == "forwarded to 222"
 
 
+def test_a_configuration_file_is_watched_like_code(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "app.toml"
+    text = '[[ivr]]\nnumber = "8000"\n[[ivr.caller]]\nname = "x"\nmask = "1**"\nthen = "222"\n'
+    file.write_text(text)
+    dev = start(target="app.toml")
+    dev.until_service("running")
+    assert dev.dial()["end"]["text"] == "forwarded to 222"
+    file.write_text(text.replace("then", "than"))
+    assert "app.toml:6: ivr.caller.than" in dev.until_service("broken", "than")["text"]
+    file.write_text(text.replace("222", "333"))
+    dev.until_service("running")
+    assert dev.dial()["end"]["text"] == "forwarded to 333"
+
+
 FAULTY = """
 from receiver import Call, Forward, Ivr, Receiver, Reply
 from receiver.upstream import Client

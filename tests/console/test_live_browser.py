@@ -105,11 +105,13 @@ async def test_login_calls_as_they_come_and_logout(
     await expect(tab.at("#ladder")).to_contain_text("app.pick (app.py:6)")
 
     await ask(service, "1500", "two")  # the prompt is repeated …
+    await expect(tab.at("#calls-count")).to_have_text("2 calls")
     await row.click()
     await expect(tab.at("#ladder")).to_contain_text("1500")
     await ask(service, "1", "two")  # … and the call goes on, at whichever worker
     await expect(tab.at("#ladder")).to_contain_text("forwarded to 0")
     await ask(service, "4711", "three", "pin")
+    await expect(tab.at("#calls-count")).to_have_text("3 calls")
     await row.click()
     await expect(tab.at("#ladder")).to_contain_text("<4>")
     assert "4711" not in await tab.at("#ladder").inner_text()

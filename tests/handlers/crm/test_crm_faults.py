@@ -107,7 +107,8 @@ async def test_two_matches(staged: Callable[[str], Stage], tmp_path: Path) -> No
     stage = staged("hubspot")
     stage.fake.add("+49 30 23125000", "Grace Hopper")
     stage.fake.add("030 23125000", "Her Brother", owner="78")
-    lookup = CallerLookup(stage.crm, found="222", several="5", region="DE")
+    crm = stage.make(name="hubspot-twins")
+    lookup = CallerLookup(crm, found="222", several="5", region="DE")
     async with serving(tmp_path / "jobs.db") as service:
         assert (await service.call(lookup, 30))[0] == Forward("5")
         await service.until(lambda: len(stage.fake.calls) == 1)

@@ -1,0 +1,117 @@
+"""From a table with ``handler``, ``connector`` or ``use`` to the object that it means.
+
+Rule 1: ``[define.NAME]`` makes one object, however often ``use = "NAME"`` names it: what it keeps
+        (a cache, attempts) is shared. ``use = "NAME.ahead"`` is a handler that belongs to it.
+Rule 2: whatever a constructor raises is a problem of the table; the text of what it did not raise
+        for people is not shown, for it may hold what nobody shall see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from receiver.configuration import places
+from receiver.configuration.catalogue import Entry, Kind, find
+from receiver.configuration.problems import BAD, Problems
+from receiver.configuration.reading import Reader
+from receiver.errors import ReceiverError
+
+
+class Parts:
+    """Makes handlers and connectors.
+
+    Parameters:
+        problems: where they are noted.
+        variables: the environment.
+        folder: what paths count from.
+        defined: what stands in ``[define.…]``.
+    """
+
+    def __init__(
+        self,
+        problems: Problems,
+        variables: Mapping[str, str | None],
+        folder: Path,
+        defined: Mapping[str, Any],
+    ) -> None:
+        self._problems = problems
+        self._defined = defined
+        self._made: dict[str, Any] = {}
+        self._begun: list[str] = []
+        self.reader = Reader(problems, variables, folder, self.make)
+
+    def make(self, table: dict[str, Any], path: places.Path) -> Any:
+        """The object that ``table`` means, or `BAD`."""
+        mark = next(key for key in ("handler", "connector", "use", "") if key in table or not key)
+        name = table.get(mark)
+        if not mark:
+            return self._problems.add(path, 'this must have handler = "…", or connector or use')
+        if not isinstance(name, str):
+            return self._problems.add((*path, mark), "this must be a name, as a text")
+        if mark == "use":
+            return self._used(name, table, path)
+        return self._new("handler" if mark == "handler" else "connector", name, table, path)
+
+    def define_all(self) -> None:
+        """Make what is defined and not used as well: what is wrong with it shall be known."""
+        for name in self._defined:
+            self._definition(name, ("define", name))
+
+    def _used(self, name: str, table: dict[str, Any], path: places.Path) -> Any:
+        whole, _, part = name.partition(".")
+        if len(table) > 1:
+            other = next(key for key in table if key != "use")
+            text = f"options belong to [define.{whole}], not beside use"
+            return self._problems.add((*path, other), text)
+        if whole not in self._defined:
+            near = get_close_matches(whole, self._defined, 1)
+            hint = f"is {near[0]!r} meant?" if near else f"write a table [define.{whole}]"
+            return self._problems.add((*path, "use"), f"nothing is defined as {whole!r}: {hint}")
+        made = self._definition(whole, (*path, "use"))
+        if not part or made is BAD:
+            return made
+        found = None if part.startswith("_") else getattr(made, part, None)
+        if not callable(found):
+            text = f"{whole!r} has no handler {part!r} that belongs to it"
+            return self._problems.add((*path, "use"), text)
+        return found
+
+    def _definition(self, name: str, path: places.Path) -> Any:
+        if name in self._begun:
+            circle = " → ".join((*self._begun[self._begun.index(name) :], name))
+            return self._problems.add(path, f"this leads back to itself: {circle}")
+        if name not in self._made:
+            self._begun.append(name)
+            self._made[name] = self._defining(self._defined[name], ("define", name))
+            self._begun.pop()
+        return self._made[name]
+
+    def _defining(self, table: Any, path: places.Path) -> Any:
+        if isinstance(table, dict):
+            return self.make(table, path)
+        return self._problems.add(path, f"this must be a table, as [{'.'.join(map(str, path))}]")
+
+    def _new(self, kind: Kind, name: str, table: dict[str, Any], path: places.Path) -> Any:
+        entry = find(kind, name)
+        if entry.maker is None:
+            return self._problems.add((*path, kind), entry.reason)
+        given = {key: value for key, value in table.items() if key != kind}
+        if entry.is_itself:
+            made = self.reader.fields({}, given, path)
+            return made if made is BAD else entry.made
+        options = self.reader.fields(entry.maker.options, given, path, further=entry.maker.open)
+        return BAD if options is BAD else self._call(entry, options, path)
+
+    def _call(self, entry: Entry, options: dict[str, Any], path: places.Path) -> Any:
+        function: Callable[..., Any] = entry.made
+        try:
+            return function(**options)
+        except ReceiverError as error:
+            return self._problems.add(path, str(error))
+        except Exception as error:
+            kind = type(error).__name__
+            text = f"{entry.kind} {entry.name!r} ({entry.value}) could not be made: {kind}"
+            return self._problems.add(path, text)
