@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
@@ -17,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from receiver.actions import Action, check_neighbours
 from receiver.after import AfterWork, open_jobs
 from receiver.auth import NONCE_LIFE
+from receiver.console.telling import Teller
 from receiver.counts import COUNTS
 from receiver.dispatch import Dispatcher
 from receiver.errors import DeclarationError, SettingsError
@@ -26,8 +28,9 @@ from receiver.ivrs import Ivr
 from receiver.ladders import Fallback, problem_of_fallback
 from receiver.live import Backing
 from receiver.logs import hide_queries
-from receiver.metrics import PATH, Folder, Metrics, admission, kept
+from receiver.metrics import IDENTITY, PATH, Folder, Metrics, kept
 from receiver.observing import Tracer
+from receiver.operators import admission
 from receiver.receptionists import Receptionist, check_together
 from receiver.recordings.recorder import Recorder
 from receiver.replies import Repeat
@@ -84,6 +87,7 @@ class Receiver:
         self.fallback: Fallback = self.fallbacks.get("", Repeat())
         self._settings = _by_label("settings", settings, self.pbxs)
         self._seldom = Seldom()
+        self._teller: Teller | None = None
         _check_together(self)
 
     def __iter__(self) -> Iterator[Action]:
@@ -134,6 +138,17 @@ class Receiver:
         """What makes the tracer of an action, if callbacks are traced; ``receiver dev`` does."""
         return _tracer() if settings.tracing else None
 
+    def tell(self, console: socket.socket) -> None:
+        """Have the console in production told of the callbacks, before the app is first asked.
+
+        Parameters:
+            console: the workers' end, see `receiver.console.telling.lay`.
+        """
+        shown = self.settings.log_caller_data
+        self._teller = Teller(
+            console, self.settings.secret, self, self.fallbacks, caller_data=shown
+        )
+
     @property
     def starlette(self) -> Starlette:
         """The Starlette app inside, made when it is first needed.
@@ -152,7 +167,7 @@ class Receiver:
         by_pbx = {"": self.settings, **{label: self.settings_for(label) for label in self.pbxs}}
         for action in self:  # is a URL too long?
             action.url(by_pbx[action.pbx].public_url or "http://x", len(action.parts))
-        return _Inside(self, by_pbx, self._seldom)
+        return _Inside(self, by_pbx, self._seldom, self._teller)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         inside = self._inside
@@ -175,7 +190,13 @@ class _Inside:
         starlette: what else it answers, and its start and end.
     """
 
-    def __init__(self, app: Receiver, by_pbx: Mapping[str, Settings], seldom: Seldom) -> None:
+    def __init__(
+        self,
+        app: Receiver,
+        by_pbx: Mapping[str, Settings],
+        seldom: Seldom,
+        teller: Teller | None,
+    ) -> None:
         settings = by_pbx[""]
         self._backing = _backing(settings)
         self._dispatcher = Dispatcher(
@@ -187,21 +208,21 @@ class _Inside:
             context=self._backing.make,
         )
         self._store = open_store(settings.store, life=NONCE_LIFE)
-        self._recorder = _recorder(settings, app)
+        self._recorder, self._teller = _recorder(settings, app), teller
         around = Surroundings(
             by_pbx,
             self._dispatcher,
             self._store,
             seldom,
             tracer=app._make_tracer(settings),
-            recorder=self._recorder.of if self._recorder else None,
+            witnesses=[one.of for one in (self._recorder, teller) if one],
         )
         self._accounts = _accounts(by_pbx) if settings.guard else None
         self.table = ActionTable(tuple(app), around)
         self._folder = Folder(COUNTS, settings.metrics_folder) if settings.metrics else None
         routes = health_routes(self._checks())
         if self._folder:
-            door = admission(settings, self._store, seldom)
+            door = admission(IDENTITY, settings, self._store, seldom)
             routes.append(Route(PATH, Metrics(door, self._folder)))
         self.starlette = Starlette(routes=routes, lifespan=self._live)
         # A redirect would go to the Host that the sender names.
@@ -221,6 +242,8 @@ class _Inside:
             await self._accounts.close()
         if self._recorder:
             await asyncio.to_thread(self._recorder.close)
+        if self._teller:
+            await asyncio.to_thread(self._teller.close)
 
     def _checks(self) -> dict[str, Check]:
         """What ``/ready`` asks."""

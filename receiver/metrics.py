@@ -26,15 +26,9 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from receiver.admission import Admission, Place, Turned
-from receiver.auth import Bearer
 from receiver.counts import COUNTS, LAG, Counts, Snapshot, render
 from receiver.exchange import refuse, respond
 from receiver.observing import refused
-from receiver.secrets import Secret, derive
-from receiver.seldom import Seldom
-from receiver.settings import Settings
-from receiver.sources import Sources
-from receiver.stores import Store
 
 PATH = "/metrics"
 IDENTITY = "metrics"
@@ -49,19 +43,7 @@ BEAT = 0.5
 log = logging.getLogger("receiver")
 
 
-def token(secret: Secret, epoch: int) -> Secret:
-    """What Prometheus has to send, as a bearer token."""
-    return derive(secret, IDENTITY, epoch).token
-
-
 _PLACE = Place(IDENTITY, PATH, IDENTITY)
-
-
-def admission(settings: Settings, store: Store, seldom: Seldom) -> Admission:
-    """Who may read the metrics: whoever has the token. That is not the PBX."""
-    known = [derive(settings.secret, IDENTITY, settings.epoch + more) for more in (0, 1)]
-    sources = Sources((), settings.trusted_proxies)
-    return Admission(Bearer(known), sources, store, seldom)
 
 
 class Folder:

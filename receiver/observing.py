@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from starlette.types import Scope
@@ -33,6 +33,10 @@ class Times(NamedTuple):
     answered: float
 
 
+Witness = Callable[[Call, Decision, Times], object]
+"""Is given each callback that was answered."""
+
+
 class Trace(Protocol):
     """The spans of one callback, see `receiver.tracing`."""
 
@@ -53,7 +57,7 @@ class Observer:
         log_caller_data: whether digits and numbers are shown, if the action is not sensitive.
         counted: whether they are counted.
         tracer: None traces nothing.
-        recorder: is given all that is told of, see `receiver.recordings`; None records nothing.
+        witnesses: are given all that is told of, such as a recorder and the console.
     """
 
     def __init__(
@@ -63,9 +67,9 @@ class Observer:
         log_caller_data: bool = False,
         counted: bool = False,
         tracer: Tracer | None = None,
-        recorder: Callable[[Call, Decision, Times], object] | None = None,
+        witnesses: Sequence[Witness] = (),
     ) -> None:
-        self._recorder = recorder
+        self._witnesses = witnesses
         self._fixed = action.identity, action.pbx, action.kind
         self._budget = float(action.request_timeout)
         self._shown = log_caller_data and not action.sensitive
@@ -84,8 +88,8 @@ class Observer:
         self, call: Call, decision: Decision, times: Times, trace: Trace | None = None
     ) -> None:
         """Tell of a callback that was answered."""
-        if self._recorder:
-            self._recorder(call, decision, times)
+        for witness in self._witnesses:
+            witness(call, decision, times)
         logged = log.isEnabledFor(logging.INFO)
         if not (logged or self._counted or trace):
             return

@@ -119,7 +119,7 @@ async def make_plan(
     all = (*found, *((one.ivr, ()) for one in people if one.op == "create"))
     made = plans.plan(want, all, base, take_over=take_over, certain=certain, pbx=pbx)
     made = replace(made, receptionists=people)
-    own = await _read_own(client, made, found) if look else {}
+    own = await read_own(client, made) if look else {}
     return replace(made, warnings=lint(made, [ivr.extension_number for ivr, _ in found], own))
 
 
@@ -259,9 +259,10 @@ def _complaint(change: Change) -> str:
             return f"{name} is not there"
 
 
-async def _read_own(client: PbxClient, plan: Plan, found: Found) -> dict[str, Own]:
-    """What the IVRs of the plan do by themselves; without those that cannot be read."""
+async def read_own(client: PbxClient, plan: Plan) -> dict[str, Own]:
+    """What the IVRs of ``plan`` do by themselves, by number; without those that cannot be read."""
     numbers = {item.ivr for item in plan.wanted}
+    ivrs = {change.ivr.id: change.ivr for change in plan.changes}
     gate, own = asyncio.Semaphore(READS), dict[str, Own]()
 
     async def one(ivr: IvrSummary) -> None:
@@ -271,7 +272,7 @@ async def _read_own(client: PbxClient, plan: Plan, found: Found) -> dict[str, Ow
                 keys = tuple(rule.user_input for rule in shown.custom_forward_rules or ())
                 own[ivr.extension_number] = Own(keys, shown.excluded)
 
-    await together(one(ivr) for ivr, _ in found if ivr.extension_number in numbers)
+    await together(one(ivr) for ivr in ivrs.values() if ivr.extension_number in numbers)
     return own
 
 

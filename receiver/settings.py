@@ -74,6 +74,7 @@ class Settings:
         metrics: answer at ``/metrics`` to whoever has the token that ``receiver metrics`` prints.
         metrics_folder: where the workers of one machine add up their metrics; None for one worker.
         tracing: make a span of each callback (OpenTelemetry).
+        console: where the console in production listens, as in ``127.0.0.1:8001``; empty for none.
         record: the folder in which callbacks are recorded, for ``receiver replay``; None for none.
         record_caller_data: show digits, numbers and names there.
         record_megabytes: that all files in it may have together.
@@ -102,6 +103,7 @@ class Settings:
     metrics: bool = False
     metrics_folder: Path | None = None
     tracing: bool = False
+    console: str = ""
     record: Path | None = None
     record_caller_data: bool = False
     record_megabytes: int = 100

@@ -25,6 +25,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from receiver.passing import Passage
 from receiver.serving import GRACE
@@ -48,6 +49,21 @@ LOOK = 1.0
 MIB = 1024 * 1024
 
 log = logging.getLogger("receiver")
+
+
+class Beside(NamedTuple):
+    """What runs beside the workers.
+
+    Attributes:
+        command: as for the workers.
+        listener: where it listens; None gives it that of the workers, to be closed.
+        further: what it inherits, too.
+    """
+
+    command: Sequence[str]
+    listener: socket.socket | None = None
+    further: Sequence[socket.socket] = ()
+
 
 Launch = Callable[[int], Worker]
 """Starts the process with this number; they are counted from 1."""
@@ -248,7 +264,8 @@ def supervise(
     count: int,
     environ: Mapping[str, str],
     *,
-    beside: Sequence[Sequence[str]] = (),
+    beside: Sequence[Beside] = (),
+    further: Sequence[socket.socket] = (),
     notice: float = 0.0,
     most_memory: int = 0,
     serving: Callable[[], None],
@@ -260,7 +277,8 @@ def supervise(
         listener: bound already.
         count: how many.
         environ: the variables that they get on top of the parent's.
-        beside: further commands, of which one process each is kept running in the same way.
+        beside: of each of which one process is kept running in the same way.
+        further: what the workers inherit, too; the command names it.
         notice: seconds for which they serve on after a signal.
         most_memory: octets past which one is exchanged; 0 for no limit.
         serving: called when the first is ready.
@@ -272,13 +290,18 @@ def supervise(
     passage = Passage.make()
 
     def worker(number: int) -> Worker:
-        return Worker([*command, str(number)], listener, environ, passage)
+        return Worker([*command, str(number)], listener, environ, passage, further)
 
-    def by(other: Sequence[str]) -> Launch:
-        return lambda number: Worker([*other, str(number)], listener, environ)
+    def by(other: Beside) -> Launch:
+        return lambda number: Worker(
+            [*other.command, str(number)],
+            other.listener or listener,
+            environ,
+            further=other.further,
+        )
 
     if most_memory and not resident(os.getpid()):
         log.warning("RECEIVER_WORKER_MEMORY counts for nothing: this system has no /proc")
-    others = [by(command) for command in beside]
+    others = [by(other) for other in beside]
     supervisor = Supervisor(worker, count, beside=others, notice=notice, most_memory=most_memory)
     return asyncio.run(supervisor.run(serving))

@@ -25,12 +25,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from receiver.actions import Action, Target, part_path, split_path
 from receiver.admission import Admission, Admitted, Place
 from receiver.auth import Algorithm, Auth, Scheme, make_scheme
-from receiver.calls import Call
-from receiver.dispatch import Decision, Dispatcher
+from receiver.dispatch import Dispatcher
 from receiver.endpoint import Endpoint, Judge, explain, is_ours
 from receiver.exchange import refuse
 from receiver.marks import judge
-from receiver.observing import Observer, Times, Tracer, refused
+from receiver.observing import Observer, Tracer, Witness, refused
 from receiver.secrets import Secret, derive, derive_key
 from receiver.seldom import Seldom
 from receiver.settings import Settings
@@ -56,7 +55,7 @@ class Surroundings:
         seldom: keeps the log from being flooded.
         now: the time in seconds since the epoch.
         tracer: makes the tracer of an action; None traces nothing.
-        recorder: makes what records the callbacks of an action; None records nothing.
+        witnesses: each makes what is given the callbacks of an action, such as a recorder.
     """
 
     settings: Mapping[str, Settings]
@@ -65,7 +64,7 @@ class Surroundings:
     seldom: Seldom
     now: Callable[[], float] = time.time
     tracer: Callable[[Action, Sources], Tracer] | None = None
-    recorder: Callable[[Action], Callable[[Call, Decision, Times], object]] | None = None
+    witnesses: Sequence[Callable[[Action], Witness]] = ()
 
     def admission(self, pbx: str, scheme: Scheme, secret_header: str) -> Admission:
         """Who may ask at a PBX's actions."""
@@ -90,7 +89,7 @@ class Surroundings:
             log_caller_data=settings.log_caller_data,
             counted=settings.metrics,
             tracer=self.tracer and self.tracer(action, self.sources(action.pbx)),
-            recorder=self.recorder and self.recorder(action),
+            witnesses=[witness(action) for witness in self.witnesses],
         )
 
     def judge(self, pbx: str, identity: str) -> Judge:

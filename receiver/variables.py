@@ -116,6 +116,22 @@ def whole(highest: int) -> Callable[[str, str], int]:
     return parse
 
 
+def listens(default: str) -> Callable[[str, str], str]:
+    """True for ``default``, or an address and a port."""
+
+    def parse(variable: str, text: str) -> str:
+        if text.lower() in _TRUE + _FALSE:
+            return default if text.lower() in _TRUE else ""
+        host, _, port = text.rpartition(":")
+        if not (_HOST.fullmatch(text) and host and port.isdecimal() and int(port[:6]) <= 65535):
+            raise SettingsError(
+                f"{variable} is neither true nor false, nor an address such as {default}"
+            )
+        return text
+
+    return parse
+
+
 PARSERS: dict[str, Callable[[str, str], Any]] = {
     "secret": secret,
     "epoch": whole(1_000_000),
@@ -140,6 +156,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "metrics": flag,
     "metrics_folder": folder,
     "tracing": flag,
+    "console": listens("127.0.0.1:8001"),
     "record": folder,
     "record_caller_data": flag,
     "record_megabytes": whole(1_000_000),

@@ -50,6 +50,7 @@ class Worker:
         listener: the socket that all share.
         environ: the variables that the process gets on top of the parent's.
         passage: which all workers share; None for none.
+        further: what it inherits, too; the command names it.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Worker:
         listener: socket.socket,
         environ: Mapping[str, str],
         passage: Passage | None = None,
+        further: Sequence[socket.socket] = (),
     ) -> None:
         self._channel, theirs = socket.socketpair()
         self._channel.setblocking(False)
@@ -69,7 +71,7 @@ class Worker:
                 # In a group of its own: a Ctrl+C is the parent's to pass on.
                 self._process = subprocess.Popen(  # noqa: S603 - it is this very program
                     [*command, *map(str, descriptors)],
-                    pass_fds=descriptors,
+                    pass_fds=(*descriptors, *(one.fileno() for one in further)),
                     process_group=0,
                     env={**os.environ, **environ},
                     stdin=subprocess.DEVNULL,

@@ -18,14 +18,15 @@ from receiver import Call, Forward, Ivr, Receiver, Reply, Settings, metrics
 from receiver.cli import main
 from receiver.counts import COUNTS, DROPPED, FAMILIES, Counts
 from receiver.logs import written
-from receiver.metrics import Folder, token
+from receiver.metrics import IDENTITY, Folder
+from receiver.operators import token
 from receiver.records import Record
 from receiver.serving import running
 from tests.support import FIELDS, QUERY, SECRET, Counted, credentials, make_app
 
 ROOT = Path(__file__).parent.parent
 OPEN = Settings(secret=SECRET, metrics=True)
-SCRAPER = {"Authorization": f"Bearer {token(SECRET, 1).reveal()}"}
+SCRAPER = {"Authorization": f"Bearer {token(IDENTITY, SECRET, 1).reveal()}"}
 
 
 def client(app: Any) -> httpx.AsyncClient:
@@ -234,7 +235,7 @@ async def test_the_scrape_is_for_whoever_has_the_token(http: httpx.AsyncClient) 
     assert (await http.get("/metrics", headers=action)).status_code == 401
     answer = await http.post("/action/888/post-bearer", json=FIELDS, headers=SCRAPER)
     assert answer.status_code == 401
-    rotated = {"Authorization": f"Bearer {token(SECRET, 2).reveal()}"}
+    rotated = {"Authorization": f"Bearer {token(IDENTITY, SECRET, 2).reveal()}"}
     assert (await http.get("/metrics", headers=rotated)).status_code == 200
 
 
@@ -299,7 +300,7 @@ def test_the_scrape_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     done = CliRunner().invoke(main, ["metrics", "examples/01_first.py:app"])
     assert done.exit_code == 0
-    assert f"credentials: {token(SECRET, 1).reveal()}\n" in done.output
+    assert f"credentials: {token(IDENTITY, SECRET, 1).reveal()}\n" in done.output
     assert "metrics_path: /calls/metrics\n" in done.output
     assert '["ivr.example.com"]' in done.output
     assert "before RECEIVER_METRICS=true" in done.output

@@ -8,6 +8,7 @@ import os
 import click
 
 from receiver.cli.configuring import handlers, schema_command
+from receiver.cli.consoling import console
 from receiver.cli.demo import demo
 from receiver.cli.developing import dev
 from receiver.cli.dialing import curl, dial
@@ -46,6 +47,7 @@ COMMANDS: tuple[click.Command, ...] = (
     load_command,
     curl,
     metrics,
+    console,
     after,
     demo,
     simulate,

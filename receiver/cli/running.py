@@ -5,10 +5,11 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import socket
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -18,12 +19,13 @@ import click
 from receiver import listening, logs, serving
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, describe, load_app
-from receiver.cli.watching import WORKER, posts
+from receiver.cli.watching import TELLING, WORKER, posts
+from receiver.console.telling import lay
 from receiver.errors import SettingsError
 from receiver.lints import declared
 from receiver.reception import prepare
 from receiver.settings import PREFIX, Settings
-from receiver.supervising import MIB, supervise
+from receiver.supervising import MIB, Beside, supervise
 from receiver.watchdog import Watchdog, code_of
 from receiver.working import Channel, inherited
 
@@ -50,6 +52,7 @@ log = logging.getLogger("receiver")
     type=click.FloatRange(0, 60),
     help="Seconds to serve on after a signal to stop, while /ready says no.",
 )
+@click.option(TELLING, type=int, hidden=True)
 @click.option(WORKER, nargs=3, type=int, hidden=True)
 def serve(
     target: str,
@@ -59,6 +62,7 @@ def serve(
     keyfile: Path | None,
     workers: int,
     notice: float,
+    telling: int | None,
     as_worker: tuple[int, int, int] | None,
 ) -> None:
     """Serve APP: answer the callbacks of the PBX."""
@@ -67,10 +71,13 @@ def serve(
     for name in ("receiver", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
     wanted = Settings.read()
-    if not as_worker and (workers > 1 or wanted.guard or wanted.worker_memory):
+    several = workers > 1 or wanted.guard or wanted.worker_memory or wanted.console
+    if several and not as_worker:
         _serve_with(wanted, workers, target, host, port, certfile, keyfile, notice)
     app = load_app(target)
     tls = listening.secured(certfile, keyfile) if certfile else None
+    if telling is not None:
+        app.tell(socket.socket(fileno=telling))
     _ = app.starlette  # what is wrong is said before anything listens
     settings = app.settings
     click.get_current_context().with_resource(
@@ -79,7 +86,7 @@ def serve(
     number, descriptor, channel = as_worker or (1, 0, 0)
     if number == 1:
         _say_what_matters(app, target, host, secure=bool(tls))
-        _check_guard(app, wanted)
+        _check_beside(app, wanted)
     watchdog = Watchdog({code: a.identity for a in app if (code := code_of(a.handler))})
     if not as_worker:
         serving.serve(app, host, port, tls, watchdog=watchdog, notice=notice)
@@ -106,27 +113,55 @@ def _serve_with(
     """Be the parent of so many processes."""
     if sys.platform == "win32":  # pragma: no cover
         raise SettingsError(
-            "--workers, RECEIVER_GUARD and RECEIVER_WORKER_MEMORY want a system with signals and "
-            "inherited sockets"
+            "--workers, RECEIVER_GUARD, RECEIVER_CONSOLE and RECEIVER_WORKER_MEMORY want a system "
+            "with signals and inherited sockets"
         )
     # What was found beside this command must not hide this package; see ``python -P``.
     here = sys.path[:1] in ([""], [os.getcwd()])
     program = [sys.executable, *(() if here else ("-P",)), "-m", "receiver"]
     options = {"--host": host, "--certfile": certfile, "--keyfile": keyfile, "--notice": notice}
     given = (str(part) for option in options.items() if option[1] is not None for part in option)
-    with _shared_store(settings) as environ, listening.bind(host, port) as listener:
+    beside = [Beside([*program, "guard", target, WORKER])] if settings.guard else []
+    with ExitStack() as stack:
+        environ = stack.enter_context(_shared_store(settings))
+        listener = stack.enter_context(listening.bind(host, port))
         url = listening.url_of(listener, host, tls=bool(certfile))
+        said = [f"serving on {url} with {workers} workers"]
+        told: list[socket.socket] = []
+        if settings.console:
+            shown, end, place = _console(stack, settings.console, [*program, "console", target])
+            said.append(f"the console: {place}/, its password: receiver console {target}")
+            beside.append(shown)
+            told.append(end)
+        telling = [part for end in told for part in (TELLING, str(end.fileno()))]
         status = supervise(
-            [*program, "serve", target, *given, WORKER],
+            [*program, "serve", target, *given, *telling, WORKER],
             listener,
             workers,
             environ,
-            beside=[[*program, "guard", target, WORKER]] if settings.guard else [],
+            beside=beside,
+            further=told,
             notice=notice,
             most_memory=settings.worker_memory * MIB,
-            serving=lambda: log.info("serving on %s with %d workers", url, workers),
+            serving=lambda: log.info("; ".join(said)),
         )
     raise click.exceptions.Exit(status)
+
+
+def _console(
+    stack: ExitStack, address: str, command: Sequence[str]
+) -> tuple[Beside, socket.socket, str]:
+    """The console beside the workers, their end of the socket to it, and its URL."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    listener = stack.enter_context(listening.bind(host, int(port)))
+    workers, console = map(stack.enter_context, lay())
+    command = [*command, TELLING, str(console.fileno()), WORKER]
+    return (
+        Beside(command, listener, [console]),
+        workers,
+        listening.url_of(listener, host, tls=False),
+    )
 
 
 @contextmanager
@@ -171,15 +206,17 @@ def _say_what_matters(app: Receiver, target: str, host: str, *, secure: bool) ->
     log.info("%d actions, to be registered with: receiver apply %s", len(list(app)), target)
 
 
-def _check_guard(app: Receiver, wanted: Settings) -> None:
-    """Say now what would be wrong with the guard that runs beside the workers."""
+def _check_beside(app: Receiver, wanted: Settings) -> None:
+    """Say now what would be wrong with what runs beside the workers."""
     if wanted.guard:
         posts(app, app.pbxs)
-    elif app.settings.guard:
-        log.warning(
-            "no guard runs: the app's own settings want one, but it is the variable RECEIVER_GUARD "
-            "that has serve start it"
-        )
+    for name in ("guard", "console"):
+        if getattr(app.settings, name) and not getattr(wanted, name):
+            log.warning(
+                "no %s runs: the app's own settings want one, but it is the variable %s%s that has "
+                "serve start it",
+                *(name, PREFIX, name.upper()),
+            )
 
 
 def _warn_of_open_actions(app: Receiver) -> None:

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import click
 
 from receiver.cli.common import app_argument, load_app
-from receiver.metrics import PATH, token
+from receiver.metrics import IDENTITY, PATH
+from receiver.operators import token
 
 _JOB = """\
 scrape_configs:
@@ -33,6 +34,6 @@ def metrics(target: str) -> None:
         scheme=url.scheme,
         path=url.path + PATH,
         host=url.netloc,
-        token=token(settings.secret, settings.epoch).reveal(),
+        token=token(IDENTITY, settings.secret, settings.epoch).reveal(),
     )
     click.echo(job, nl=False)

@@ -25,6 +25,9 @@ from receiver.probing import make_courier
 from receiver.wanting import Wanted, wanted
 from receiver.working import Channel, inherited
 
+TELLING = "--telling"
+"""The option by which a parent names the socket between the workers and the console."""
+
 WORKER = "--as-worker"
 """The option by which a parent tells a worker its number, listener and channel."""
 

@@ -167,6 +167,10 @@ class Feed:
     def close(self) -> None:
         """Let all viewers go; no further one is taken."""
         self._closed = True
+        self.release()
+
+    def release(self) -> None:
+        """Let all viewers go; they may come again."""
         for viewer in self._viewers:
             viewer.drop()
         self._viewers.clear()

@@ -121,6 +121,7 @@ def make_console(
     token: str,
     controls: Controls | None = None,
     page: Path = PAGE,
+    within: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> ASGIApp:
     """The console as an ASGI app, to be served or mounted.
 
@@ -130,6 +131,7 @@ def make_console(
         token: what a POST needs, made anew with each start.
         controls: what the page may do; None lets it only look.
         page: the folder of the page's files.
+        within: what is between the guard and all that, such as a login.
     """
     desk = _Desk(feed, token, controls, page)
     routes = [
@@ -155,7 +157,7 @@ def make_console(
         exception_handlers={ControlError: _control_error, HTTPException: _http_error},
     )
     app.router.redirect_slashes = False
-    return Guard(app, hosts=hosts, token=token)
+    return Guard(within(app), hosts=hosts, token=token)
 
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -193,7 +195,9 @@ class _Desk:
         after = self._feed.seq if after is None else after
         if (last := request.headers.get("last-event-id", "")).isdecimal():
             after = int(last[:18])  # the browser connected again by itself
-        return StreamingResponse(self._stream(after), media_type="text/event-stream")
+        headers = {"X-Accel-Buffering": "no"}  # a proxy must not wait for more
+        stream = self._stream(after)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     async def _stream(self, after: int) -> AsyncIterator[bytes]:
         viewer = self._feed.watch(after)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ import pytest
 from receiver.listening import bind
 from receiver.secrets import Secret, derive
 from receiver.working import Worker
+from tests.served import Service
 
 RATE = 50
 """Callbacks per second, each on a connection of its own, as a PBX probably sends them."""
@@ -62,85 +60,26 @@ app = Receiver(ivr)
 """
 
 
-@dataclass
-class Service:
-    """``receiver serve`` as a process, and what it logs."""
-
-    process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-    came: threading.Condition = field(default_factory=threading.Condition)
-    ended: bool = False
-    url: str = ""
-
-    def read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as lines:
-            for line in lines:
-                with self.came:
-                    self.lines.append(line)
-                    self.came.notify_all()
-        with self.came:
-            self.ended = True
-            self.came.notify_all()
-
-    def until(self, pattern: str, count: int = 1) -> list[str]:
-        """What the pattern finds in the log, once it is there so often."""
-
-        def found() -> list[str]:
-            return re.findall(pattern, "".join(self.lines))
-
-        with self.came:
-            self.came.wait_for(lambda: len(found()) >= count or self.ended, 60)
-            assert len(found()) >= count, self.lines
-        return found()
-
-    def workers(self) -> list[int]:
-        return [int(pid) for pid in self.until(r"Started server process \[(\d+)\]")]
-
-
 Start = Callable[..., Service]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     (tmp_path / "myapp.py").write_text(APP)
-    services, threads = list[Service](), list[threading.Thread]()
+    services = list[Service]()
 
     def run(
         options: str = "--workers 2", ready: int = 2, app: str = "myapp:app", **environ: str
     ) -> Service:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "receiver",
-                "serve",
-                app,
-                "--port",
-                "0",
-                *options.split(),
-            ],
-            env={**os.environ, "RECEIVER_SECRET": SECRET, **environ},
-            cwd=tmp_path,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        services.append(service := Service(process))
-        threads.append(thread := threading.Thread(target=service.read, daemon=True))
-        thread.start()
+        environ = {"RECEIVER_SECRET": SECRET, **environ}
+        services.append(service := Service.begin(tmp_path, app, options, environ))
         if ready:
-            service.until(r"Application startup complete", ready)
-            service.url = service.until(r"serving on (http://\S+)")[0]
+            service.wait(ready)
         return service
 
     yield run
     for service in services:
-        if service.process.poll() is None:
-            service.process.terminate()
-            service.process.terminate()
-        service.process.wait(20)
-    for thread in threads:
-        thread.join(20)  # until no worker has standard error any more
+        service.end()
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from pathlib import Path
 import redis
 
 from receiver.secrets import Secret
-from tests.cli.test_workers import SECRET, Service
+from tests.cli.test_workers import SECRET
 from tests.faults.callers import Callers
+from tests.served import Service
 from tests.shared_stage import Server
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_workers import Service
 from tests.faults.callers import RATE, Answer, Calls
 from tests.faults.conftest import LINES
 from tests.faults.stage import Stage
 from tests.faults.table import ROWS, Row
+from tests.served import Service
 from tests.shared_stage import Server
 
 PROBE = 16

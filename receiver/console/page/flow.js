@@ -30,7 +30,7 @@ function map(ivr) {
     { class: "flow-map" },
     h("caption", {}, ivrName(ivr)),
     h("thead", {}, h("tr", {}, head)),
-    h("tbody", {}, (ivr.inputs ?? []).map(input), nowhere(ivr.nowhere ?? [])),
+    h("tbody", {}, (ivr.inputs ?? []).map(input), nowhere(ivr)),
   );
 }
 
@@ -69,6 +69,8 @@ function destinations({ declared = [], observed = [] }) {
 
 const NOTES = { seen: "", unseen: "not seen", undeclared: "not declared" };
 
+const NOWHERE = "no mask and no menu entry takes them";
+
 const end = (text, count, kind) =>
   h(
     "li",
@@ -78,12 +80,13 @@ const end = (text, count, kind) =>
     NOTES[kind] && h("span", { class: "note" }, ` ${NOTES[kind]}`),
   );
 
-function nowhere(inputs) {
+function nowhere({ nowhere: inputs = [], menu }) {
   if (!inputs.length) return null;
+  const why = menu === null ? "no mask takes them; the IVR’s own menu is not known" : NOWHERE;
   return h(
     "tr",
     { class: "nowhere" },
     h("th", { scope: "row", class: "node" }, h("span", { class: "mono" }, inputs.join("  "))),
-    h("td", { class: "node", colspan: 2 }, "lead nowhere: no mask and no menu entry takes them"),
+    h("td", { class: "node", colspan: 2 }, `lead nowhere: ${why}`),
   );
 }

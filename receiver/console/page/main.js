@@ -12,7 +12,7 @@ import { Service } from "./service.js";
 import { isMuted, mute } from "./sounds.js";
 import { Store } from "./store.js";
 import { Totals } from "./totals.js";
-import { follow } from "./wire.js";
+import { follow, post } from "./wire.js";
 
 const store = new Store();
 const phone = new Phone(store);
@@ -27,6 +27,7 @@ function load(state) {
   const live = state.mode === "live";
   document.body.dataset.mode = state.mode;
   for (const one of document.querySelectorAll("[data-dev]")) one.hidden = live;
+  for (const one of document.querySelectorAll("[data-live]")) one.hidden = !live;
   at("main").hidden = false;
   store.load(state);
   const wanted = decodeURIComponent(location.hash.match(/^#call=(.+)/)?.[1] ?? "");
@@ -50,6 +51,14 @@ function remember() {
 function silence(on) {
   mute(on);
   at("mute").setAttribute("aria-pressed", on);
+}
+
+async function signOut() {
+  try {
+    await post("logout", {});
+  } finally {
+    location.reload();
+  }
 }
 
 const help = () => at("help").showModal();
@@ -76,6 +85,7 @@ function shortcut(event) {
 
 document.addEventListener("keydown", shortcut);
 at("mute").addEventListener("click", () => silence(!isMuted()));
+at("logout").addEventListener("click", signOut);
 at("help-open").addEventListener("click", help);
 store.on(["open"], remember);
 silence(isMuted());

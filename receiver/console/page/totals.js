@@ -3,7 +3,7 @@
 // Rule 2: each chart has a sentence that says the same, and a table to be opened.
 
 import { at, h, svg } from "./dom.js";
-import { clock, percent, REASONS } from "./words.js";
+import { clock, counted, percent, REASONS } from "./words.js";
 
 const WIDE = 600;
 const HIGH = 96;
@@ -18,7 +18,7 @@ export class Totals {
     const totals = this.store.state?.totals;
     at("totals").hidden = !totals;
     if (!totals) return;
-    const { minutes = [], reasons = {}, decisions = {} } = totals;
+    const { minutes = [], reasons = {}, decisions = {}, lost = 0 } = totals;
     const open = at("totals-body").querySelector("details")?.open;
     at("totals-body").replaceChildren(
       h(
@@ -29,10 +29,14 @@ export class Totals {
         tally("Why", reasons),
         tally("Decisions", decisions),
       ),
+      lost > 0 ? h("p", { class: "lost" }, missed(lost)) : "",
       table(minutes, open),
     );
   }
 }
+
+const missed = (n) =>
+  `${counted(n, "callback")} answered, but not told of: the console was too slow, or away.`;
 
 const sum = (minutes, key) => minutes.reduce((total, minute) => total + (minute[key] ?? 0), 0);
 const slot = (n) => WIDE / Math.max(n, 1);

@@ -22,16 +22,16 @@ export async function get(path) {
 }
 
 /** Sends JSON; answers with JSON. A token that a restart made stale is renewed once. */
-export async function post(path, value) {
-  let answer = await send(path, value);
-  if (answer.status === 403 && (await renew())) answer = await send(path, value);
+export async function post(path, value, headers = {}) {
+  let answer = await send(path, value, headers);
+  if (answer.status === 403 && (await renew())) answer = await send(path, value, headers);
   return opened(answer);
 }
 
-function send(path, value) {
+function send(path, value, headers) {
   return fetch(path, {
     method: "POST",
-    headers: { "Content-Type": "application/json", "X-Console-Token": token },
+    headers: { "Content-Type": "application/json", "X-Console-Token": token, ...headers },
     body: JSON.stringify(value),
   });
 }

@@ -1,0 +1,78 @@
+"""``receiver serve`` as a process, for tests."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Service:
+    """``receiver serve`` as a process, and what it logs."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    came: threading.Condition = field(default_factory=threading.Condition)
+    reader: threading.Thread | None = None
+    ended: bool = False
+    url: str = ""
+
+    @classmethod
+    def begin(cls, folder: Path, target: str, options: str, environ: Mapping[str, str]) -> Service:
+        """Start it on a free port, in ``folder``."""
+        command = [sys.executable, "-m", "receiver", "serve", target, "--port", "0"]
+        process = subprocess.Popen(
+            [*command, *options.split()],
+            env={**os.environ, **environ},
+            cwd=folder,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        service = cls(process)
+        service.reader = threading.Thread(target=service.read, daemon=True)
+        service.reader.start()
+        return service
+
+    def wait(self, workers: int) -> None:
+        """Until so many serve."""
+        self.until(r"Application startup complete", workers)
+        self.url = self.until(r"serving on (http://\S+)")[0]
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.terminate()
+        self.process.wait(20)
+        assert self.reader is not None
+        self.reader.join(20)  # until no worker has standard error any more
+
+    def read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for line in lines:
+                with self.came:
+                    self.lines.append(line)
+                    self.came.notify_all()
+        with self.came:
+            self.ended = True
+            self.came.notify_all()
+
+    def until(self, pattern: str, count: int = 1) -> list[str]:
+        """What the pattern finds in the log, once it is there so often."""
+
+        def found() -> list[str]:
+            return re.findall(pattern, "".join(self.lines))
+
+        with self.came:
+            self.came.wait_for(lambda: len(found()) >= count or self.ended, 60)
+            assert len(found()) >= count, self.lines
+        return found()
+
+    def workers(self) -> list[int]:
+        return [int(pid) for pid in self.until(r"Started server process \[(\d+)\]")]
