@@ -425,3 +425,12 @@ def test_demo_keep_stays_until_it_is_told(project: Path) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
     process.stdout.close()
+
+
+def test_whoever_stops_reading_hears_no_complaint(project: Path) -> None:
+    command = start("schema", project)
+    assert command.stdout is not None
+    assert command.stderr is not None
+    command.stdout.close()
+    assert (command.wait(60), command.stderr.read()) == (1, "")
+    command.stderr.close()

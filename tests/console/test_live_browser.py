@@ -76,6 +76,14 @@ async def no_violation(tab: Tab) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
+async def photograph(tab: Tab, pictures: Path) -> None:
+    for theme, width in (("light", 1440), ("dark", 1440), ("light", 360)):
+        await tab.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        await tab.page.set_viewport_size({"width": width, "height": 900})
+        await tab.page.screenshot(path=pictures / f"real-{theme}-{width}.png", full_page=True)
+    await tab.page.set_viewport_size({"width": 1440, "height": 900})
+
+
 async def test_login_calls_as_they_come_and_logout(
     service: Service, tab: Tab, pictures: Path
 ) -> None:
@@ -123,11 +131,7 @@ async def test_login_calls_as_they_come_and_logout(
     await expect(flow).to_contain_text("lead nowhere")
     assert "4711" not in await tab.page.content()
     await no_violation(tab)
-    for theme, width in (("light", 1440), ("dark", 1440), ("light", 360)):
-        await tab.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-        await tab.page.set_viewport_size({"width": width, "height": 900})
-        await tab.page.screenshot(path=pictures / f"real-{theme}-{width}.png", full_page=True)
-    await tab.page.set_viewport_size({"width": 1440, "height": 900})
+    await photograph(tab, pictures)
 
     cookies = await tab.page.context.cookies()
     assert [(one["httpOnly"], one["sameSite"]) for one in cookies] == [(True, "Strict")]
