@@ -35,7 +35,7 @@ class Acceptor:
         listener: bound, and listening.
         protocol: makes one for each connection.
         tls: the options of `loop.connect_accepted_socket` for TLS.
-        full: whether whoever comes has to wait.
+        full: whether whoever comes has to wait, while so many have no protocol yet.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Acceptor:
         listener: socket.socket,
         protocol: Callable[[], asyncio.BaseProtocol],
         tls: Mapping[str, Any],
-        full: Callable[[], bool] = lambda: False,
+        full: Callable[[int], bool] = lambda making: False,
     ) -> None:
         self._listener = listener
         self._protocol = protocol
@@ -81,8 +81,8 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
-        if self._full():
-            self._wait("too many calls at once")
+        if self._full(len(self._making)):
+            self._wait("too many at once")
             return
         try:
             connected, _ = self._listener.accept()

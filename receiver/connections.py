@@ -9,8 +9,8 @@ Rule 4: an Upgrade is not followed, and the body of a request that asks for one 
 Rule 5: what is wrong with a request does not cost an earlier one its answer.
 Rule 6: no more connections are held than there are descriptors for. One that has sent no request
         makes room for a new one, the oldest first: a caller speaks at once, so whoever is silent
-        longest is the least likely one. Not if something came that is not read yet, nor for its
-        own sake: where all are busy, who comes waits to be accepted.
+        longest is the least likely one. Not within `YOUNG` seconds, nor if something came that is
+        not read yet: where there is nobody else, who comes waits to be accepted.
 Rule 7: what a proxy says is for the app to believe or not: uvicorn's own middleware is left out.
 Rule 8: where a watchdog stands by, a request in plain text has its `receiver.watchdog.Rescue`; and
         one that the app has not begun with may be passed on to another worker.
@@ -52,6 +52,10 @@ else:
 HEAD_TIME = 5.0
 """Seconds for the head of a request."""
 
+YOUNG = 0.05
+"""Seconds for which a connection may be silent whoever else comes: the way of a caller's request,
+or of the second leg of digest."""
+
 PIPELINE_LIMIT = 32
 """Requests that may wait behind one that is being answered; a PBX sends none."""
 
@@ -68,20 +72,27 @@ class Watched(ServerState):
         self.watchdog = watchdog
         self.stopping = False
         self.most = most
-        self.idle: dict[_Timed, None] = {}  # those without a request, the oldest first
+        self.idle: dict[_Timed, float] = {}  # those without a request, and since when, in order
         self._seldom = Seldom()
 
-    @property
-    def full(self) -> bool:
-        """Whether there is no room, and nobody to make some."""
-        return not self.idle and len(self.connections) >= self.most
+    def full(self, making: int) -> bool:
+        """Whether there is no room besides so many that were accepted, and nobody to make some."""
+        return len(self.connections) + making >= self.most and self._silent() is None
 
-    def make_room(self, made: _Timed) -> None:
+    def _silent(self) -> _Timed | None:
+        """The one that says nothing longest, if that is long."""
+        for one, since in islice(self.idle.items(), _LOOKS):
+            if one.loop.time() - since < YOUNG:
+                return None
+            if one.is_silent():
+                return one
+        return None
+
+    def make_room(self) -> None:
         """A connection was made: end the one that is without a request longest, if need be."""
         if len(self.connections) <= self.most:
             return
-        oldest = islice(self.idle, _LOOKS)
-        silent = next((one for one in oldest if one is not made and one.is_silent()), None)
+        silent = self._silent()
         if silent is None:
             return
         del self.idle[silent]
@@ -125,8 +136,8 @@ class _Timed(asyncio.Protocol):
         self._app, self.app = _bare(self.app), self._enter
         if isinstance(self.server_state, Watched):
             self._watched = self.server_state
-            self._watched.idle[self] = None
-            self._watched.make_room(self)
+            self._watched.idle[self] = self.loop.time()
+            self._watched.make_room()
             if self.scheme == "http":
                 self._watchdog = self._watched.watchdog
         self._timer = self.loop.call_later(self.head_time, self._late)
@@ -207,7 +218,7 @@ class _Timed(asyncio.Protocol):
     def _watch(self) -> None:
         if self._watched is not None:
             if self.cycle is None or self.cycle.response_complete:
-                self._watched.idle.setdefault(self, None)
+                self._watched.idle.setdefault(self, self.loop.time())
             else:
                 self._watched.idle.pop(self, None)
         if not (self._owes() or self.flow.write_paused):

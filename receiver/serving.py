@@ -101,7 +101,7 @@ class Server(uvicorn.Server):
             app_state=self.lifespan.state,
         )
         self._acceptors = [
-            Acceptor(listener, connect, self._tls, lambda: self.server_state.full)
+            Acceptor(listener, connect, self._tls, self.server_state.full)
             for listener in sockets or ()
         ]
         self.servers = cast("list[asyncio.base_events.Server]", self._acceptors)
