@@ -12,6 +12,7 @@ import array
 import contextlib
 import os
 import socket
+from typing import Self
 
 MOST = 65536
 """Octets of a request that are passed on at most."""
@@ -34,7 +35,7 @@ class Passage:
             end.set_inheritable(False)
 
     @classmethod
-    def make(cls) -> Passage:
+    def make(cls) -> Self:
         """A new one, for the parent of the workers."""
         return cls(*socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
 

@@ -154,7 +154,6 @@ def test_what_could_not_be_passed_on_is_passed_on_later_or_served_here(runner: R
         await closed(acceptor)
 
     narrow = Narrow.make()
-    assert isinstance(narrow, Narrow)
     with bind("127.0.0.1", 0) as listener:
         runner.run(main(listener))
     narrow.close()

@@ -169,7 +169,6 @@ def test_what_could_not_be_passed_on_at_once_is_lost_by_nobody(
 ) -> None:
     """It is passed on as a whole once there is room, or else answered where it came."""
     read, go, passage = threading.Event(), threading.Event(), Narrow.make()
-    assert isinstance(passage, Narrow)
 
     class Stuck(http):  # type: ignore[valid-type, misc]
         def data_received(self, data: bytes) -> None:

@@ -105,7 +105,8 @@ async def test_nobody_is_killed_because_the_machine_stood_still(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A container that goes on after a pause may let the parent run first."""
-    clock = SimpleNamespace(now=100.0, monotonic=lambda: clock.now)
+    clock = SimpleNamespace(now=100.0)
+    clock.monotonic = lambda: clock.now
     monkeypatch.setattr("receiver.supervising.time", clock)
     field, looked = Field(), asyncio.Event()
     supervisor = Supervisor(field.launch, 1, hang=0.01)
