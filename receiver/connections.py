@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 import time
 from collections.abc import Awaitable
 from itertools import islice
@@ -186,7 +187,7 @@ class _Timed(asyncio.Protocol):
         if data is not None:
             self._held += data  # for the next look, or for the loop if it is sooner
             if data:
-                self.loop.call_soon_threadsafe(self._take_held)
+                self.loop.call_soon_threadsafe(self._take_held, self._watchdog.writing)
             return False
         self._lost = True
         if cycle is not None:
@@ -194,9 +195,8 @@ class _Timed(asyncio.Protocol):
         self.loop.call_soon_threadsafe(transport.abort)
         return True
 
-    def _take_held(self) -> None:
-        assert self._watchdog is not None
-        with self._watchdog.writing:  # or it might pass on what is read here
+    def _take_held(self, writing: threading.Lock) -> None:
+        with writing:  # or the watchdog might pass on what is read here
             held, self._held = self._held, b""
             if held and not self._lost:
                 self.data_received(held)
