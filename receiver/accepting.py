@@ -35,6 +35,7 @@ class Acceptor:
         listener: bound, and listening.
         protocol: makes one for each connection.
         tls: the options of `loop.connect_accepted_socket` for TLS.
+        full: whether whoever comes has to wait, while so many have no protocol yet.
     """
 
     def __init__(
@@ -42,13 +43,16 @@ class Acceptor:
         listener: socket.socket,
         protocol: Callable[[], asyncio.BaseProtocol],
         tls: Mapping[str, Any],
+        full: Callable[[int], bool] = lambda making: False,
     ) -> None:
         self._listener = listener
         self._protocol = protocol
         self._tls = tls
+        self._full = full
         self._loop = asyncio.get_running_loop()
         self._making: dict[asyncio.Task[None], socket.socket] = {}
         self._passed: set[socket.socket] = set()
+        self._held: dict[socket.socket, bytes] = {}  # what was read and could not be passed on
         self._pause: asyncio.TimerHandle | None = None
         self._seldom = Seldom()
         listener.setblocking(False)
@@ -77,18 +81,24 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
+        if self._full(len(self._making)):
+            self._wait("too many at once")
+            return
         try:
             connected, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return  # another worker has it, or it is gone
         except OSError as error:
-            self._loop.remove_reader(self._listener)
-            self._pause = self._loop.call_later(PAUSE, self._listen)
-            said = f"a connection has to wait: {error.strerror}"
-            if (more := self._seldom.due(said, time.monotonic())) is not None:
-                log.error("%s%s", said, more)
+            self._wait(str(error.strerror))
             return
         self.make(connected, self._protocol)
+
+    def _wait(self, why: str) -> None:
+        self._loop.remove_reader(self._listener)
+        self._pause = self._loop.call_later(PAUSE, self._listen)
+        said = f"a connection has to wait: {why}"
+        if (more := self._seldom.due(said, time.monotonic())) is not None:
+            log.error("%s%s", said, more)
 
     def make(self, connected: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
         """Have a connection served."""
@@ -106,8 +116,12 @@ class Acceptor:
         """Pass on what nobody has read from yet; how many. For the watchdog's thread."""
         before = len(self._passed)
         for connected in () if self._tls else list(self._making.values()):
-            if pass_on(passage, connected.fileno()) is None:
+            held = self._held.get(connected, b"")
+            data = pass_on(passage, connected.fileno(), held)
+            if data is None:
                 self._passed.add(connected)
+            elif data:
+                self._held[connected] = held + data
         return len(self._passed) - before
 
     async def _make(
@@ -116,13 +130,17 @@ class Acceptor:
         try:
             made = await self._loop.connect_accepted_socket(protocol, connected, **self._tls)
             if connected in self._passed:
-                self._passed.discard(connected)
                 made[0].abort()
+            elif held := self._held.get(connected):
+                cast("asyncio.Protocol", made[1]).data_received(held)
         except OSError:  # also what is wrong with its TLS
             connected.close()
         except Exception as error:
             connected.close()
             log.error("a connection could not be made: %s", type(error).__name__)
+        finally:
+            self._passed.discard(connected)
+            self._held.pop(connected, None)
 
 
 def _fed(protocol: Callable[[], asyncio.BaseProtocol], data: bytes) -> asyncio.BaseProtocol:

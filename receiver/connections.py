@@ -8,7 +8,9 @@ Rule 3: trailers are never among the headers, and the scope says so to the app.
 Rule 4: an Upgrade is not followed, and the body of a request that asks for one is its body.
 Rule 5: what is wrong with a request does not cost an earlier one its answer.
 Rule 6: no more connections are held than there are descriptors for. One that has sent no request
-        makes room for a new one, the oldest first.
+        makes room for a new one, the oldest first: a caller speaks at once, so whoever is silent
+        longest is the least likely one. Not within `YOUNG` seconds, nor if something came that is
+        not read yet: where there is nobody else, who comes waits to be accepted.
 Rule 7: what a proxy says is for the app to believe or not: uvicorn's own middleware is left out.
 Rule 8: where a watchdog stands by, a request in plain text has its `receiver.watchdog.Rescue`; and
         one that the app has not begun with may be passed on to another worker.
@@ -21,8 +23,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 import time
 from collections.abc import Awaitable
+from itertools import islice
 from typing import Any, ClassVar, cast
 
 import h11
@@ -33,7 +37,7 @@ from uvicorn.server import ServerState
 
 from receiver.framing import APART, HEAD_LIMIT, TRAILERS
 from receiver.listening import MOST_CONNECTIONS
-from receiver.passing import Passage, pass_on
+from receiver.passing import Passage, has_unread, pass_on
 from receiver.roundtrips import CONNECTION
 from receiver.seldom import Seldom
 from receiver.watchdog import RESCUE, Cycle, Rescue, Watchdog
@@ -49,8 +53,14 @@ else:
 HEAD_TIME = 5.0
 """Seconds for the head of a request."""
 
+YOUNG = 0.05
+"""Seconds for which a connection may be silent whoever else comes: the way of a caller's request,
+or of the second leg of digest."""
+
 PIPELINE_LIMIT = 32
 """Requests that may wait behind one that is being answered; a PBX sends none."""
+
+_LOOKS = 16  # connections that are looked at to find a silent one
 
 log = logging.getLogger("receiver")
 
@@ -63,16 +73,31 @@ class Watched(ServerState):
         self.watchdog = watchdog
         self.stopping = False
         self.most = most
-        self.idle: dict[_Timed, None] = {}  # those without a request, the oldest first
+        self.idle: dict[_Timed, float] = {}  # those without a request, and since when, in order
         self._seldom = Seldom()
+
+    def full(self, making: int) -> bool:
+        """Whether there is no room besides so many that were accepted, and nobody to make some."""
+        return len(self.connections) + making >= self.most and self._silent() is None
+
+    def _silent(self) -> _Timed | None:
+        """The one that says nothing longest, if that is long."""
+        for one, since in islice(self.idle.items(), _LOOKS):
+            if one.loop.time() - since < YOUNG:
+                return None
+            if one.is_silent():
+                return one
+        return None
 
     def make_room(self) -> None:
         """A connection was made: end the one that is without a request longest, if need be."""
-        if len(self.connections) <= self.most or not self.idle:
+        if len(self.connections) <= self.most:
             return
-        oldest = next(iter(self.idle))
-        del self.idle[oldest]
-        oldest.transport.abort()
+        silent = self._silent()
+        if silent is None:
+            return
+        del self.idle[silent]
+        silent.transport.abort()
         said = "too many connections: those without a request make room"
         if (more := self._seldom.due(said, time.monotonic())) is not None:
             log.warning("%s%s", said, more)
@@ -96,6 +121,7 @@ class _Timed(asyncio.Protocol):
     _watched: Watched | None = None
     _timer: asyncio.TimerHandle | None = None
     _request = b""  # what was read of a request that the app has not begun with
+    _held = b""  # what the watchdog read of it, and could not pass on
     _lost = False
 
     def _owes(self) -> bool:
@@ -111,11 +137,16 @@ class _Timed(asyncio.Protocol):
         self._app, self.app = _bare(self.app), self._enter
         if isinstance(self.server_state, Watched):
             self._watched = self.server_state
-            self._watched.idle[self] = None
+            self._watched.idle[self] = self.loop.time()
             self._watched.make_room()
             if self.scheme == "http":
                 self._watchdog = self._watched.watchdog
         self._timer = self.loop.call_later(self.head_time, self._late)
+
+    def is_silent(self) -> bool:
+        """Whether nothing came that the loop has not read yet."""
+        found = self.transport.get_extra_info("socket")
+        return found is None or found.fileno() < 0 or not has_unread(found.fileno())
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.armed is not None:
@@ -152,15 +183,23 @@ class _Timed(asyncio.Protocol):
         if cycle is not None and (self._owes() if cycle.response_complete else not self._request):
             return False
         descriptor = transport.get_extra_info("socket").fileno()
-        if data := pass_on(passage, descriptor, self._request):
-            self.loop.call_soon_threadsafe(self.data_received, data)
+        data = pass_on(passage, descriptor, self._request + self._held)
         if data is not None:
+            self._held += data  # for the next look, or for the loop if it is sooner
+            if data:
+                self.loop.call_soon_threadsafe(self._take_held, self._watchdog.writing)
             return False
         self._lost = True
         if cycle is not None:
             cycle.disconnected = True
         self.loop.call_soon_threadsafe(transport.abort)
         return True
+
+    def _take_held(self, writing: threading.Lock) -> None:
+        with writing:  # or the watchdog might pass on what is read here
+            held, self._held = self._held, b""
+            if held and not self._lost:
+                self.data_received(held)
 
     def data_received(self, data: bytes) -> None:
         if self._request or self.cycle is None or self.cycle.response_complete:
@@ -179,7 +218,7 @@ class _Timed(asyncio.Protocol):
     def _watch(self) -> None:
         if self._watched is not None:
             if self.cycle is None or self.cycle.response_complete:
-                self._watched.idle.setdefault(self, None)
+                self._watched.idle.setdefault(self, self.loop.time())
             else:
                 self._watched.idle.pop(self, None)
         if not (self._owes() or self.flow.write_paused):

@@ -12,6 +12,7 @@ import array
 import contextlib
 import os
 import socket
+from typing import Self
 
 MOST = 65536
 """Octets of a request that are passed on at most."""
@@ -34,7 +35,7 @@ class Passage:
             end.set_inheritable(False)
 
     @classmethod
-    def make(cls) -> Passage:
+    def make(cls) -> Self:
         """A new one, for the parent of the workers."""
         return cls(*socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
 
@@ -107,8 +108,25 @@ def pass_on(passage: Passage, descriptor: int, before: bytes = b"") -> bytes | N
     """
     data = b""
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connected:
+        connected.settimeout(0)  # whatever the app told all new sockets (setdefaulttimeout)
         with contextlib.suppress(BlockingIOError):
-            data = connected.recv(max(MOST - len(before), 0), socket.MSG_DONTWAIT)
+            data = connected.recv(max(MOST - len(before), 0))
         if before + data and passage.give(connected, before + data):
             return None
     return data
+
+
+def has_unread(descriptor: int) -> bool:
+    """Whether something came on a connection that nobody has read yet; not if only its end came.
+
+    Parameters:
+        descriptor: of the connection, which is not closed meanwhile.
+    """
+    connected = socket.socket(fileno=descriptor)
+    try:
+        connected.settimeout(0)
+        return bool(connected.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False
+    finally:
+        connected.detach()

@@ -92,6 +92,7 @@ class Runs:
     def hand_over(self, key: Hashable, run: Run) -> None:
         """Let it run on until the call at ``key`` asks again."""
         loop = asyncio.get_running_loop()
+        self._give_up(key)  # of two requests at once only the later one is asked for again
         timer = loop.call_later(PATIENCE, self._give_up, key)
         self._waiting[key] = run, timer
         if len(self._waiting) > MOST_WAITING:

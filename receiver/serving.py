@@ -100,7 +100,10 @@ class Server(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        self._acceptors = [Acceptor(listener, connect, self._tls) for listener in sockets or ()]
+        self._acceptors = [
+            Acceptor(listener, connect, self._tls, self.server_state.full)
+            for listener in sockets or ()
+        ]
         self.servers = cast("list[asyncio.base_events.Server]", self._acceptors)
         if self._passage and self._watchdog and not self._tls:
             reader = functools.partial(self._acceptors[0].adopt, self._passage)
@@ -111,8 +114,11 @@ class Server(uvicorn.Server):
             self._task = asyncio.create_task(self._beside(self))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.force_exit = self.should_exit  # uvicorn would wait again for a second SIGTERM
+        # uvicorn would wait again for a second SIGTERM. A parent that said so before, or is gone,
+        # counts for nothing: the signal for all comes to who has calls in hand, too.
+        told = bool(self._captured_signals)
         super().handle_exit(sig, frame)
+        self.force_exit = told
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping.set()

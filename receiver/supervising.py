@@ -34,6 +34,10 @@ from receiver.working import BEAT, Worker
 HANG = 5.0
 """Seconds without a beat after which a worker is killed."""
 
+HELD_UP = 1.0
+"""Seconds by which the parent itself may be late: past them the machine, or the container, stood
+still, and who was without a beat meanwhile is given `HANG` seconds more."""
+
 STOP = GRACE + 25.0
 """Seconds that a worker has to go: the calls in hand, what is done after them, and some more."""
 
@@ -239,10 +243,16 @@ class Supervisor:
             return True
 
     async def _watch(self) -> None:
+        step, excused = min(BEAT, self._hang / 4), 0.0
         while True:
-            await asyncio.sleep(min(BEAT, self._hang / 4))
+            before = time.monotonic()
+            await asyncio.sleep(step)
+            now = time.monotonic()
+            if now - before > step + HELD_UP:
+                excused = now + self._hang
             for worker in list(self._workers):
-                if problem := worker.look(self._hang, self._stop_within):
+                problem = worker.look(self._hang, self._stop_within)
+                if problem and now >= excused:
                     log.error("worker %d %s and is killed", worker.pid, problem)
                     worker.kill()
                 if worker.is_gone.is_set():

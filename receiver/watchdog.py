@@ -120,6 +120,7 @@ class Rescue:
         with contextlib.suppress(OSError):
             descriptor = os.dup(self._connection.transport.get_extra_info("socket").fileno())
             with socket.socket(fileno=descriptor) as connected:
+                connected.settimeout(0)
                 self.written = connected.send(whole) > 0
                 connected.shutdown(socket.SHUT_WR)
 

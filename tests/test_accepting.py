@@ -120,6 +120,45 @@ def test_who_has_no_descriptor_waits_and_is_not_lost(
     assert caplog.text.count("a connection has to wait: Too many open files") == 1
 
 
+class Narrow(Passage):
+    """One that takes nothing until there is room."""
+
+    room = False
+
+    def give(self, connected: socket.socket, data: bytes) -> bool:
+        return self.room and super().give(connected, data)
+
+
+def test_what_could_not_be_passed_on_is_passed_on_later_or_served_here(runner: Runner) -> None:
+    async def main(listener: socket.socket) -> None:
+        acceptor = Acceptor(listener, Echo, {})
+        with socket.create_connection(listener.getsockname()) as line:
+            acceptor._accept()
+            line.send(b"hel")
+            assert acceptor.hand_over(narrow) == 0
+            line.send(b"lo")
+            narrow.room = True
+            assert acceptor.hand_over(narrow) == 1
+        taken = narrow.take()
+        assert taken is not None
+        assert taken[1] == b"hello"
+        taken[0].close()
+        narrow.room = False
+        line = socket.create_connection(listener.getsockname())
+        acceptor._accept()
+        line.send(b"here")
+        assert acceptor.hand_over(narrow) == 0
+        reader, writer = await asyncio.open_connection(sock=line)
+        assert await asyncio.wait_for(reader.readexactly(4), 20) == b"here"
+        writer.close()
+        await closed(acceptor)
+
+    narrow = Narrow.make()
+    with bind("127.0.0.1", 0) as listener:
+        runner.run(main(listener))
+    narrow.close()
+
+
 def test_who_waits_when_it_ends_is_left_to_others(runner: Runner) -> None:
     async def main(listener: Any) -> None:
         poor = Poor(listener, 1_000_000)

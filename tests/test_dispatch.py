@@ -423,6 +423,26 @@ async def test_a_call_that_never_asks_again_is_given_up(
     await asyncio.wait_for(ended.wait(), 5)
 
 
+async def test_of_two_requests_of_a_call_at_once_the_earlier_is_given_up(
+    dispatcher: Dispatcher,
+) -> None:
+    running, ended = list[int](), list[int]()
+
+    async def pick(call: Call) -> Reply:
+        running.append(number := len(running))
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(number)
+        return Repeat()
+
+    action = Ivr("8000").add("DTMF", "1", pick, late="hand-over")
+    both = (ask(dispatcher, action, again(), 0.01) for _ in range(2))
+    assert {one.reason for one in await asyncio.gather(*both)} == {"handed over"}
+    await asyncio.sleep(0)
+    assert (len(running), len(ended)) == (2, 1)
+
+
 async def test_what_waits_for_its_call_is_bounded(
     dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from receiver import Call, Forward, Ivr, Receiver, Reply
 from receiver.connections import H11, Fastest
 from receiver.listening import bind
-from receiver.passing import MOST, Passage, pass_on, tcp
+from receiver.passing import MOST, Passage, has_unread, pass_on, tcp
 from receiver.serving import Server, configure
 from receiver.watchdog import Watchdog
 from tests.support import SETTINGS
@@ -64,6 +64,30 @@ def test_what_says_nothing_or_too_much_stays(pair: Pair, passage: Passage) -> No
     theirs.sendall(b"back")
     passage.close()
     assert pass_on(passage, ours.fileno()) == b"back"
+
+
+def test_nothing_waits_whatever_new_sockets_were_told(pair: Pair, passage: Passage) -> None:
+    ours, _ = pair
+    socket.setdefaulttimeout(60)
+    try:
+        begin = time.monotonic()
+        assert pass_on(passage, ours.fileno()) == b""
+        assert not has_unread(ours.fileno())
+        assert time.monotonic() - begin < 50
+    finally:
+        socket.setdefaulttimeout(None)
+
+
+def test_what_nobody_has_read_is_seen_and_stays(pair: Pair) -> None:
+    ours, theirs = pair
+    assert not has_unread(ours.fileno())
+    theirs.sendall(b"here")
+    assert ours.recv(0, socket.MSG_PEEK) == b""
+    assert has_unread(ours.fileno())
+    assert ours.recv(4) == b"here"
+    theirs.shutdown(socket.SHUT_WR)
+    assert ours.recv(4) == b""
+    assert not has_unread(ours.fileno())
 
 
 def test_a_passage_is_laid_through_a_channel(pair: Pair, passage: Passage) -> None:
@@ -126,6 +150,58 @@ def answer(line: socket.socket) -> bytes:
         assert more, found
         found += more
     return found[-len(b'"1"}') :]
+
+
+class Narrow(Passage):
+    """One that takes nothing until there is room."""
+
+    room, asked = False, 0
+
+    def give(self, connected: socket.socket, data: bytes) -> bool:
+        self.asked += 1
+        return self.room and super().give(connected, data)
+
+
+@pytest.mark.parametrize("http", sorted({H11, Fastest}, key=str), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("room", [True, False])
+def test_what_could_not_be_passed_on_at_once_is_lost_by_nobody(
+    http: type[asyncio.Protocol], room: bool
+) -> None:
+    """It is passed on as a whole once there is room, or else answered where it came."""
+    read, go, passage = threading.Event(), threading.Event(), Narrow.make()
+
+    class Stuck(http):  # type: ignore[valid-type, misc]
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if not read.is_set():
+                read.set()
+                go.wait(30)
+
+    stuck, other = Worker(Stuck, passage), Worker(http, passage)
+    stuck.start()
+    other.start()
+    lines = [stuck.connect() for _ in range(2)]
+    try:
+        while len(stuck.server.server_state.connections) < len(lines):
+            time.sleep(0.001)
+        ask(lines[0])
+        assert read.wait(10)
+        lines[1].sendall(b"GET /action/888/pick?input=1 HTTP/1.1\r\n")
+        while passage.asked < 4:
+            time.sleep(0.001)
+        lines[1].sendall(b"Host: x\r\n\r\n")
+        passage.room = room
+        if not room:
+            go.set()
+        assert [answer(line) for line in lines] == [b'"1"}', b'"1"}']
+        assert (stuck.asked, other.asked) == ((0, 2) if room else (2, 0))
+    finally:
+        go.set()
+        for line in lines:
+            line.close()
+        stuck.close()
+        other.close()
+        passage.close()
 
 
 @pytest.mark.parametrize("http", sorted({H11, Fastest}, key=str), ids=lambda kind: kind.__name__)

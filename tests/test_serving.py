@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import signal
 import ssl
 import subprocess
 import warnings
@@ -16,11 +17,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from receiver import Settings
+from receiver import Call, Forward, Reply, Settings
 from receiver.connections import H11, Fastest
 from receiver.errors import ReceiverError, SettingsError
 from receiver.listening import bind, secured
-from receiver.serving import running, serve
+from receiver.passing import has_unread
+from receiver.serving import Server, configure, running, serve
 from receiver.sources import read_networks
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
 
@@ -219,6 +221,68 @@ async def test_idle_connections_make_room_the_oldest_first(
         for _, writer in idle:
             writer.close()
     assert caplog.text.count("too many connections") == 1
+
+
+@pytest.mark.parametrize("http", PARSERS)
+async def test_who_is_not_read_yet_makes_no_room(
+    http: type[asyncio.Protocol], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("receiver.serving.most_connections", lambda: 1)
+    monkeypatch.setattr("receiver.connections.YOUNG", 0.0)
+    made = list[Any]()
+
+    class Deaf(http):  # type: ignore[valid-type, misc]
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            if not made:
+                transport.pause_reading()  # as while the loop has something else to do
+            made.append(transport)
+            super().connection_made(transport)
+
+    async with running(make_app(Counted()), http=Deaf) as url, httpx.AsyncClient() as client:
+        asking = asyncio.create_task(client.post(f"{url}/action/888/post-open", json=FIELDS))
+        while not made or not has_unread(made[0].get_extra_info("socket").fileno()):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        answering = asyncio.create_task(client.post(f"{url}/action/888/post-open", json=FIELDS))
+        while "a connection has to wait: too many at once" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        made[0].resume_reading()
+        assert [(await one).content for one in (asking, answering)] == [ANSWER, ANSWER]
+
+
+@pytest.mark.parametrize("http", PARSERS)
+async def test_who_comes_while_all_are_busy_waits(
+    http: type[asyncio.Protocol], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("receiver.serving.most_connections", lambda: 2)
+    go, asked = asyncio.Event(), 0
+
+    async def handler(call: Call) -> Reply:
+        nonlocal asked
+        asked += 1
+        await go.wait()
+        return Forward("222")
+
+    async with running(make_app(handler), http=http) as url, httpx.AsyncClient() as client:
+        calls = [
+            asyncio.create_task(client.post(f"{url}/action/888/post-open", json=FIELDS))
+            for _ in range(4)
+        ]
+        wait = "a connection has to wait: too many at once"
+        while asked < 2 or wait not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert asked == 2
+        go.set()
+        assert [(await one).content for one in calls] == [ANSWER] * 4
+
+
+def test_a_signal_after_the_parents_word_is_the_first() -> None:
+    """Who retires, or lost its parent, and is told to stop with all others, has calls in hand."""
+    server = Server(configure(make_app(Counted())))
+    server.should_exit = True
+    server.handle_exit(signal.SIGTERM, None)
+    assert not server.force_exit
+    server.handle_exit(signal.SIGTERM, None)
+    assert server.force_exit
 
 
 @pytest.mark.parametrize("http", PARSERS)

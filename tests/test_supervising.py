@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -96,6 +97,35 @@ async def test_one_with_a_problem_is_killed_and_replaced() -> None:
     field.made[0].problem = "hangs"
     await field.until(3)
     assert field.made[0].said == ["kill"]
+    supervisor.stop()
+    assert await task == 0
+
+
+async def test_nobody_is_killed_because_the_machine_stood_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A container that goes on after a pause may let the parent run first."""
+    clock = SimpleNamespace(now=100.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("receiver.supervising.time", clock)
+    field, looked = Field(), asyncio.Event()
+    supervisor = Supervisor(field.launch, 1, hang=0.01)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(1)
+    straw = field.made[0]
+
+    def look(hang: float, stop: float) -> str:
+        looked.set()
+        return "hangs"
+
+    straw.look = look  # type: ignore[method-assign]
+    clock.now += 60
+    for _ in range(3):
+        looked.clear()
+        await looked.wait()
+    assert straw.said == []
+    clock.now += 0.02
+    await until(lambda: straw.said == ["kill"])
     supervisor.stop()
     assert await task == 0
 

@@ -254,6 +254,9 @@ class Stage:
     def set_clock_right(self) -> None:
         times = re.findall(r"^[\d-]+ [\d:]+", "".join(self.service.lines), re.M)
         assert times[-1] < max(times), "no clock was set back"
+        self.turn_clock_forth()
+
+    def turn_clock_forth(self) -> None:
         self._offset_by(0)
 
     def hold(self) -> None:

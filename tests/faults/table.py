@@ -1,7 +1,7 @@
 """What breaks, when, and what the callers get meanwhile.
 
 Rule 1: in each row all callers get a valid answer in time, but for those whose call a worker had
-        in its hands when it was killed, or was between the legs of digest when the clock was set.
+        in its hands when it was killed.
 Rule 2: in each row everything is handled again afterwards, without anybody's help.
 """
 
@@ -32,7 +32,7 @@ class Row:
         after: the actions that callers come to afterwards; by default as before.
         lasts: whether the load goes on until the log says so.
         kills: whether calls under way at the last act may be lost: nobody is left to answer
-            them, or the nonce of a first leg is from the future when the second one comes.
+            them.
     """
 
     name: str
@@ -228,7 +228,6 @@ MACHINE = (
         ALL,
         acts=((0.5, Stage.turn_clock_back),),
         repair=(Stage.set_clock_right,),
-        kills=True,
     ),
     Row(
         "disk full",

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.faults.callers import RATE, Answer, Calls
+from tests.faults.callers import RATE, Answer, Callers, Calls
 from tests.faults.conftest import LINES
 from tests.faults.stage import Stage
 from tests.faults.table import ROWS, Row
@@ -74,6 +75,24 @@ async def test_every_caller_is_answered_in_time(
         if not (run.stalled and _problems(row, run)):
             break
     assert not _problems(row, run), (run.during.lost, run.after.lost)
+
+
+async def test_a_clock_set_back_between_the_legs_costs_one_more(
+    stage_for: Callable[[str], Stage],
+) -> None:
+    stage = await asyncio.to_thread(stage_for, "plain")
+
+    class Between(Callers):
+        async def _send(self, request: httpx.Request) -> httpx.Response:
+            response = await super()._send(request)
+            stage.turn_clock_back()
+            return response
+
+    try:
+        answer = await Between(stage.callers.port, stage.secret).call("known", "between")
+    finally:
+        stage.turn_clock_forth()
+    assert (answer.outcome, answer.in_time) == ("handled", True)
 
 
 @dataclass(frozen=True)
