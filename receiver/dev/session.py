@@ -197,4 +197,5 @@ def _service_json(state: State) -> dict[str, object]:
         "text": state.text,
         "changes": list(state.changes),
         "seconds": round(state.seconds, 3),
+        "serves": state.serves,
     }
