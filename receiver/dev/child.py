@@ -176,6 +176,7 @@ def _settings(declared: Receiver) -> Settings:
         allowed_sources=(),
         trusted_proxies=(),
         log_caller_data=True,
+        record=None,
     )
 
 

@@ -177,6 +177,41 @@ def test_what_is_broken_from_the_beginning_can_be_mended(start: Start) -> None:
     assert dev.dial()["end"]["text"] == "forwarded to 222"
 
 
+REMEMBERING = """
+from receiver import Call, Forward, Ivr, Receiver, Reply
+
+ivr = Ivr("8000")
+
+async def note(caller: str) -> None:
+    print("noted", flush=True)
+
+@ivr.caller("1**")
+async def arrive(call: Call) -> Reply:
+    async with call.session() as session:
+        session["seen"] = True
+    await call.after.durably(note, call.caller, idempotency_key=call.session_id)
+    return Forward("222")
+
+app = Receiver(ivr)
+"""
+
+
+def test_nothing_goes_where_the_real_service_keeps_it(start: Start, tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    dev = start(
+        REMEMBERING,
+        RECEIVER_STORE=str(real / "store.db"),
+        RECEIVER_AFTER=str(real / "after.db"),
+        RECEIVER_RECORD=str(real),
+    )
+    dev.until_service("running")
+    assert dev.dial()["end"]["text"] == "forwarded to 222"
+    dev.until_printed("noted")
+    assert dev.stop() == 0
+    assert list(real.iterdir()) == []
+
+
 def test_the_clock_has_years_in_which_it_can_go_on(start: Start) -> None:
     dev = start()
     dev.until_service("running")
