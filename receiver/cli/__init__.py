@@ -26,6 +26,7 @@ from receiver.errors import ReceiverError
 from receiver.settings import unknown_settings
 
 COMMANDS: tuple[click.Command, ...] = (
+    new,
     serve,
     dev,
     check,
@@ -41,13 +42,12 @@ COMMANDS: tuple[click.Command, ...] = (
     dial,
     scenario,
     load_command,
+    replay,
     curl,
     metrics,
     after,
     demo,
     simulate,
-    replay,
-    new,
     *GROUPS,
 )
 
