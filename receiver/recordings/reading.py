@@ -19,7 +19,6 @@ from receiver.recordings.files import PATTERN
 from receiver.recordings.lines import Lost, Recorded, RecordingError, decode
 from receiver.sessions.keys import SHORT_LIFE
 
-
 LONGEST = 1024 * 1024
 """Octets of a line; what is longer is damaged, piece by piece."""
 
