@@ -122,6 +122,21 @@ async def test_an_exception_has_its_place_also_from_a_thread() -> None:
     assert report.error.function == "bad"
 
 
+def test_what_was_put_off_when_the_service_ended_is_told() -> None:
+    ivr = Ivr("8000")
+
+    @ivr.dtmf("1", auth=None)
+    async def one(call: Call) -> Reply:
+        return Forward("222")
+
+    child = Child(ivr)
+    asyncio.run(child.ask("one"))
+    assert not any(report.reason for report in child.reports.values())
+    child.reporter.flush()
+    assert [report.reason for report in child.reports.values()] == ["handled"]
+    assert not child.reporter.planned
+
+
 async def test_a_text_that_is_no_unicode_is_told_all_the_same() -> None:
     ivr = Ivr("8000")
 
