@@ -44,7 +44,8 @@ export class Service {
     );
     if (this.before && this.before !== service.state)
       announce(
-        broken ? `${FAILED[Boolean(service.serves)]}.` : `The service is ${NAMES[service.state]}.`,
+        `The service is ${NAMES[service.state]}.` +
+          (broken && service.serves ? " The version before it goes on answering." : ""),
       );
     this.before = service.state;
   }
