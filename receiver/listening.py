@@ -7,6 +7,7 @@ Rule 2: more connections than there are descriptors would keep everybody out, si
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import ssl
@@ -47,7 +48,10 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
-        raise SettingsError(f"cannot listen on {host} port {port}: {error}") from None
+        why = f"cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}"
+        if error.args[:1] == (errno.EADDRINUSE,):
+            why += "; end what listens there, or choose another with --port"
+        raise SettingsError(why) from None
     listener.set_inheritable(True)
     return listener
 

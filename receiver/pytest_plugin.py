@@ -189,7 +189,9 @@ class ScenarioItem(pytest.Item):
             raise _AsNotExpectedError(played)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if not isinstance(excinfo.value, _AsNotExpectedError):
+        from receiver.errors import ReceiverError  # noqa: PLC0415 - rule 1
+
+        if not isinstance(excinfo.value, _AsNotExpectedError | ReceiverError):
             return super().repr_failure(excinfo, style)
         return f"{self.path.name}:{self._scenario.line}: {excinfo.value}"
 

@@ -28,6 +28,7 @@ from receiver.errors import ReceiverError
 from receiver.settings import unknown_settings
 
 COMMANDS: tuple[click.Command, ...] = (
+    new,
     serve,
     dev,
     check,
@@ -45,14 +46,13 @@ COMMANDS: tuple[click.Command, ...] = (
     dial,
     scenario,
     load_command,
+    replay,
     curl,
     metrics,
     console,
     after,
     demo,
     simulate,
-    replay,
-    new,
     *GROUPS,
 )
 

@@ -54,6 +54,8 @@ def _tell_state(state: object) -> None:
     click.echo(f"{now} {click.style(state.state, fg=colour)}: {first}{took}")
     for rest in more:
         click.echo(rest)
+    if state.state == "broken" and state.serves:
+        click.echo("  The version before it goes on answering.")
     for change in state.changes:
         click.secho(f"  {change}", fg=_COLOURS.get(change[:1]))
 

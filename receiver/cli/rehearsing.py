@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,11 +16,24 @@ from receiver.apps import place
 from receiver.cli.common import app_argument, load_app
 from receiver.cli.dialing import from_option
 from receiver.errors import LoadError
-from receiver.simulator.line import Line, PhoneCall
+from receiver.simulator.line import Line, LineError, PhoneCall
 from receiver.testing.equipping import equip, register
 from receiver.testing.load import Dial, Load, check_target, load
 from receiver.testing.phone import Phone
 from receiver.testing.playing import play, read
+from receiver.testing.scenarios import ScenarioError
+
+
+class _Within(click.FloatRange):
+    """A number in a range; `click.FloatRange` takes NaN for one, and that compares with nothing."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        found = float(super().convert(value, param, ctx))
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number to count with", param, ctx)
+        return found
 
 
 @click.command()
@@ -36,7 +51,10 @@ def scenario(file: Path, target: str | None) -> None:
     app = load_app(name)
     wrong = 0
     for one in found.calls:
-        played = asyncio.run(play(one, app))
+        try:
+            played = asyncio.run(play(one, app))
+        except (LineError, LoadError) as error:
+            raise ScenarioError(f"{file}:{one.line}: {error}") from None
         wrong += bool(played.problem)
         if not played.problem:
             click.echo(f"{click.style('ok', fg='green')}      {one.name}")
@@ -53,13 +71,13 @@ def scenario(file: Path, target: str | None) -> None:
 @click.argument("ivr")
 @from_option
 @click.option("--press", multiple=True, help="Digits to key in; again for each further prompt.")
-@click.option("--rate", default=50.0, show_default=True, type=click.FloatRange(0.1, 10_000))
+@click.option("--rate", default=50.0, show_default=True, type=_Within(0.1, 10_000))
 @click.option(
     "--for",
     "seconds",
     default=10.0,
     show_default=True,
-    type=click.FloatRange(0.1),
+    type=_Within(0.1),
     help="Seconds for which calls begin.",
 )
 @click.option("--http", "url", help="Load the service at this URL, which has the same secret.")
@@ -68,7 +86,7 @@ def scenario(file: Path, target: str | None) -> None:
     "--least",
     default=99.0,
     show_default=True,
-    type=click.FloatRange(0, 100),
+    type=_Within(0, 100),
     help="The share that must be answered in time, in percent.",
 )
 def load_command(

@@ -3,6 +3,7 @@
 Rule 1: no clock: an event has its seconds on the line, and a view knows when the call began.
 Rule 2: credentials, secret headers and cookies are masked as in `receiver.simulator.trace`. What
         the caller keys in and his number are not: who sees this has invented them.
+        A mark that would turn the text around it is shown as what it is.
 Rule 3: each step has one place in the list, and grows there: a callback from the question to the
         last line that its handler logs.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from receiver.console.callbacks import Callback, Json
+from receiver.printable import line
 from receiver.simulator.flow import Event
 from receiver.simulator.trace import Outcome, Step
 
@@ -132,8 +134,8 @@ class CallView:
             "id": self.key,
             "ivr": self.ivr,
             "pbx": self.pbx,
-            "caller": self.caller,
-            "name": self.name,
+            "caller": line(self.caller),
+            "name": line(self.name),
             "begun": self.begun.isoformat(timespec="milliseconds"),
             "state": "waiting" if self.held and self._end is None else self.state,
             "end": self._end,

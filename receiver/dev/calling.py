@@ -37,6 +37,9 @@ from receiver.simulator.trouble import Trouble
 MOST_LIVE = 500
 """Calls in progress at once."""
 
+YEARS = range(1970, 3000)
+"""What the clock may be set to: it goes on from there, and Python's years end."""
+
 MOST_KNOWN = 1000
 """Calls, the latest, for which what the service tells is still taken."""
 
@@ -135,6 +138,8 @@ class Calls:
             at = datetime.fromisoformat(wanted.at) if wanted.at else None
         except ValueError:
             raise ControlError("the time is none: write it as in 2026-11-22T09:00") from None
+        if at is not None and at.year not in YEARS:
+            raise ControlError(f"the year must be one from {YEARS[0]} to {YEARS[-1]}")
         self._clock = None if at is None else (at.replace(tzinfo=None), time.monotonic())
         self._feed.set("clock", {"at": wanted.at})
         self.show_ivrs()
@@ -252,6 +257,7 @@ class Calls:
             if live.phone is None:
                 live.view.fail(str(error))
                 self._feed.call(live.view.summary())
+                self._calls.pop(live.view.key, None)
         finally:
             self._wind(live)
 

@@ -142,6 +142,7 @@ class Child:
 
         self._server = serving.Server(config, watchdog=watchdog, beside=beside)
         serving.serve_on(listener, self._server)
+        self._reporter.flush()
 
     def _hear(self, message: Down | None) -> None:
         """In the channel's thread."""
@@ -175,6 +176,7 @@ def _settings(declared: Receiver) -> Settings:
         allowed_sources=(),
         trusted_proxies=(),
         log_caller_data=True,
+        record=None,
     )
 
 

@@ -192,8 +192,19 @@ _down: msgspec.json.Decoder[Down] = msgspec.json.Decoder(Down)
 
 
 def encode(message: Up | Down) -> bytes:
-    """A line."""
-    return msgspec.json.encode(message) + b"\n"
+    """A line. Lone surrogates, which a text of the app's may have, are escaped as in Python."""
+    try:
+        return msgspec.json.encode(message) + b"\n"
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_escaped(msgspec.to_builtins(message))) + b"\n"
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(one) for key, one in value.items()}
+    return [_escaped(one) for one in value] if isinstance(value, list) else value
 
 
 def decode_up(line: bytes) -> Up:

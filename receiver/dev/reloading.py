@@ -41,12 +41,14 @@ class State(NamedTuple):
         text: what happened; the error with its place.
         changes: what was changed on the PBX.
         seconds: from the change to here.
+        serves: whether calls are answered, by the newest version or by the one before it.
     """
 
     state: Literal["starting", "running", "broken"]
     text: str
     changes: tuple[str, ...] = ()
     seconds: float = 0.0
+    serves: bool = True
 
 
 Register = Callable[[Ready], Awaitable[tuple[str, ...]]]
@@ -125,6 +127,10 @@ class Service:
         """Whether nothing is held back."""
         return self._settled.is_set()
 
+    @property
+    def _serves(self) -> bool:
+        return self._child is not None and not self._child.gone.is_set()
+
     def be(self, mischief: Mischief) -> None:
         """Have the app's handlers be slow, or the CRM."""
         self._mischief = mischief
@@ -145,7 +151,8 @@ class Service:
             text = f"the service ended by itself, with status {child and child.status}"
             self._child = None
             if time.monotonic() - begun < STEADY:
-                self._tell(State("broken", f"{text}; a change of its code starts it again"))
+                text = f"{text}; a change of its code starts it again"
+                self._tell(State("broken", text, serves=False))
                 return _named(await change)
             return f"{text}: it is started again"
         finally:
@@ -157,7 +164,7 @@ class Service:
         self._settled.clear()
         try:
             while True:
-                self._tell(State("starting", why))
+                self._tell(State("starting", why, serves=self._serves))
                 child, found, changed = await self._load()
                 if changed:
                     await self._drop(child)
@@ -167,7 +174,8 @@ class Service:
                     found = await self._take_over(child, found, why, begun)
                 if isinstance(found, Failed):
                     await self._drop(child)
-                    self._tell(State("broken", found.text, (), time.monotonic() - begun))
+                    took = time.monotonic() - begun
+                    self._tell(State("broken", found.text, (), took, self._serves))
                 return found
         finally:
             self._settled.set()

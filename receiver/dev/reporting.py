@@ -109,6 +109,7 @@ class Story:
         """From any thread."""
         if not self._planned:
             self._planned = True
+            self._reporter.planned.add(self)
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._reporter.loop.call_soon_threadsafe(self._plan)
 
@@ -116,7 +117,13 @@ class Story:
         self._reporter.loop.call_later(MOMENT, self._send)
 
     def _send(self) -> None:
+        if self._planned:
+            self.send()
+
+    def send(self) -> None:
+        """Tell now what was put off."""
         self._planned = False
+        self._reporter.planned.discard(self)
         self._reporter.send(
             Report(
                 id=self._id,
@@ -141,12 +148,19 @@ class Reporter:
     Attributes:
         mischief: what shall go wrong at the moment.
         numbers: of the callbacks.
+        planned: those that have something to tell in a moment.
     """
 
     def __init__(self, send: Callable[[Report], None]) -> None:
         self.send = send
         self.mischief = Mischief()
         self.numbers = itertools.count(1)
+        self.planned: set[Story] = set()
+
+    def flush(self) -> None:
+        """Tell what is not told yet; the service has ended, and its loop with it."""
+        for story in list(self.planned):
+            story.send()
 
     @functools.cached_property
     def loop(self) -> asyncio.AbstractEventLoop:

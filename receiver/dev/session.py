@@ -2,8 +2,8 @@
 
 Rule 1: all of it listens on this machine alone.
 Rule 2: what has a life of its own ends with it, in an order in which nothing waits for anything.
-Rule 3: a call's memory and durable work outlive a change of the code, but not this command, unless
-        the settings name a place.
+Rule 3: a call's memory and durable work outlive a change of the code, but not this command: the
+        places that the settings name are the real service's, and nothing of these calls goes there.
 """
 
 from __future__ import annotations
@@ -182,11 +182,11 @@ class _Copier:
 @contextlib.contextmanager
 def _variables(secret: Secret, base: str) -> Iterator[dict[str, str]]:
     """What a child gets on top of our own variables."""
-    settings = Settings.read()
+    Settings.read()  # what is wrong with them is said at once
     with tempfile.TemporaryDirectory(prefix="receiver-dev-") as folder:
         own = {f"{PREFIX}SECRET": secret.reveal(), f"{PREFIX}PUBLIC_URL": base}
-        for name, given in (("STORE", settings.store), ("AFTER", settings.after)):
-            own[f"{PREFIX}{name}"] = given.reveal() or os.path.join(folder, f"{name.lower()}.db")
+        for name in ("store", "after"):
+            own[f"{PREFIX}{name.upper()}"] = os.path.join(folder, f"{name}.db")
         yield own
 
 
@@ -197,4 +197,5 @@ def _service_json(state: State) -> dict[str, object]:
         "text": state.text,
         "changes": list(state.changes),
         "seconds": round(state.seconds, 3),
+        "serves": state.serves,
     }

@@ -129,6 +129,7 @@ Line = Recorded | Lost
 _encode = msgspec.json.Encoder().encode
 _decode: Callable[[bytes], Line] = msgspec.json.Decoder(Line).decode
 _version = msgspec.json.Decoder(_Version).decode
+_DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def encode(line: Line) -> bytes:
@@ -144,10 +145,10 @@ def decode(line: bytes) -> Line | None:
     """
     try:
         return _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _DAMAGED:
         try:
             version = _version(line).v
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _DAMAGED:
             return None
     if version > VERSION:
         raise RecordingError(

@@ -2,12 +2,14 @@
 
 Rule 1: a line that is damaged, as the last one of a worker that was killed, is counted and passed
         over.
-Rule 2: what belongs to one call is one call, whichever worker wrote it, in the order of time. Where
+Rule 2: it reads files, and no more of a line than one could have; a pipe or a device is none.
+Rule 3: what belongs to one call is one call, whichever worker wrote it, in the order of time. Where
         the PBX gave no session, the caller and the IVR tell it, for as long as the service would.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +18,9 @@ from typing import NamedTuple
 from receiver.recordings.files import PATTERN
 from receiver.recordings.lines import Lost, Recorded, RecordingError, decode
 from receiver.sessions.keys import SHORT_LIFE
+
+LONGEST = 1024 * 1024
+"""Octets of a line; what is longer is damaged, piece by piece."""
 
 
 class Recording(NamedTuple):
@@ -57,7 +62,11 @@ def read(path: Path, *, ivr: str = "", session: str = "") -> Recording:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    paths = sorted(path.glob(PATTERN)) if path.is_dir() else [path]
+    paths = [path]
+    if path.is_dir():  # the oldest may be dropped at this very moment
+        paths = sorted(one for one in path.glob(PATTERN) if one.is_file())
+    elif path.exists() and not path.is_file():
+        raise RecordingError(f"{path} cannot be read: it is no file and no folder")
     if not paths:
         raise RecordingError(
             f"there is no recording in {path}: RECEIVER_RECORD names the folder that the service "
@@ -66,7 +75,7 @@ def _lines(path: Path) -> Iterator[bytes]:
     try:
         for one in paths:
             with one.open("rb") as file:
-                yield from file
+                yield from iter(functools.partial(file.readline, LONGEST), b"")
     except OSError as error:
         raise RecordingError(f"{error.filename} cannot be read: {error.strerror}") from None
 

@@ -69,7 +69,7 @@ def render(calls: Sequence[Sequence[Outcome]]) -> list[str]:
         if not any(one.differs for one in call):
             continue
         first = call[0].record
-        lines.append(f"call {first.session or 'without a session'} at {line(first.time)}")
+        lines.append(line(f"call {first.session or 'without a session'} at {first.time}"))
         for one in call:
             lines += _render(one)
     return lines

@@ -37,6 +37,7 @@ SUFFIX = ".calls.toml"
 FAULTS = ("late", "dropped", "refused", "wrong password", "slow")
 """What a call may have as its ``fault``; ``slow`` with seconds behind it."""
 
+_YEARS = range(1900, 3000)  # time goes on from there, and Python's years end
 _KEYS = re.compile(r"[0-9*#]+")
 _WAIT = re.compile(r"wait ([0-9]+(?:\.[0-9]+)?)")
 _SLOW = re.compile(r"slow ([0-9]+(?:\.[0-9]+)?)")
@@ -199,7 +200,7 @@ def _name(value: Any) -> str:
 
 
 def _at(value: Any) -> datetime:
-    if not isinstance(value, datetime) or value.tzinfo is not None:
+    if not isinstance(value, datetime) or value.tzinfo is not None or value.year not in _YEARS:
         raise ValueError
     return value
 
@@ -250,7 +251,7 @@ _SHARED: _Rows = {
     "ivr": (_name, '"8000", or "north/8000" with several PBXs'),
     "caller": (_text, 'the caller\'s number, as in "101"'),
     "caller_name": (_text, "the caller's name"),
-    "at": (_at, "a date and time without a zone, as in 2026-12-25T10:00:00"),
+    "at": (_at, "a date and time of our days without a zone, as in 2026-12-25T10:00:00"),
 }
 _OF_THE_FILE: _Rows = {"app": (_name, '"module:attribute", as in "app:app"'), **_SHARED}
 _OF_A_CALL: _Rows = {

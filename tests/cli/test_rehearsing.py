@@ -87,6 +87,13 @@ def test_a_file_that_cannot_be_read(text: str | None, arguments: list[str], said
     assert (done.exit_code, done.output.startswith(said)) == (2, True)
 
 
+@pytest.mark.parametrize("ivr", ["9000", "north/8000"])
+def test_an_ivr_that_is_not_there_has_its_place(ivr: str) -> None:
+    Path("a.calls.toml").write_text(CALLS.replace("8000", ivr))
+    done = run("scenario", "a.calls.toml", "rehearsed.py")
+    assert (done.exit_code, done.output.startswith("Error: a.calls.toml:2: ")) == (2, True)
+
+
 def test_which_app() -> None:
     Path("a.calls.toml").write_text(CALLS)
     done = run("scenario", "a.calls.toml")
@@ -109,6 +116,13 @@ def test_load_of_nothing_is_no_success() -> None:
     done = run("load", "rehearsed.py", "8000", "--press", "9", "--for", "0.1")
     assert "no action URL was asked" in done.output
     assert done.exit_code == 1
+
+
+@pytest.mark.parametrize("option", ["--rate", "--for", "--least"])
+@pytest.mark.parametrize("number", ["nan", "inf", "-1"])
+def test_load_with_what_is_no_number(option: str, number: str) -> None:
+    done = run("load", "rehearsed.py", "8000", "--press", "1", "--for", "0.1", option, number)
+    assert (done.exit_code, f"Invalid value for '{option}'" in done.output) == (2, True)
 
 
 def test_load_of_an_ivr_that_is_not_there() -> None:

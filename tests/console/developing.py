@@ -52,7 +52,8 @@ class Dev:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "receiver", "dev", target, "--port", "0", "--no-open", *options],
             cwd=folder,
-            env={**os.environ, **env},
+            # A command that is killed leaves its temporary folder.
+            env={**os.environ, "TMPDIR": str(folder), **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

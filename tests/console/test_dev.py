@@ -71,7 +71,9 @@ def test_a_call_and_changes_of_the_code(start: Start) -> None:
         ("log = ", "log = 1 / 0 #", "app.py:5: ZeroDivisionError: division by zero"),
     ):
         dev.write(good, bad)
-        assert said in dev.until_service("broken")["text"]
+        told = dev.until_service("broken")
+        assert (said in told["text"], told["serves"]) == (True, True)
+        dev.until_printed("The version before it goes on answering")
         assert dev.dial()["end"]["text"] == "forwarded to 333"
         dev.write(bad, good)
         dev.until_service("running")
@@ -146,6 +148,7 @@ def test_a_change_during_a_call_loses_no_callback(start: Start, tmp_path: Path) 
     first, second = dev.ended(in_hand), dev.ended(held)
     assert first["end"]["text"] == "forwarded to 222"
     assert second["end"]["text"] == "forwarded to 333"
+    dev.until_call(in_hand, reason="handled")  # told by the old one, as the last thing it does
     (callback,) = callbacks(second)
     assert callback["exchanges"][0]["status"] == 200
     wait_until_gone([old])
@@ -166,7 +169,9 @@ def test_a_killed_parent_leaves_no_child(start: Start) -> None:
 
 def test_what_is_broken_from_the_beginning_can_be_mended(start: Start) -> None:
     dev = start(APP.replace("Receiver(sales)", "Receiver(sales"))
-    assert "app.py:" in dev.until_service("broken")["text"]
+    told = dev.until_service("broken")
+    assert ("app.py:" in told["text"], told["serves"]) == (True, False)
+    assert "goes on answering" not in "".join(dev.lines)
     dev.write("Receiver(sales", "Receiver(sales)")
     dev.until_service("running")
     assert dev.dial()["end"]["text"] == "forwarded to 222"
@@ -184,6 +189,52 @@ def test_a_configuration_file_is_watched_like_code(start: Start, tmp_path: Path)
     file.write_text(text.replace("222", "333"))
     dev.until_service("running")
     assert dev.dial()["end"]["text"] == "forwarded to 333"
+
+
+REMEMBERING = """
+from receiver import Call, Forward, Ivr, Receiver, Reply
+
+ivr = Ivr("8000")
+
+async def note(caller: str) -> None:
+    print("noted", flush=True)
+
+@ivr.caller("1**")
+async def arrive(call: Call) -> Reply:
+    async with call.session() as session:
+        session["seen"] = True
+    await call.after.durably(note, call.caller, idempotency_key=call.session_id)
+    return Forward("222")
+
+app = Receiver(ivr)
+"""
+
+
+def test_nothing_goes_where_the_real_service_keeps_it(start: Start, tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    dev = start(
+        REMEMBERING,
+        RECEIVER_STORE=str(real / "store.db"),
+        RECEIVER_AFTER=str(real / "after.db"),
+        RECEIVER_RECORD=str(real),
+    )
+    dev.until_service("running")
+    assert dev.dial()["end"]["text"] == "forwarded to 222"
+    dev.until_printed("noted")
+    assert dev.stop() == 0
+    assert list(real.iterdir()) == []
+
+
+def test_the_clock_has_years_in_which_it_can_go_on(start: Start) -> None:
+    dev = start()
+    dev.until_service("running")
+    headers = {"X-Console-Token": dev.page().partition('console-token" content="')[2][:32]}
+    for wrong in ("9999-12-31T23:59", "1066-10-14T09:00", "soon"):
+        refused = dev.browser.post("pbx/clock", json={"at": wrong}, headers=headers)
+        assert (refused.status_code, list(refused.json())) == (409, ["error"])
+    dev.post("pbx/clock", {"at": "2999-12-31T23:59"})
+    assert dev.dial()["end"]["text"] == "forwarded to 222"
 
 
 FAULTY = """
@@ -260,6 +311,7 @@ def test_wrong_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         port = str(taken.getsockname()[1])
         done = CliRunner().invoke(main, ["dev", "app:app", "--port", port, "--no-open"])
         assert (done.exit_code, "cannot listen" in done.output) == (2, True)
+        assert "choose another with --port" in done.output
     monkeypatch.setenv("RECEIVER_MARGIN", "7")
     done = CliRunner().invoke(main, ["dev", "app:app", "--port", "0"])
     assert (done.exit_code, "RECEIVER_MARGIN" in done.output) == (2, True)

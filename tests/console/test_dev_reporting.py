@@ -11,7 +11,7 @@ import pytest
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.dev.child import Observed
-from receiver.dev.messages import Mischief, Report
+from receiver.dev.messages import Mischief, Report, decode_up, encode
 from receiver.dev.places import handler_of, is_own, why_not
 from receiver.dev.reporting import Listener, Reporter
 from receiver.errors import DeclarationError, LoadError, UpstreamError
@@ -120,6 +120,40 @@ async def test_an_exception_has_its_place_also_from_a_thread() -> None:
     assert report.error.file.endswith("test_dev_reporting.py")
     assert report.error.code.startswith('return NOTHING["missing"]')
     assert report.error.function == "bad"
+
+
+def test_what_was_put_off_when_the_service_ended_is_told() -> None:
+    ivr = Ivr("8000")
+
+    @ivr.dtmf("1", auth=None)
+    async def one(call: Call) -> Reply:
+        return Forward("222")
+
+    child = Child(ivr)
+    asyncio.run(child.ask("one"))
+    assert not any(report.reason for report in child.reports.values())
+    child.reporter.flush()
+    assert [report.reason for report in child.reports.values()] == ["handled"]
+    assert not child.reporter.planned
+
+
+async def test_a_text_that_is_no_unicode_is_told_all_the_same() -> None:
+    ivr = Ivr("8000")
+
+    @ivr.dtmf("1", auth=None, fallback=Forward("0"))
+    async def odd(call: Call) -> Reply:
+        log.info("a name of a file: \udcff")
+        raise KeyError("\ud800")
+
+    child = Child(ivr)
+    await child.ask("odd")
+    report = await child.until(lambda r: r.reason)
+    told = decode_up(encode(report))
+    assert isinstance(told, Report)
+    assert (told.id, told.reason) == (report.id, "raised")
+    assert [line.message for line in told.log] == ["a name of a file: \\udcff"]
+    assert told.error is not None
+    assert "ud800" in told.error.text
 
 
 async def test_what_is_asked_of_others(crm: Crm) -> None:

@@ -159,7 +159,7 @@ async def test_a_child_that_dies_is_replaced_once(
     assert await stage.ask() == "222"
     monkeypatch.setattr(reloading, "STEADY", 3600.0)
     os.kill(stage.serving(), signal.SIGKILL)
-    await stage.until("broken", "a change of its code starts it again")
+    assert not (await stage.until("broken", "a change of its code starts it again")).serves
     stage.write('"222"', '"333"')
     await stage.until("running")
     assert await stage.ask() == "333"
@@ -171,7 +171,7 @@ async def test_what_cannot_be_registered_does_not_serve(start: Start) -> None:
     old = stage.serving()
     stage.refuse = "the PBX does not want it"
     stage.write('"222"', '"333"')
-    await stage.until("broken", "it cannot be registered: the PBX does not want it")
+    assert (await stage.until("broken", "it cannot be registered: the PBX does not want it")).serves
     assert stage.serving() == old
     assert await stage.ask() == "222"
 

@@ -222,6 +222,12 @@ async def test_keys_that_are_not_heard() -> None:
     assert page.steps[3]["callback"]["outcome"]["kind"] == "forwarded"
 
 
+def test_a_name_does_not_turn_around_what_stands_beside_it() -> None:
+    view = CallView("c1", 1, "8000", "", "\u202e101", "\u2067Zoë\n", BEGUN, 0.0, {"text": None})
+    assert view.summary()["caller"] == r"\u202e101"
+    assert view.summary()["name"] == r"\u2067Zoë\n"
+
+
 def test_a_call_that_waits_for_the_service_or_never_began() -> None:
     view = CallView("c1", 1, "8000", "", "101", "", BEGUN, 0.0, {})
     view.held = True

@@ -21,7 +21,7 @@ from receiver.cli import main
 from receiver.dispatch import Decision
 from receiver.observing import Times
 from receiver.recordings.lines import Recorded
-from receiver.recordings.reading import read
+from receiver.recordings.reading import LONGEST, read
 from receiver.recordings.recorder import Recorder
 from receiver.replaying.network import NetworkShut, Tries, shut
 from receiver.replaying.outcomes import Outcome
@@ -221,6 +221,24 @@ async def test_what_could_not_be_replayed_is_told(stage: Stage) -> None:
     assert "not replayed: 1 could not be read by the service then" in done.output
     assert "not replayed: 1 lines are damaged" in done.output
     assert "not replayed: 7 were lost" in done.output
+
+
+async def test_a_recording_that_was_tampered_with(stage: Stage) -> None:
+    await stage.record(*CALL)
+    folder = stage.folder / "rec"
+    file = next(folder.iterdir())
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in found:
+        line |= {"session": "a\r\x1b[2Jb", "decision": "hangup"}
+    nested, long = "[" * 100_000, f'{{"x":"{"x" * LONGEST}"}}'
+    file.write_text("\n".join([*map(json.dumps, found), nested, long, ""]))
+    (folder / "calls-0.jsonl").symlink_to("gone")
+    os.mkfifo(folder / "calls-1.jsonl")
+    done = await in_thread(stage.replay, "today:app")
+    assert (done.exit_code, r"call a\r\x1b[2Jb at" in done.output) == (1, True)
+    assert "not replayed: 3 lines are damaged" in done.output
+    done = await in_thread(stage.replay, "today:app", file="rec/calls-1.jsonl")
+    assert (done.exit_code, "it is no file" in done.output) == (2, True)
 
 
 async def test_what_is_saved_is_what_the_next_code_is_compared_with(stage: Stage) -> None:

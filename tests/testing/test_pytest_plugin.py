@@ -304,11 +304,14 @@ def test_a_scenario_file_that_cannot_be_read(run: Run) -> None:
     done.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_fault_of_ours_is_shown_as_one(run: Run) -> None:
+def test_an_ivr_that_is_not_there_has_its_place(run: Run) -> None:
     run.pytester.path.joinpath("a.calls.toml").write_text(SCENARIOS.replace("8000", "9000"))
     done = run()
     done.assert_outcomes(failed=2)
-    done.stdout.fnmatch_lines(["*LineError: the PBX has no IVR with the extension number '9000'*"])
+    done.stdout.fnmatch_lines(
+        ["a.calls.toml:?: the PBX has no IVR with the extension number '9000'"]
+    )
+    done.stdout.no_fnmatch_line("*receiver/simulator*")
 
 
 # What it costs -------------------------------------------------------------------------------

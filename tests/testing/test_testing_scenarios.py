@@ -108,6 +108,7 @@ def test_one_act_needs_no_list() -> None:
         (CALL + "fault = 'slow'", "x:4: fault is 'slow'; it is \"late\""),
         (CALL + "at = 2026-01-01", "x:4: at is '2026-01-01'; it is a date and time"),
         (CALL + "at = 2026-01-01T10:00:00Z", "x:4: at is"),
+        (CALL + "at = 9999-12-31T23:59:59", "x:4: at is"),
         (CALL + "asks = 'pick'", "x:4: asks is 'pick'; it is a list of names"),
         ("[[call]]\nivr = ''\nexpect = 'prompt'", "x:2: ivr is ''"),
         ("[[call]]\nivr = '1'\nexpect = 'forward'", "x:3: expect is 'forward'"),

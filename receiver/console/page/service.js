@@ -34,7 +34,7 @@ export class Service {
     at("service").tabIndex = broken ? 0 : -1; // a long traceback scrolls
     say(
       at("service-head"),
-      broken ? "The service does not start" : "What the last change of the code changed",
+      broken ? FAILED[Boolean(service.serves)] : "What the last change of the code changed",
     );
     at("service-body").replaceChildren(
       ...(broken
@@ -43,7 +43,10 @@ export class Service {
       changed(changes),
     );
     if (this.before && this.before !== service.state)
-      announce(`The service is ${NAMES[service.state]}.`);
+      announce(
+        `The service is ${NAMES[service.state]}.` +
+          (broken && service.serves ? " The version before it goes on answering." : ""),
+      );
     this.before = service.state;
   }
 
@@ -61,6 +64,10 @@ export class Service {
   }
 }
 
+const FAILED = {
+  true: "The new code does not start: the version before it goes on answering",
+  false: "The service does not run",
+};
 const STANDING = {
   "in step": "In step with the PBX",
   differs: "Differs from the PBX",
