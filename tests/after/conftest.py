@@ -97,7 +97,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [f"{r.levelname} {r.getMessage()}".partition("\n")[0] for r in records]
 
 
-async def soon(true: Callable[[], bool], seconds: float = 5) -> None:
+async def soon(true: Callable[[], bool], seconds: float = 30) -> None:
     """Wait until ``true``, for what has no event of its own."""
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110
