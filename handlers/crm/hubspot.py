@@ -54,7 +54,7 @@ class HubSpot:
         name: tells several accounts apart.
         url: where HubSpot is.
         timeout: seconds for one request.
-        workers: processes that share what HubSpot allows.
+        workers: processes that share what HubSpot allows, on all machines; 0 for those of this one.
         per_second, others_per_second: searches, and other requests, that it allows.
         search_fields: properties of contacts with the digits of the national number.
         key_field: a property of calls for the key.
@@ -80,7 +80,7 @@ class HubSpot:
         name: str = "hubspot",
         url: str = "https://api.hubapi.com",
         timeout: float = 1.0,
-        workers: int = 1,
+        workers: int = 0,
         per_second: float = 4.0,
         others_per_second: float = 10.0,
         search_fields: Sequence[str] = (

@@ -53,7 +53,8 @@ class Odoo:
         fields: further ones of the partner to be read.
         owner_fields: further ones of its salesperson (``res.users``).
         name: of the connector, if an app has two of its kind.
-        per_second, workers: requests that are allowed, and processes that share them.
+        per_second, workers: requests that are allowed, and processes that share them, on all
+            machines; 0 for those of this one.
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
@@ -79,7 +80,7 @@ class Odoo:
         owner_fields: Collection[str] = (),
         name: str = "odoo",
         per_second: float = 10.0,
-        workers: int = 1,
+        workers: int = 0,
         timeout: float = 1.0,
         ca: str | Path | None = None,
     ) -> None:

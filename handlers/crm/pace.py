@@ -6,13 +6,15 @@ Rule 2: work that nobody waits for goes `aside`: it takes turns that are free at
         last one in hand. So a backlog of log entries delays no caller.
 Rule 3: a CRM that answers 429 is not asked again before it says so (``Retry-After``).
 Rule 4: each process keeps the pace for itself, with its share of what is allowed: what the CRM
-        allows divided by ``workers``.
+        allows divided by ``workers``. ``receiver serve --workers`` tells its processes how many
+        they are (``WEB_CONCURRENCY``); how many machines there are nobody but the user knows.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import os
 
 from receiver import Call, DeclarationError, Unavailable
 
@@ -37,15 +39,16 @@ class Pace:
     Parameters:
         per_second: what the CRM allows.
         burst: how many may come at once after a pause.
-        workers: processes that share what is allowed, on all machines.
+        workers: processes that share what is allowed, on all machines; 0 for those of this one.
 
     Raises:
-        DeclarationError: these are not all above 0.
+        DeclarationError: the first two are not above 0, or the last is below.
     """
 
-    def __init__(self, per_second: float, burst: int = 1, workers: int = 1) -> None:
-        if not (per_second > 0 and burst >= 1 and workers >= 1):
+    def __init__(self, per_second: float, burst: int = 1, workers: int = 0) -> None:
+        if not (per_second > 0 and burst >= 1 and workers >= 0):
             raise DeclarationError("the pace of a CRM is made of numbers above 0")
+        workers = workers or _on_this_machine()
         self._interval = workers / per_second
         self._slack = (max(burst // workers, 1) - 1) * self._interval
         self._next = -math.inf  # when the next turn would be, were there no burst
@@ -93,3 +96,9 @@ class Pace:
 
     def _take(self, now: float) -> None:
         self._next = max(self._next, now) + self._interval
+
+
+def _on_this_machine() -> int:
+    """How many processes answer calls here, if whoever started them says so."""
+    said = os.environ.get("WEB_CONCURRENCY", "")
+    return max(int(said), 1) if said.isdecimal() else 1

@@ -62,7 +62,8 @@ class Pipedrive:
         for_owner: calls are logged for the person's owner, not for the token's user.
         url: where Pipedrive is.
         name: of the connector, if an app has two of its kind.
-        per_second, workers: requests that are allowed, and processes that share them.
+        per_second, workers: requests that are allowed, and processes that share them, on all
+            machines; 0 for those of this one.
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
@@ -84,7 +85,7 @@ class Pipedrive:
         url: str = "https://api.pipedrive.com",
         name: str = "pipedrive",
         per_second: float = 5.0,
-        workers: int = 1,
+        workers: int = 0,
         timeout: float = 1.0,
         ca: str | Path | None = None,
     ) -> None:

@@ -92,7 +92,7 @@ class Rest:
         name: str = "rest",
         per_second: float = 10.0,
         burst: int = 10,
-        workers: int = 1,
+        workers: int = 0,
         timeout: float = 1.0,
         ca: str | Path | None = None,
     ) -> None:

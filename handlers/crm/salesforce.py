@@ -70,7 +70,8 @@ class Salesforce:
         fields: further ones to be read, which all ``objects`` have.
         owner_fields: further ones of a user.
         name: of the connector, if an app has two of its kind.
-        per_second, workers: requests that are allowed, and processes that share them.
+        per_second, workers: requests that are allowed, and processes that share them, on all
+            machines; 0 for those of this one.
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
@@ -99,7 +100,7 @@ class Salesforce:
         owner_fields: Collection[str] = (),
         name: str = "salesforce",
         per_second: float = 20.0,
-        workers: int = 1,
+        workers: int = 0,
         timeout: float = 1.0,
         ca: str | Path | None = None,
     ) -> None:

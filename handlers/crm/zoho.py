@@ -66,7 +66,8 @@ class Zoho:
         key_field: the API name of a unique text field of Calls.
         url, accounts: hosts other than those of the data centre.
         name: of the connector, if an app has two of its kind.
-        per_second, workers: requests that are allowed, and processes that share them.
+        per_second, workers: requests that are allowed, and processes that share them, on all
+            machines; 0 for those of this one.
         timeout: seconds for one request; the call's own time counts as well.
         ca: a PEM file with the certificate of a private authority.
 
@@ -98,7 +99,7 @@ class Zoho:
         accounts: str = "",
         name: str = "zoho",
         per_second: float = 10.0,
-        workers: int = 1,
+        workers: int = 0,
         timeout: float = 1.0,
         ca: str | Path | None = None,
     ) -> None:

@@ -124,6 +124,7 @@ def _serve_with(
     beside = [Beside([*program, "guard", target, WORKER])] if settings.guard else []
     with ExitStack() as stack:
         environ = stack.enter_context(_shared_store(settings))
+        environ["WEB_CONCURRENCY"] = str(workers)  # for whatever has only its share of something
         listener = stack.enter_context(listening.bind(host, port))
         url = listening.url_of(listener, host, tls=bool(certfile))
         said = [f"serving on {url} with {workers} workers"]

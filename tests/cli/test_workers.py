@@ -331,6 +331,7 @@ def test_the_store_of_the_workers_is_private_and_goes_with_them(start: Start) ->
 
     stores = {look(pid, "environ")["RECEIVER_STORE"] for pid in service.workers()}
     assert len(stores) == 1
+    assert {look(pid, "environ")["WEB_CONCURRENCY"] for pid in service.workers()} == {"2"}
     folder = Path(stores.pop()).parent
     assert folder.stat().st_mode & 0o777 == 0o700
     assert "RECEIVER_STORE" not in look(service.process.pid, "environ")

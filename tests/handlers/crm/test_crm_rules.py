@@ -143,6 +143,23 @@ async def test_a_crm_that_says_so_is_left_alone(monkeypatch: pytest.MonkeyPatch)
     await pace.turn()
 
 
+@pytest.mark.parametrize(
+    ("said", "workers", "seconds"), [("4", 0, 0.4), ("", 0, 0.1), ("four", 0, 0.1), ("4", 2, 0.2)]
+)
+async def test_workers_share_what_the_crm_allows(
+    monkeypatch: pytest.MonkeyPatch, said: str, workers: int, seconds: float
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", said)
+    clock = Clock(monkeypatch)
+    pace = Pace(per_second=10, workers=workers)
+    await pace.turn()
+    clock.advance(seconds * 0.9)
+    with pytest.raises(Unavailable):
+        await pace.turn(Timed(left=0.05))
+    clock.advance(seconds * 0.2)
+    await pace.turn(Timed(left=0.05))
+
+
 async def test_what_goes_aside_leaves_one_turn_for_callers() -> None:
     pace = Pace(per_second=2, burst=2)
     await pace.turn(aside=True)
@@ -153,7 +170,7 @@ async def test_what_goes_aside_leaves_one_turn_for_callers() -> None:
     waiting.cancel()
 
 
-@pytest.mark.parametrize("numbers", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
+@pytest.mark.parametrize("numbers", [(0, 1, 1), (1, 0, 1), (1, 1, -1)])
 def test_a_pace_is_made_of_numbers_above_nought(numbers: tuple[int, int, int]) -> None:
     with pytest.raises(DeclarationError):
         Pace(*numbers)
