@@ -18,6 +18,7 @@ from typing import Any
 
 from receiver.console.callbacks import outcome_json
 from receiver.console.telling import Told
+from receiver.printable import line
 from receiver.recordings.lines import Piece, Recorded, Text, Veiled
 from receiver.simulator.trace import Ending, Outcome
 
@@ -36,8 +37,8 @@ _KINDS: Mapping[str, Ending] = {"call": "forwarded", "hangup": "hung up", "repea
 
 
 def shown(text: Text) -> str:
-    """A text, or how long it is."""
-    return f"<{len(text.form)}>" if isinstance(text, Veiled) else text
+    """A text, which turns nothing around on a page; or how long it is."""
+    return f"<{len(text.form)}>" if isinstance(text, Veiled) else line(text)
 
 
 def destination(record: Recorded) -> str:

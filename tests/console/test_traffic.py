@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from receiver import Call, Forward, Hangup, Repeat, Reply
@@ -39,6 +40,11 @@ def take(*all: Told) -> tuple[Traffic, dict[str, Any], list[dict[str, Any]]]:
     known = Traffic({"8000/pick": "app.pick (app.py:6)"})
     taken = [known.take(one) for one in all]
     return known, taken[-1][0].summary(), [step for _, step in taken]
+
+
+def test_a_name_turns_nothing_around() -> None:
+    _, call, _ = take(told(replace(ASKED, caller_name="\u202eabc\n"), shown=True))
+    assert call["name"] == "\\u202eabc\\n"
 
 
 def test_a_call_is_told_masked() -> None:
