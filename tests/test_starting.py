@@ -104,7 +104,9 @@ def test_the_commands_of_its_documents_exist(project: Path) -> None:
     assert len(commands) >= 7
     with click.Context(main) as context:
         for name, *args in commands:
-            main.commands[name].make_context(name, args, parent=context)
+            command = main.get_command(context, name)
+            assert command is not None
+            command.make_context(name, args, parent=context)
 
 
 @pytest.mark.parametrize(

@@ -4,61 +4,64 @@ from __future__ import annotations
 
 import logging
 import os
+from importlib import import_module
 
 import click
 
-from receiver.cli.configuring import handlers, schema_command
-from receiver.cli.consoling import console
-from receiver.cli.demo import demo
-from receiver.cli.developing import dev
-from receiver.cli.dialing import curl, dial
-from receiver.cli.doctoring import doctor
-from receiver.cli.guarding import drain, guard, undrain
-from receiver.cli.registering import apply, destroy, drift, plan
-from receiver.cli.rehearsing import load_command, scenario
-from receiver.cli.replaying import replay
-from receiver.cli.resources import GROUPS
-from receiver.cli.reviving import after
-from receiver.cli.rotating import rotate
-from receiver.cli.running import check, serve
-from receiver.cli.scraping import metrics
-from receiver.cli.simulating import simulate
-from receiver.cli.starting import new
 from receiver.errors import ReceiverError
 from receiver.settings import unknown_settings
 
-COMMANDS: tuple[click.Command, ...] = (
-    new,
-    serve,
-    dev,
-    check,
-    handlers,
-    schema_command,
-    plan,
-    drift,
-    apply,
-    rotate,
-    destroy,
-    drain,
-    undrain,
-    guard,
-    doctor,
-    dial,
-    scenario,
-    load_command,
-    replay,
-    curl,
-    metrics,
-    console,
-    after,
-    demo,
-    simulate,
-    *GROUPS,
-)
+COMMANDS = {
+    "new": "starting:new",
+    "serve": "running:serve",
+    "dev": "developing:dev",
+    "check": "running:check",
+    "handlers": "configuring:handlers",
+    "schema": "configuring:schema_command",
+    "plan": "registering:plan",
+    "drift": "registering:drift",
+    "apply": "registering:apply",
+    "rotate": "rotating:rotate",
+    "destroy": "registering:destroy",
+    "drain": "guarding:drain",
+    "undrain": "guarding:undrain",
+    "guard": "guarding:guard",
+    "doctor": "doctoring:doctor",
+    "dial": "dialing:dial",
+    "scenario": "rehearsing:scenario",
+    "load": "rehearsing:load_command",
+    "replay": "replaying:replay",
+    "curl": "dialing:curl",
+    "metrics": "scraping:metrics",
+    "console": "consoling:console",
+    "after": "reviving:after",
+    "demo": "demo:demo",
+    "simulate": "simulating:simulate",
+    "ivrs": "resources:GROUPS",
+    "servers": "resources:GROUPS",
+    "holidays": "resources:GROUPS",
+    "files": "resources:GROUPS",
+    "action-urls": "resources:GROUPS",
+}
+"""Where each command is: a module of this package, and a command in it or a table of commands."""
 
 
 class _Cli(click.Group):
-    """Ends in one clear line where a traceback would help nobody."""
+    """Ends in one clear line where a traceback would help nobody.
+
+    A command is imported when it is wanted: each has needs of its own, and a worker that is started
+    anew lets callers wait.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            module, _, name = COMMANDS[cmd_name].partition(":")
+            found = getattr(import_module(f"receiver.cli.{module}"), name)
+            self.add_command(found[cmd_name] if isinstance(found, dict) else found, cmd_name)
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -90,7 +93,3 @@ def main(show_traceback: bool) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     for name, meant in unknown_settings(os.environ).items():
         click.echo(f"Warning: {name} is not a setting; is {meant} meant?", err=True)
-
-
-for _command in COMMANDS:
-    main.add_command(_command)

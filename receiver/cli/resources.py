@@ -230,4 +230,4 @@ def _group(resource: Resource) -> click.Group:
     return group
 
 
-GROUPS: tuple[click.Command, ...] = tuple(map(_group, RESOURCES))
+GROUPS = {str(group.name): group for group in map(_group, RESOURCES)}
