@@ -57,6 +57,9 @@ class Alias:
 
     __value__ = str | None
 
+    def __repr__(self) -> str:
+        return "Alias"
+
 
 @pytest.mark.parametrize(
     ("annotation", "shape"),
