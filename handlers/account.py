@@ -86,8 +86,14 @@ class Account:
     ) -> None:
         if kind not in get_args(Kind):
             raise DeclarationError(f"Account: kind={kind!r} is none of {', '.join(get_args(Kind))}")
-        for option, value in (("attempts", attempts), ("per_caller", per_caller), ("lock", lock)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        for option, value in (
+            ("attempts", attempts),
+            ("per_caller", per_caller),
+            ("lock", lock),
+            ("remember", remember),  # with none remembered, none would be locked out
+        ):
+            # NaN is not above 0 either, and nothing is ever more than that.
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise DeclarationError(f"Account: {option}={value!r} is no number above 0")
         self._key = Numbering(region).key
         right = None if then is None else handler_of(then, "Account: then")

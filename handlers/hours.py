@@ -204,6 +204,8 @@ def _position(path: Path, zone: ZoneInfo) -> tuple[str, datetime | None]:
         text = path.read_text("utf-8-sig", "replace").strip()
     except FileNotFoundError:
         text = ""
+    except OSError as error:
+        raise DeclarationError(f"{path}: {error.strerror}") from None
     if not text:
         return "", None
     try:
@@ -220,6 +222,6 @@ def _read(text: str, zone: ZoneInfo) -> tuple[str, datetime | None]:
     if found[2] is None:
         return found[1].lower(), None
     until = datetime.fromisoformat(found[2])
-    if len(found[2]) == len("2026-11-22"):
+    if len(found[2]) == len("2026-11-22") and until.date() < date.max:
         until += timedelta(1)  # a day without a time is meant to its end
     return found[1].lower(), until if until.tzinfo else until.replace(tzinfo=zone)

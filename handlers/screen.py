@@ -37,8 +37,9 @@ from receiver import (
 )
 from receiver.upstream import Reloading, stamp
 
-_BEGINNING = re.compile(r"(\+?[0-9]+)\.\.\.")
+_BEGINNING = re.compile(r"([+(]*[0-9][0-9 ()./]*)\.\.\.")
 _NUMBER = re.compile(r"[+(]*[0-9][0-9 ()./]*")  # with a - it would be a range
+_MOST = 1_000_000
 
 
 class Screen:
@@ -175,7 +176,7 @@ def _parse(entries: Iterable[tuple[str, str]], numbering: Numbering) -> _Entries
             if not isinstance(text, str):
                 raise MaskError("no text")
             if begins := _BEGINNING.fullmatch(text):
-                beginnings.append(begins[1])
+                beginnings.append(_beginning(begins[1]))
             elif _NUMBER.fullmatch(text):
                 numbers.add(numbering.key(text))
             else:
@@ -187,10 +188,17 @@ def _parse(entries: Iterable[tuple[str, str]], numbering: Numbering) -> _Entries
     return _Entries(frozenset(numbers), tuple(beginnings), tuple(masks))
 
 
+def _beginning(text: str) -> str:
+    """As the forms of a number begin: without punctuation, and with + for an international 00."""
+    return re.sub("^00(?=[1-9])", "+", re.sub("[^0-9+]", "", text))
+
+
 def _visits(most: int, within: float, remember: int) -> Visits:
     for name, value in (("most", most), ("within", within), ("remember", remember)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             raise DeclarationError(f"Screen: {name}={value!r} is no number above 0")
+    if not (1 <= most <= _MOST and 1 <= remember <= _MOST):
+        raise DeclarationError(f"Screen: most= and remember= are numbers from 1 to {_MOST}")
     return Visits(int(most), within, int(remember))
 
 

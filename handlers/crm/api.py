@@ -236,6 +236,9 @@ def each_once(contacts: Iterable[Contact]) -> tuple[Contact, ...]:
 
 
 def told(entry: Entry) -> str:
-    """The call in one line, for people who read it in the CRM."""
+    """The call in one line, for people who read it in the CRM; no other text of the caller's.
+
+    What was typed may be anything, and in some CRMs this is HTML.
+    """
     end = f"{entry.outcome} to {entry.destination}" if entry.destination else entry.outcome
-    return f"Call from {entry.caller.e164 or entry.caller.typed} to {entry.ivr}: {end}"
+    return f"Call from {entry.caller.e164 or entry.caller.digits} to {entry.ivr}: {end}"

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from handlers.crm.api import (
+    MOST,
     Api,
     Fixed,
     OneByOne,
@@ -149,13 +150,13 @@ class HubSpot:
         body = {
             "filterGroups": [{"filters": list(filters)} for filters in groups],
             "properties": self._fields if kind == "contacts" else [self._key_field],
-            "limit": 10,
+            "limit": MOST,
             "after": "0",
             "sorts": [],
         }
         url = f"crm/v3/objects/{kind}/search"
         answer = await self._searching.ask("POST", url, call=call, json=body, aside=aside)
-        return listed(answer, "results")
+        return listed(answer, "results")[:MOST]  # each is compared, while callers wait
 
     def _is_of(self, contact: Contact, number: Number) -> bool:
         there = [text for name in _PHONES if (text := text_of(contact.fields.get(name)))]

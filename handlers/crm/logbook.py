@@ -49,7 +49,8 @@ class Logbook:
         """
         if sought and entry.contact is None and not self.everybody:
             return
-        job = (log_call, self.crm.name, _pack(entry), sought)
+        ours = {"region": self.region, "everybody": self.everybody}  # others may share the CRM
+        job = (log_call, self.crm.name, {**_pack(entry), **ours}, sought)
         key = f"crm:{self.crm.name}:{entry.key}"
         if call.remaining() > ENOUGH:
             try:
@@ -67,13 +68,14 @@ async def log_call(crm: str, packed: dict[str, Any], sought: bool) -> None:
         Unavailable: it could not be logged yet.
     """
     book = _find(crm)
-    entry = _unpack(packed, book.region)
+    region = packed.get("region", book.region)
+    entry = _unpack(packed, region)
     if not sought:
         contacts = await book.crm.find(entry.caller)
         contact = contacts[0] if contacts else None
-        if contact is None and not book.everybody:
+        if contact is None and not packed.get("everybody", book.everybody):
             return
-        entry = _unpack({**packed, **_whose(contact)}, book.region)
+        entry = _unpack({**packed, **_whose(contact)}, region)
     await book.crm.log(entry)
 
 

@@ -103,7 +103,7 @@ class Pipedrive:
             return ()
         params: dict[str, str | int] = {"term": term, "fields": "phone", "limit": _PAGE}
         answer = await self._api.ask("GET", "api/v2/persons/search", call=call, params=params)
-        items = [item.get("item") for item in listed(answer, "data", "items")]
+        items = [item.get("item") for item in listed(answer, "data", "items")[:_PAGE]]
         return each_once(
             _contact(item) for item in items if isinstance(item, dict) and _has(item, number)
         )

@@ -30,6 +30,8 @@ from receiver.settings import environment
 SUFFIX = ".toml"
 """How the name of a configuration file ends."""
 
+_DEEP = "it is nested too deeply"
+
 
 def load_file(file: str) -> Receiver:
     """The app that the file declares; variables come from the environment and ``.env``.
@@ -68,8 +70,11 @@ def build(text: str, file: str, variables: Mapping[str, str | None], folder: Pat
         problems.add(("define",), "write what is defined as tables, as in [define.office]")
         defined = {}
     parts = Parts(problems, variables, folder, defined)
-    parts.define_all()
-    app = _Builder(problems, parts).app(document)
+    try:
+        parts.define_all()
+        app = _Builder(problems, parts).app(document)
+    except RecursionError:  # of definitions, each of which uses the next
+        raise ConfigurationError([(f"{file}:1", _DEEP)]) from None
     if problems.notes:
         raise ConfigurationError(problems.all())
     built: Receiver = app
@@ -85,7 +90,9 @@ def _parsed(text: str, file: str) -> dict[str, Any]:
         wrong = re.sub(r" \(at .*\)$", "", str(error))
         raise ConfigurationError([(f"{file}:{number}", f"this is no TOML: {wrong}")]) from None
     except RecursionError:
-        raise ConfigurationError([(f"{file}:1", "it is nested too deeply")]) from None
+        raise ConfigurationError([(f"{file}:1", _DEEP)]) from None
+    except ValueError:  # Python's own limit, which says so of no line
+        raise ConfigurationError([(f"{file}:1", "a number in it has too many digits")]) from None
 
 
 class _Builder:

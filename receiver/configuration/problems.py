@@ -43,13 +43,18 @@ class Problems:
             for key in path
             if isinstance(key, str)
         )
-        for value in sorted(self.hidden, key=len, reverse=True):
-            text = text.replace(value, "***")
+        text = self.without_hidden(text)
         number = where.rpartition(":")[2]
         self.notes.append(
             (int(number) if number else self.line(path), f"{named}: {text}" if named else text)
         )
         return BAD
+
+    def without_hidden(self, text: str) -> str:
+        """``text`` with stars for what came out of variables; to be asked before it is cut."""
+        for value in sorted(self.hidden, key=len, reverse=True):
+            text = text.replace(value, "***")
+        return text
 
     def all(self) -> list[tuple[str, str]]:
         """All of them, in the order of the file."""

@@ -212,7 +212,7 @@ class Reader:
     def _chosen(self, shape: shapes.Choice, value: Any, path: places.Path) -> Any:
         if value in shape.values:
             return None if value == "none" and shape.none else value
-        shown = quoted(str(value), 40)
+        shown = quoted(self._problems.without_hidden(str(value)), 40)
         return self._problems.add(path, f"this is {shown}; it must be {shape.words}")
 
     def _anything(self, value: Any, path: places.Path) -> Any:

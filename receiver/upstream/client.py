@@ -90,7 +90,8 @@ class Client:
         proxy: the URL of one; None for none.
 
     Raises:
-        DeclarationError: the base is no http or https URL without credentials, there are headers
+        DeclarationError: the timeout is not above 0, the base is no http or https URL without
+            credentials, there are headers
             without a base, or the CA file cannot be read.
     """
 
@@ -111,6 +112,8 @@ class Client:
         self._origin = _own_origin(base)
         if headers and not base:
             raise DeclarationError("Client: headers without a base would go to any host")
+        if not timeout > 0:
+            raise DeclarationError(f"Client: timeout={timeout!r} is no number of seconds above 0")
         self._headers = dict(headers or {})
         self._timeout = timeout
         self._largest = largest

@@ -169,6 +169,7 @@ WHOLE = {
     "x = ": "1 this is no TOML: Invalid value",
     'a = 1\n\na = "2580"': "3 this is no TOML: Cannot overwrite a value",
     "a = " + "[" * 5000: "1 it is nested too deeply",
+    "a = " + "9" * 5000: "1 a number in it has too many digits",
     "": '1 there is no [[ivr]]: begin with one, and its number = "8000"',
     '\n[ivr]\nnumber = "8000"': "2 ivr: write each of them as [[ivr]], with two brackets",
     '[[ivr]]\nnumber = "8000"\n[ivr.dtmf]\nmask = "1"': "3 ivr.dtmf: write each of them as "
@@ -417,3 +418,18 @@ def test_variables_come_from_the_file_beside(
     Path(".env").write_text("DESK=222\n")
     (action,) = load_app("app.toml")
     assert json.dumps(action.where) == '"app.toml:3"'
+
+
+def test_definitions_that_lead_on_and_on() -> None:
+    chain = "".join(
+        f'[define.a{n}]\nhandler = "menu"\nchoices = {{1 = {{use = "a{n + 1}"}}}}\n'
+        for n in range(500)
+    )
+    assert problems(chain + "[define.a500]\n") == ["1 it is nested too deeply"]
+
+
+def test_what_is_cut_short_shows_nothing_of_a_variable() -> None:
+    secret = "abcdefgh" * 9
+    found = problems(of_action('{handler = "account", kind = "$IT", check = ["1"]}'), IT=secret)
+    assert "abcdefgh" not in found[0]
+    assert "'***'" in found[0]

@@ -282,7 +282,10 @@ def test_luhn_of_known_numbers() -> None:
         ((["1"], "2"), {"kind": "iban"}, "kind='iban' is none of account, card, pin"),
         ((["1"], "2"), {"attempts": 0}, "attempts=0 is no number above 0"),
         ((["1"], "2"), {"per_caller": True}, "per_caller=True is no number"),
+        ((["1"], "2"), {"attempts": float("nan")}, "attempts=nan is no number above 0"),
+        ((["1"], "2"), {"lock": float("nan")}, "lock=nan is no number above 0"),
         ((["1"], "2"), {"lock": "900"}, "lock='900' is no number"),
+        ((["1"], "2"), {"remember": 0}, "remember=0 is no number above 0"),
         ((["1"], "2"), {"region": "XX"}, "region='XX'"),
     ],
 )

@@ -201,6 +201,18 @@ async def test_the_switch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     assert await replies(night) == Forward("2")
 
 
+async def test_a_switch_until_the_last_day(tmp_path: Path) -> None:
+    switch = tmp_path / "switch"
+    switch.write_text("closed until 9999-12-31")
+    hours = make("2026-11-23T10:00+00:00", switch=switch)
+    assert await replies(hours) == Forward("2")
+
+
+def test_a_switch_that_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DeclarationError, match="Is a directory"):
+        make("2026-11-23T12:00+00:00", switch=tmp_path)
+
+
 async def test_a_switch_that_hangs_costs_nobody_a_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

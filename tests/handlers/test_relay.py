@@ -219,3 +219,9 @@ def test_wrong_options(url: Any, options: Any, problem: str) -> None:
     with pytest.raises(DeclarationError, match=problem) as caught:
         Relay(url, **options)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+def test_no_time_at_all_is_told_at_once(timeout: float) -> None:
+    with pytest.raises(DeclarationError, match="is no number of seconds above 0"):
+        Relay("https://example.com", timeout=timeout)

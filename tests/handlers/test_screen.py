@@ -39,6 +39,14 @@ async def test_numbers_as_they_are_dialled_in_a_region() -> None:
     assert await ask(screen, "+12015550900", "101") == [IN, IN]
 
 
+async def test_beginnings_compare_however_they_are_written() -> None:
+    for entry in ("0049900...", "+49 900...", "+49 (900) ...", "(+49)900..."):
+        screen = Screen("1", block=[entry])
+        assert await ask(screen, "+499001", "00499001", "+49901") == [OUT, OUT, IN]
+    for entry in ("00...", "0900..."):
+        assert await ask(Screen("1", block=[entry]), "+499001") == [IN]
+
+
 async def test_the_allowed_come_before_all_others() -> None:
     screen = Screen("1", allow=["101", "2**"], block=["1..."], most=1, blocked="0", often="9")
     assert await ask(screen, "101", "101", "102", "200", "200") == [
@@ -162,6 +170,9 @@ def test_what_is_remembered_is_bounded(callers: list[int]) -> None:
         ({"most": -1}, "most=-1 is no number above 0"),
         ({"most": 1, "within": 0}, "within=0 is no number above 0"),
         ({"most": 1, "remember": True}, "remember=True is no number"),
+        ({"most": 1, "within": float("nan")}, "within=nan is no number above 0"),
+        ({"most": 10**30}, "most= and remember= are numbers from 1 to 1000000"),
+        ({"most": float("inf")}, "most= and remember= are"),
         ({"region": "XX"}, "region='XX'"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from handlers.crm.contacts import Contact
+from handlers.crm.contacts import Contact, Number
 from handlers.crm.logbook import log_call
 from handlers.crm.lookup import CallerLookup
 from receiver import Call, Forward, Unavailable
@@ -19,7 +19,7 @@ from receiver.after import After, AfterWork
 from receiver.after.sqlite import SqliteJobs
 from receiver.contexts import Detached
 from tests.after.conftest import SECRET, Clock, lines, soon
-from tests.handlers.crm.connected import Stage
+from tests.handlers.crm.connected import Stage, entry
 from tests.handlers.crm.memory import MemoryCrm
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -193,3 +193,33 @@ async def test_a_queue_out_of_order_delays_only_the_entry(
     assert await lookup(Call(caller=CALLER, context=behind)) == Forward("222")
     assert len(behind.noted) == 1
     assert "keeps its log entry in memory" in caplog.text
+
+
+async def test_lookups_that_share_a_crm_log_each_by_its_own_options() -> None:
+    crm, kept = MemoryCrm("shared"), _Kept()
+    german = CallerLookup(crm, log="known", region="DE")
+    american = CallerLookup(crm, log="all", region="US")
+    for lookup, region, typed in (
+        (german, "DE", CALLER),
+        (american, "US", "(877) 929-0687"),
+    ):
+        assert lookup._book
+        nobody = entry(key=region, caller=Number.parse(typed, region))
+        await lookup._book.keep(kept, nobody, sought=False)  # type: ignore[arg-type]
+    for job in kept.jobs:
+        await log_call(*job)
+    assert [one.caller.e164 for one in crm.entries] == ["+18779290687"]
+
+
+class _Kept:
+    """A call that keeps its durable jobs."""
+
+    def __init__(self) -> None:
+        self.after = self
+        self.jobs: list[Any] = []
+
+    def remaining(self) -> float:
+        return 1.0
+
+    async def durably(self, _: object, *args: object, idempotency_key: str) -> None:
+        self.jobs.append(args)

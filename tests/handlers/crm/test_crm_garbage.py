@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.crm.api import MOST, told
 from handlers.crm.contacts import Contact, Number
+from handlers.crm.hubspot import HubSpot
+from handlers.crm.pipedrive import Pipedrive
 from receiver import Unavailable
 from receiver.upstream import Answer
 from tests.handlers.crm.connected import CRMS, entry
@@ -67,3 +70,28 @@ def test_any_answer(name: str, answer: Any, status: int) -> None:
 def test_any_records(name: str, rows: Any) -> None:
     """Of the right form as far as the list, so that the records are looked at."""
     asyncio.run(ask(name, wrapped(rows, LISTS[name]), 200))
+
+
+async def test_more_contacts_than_were_asked_for() -> None:
+    """Each is compared with the caller's number, which with thousands holds up all other calls."""
+    records: Any = [{"id": n, "properties": {"phone": BERLIN.e164}} for n in range(3000)]
+    hubspot: Any = HubSpot("x")
+    hubspot._searching.ask = _says({"results": records})
+    assert [one.id for one in await hubspot.find(BERLIN)] == [str(n) for n in range(MOST)]
+    items = [{"item": {"id": n, "phones": [BERLIN.e164]}} for n in range(3000)]
+    pipedrive: Any = Pipedrive("x")
+    pipedrive._api.ask = _says({"data": {"items": items}})
+    assert [one.id for one in await pipedrive.find(BERLIN)] == [str(n) for n in range(100)]
+
+
+def test_what_people_read_has_no_text_of_the_callers() -> None:
+    caller = Number.parse("<img src=//example.com/1 onerror=x>23125000")
+    assert told(entry(caller=caller)) == "Call from 123125000 to 8000: forwarded to 222"
+    assert "+493023125000" in told(entry())
+
+
+def _says(answer: Any) -> Any:
+    async def ask(*_: object, **__: object) -> Answer:
+        return Answer("https://crm.example.com", 200, json.dumps(answer).encode())
+
+    return ask
