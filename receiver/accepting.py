@@ -64,7 +64,9 @@ class Acceptor:
         return bool(self._making)
 
     def close(self) -> None:
-        """Take no more connections; those that were taken go on."""
+        """Take no more connections; those that were taken go on. It may be said again."""
+        if self._listener.fileno() < 0:
+            return
         if self._pause is None:
             self._loop.remove_reader(self._listener)
         else:

@@ -127,6 +127,8 @@ class Server(uvicorn.Server):
             await self._wait(self._notice)
         for server in self.servers:
             server.close()
+        for listener in sockets or ():
+            listener.close()  # who comes now is refused, or is another worker's
         if self._passage:
             asyncio.get_running_loop().remove_reader(self._passage)
         # uvicorn closes at once what it has read nothing from: there a call may be on its way.

@@ -130,19 +130,27 @@ class Lasting:
         try:
             claimed = await self._jobs.claim(now, now + self._lease, room)
         except Exception as error:  # whatever it is, nobody else would look again
-            if self._in_order:
-                reason = str(error) if isinstance(error, StoreError) else type(error).__name__
-                log.error("the queue of durable work is out of order (%s)", reason)
-            self._in_order = False
+            self._fail(error)
             return
-        if not self._in_order:
-            log.warning("the queue of durable work is back")
-        self._in_order = True
+        self._answered()
         for job in claimed:
             task = asyncio.create_task(self._do(job))
             self._tasks.add(task)
             self._leased[job] = task
             task.add_done_callback(self._ended)
+
+    def _fail(self, error: Exception) -> None:
+        """Say once that the queue is out of order."""
+        if self._in_order:
+            reason = str(error) if isinstance(error, StoreError) else type(error).__name__
+            log.error("the queue of durable work is out of order (%s)", reason)
+        self._in_order = False
+
+    def _answered(self) -> None:
+        """Say once that it is back."""
+        if not self._in_order:
+            log.warning("the queue of durable work is back")
+        self._in_order = True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -196,10 +204,14 @@ class Lasting:
     async def _report(self, report: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                return await report()
-            except StoreError:
+                await report()
+            except StoreError as error:
+                self._fail(error)  # with all hands full of reports nobody claims, and would say it
                 if not await self._nap(POLL):
-                    return None
+                    return
+            else:
+                self._answered()
+                return
 
 
 async def _wait(tasks: Iterable[asyncio.Task[None]], limit: float) -> None:
