@@ -28,7 +28,13 @@ from typing import Any, NamedTuple
 import httpx
 
 from receiver.calls import Call
-from receiver.errors import DeclarationError, UpstreamError, UpstreamLate, UpstreamRefused
+from receiver.errors import (
+    DeclarationError,
+    Unavailable,
+    UpstreamError,
+    UpstreamLate,
+    UpstreamRefused,
+)
 from receiver.loops import PerLoop
 from receiver.upstream.budgets import wait_for
 from receiver.upstream.circuits import FAILURES, PAUSE, Circuits
@@ -191,7 +197,9 @@ class Client:
             raise UpstreamLate(f"{origin} did not answer within {wait:.2f} s") from None
         except httpx.LocalProtocolError:
             raise UpstreamError(f"{origin} was not asked: {_UNFIT}") from None
-        except httpx.TransportError as error:
+        except Unavailable:
+            raise
+        except Exception as error:  # a pool whose other end dies fails in ways of its own, too
             _failed(pool, origin, loop.time())
             kind = type(error).__name__
             raise UpstreamError(f"{origin} could not be asked, or cut off: {kind}") from None

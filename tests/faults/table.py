@@ -180,7 +180,7 @@ PROCESSES = (
     Row(
         "a worker killed (SIGKILL)",
         ("good", "known"),
-        (0.99, 1.0),
+        (0.97, 1.0),
         acts=((0.5, Stage.kill_worker),),
         says=r"is gone \(SIGKILL\): it is replaced",
         kills=True,
