@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from receiver import Call, DeclarationError
@@ -43,6 +44,20 @@ async def test_a_request_and_its_answer(crm: Crm) -> None:
     await client.request("PUT", "c", content=b"x")
     assert crm.requests[2].endswith("\r\n\r\nx")
     assert crm.connections == 1  # pooled
+
+
+async def test_a_pool_that_fails_in_a_way_of_its_own_cannot_be_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(self: object, request: object) -> None:
+        raise RuntimeError(PHONE)
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", fail)
+    client = Client("http://127.0.0.1:9", failures=1)
+    with pytest.raises(UpstreamError, match=r"could not be asked, or cut off: RuntimeError$"):
+        await client.get("/c")
+    with pytest.raises(CircuitOpen):
+        await client.get("/c")
 
 
 async def test_credentials_go_to_their_own_host_only(crm: Crm) -> None:
