@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from receiver.after import DEFAULT, AfterError, AfterWork, Jobs, open_jobs
+from receiver.after.jobs import Job
 from receiver.after.sqlite import SqliteJobs
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
@@ -179,3 +180,18 @@ def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
     with pytest.raises(SettingsError, match=r"^RECEIVER_AFTER .*'portsip-receiver\[redis\]'"):
         open_jobs(Secret("redis://127.0.0.1"))
+
+
+async def test_a_queue_that_takes_no_report_is_told(
+    own: Own, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With all hands full of such jobs nobody claims, who would tell it else."""
+
+    class Deaf(SqliteJobs):
+        async def done(self, job: Job, now: float) -> None:
+            raise StoreError("Down")
+
+    owner = own(Deaf(path, "RECEIVER_AFTER"))
+    owner.start()
+    assert await owner.of_call().durably(save, "777")
+    await soon(lambda: "ERROR the queue of durable work is out of order (Down)" in lines(caplog))
