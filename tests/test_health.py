@@ -100,9 +100,8 @@ async def test_who_is_about_to_stop_is_not_ready() -> None:
     assert (found.status_code, found.json()["stopping"]) == (503, True)
 
 
-async def test_a_server_tells_that_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_tells_that_it_stops() -> None:
     """A connection that was made before the service is told to stop is answered."""
-    monkeypatch.setattr("receiver.serving.LINGER", 30.0)  # a busy machine is not late
     async with running(make_app(Counted())) as url:
         _, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
