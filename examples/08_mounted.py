@@ -2,7 +2,7 @@
 
 Serve the site, and register the receiver; the public URL holds the path it is mounted at::
 
-    uvicorn --http receiver.connections:Fastest --no-access-log --no-proxy-headers \\
+    uvicorn --http receiver.serving.connections:Fastest --no-access-log --no-proxy-headers \\
         examples.08_mounted:site
     RECEIVER_PUBLIC_URL=https://www.example.com/calls receiver plan examples/08_mounted.py:app
 """

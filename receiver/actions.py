@@ -17,8 +17,8 @@ from urllib.parse import quote
 from receiver import limits
 from receiver.auth import Algorithm, Auth
 from receiver.calls import Call
+from receiver.dispatch.ladders import Fallback
 from receiver.errors import DeclarationError
-from receiver.ladders import Fallback
 from receiver.masks import Mask
 from receiver.replies import Reply
 from receiver.secrets import Secret

@@ -18,32 +18,32 @@ from starlette.types import Receive, Scope, Send
 from receiver.actions import Action, check_neighbours
 from receiver.after import AfterWork, open_jobs
 from receiver.auth import NONCE_LIFE
+from receiver.callbacks.intake import problem_of, turn_away
+from receiver.callbacks.sources import Sources
+from receiver.callbacks.table import ActionTable, Surroundings
 from receiver.console.telling import Teller
-from receiver.counts import COUNTS
-from receiver.dispatch import Dispatcher
+from receiver.dispatch.dispatcher import Dispatcher
+from receiver.dispatch.ladders import Fallback, problem_of_fallback
+from receiver.dispatch.live import Backing
 from receiver.errors import DeclarationError, SettingsError
-from receiver.health import Check, health_routes
-from receiver.intake import problem_of, turn_away
 from receiver.ivrs import Ivr
-from receiver.ladders import Fallback, problem_of_fallback
-from receiver.live import Backing
-from receiver.logs import hide_queries
-from receiver.metrics import IDENTITY, PATH, Folder, Metrics, kept
-from receiver.observing import Tracer
-from receiver.operators import admission
+from receiver.operators.doors import admission
+from receiver.operators.health import Check, health_routes
+from receiver.operators.metrics import IDENTITY, PATH, Folder, Metrics, kept
 from receiver.receptionists import Receptionist, check_together
 from receiver.recordings.recorder import Recorder
 from receiver.replies import Repeat
-from receiver.seldom import Seldom
 from receiver.sessions import open_sessions
 from receiver.settings import OF_A_PBX, Settings
-from receiver.sources import Sources
 from receiver.stores import open_store
 from receiver.stores.guarded import Guarded
-from receiver.table import ActionTable, Surroundings
+from receiver.telemetry.counts import COUNTS
+from receiver.telemetry.logs import hide_queries
+from receiver.telemetry.observing import Tracer
+from receiver.telemetry.seldom import Seldom
 
 if TYPE_CHECKING:
-    from receiver.accounts import Accounts
+    from receiver.pbx.accounts import Accounts
 
 log = logging.getLogger("receiver")
 
@@ -267,14 +267,14 @@ def _backing(settings: Settings) -> Backing:
 
 
 def _accounts(by_pbx: Mapping[str, Settings]) -> Accounts:
-    from receiver.accounts import Accounts  # noqa: PLC0415 - slow to import
+    from receiver.pbx.accounts import Accounts  # noqa: PLC0415 - slow to import
 
     return Accounts(by_pbx.values())
 
 
 def _tracer() -> Callable[[Action, Sources], Tracer]:
     try:
-        from receiver import tracing  # noqa: PLC0415 - an extra, and slow to import
+        from receiver.telemetry import tracing  # noqa: PLC0415 - an extra, and slow to import
 
         tracing.provide()
     except ImportError:

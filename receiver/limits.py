@@ -11,8 +11,8 @@ import inspect
 import re
 from collections.abc import Mapping
 
+from receiver.callbacks.marks import HEADER as MARK
 from receiver.calls import Call
-from receiver.marks import HEADER as MARK
 from receiver.masks import All, Mask
 
 NAME = 64

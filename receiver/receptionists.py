@@ -20,12 +20,12 @@ from typing import Any, Literal, TypedDict
 
 import msgspec
 
-from receiver.drift import UNREADABLE, Difference
 from receiver.errors import DeclarationError
 from receiver.pbx import checks
 from receiver.pbx.models import IvrSummary, without_masked, write
 from receiver.pbx.models_ivr import ForwardAction, Ivr
 from receiver.printable import line
+from receiver.registration.drift import UNREADABLE, Difference
 from receiver.replies import Forward, Hangup, Repeat, Reply
 from receiver.secrets import Secret
 

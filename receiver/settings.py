@@ -19,9 +19,9 @@ from typing import Any, Self
 
 from dotenv import dotenv_values
 
+from receiver.callbacks.sources import Network
 from receiver.errors import SettingsError
 from receiver.secrets import MINIMUM, Secret
-from receiver.sources import Network
 from receiver.variables import PARSERS
 
 PREFIX = "RECEIVER_"

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from receiver.callbacks.sources import Network, read_networks
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
-from receiver.sources import Network, read_networks
 
 _HOST = re.compile(
     r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"

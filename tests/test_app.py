@@ -16,8 +16,8 @@ from starlette.routing import Mount
 from starlette.types import Message
 
 from receiver import Call, DeclarationError, Forward, Hangup, Ivr, Receiver, Reply, SettingsError
-from receiver.exchange import BODY_LIMIT
-from receiver.marks import HEADER, make_mark
+from receiver.callbacks.exchange import BODY_LIMIT
+from receiver.callbacks.marks import HEADER, make_mark
 from receiver.secrets import derive
 from receiver.settings import Settings
 from tests.support import ANSWER, FIELDS, QUERY, SECRET, SETTINGS, Counted, credentials, make_app
@@ -191,7 +191,7 @@ async def test_a_bug_of_ours_still_gives_an_answer(
     def explode(*_: object) -> None:
         raise RuntimeError("a bug that knows the digits 4111")
 
-    monkeypatch.setattr("receiver.endpoint.read_body", explode)
+    monkeypatch.setattr("receiver.callbacks.endpoint.read_body", explode)
     answer = await http.post("/action/888/post-open", json=FIELDS)
     assert answer.json()["action"] == "repeat"
     assert "RuntimeError inside the receiver" in caplog.text
@@ -257,7 +257,7 @@ async def test_a_sender_who_leaves_gets_no_answer(name: str, handler: Counted) -
 async def test_a_sender_who_never_finishes_is_let_go(
     name: str, status: int, handler: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("receiver.exchange.DRAIN_TIME", 0.01)
+    monkeypatch.setattr("receiver.callbacks.exchange.DRAIN_TIME", 0.01)
     part = {"type": "http.request", "body": b"{", "more_body": True}
     app = make_app(handler, Settings(secret=SECRET, margin=0.999))
     for action in app:

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from receiver.cli import main
-from receiver.health import health_routes
+from receiver.operators.health import health_routes
+from receiver.serving.supervising import STOP
 from receiver.settings import Settings
-from receiver.supervising import STOP
 
 DEPLOY = Path(__file__).parent.parent / "examples" / "deploy"
 UNIT = (DEPLOY / "receiver.service").read_text()

@@ -10,11 +10,11 @@ import pytest
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.actions import Action
 from receiver.pbx.models import write
-from receiver.registration import apply, destroy, make_plan
-from receiver.rotation import finish, plan_rotation, rotate
+from receiver.registration.registrar import apply, destroy, make_plan
+from receiver.registration.rotation import finish, plan_rotation, rotate
+from receiver.registration.wanting import wanted
 from receiver.simulator.line import Line
 from receiver.simulator.model import Behaviour
-from receiver.wanting import wanted
 from tests.pbx_stage import Killed, Stage
 
 BASE = "https://ivr.example.com/app"

@@ -11,23 +11,39 @@ ROOT = Path(__file__).parent.parent / "receiver"
 # From the ground up; what stands in one row does not import each other. A package is one name
 # where nothing above looks inside it.
 LAYERS = (
-    ("errors", "framing", "printable", "sources", "seldom", "throttle", "contexts", "counts"),
-    ("repeats", "margins", "deadman", "configuration.places"),
+    (
+        "errors",
+        "callbacks.framing",
+        "printable",
+        "callbacks.sources",
+        "telemetry.seldom",
+        "callbacks.throttle",
+        "contexts",
+        "telemetry.counts",
+    ),
+    ("dispatch.repeats", "dispatch.margins", "guard.deadman", "configuration.places"),
     ("calls", "replies", "entries", "secrets", "numbering"),
-    ("masks", "ladders", "sessions.session", "sessions.keys", "records", "recordings.lines"),
+    (
+        "masks",
+        "dispatch.ladders",
+        "sessions.session",
+        "sessions.keys",
+        "telemetry.records",
+        "recordings.lines",
+    ),
     ("upstream.budgets", "upstream.circuits", "configuration.shapes", "configuration.problems"),
-    ("marks", "auth.scheme", "auth.counters", "simulator.behaviour", "simulator.trouble"),
+    ("callbacks.marks", "auth.scheme", "auth.counters", "simulator.behaviour", "simulator.trouble"),
     ("configuration.options",),
     ("limits", "auth.basic", "auth.bearer", "auth.digest", "auth.factor"),
     ("simulator.schema", "pbx.fields", "pbx.audio"),
     ("auth", "simulator.tables", "simulator.conditions", "simulator.faults", "simulator.uploads"),
     ("pbx.models", "pbx.models_shared", "simulator.collection", "simulator.hours"),
-    ("drift", "pbx.models_ivr", "pbx.checks", "simulator.callback"),
+    ("registration.drift", "pbx.models_ivr", "pbx.checks", "simulator.callback"),
     ("receptionists",),
     ("actions",),
     (
         "ivrs",
-        "wanting",
+        "registration.wanting",
         "simulator.trace",
         "recordings.masking",
         "configuration.reading",
@@ -35,17 +51,31 @@ LAYERS = (
     ),
     (
         "configuration.document",
-        "plans",
+        "registration.plans",
         "simulator.model",
         "simulator.logins",
         "recordings.standins",
     ),
-    ("steps", "lints", "printout", "switching", "simulator.flow"),
+    (
+        "registration.steps",
+        "registration.lints",
+        "registration.printout",
+        "guard.switching",
+        "simulator.flow",
+    ),
     # ---------------------------------------------------------- I/O above, none below
-    ("spools", "recordings.files", "console.destinations"),
-    ("variables", "logs", "testing.scenarios", "recordings.reading", "starting"),
-    ("pbx.faults", "pbx.address", "threads", "attempts", "settings", "loader", "simulator.desk"),
-    ("watchdog", "eager", "roundtrips", "passing"),
+    ("telemetry.spools", "recordings.files", "console.destinations"),
+    ("variables", "telemetry.logs", "testing.scenarios", "recordings.reading", "starting"),
+    (
+        "pbx.faults",
+        "pbx.address",
+        "dispatch.threads",
+        "dispatch.attempts",
+        "settings",
+        "loader",
+        "simulator.desk",
+    ),
+    ("serving.watchdog", "dispatch.eager", "serving.roundtrips", "serving.passing"),
     ("loops", "upstream.witness"),
     ("aside",),
     ("upstream.client", "upstream.lookups", "upstream.reloading", "onward"),
@@ -53,41 +83,47 @@ LAYERS = (
     ("configuration.catalogue",),
     ("configuration.parts", "configuration.schema"),
     ("shared.patience",),
-    ("shared.place", "shared.file", "shared.server", "listening", "accepting"),
+    ("shared.place", "shared.file", "shared.server", "serving.listening", "serving.accepting"),
     ("stores.store",),
     ("stores.memory", "stores.sqlite", "stores.redis"),
     ("stores.guarded",),
-    ("stores", "sessions.shelf", "leases"),
+    ("stores", "sessions.shelf", "guard.leases"),
     ("sessions.memory", "sessions.sqlite", "sessions.redis", "sessions.sessions"),
-    ("sessions", "runs"),
+    ("sessions", "dispatch.runs"),
     ("after.jobs", "after.bodies"),
     ("after.sqlite", "after.redis", "after.running"),
     ("after.soon", "after.lasting"),
     ("after.work",),
     ("after",),
-    ("live",),
-    ("pbx.wire", "dispatch", "simulator.delivery", "simulator.gate", "simulator.calling"),
+    ("dispatch.live",),
+    (
+        "pbx.wire",
+        "dispatch.dispatcher",
+        "simulator.delivery",
+        "simulator.gate",
+        "simulator.calling",
+    ),
     ("simulator.resources", "simulator.blobs", "simulator.tokens"),
     ("pbx.families", "simulator.line"),
     ("pbx.tokens",),
     ("pbx.requester",),
     ("pbx.collections", "pbx.uploads"),
     ("pbx.groups", "pbx.files"),
-    ("pbx.client", "probing"),
-    ("carrying", "accounts"),
-    ("reception",),
-    ("registration",),
-    ("rotation", "doctor", "draining"),
-    ("guarding",),
-    ("exchange", "connections", "observing", "tracing"),
-    ("health", "recordings.gathering"),
+    ("pbx.client", "registration.probing"),
+    ("registration.carrying", "pbx.accounts"),
+    ("registration.reception",),
+    ("registration.registrar",),
+    ("registration.rotation", "registration.doctor", "guard.draining"),
+    ("guard.guarding",),
+    ("callbacks.exchange", "serving.connections", "telemetry.observing", "telemetry.tracing"),
+    ("operators.health", "recordings.gathering"),
     ("recordings.recorder", "console.telling"),
-    ("intake", "admission", "serving", "simulator.api"),
-    ("working",),
-    ("supervising",),
-    ("endpoint", "operators"),
-    ("metrics",),
-    ("table",),
+    ("callbacks.intake", "callbacks.admission", "serving.server", "simulator.api"),
+    ("serving.working",),
+    ("serving.supervising",),
+    ("callbacks.endpoint", "operators.doors"),
+    ("operators.metrics",),
+    ("callbacks.table",),
     ("app", "replaying.network", "replaying.outcomes"),
     ("replaying.replay", "replaying.casting"),
     ("console.feed", "console.security", "console.callbacks"),
@@ -128,16 +164,6 @@ LAYERS = (
 PURE = LAYERS[:17]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
-EMPTY = {
-    "pbx",
-    "simulator",
-    "shared",
-    "recordings",
-    "replaying",
-    "console",
-    "dev",
-    "configuration",
-}  # a docstring
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
@@ -146,7 +172,13 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def is_empty(path: Path) -> bool:
+    """Whether there is a docstring at most."""
+    return len(ast.parse(path.read_text()).body) <= 1
+
+
 MODULES = {name: path for path in sorted(ROOT.rglob("*.py")) if (name := name_of(path))}
+EMPTY = {name for name, path in MODULES.items() if path.name == "__init__.py" and is_empty(path)}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -20,7 +20,7 @@ from receiver import (
     is_sensitive,
 )
 from receiver.aside import begin, in_thread
-from receiver.attempts import Failed
+from receiver.dispatch.attempts import Failed
 
 
 async def ask(then: Any, digits: str = "") -> Reply:

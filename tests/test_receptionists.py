@@ -12,8 +12,6 @@ import pytest
 from receiver import DeclarationError, Forward, Hangup, Ivr, Receiver, Repeat, Secret
 from receiver.pbx import models_ivr
 from receiver.pbx.models import IvrSummary, read
-from receiver.plans import Plan
-from receiver.printout import as_json, render
 from receiver.receptionists import (
     Prompt,
     Receptionist,
@@ -22,6 +20,8 @@ from receiver.receptionists import (
     to_create,
     to_update,
 )
+from receiver.registration.plans import Plan
+from receiver.registration.printout import as_json, render
 
 PIN = "135790"
 SUMMARY = IvrSummary(id="i1", name="Sales", extension_number="8000")

@@ -12,8 +12,8 @@ from contextvars import ContextVar
 from queue import Full
 
 from receiver.after.bodies import Work
-from receiver.attempts import Failed, attempt, describe, is_async, settle
-from receiver.threads import Threads
+from receiver.dispatch.attempts import Failed, attempt, describe, is_async, settle
+from receiver.dispatch.threads import Threads
 
 idempotency_key: ContextVar[str] = ContextVar("idempotency_key")
 """The key of the durable job that runs; a LookupError outside of one."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import click
 
-from receiver.accounts import client
 from receiver.actions import Action
 from receiver.apps import load_app
-from receiver.plans import SYMBOLS
+from receiver.pbx.accounts import client
+from receiver.registration.plans import SYMBOLS
 
 __all__ = ["app_argument", "client", "coloured", "describe", "load_app"]
 

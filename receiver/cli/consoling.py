@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 import click
 
-from receiver import logs
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, load_app
 from receiver.cli.watching import TELLING, WORKER
 from receiver.console.login import DOOR
-from receiver.operators import token
-from receiver.working import Channel, inherited
+from receiver.operators.doors import token
+from receiver.serving.working import Channel, inherited
+from receiver.telemetry import logs
 
 
 @click.command()

@@ -14,7 +14,7 @@ from receiver.cli.demo_calls import CALLS, LOCKED, MENDED, DemoCall, sales, supp
 from receiver.cli.dialing import show
 from receiver.cli.stage import Stage, set_stage
 from receiver.errors import ReceiverError
-from receiver.printout import render
+from receiver.registration.printout import render
 from receiver.secrets import Secret
 from receiver.simulator.trace import Outcome, Step
 

@@ -13,7 +13,7 @@ import click
 
 from receiver.cli.common import app_argument, client
 from receiver.errors import SettingsError
-from receiver.plans import SYMBOLS
+from receiver.registration.plans import SYMBOLS
 
 _COLOURS = {SYMBOLS["create"]: "green", SYMBOLS["update"]: "yellow", SYMBOLS["delete"]: "red"}
 

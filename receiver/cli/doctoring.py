@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from receiver import doctor as doctors
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, client, load_app
 from receiver.cli.registering import json_option, say
 from receiver.cli.several import over_pbxs, pbx_option
-from receiver.doctor import Case
-from receiver.probing import Finding, make_courier
+from receiver.registration import doctor as doctors
+from receiver.registration.doctor import Case
+from receiver.registration.probing import Finding, make_courier
 
 _LEVELS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "fault": ("FAULT", "red")}
 

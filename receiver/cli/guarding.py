@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
-from receiver import logs
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, client, load_app
 from receiver.cli.registering import Progress, json_option, say
 from receiver.cli.several import chosen, over_pbxs, pbx_option
 from receiver.cli.watching import WORKER, declared, posts, watch, watch_as_worker
-from receiver.deadman import Rules
-from receiver.draining import OFF, ON, Switched, Turn, switch
-from receiver.plans import Change
-from receiver.printout import change_as_json
+from receiver.guard.deadman import Rules
+from receiver.guard.draining import OFF, ON, Switched, Turn, switch
+from receiver.registration.plans import Change
+from receiver.registration.printout import change_as_json
+from receiver.telemetry import logs
 
 _RULES = Rules()
 

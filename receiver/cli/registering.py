@@ -10,15 +10,15 @@ from typing import Any, TextIO
 
 import click
 
-from receiver import registration
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, client, coloured, load_app
 from receiver.cli.several import over_pbxs, pbx_option
 from receiver.errors import ReceiverError, RegistrationError
-from receiver.plans import SYMBOLS, Change, Plan
-from receiver.printout import as_json, change_as_json, render
 from receiver.receptionists import ReceptionistChange
-from receiver.registration import Result
+from receiver.registration import registrar
+from receiver.registration.plans import SYMBOLS, Change, Plan
+from receiver.registration.printout import as_json, change_as_json, render
+from receiver.registration.registrar import Result
 
 PENDING = 2
 """Exit status of ``plan --exit-code`` and of ``drift`` if something is to be changed."""
@@ -225,7 +225,7 @@ class Progress:
 async def _plan(app: Receiver, label: str, take_over: bool = False, certain: bool = False) -> Plan:
     settings = app.settings_for(label).need("public_url")
     async with client(settings) as pbx:
-        return await registration.make_plan(
+        return await registrar.make_plan(
             pbx,
             app,
             settings.public_url,
@@ -244,13 +244,13 @@ async def _plan_destroy(app: Receiver, label: str) -> Plan:
     settings = app.settings_for(label).need("public_url")
     async with client(settings) as pbx:
         reading = Progress().reading
-        return await registration.plan_destroy(pbx, settings.public_url, reading, pbx=label)
+        return await registrar.plan_destroy(pbx, settings.public_url, reading, pbx=label)
 
 
 async def _apply(app: Receiver, found: Plan, allow_deletes: bool, machine: bool) -> Result:
     tell = Progress(len(found.pending), machine).change
     async with client(app.settings_for(found.pbx)) as pbx:
-        return await registration.apply(
+        return await registrar.apply(
             pbx, found, allow_deletes=allow_deletes, progress=tell, hired=tell
         )
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from receiver import rotation
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, client, coloured, load_app
 from receiver.cli.registering import Progress, json_option, result_as_json, say
 from receiver.cli.several import over_pbxs, pbx_option
 from receiver.errors import RegistrationError
-from receiver.plans import Plan
-from receiver.printout import render
-from receiver.probing import Finding
-from receiver.registration import Result
+from receiver.registration import rotation
+from receiver.registration.plans import Plan
+from receiver.registration.printout import render
+from receiver.registration.probing import Finding
+from receiver.registration.registrar import Result
 
 
 @click.command()

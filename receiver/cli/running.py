@@ -16,18 +16,20 @@ from urllib.parse import urlsplit
 
 import click
 
-from receiver import listening, logs, serving
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, describe, load_app
 from receiver.cli.watching import TELLING, WORKER, posts
 from receiver.console.telling import lay
 from receiver.errors import SettingsError
-from receiver.lints import declared
-from receiver.reception import prepare
+from receiver.registration.lints import declared
+from receiver.registration.reception import prepare
+from receiver.serving import listening
+from receiver.serving import server as serving
+from receiver.serving.supervising import MIB, Beside, supervise
+from receiver.serving.watchdog import Watchdog, code_of
+from receiver.serving.working import Channel, inherited
 from receiver.settings import PREFIX, Settings
-from receiver.supervising import MIB, Beside, supervise
-from receiver.watchdog import Watchdog, code_of
-from receiver.working import Channel, inherited
+from receiver.telemetry import logs
 
 log = logging.getLogger("receiver")
 

@@ -13,9 +13,9 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
 
-from receiver import serving
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
+from receiver.serving import server as serving
 from receiver.simulator.api import make_api
 from receiver.simulator.behaviour import Behaviour
 from receiver.simulator.faults import Faults, Mishap

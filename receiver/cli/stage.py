@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from receiver import registration
 from receiver.app import Receiver
 from receiver.pbx.client import PbxClient
 from receiver.pbx.tokens import GivenToken
-from receiver.plans import Plan
+from receiver.registration import registrar
+from receiver.registration.plans import Plan
 from receiver.secrets import Secret
-from receiver.serving import running
+from receiver.serving.server import running
 from receiver.settings import Settings
 from receiver.simulator.api import make_api
 from receiver.simulator.line import Line
@@ -36,13 +36,13 @@ class Stage:
 
     async def plan(self) -> Plan:
         """What has to change on the simulated PBX."""
-        return await registration.make_plan(
+        return await registrar.make_plan(
             self.client, self.app, self.url, self.app.settings.secret, pbx=self.label
         )
 
-    async def apply(self) -> registration.Result:
+    async def apply(self) -> registrar.Result:
         """Register the app's actions on the simulated PBX, over its REST API."""
-        return await registration.apply(self.client, await self.plan(), allow_deletes=True)
+        return await registrar.apply(self.client, await self.plan(), allow_deletes=True)
 
 
 @asynccontextmanager

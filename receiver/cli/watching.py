@@ -13,17 +13,17 @@ import contextlib
 import signal
 from collections.abc import Iterable, Sequence
 
-from receiver.accounts import client, tokens
 from receiver.app import Receiver
-from receiver.carrying import together
 from receiver.cli.several import title
-from receiver.deadman import Rules
-from receiver.guarding import Guard, Post
-from receiver.leases import Hold, open_lease
+from receiver.guard.deadman import Rules
+from receiver.guard.guarding import Guard, Post
+from receiver.guard.leases import Hold, open_lease
+from receiver.pbx.accounts import client, tokens
 from receiver.pbx.client import PbxClient
-from receiver.probing import make_courier
-from receiver.wanting import Wanted, wanted
-from receiver.working import Channel, inherited
+from receiver.registration.carrying import together
+from receiver.registration.probing import make_courier
+from receiver.registration.wanting import Wanted, wanted
+from receiver.serving.working import Channel, inherited
 
 TELLING = "--telling"
 """The option by which a parent names the socket between the workers and the console."""

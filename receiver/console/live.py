@@ -31,11 +31,11 @@ from receiver.console.totals import Totals
 from receiver.console.traffic import Traffic, iso, ivr_of
 from receiver.console.web import PAGE, make_console
 from receiver.dev.places import handler_of
-from receiver.operators import admission
-from receiver.seldom import Seldom
-from receiver.serving import Server, configure, serve_on
+from receiver.operators.doors import admission
+from receiver.serving.server import Server, configure, serve_on
+from receiver.serving.working import Channel
 from receiver.stores import Memory
-from receiver.working import Channel
+from receiver.telemetry.seldom import Seldom
 
 TICK = 1.0
 """Seconds between two looks at what is added up."""

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from receiver.admission import Admission, Place, Turned
+from receiver.callbacks.admission import Admission, Place, Turned
 
 DOOR = "console"
 """What the password is derived for."""
@@ -83,7 +83,7 @@ class Gate:
     Parameters:
         app: the console.
         sessions: who is.
-        admission: who may be, see `receiver.operators`.
+        admission: who may be, see `receiver.operators.doors`.
         plain: the values of Host at which plain HTTP is spoken.
         cookie: its name; cookies do not tell ports apart.
         token: what stands in our pages.

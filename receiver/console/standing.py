@@ -14,13 +14,13 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from receiver.accounts import client
 from receiver.app import Receiver
 from receiver.errors import ReceiverError
+from receiver.pbx.accounts import client
 from receiver.pbx.client import PbxClient
-from receiver.plans import SYMBOLS, Plan
 from receiver.printable import line
-from receiver.registration import make_plan, read_own
+from receiver.registration.plans import SYMBOLS, Plan
+from receiver.registration.registrar import make_plan, read_own
 from receiver.settings import Settings
 
 Json = dict[str, Any]

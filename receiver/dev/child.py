@@ -20,10 +20,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NoReturn
 
-from receiver import logs, serving
 from receiver.actions import Action
 from receiver.app import Receiver
 from receiver.apps import load_app
+from receiver.callbacks.sources import Sources
 from receiver.dev import places
 from receiver.dev.messages import (
     Down,
@@ -40,10 +40,11 @@ from receiver.dev.messages import (
     encode,
 )
 from receiver.dev.reporting import Listener, Reporter, Tracer
+from receiver.serving import server as serving
+from receiver.serving.watchdog import Watchdog, code_of
+from receiver.serving.working import inherited
 from receiver.settings import Settings
-from receiver.sources import Sources
-from receiver.watchdog import Watchdog, code_of
-from receiver.working import inherited
+from receiver.telemetry import logs
 
 FINISH = 35
 """Seconds for the callbacks in hand of a child that is replaced: more than any deadline."""

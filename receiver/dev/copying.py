@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from receiver.carrying import together
 from receiver.dev.registering import Site
-from receiver.drift import is_ours
 from receiver.errors import PbxError
 from receiver.pbx.client import PbxClient
 from receiver.pbx.models import ActionUrl, IvrSummary, without_masked, write
 from receiver.pbx.models_ivr import Ivr
-from receiver.registration import READS, read_found
+from receiver.registration.carrying import together
+from receiver.registration.drift import is_ours
+from receiver.registration.registrar import READS, read_found
 
 LARGEST = 20 * 1024 * 1024
 """Octets of a recording; a larger one is left out."""

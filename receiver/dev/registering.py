@@ -15,13 +15,13 @@ from typing import Self
 
 import httpx
 
-from receiver import registration
 from receiver.actions import Action
 from receiver.dev.messages import DeclaredAction, Ready
 from receiver.pbx.client import PbxClient
 from receiver.pbx.tokens import GivenToken
-from receiver.plans import SYMBOLS, Change, Plan
 from receiver.receptionists import ReceptionistChange
+from receiver.registration import registrar
+from receiver.registration.plans import SYMBOLS, Change, Plan
 from receiver.secrets import Secret
 from receiver.simulator.api import make_api
 from receiver.simulator.behaviour import Behaviour
@@ -100,7 +100,7 @@ class Sites:
         people = [one.receptionist() for one in ready.receptionists if one.pbx == site.label]
         numbers = {number for label, number in ready.ivrs if label == site.label}
         lines = _have(site, numbers - {one.number for one in people})
-        plan = await registration.make_plan(
+        plan = await registrar.make_plan(
             site.client,
             actions,
             self.base,
@@ -111,7 +111,7 @@ class Sites:
             receptionists=people,
             pbx=site.label,
         )
-        await registration.apply(site.client, plan, allow_deletes=True)
+        await registrar.apply(site.client, plan, allow_deletes=True)
         lines += _lines(plan)
         lines += _remove(site, numbers)
         return lines

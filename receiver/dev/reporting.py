@@ -24,11 +24,11 @@ import httpx
 from starlette.types import Scope
 
 from receiver.actions import Action, Handler
-from receiver.attempts import is_async
 from receiver.calls import Call
 from receiver.dev import places
 from receiver.dev.messages import Asked, Error, Line, Mischief, Report
-from receiver.records import STAGES, Record
+from receiver.dispatch.attempts import is_async
+from receiver.telemetry.records import STAGES, Record
 from receiver.upstream import witness
 
 MOST_LINES = 200
@@ -208,7 +208,7 @@ def _telling(call: Call) -> Any:
 
 
 class Tracer:
-    """Begins the story of each callback of ``action``; see `receiver.observing.Tracer`."""
+    """Begins the story of each callback of ``action``; a `telemetry.observing.Tracer`."""
 
     def __init__(self, reporter: Reporter, action: Action, handler: str) -> None:
         self._reporter = reporter

@@ -30,10 +30,10 @@ from receiver.dev.messages import Ready, Report
 from receiver.dev.registering import Sites
 from receiver.dev.reloading import Service, State
 from receiver.errors import ReceiverError
-from receiver.listening import bind, url_of
 from receiver.pbx.client import PbxClient
 from receiver.secrets import Secret
-from receiver.serving import running
+from receiver.serving.listening import bind, url_of
+from receiver.serving.server import running
 from receiver.settings import PREFIX, Settings
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

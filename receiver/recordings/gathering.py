@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from receiver.actions import Action
 from receiver.calls import Call
-from receiver.dispatch import Decision
-from receiver.observing import Times
+from receiver.dispatch.dispatcher import Decision
 from receiver.recordings.lines import Recorded
 from receiver.recordings.masking import Masker
-from receiver.spools import Spool
+from receiver.telemetry.observing import Times
+from receiver.telemetry.spools import Spool
 
 PAUSE = 0.1
 """Seconds for which they gather."""
@@ -50,7 +50,7 @@ class Answered(NamedTuple):
 
 
 class Gathering:
-    """Gives callbacks to ``write``; parameters as for `receiver.spools.Spool`.
+    """Gives callbacks to ``write``; parameters as for `receiver.telemetry.spools.Spool`.
 
     ``clock`` gives seconds since the epoch.
     """

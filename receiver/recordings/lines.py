@@ -82,7 +82,7 @@ class Recorded(Struct, frozen=True, kw_only=True, tag_field="type", tag="callbac
         matched: whether the action's match list matched what it goes by.
         masked: which of these are not shown.
         decision: ``call``, ``hangup`` or ``repeat``.
-        reason: see `receiver.dispatch.Reason`.
+        reason: see `receiver.dispatch.dispatcher.Reason`.
         seconds: from its arrival to the answer; ``handler`` of them for the decision.
     """
 

@@ -22,8 +22,8 @@ from receiver.actions import Action
 from receiver.calls import Call
 from receiver.masks import All, Mask
 from receiver.recordings.lines import Destination, Like, Piece, Recorded, Text, Veiled
-from receiver.records import DECISIONS
 from receiver.replies import Forward, Reply
+from receiver.telemetry.records import DECISIONS
 
 LONGEST = 256
 """Characters of a field that are recorded; a PBX sends no longer ones."""

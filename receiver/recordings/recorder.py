@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from receiver.actions import Action
-from receiver.counts import COUNTS, UNRECORDED
 from receiver.recordings.files import Files
 from receiver.recordings.gathering import Answered, Gathering, utc
 from receiver.recordings.lines import Lost, encode
 from receiver.recordings.masking import Masker
 from receiver.secrets import Secret, derive_key
-from receiver.seldom import Seldom
+from receiver.telemetry.counts import COUNTS, UNRECORDED
+from receiver.telemetry.seldom import Seldom
 
 MOST = 2000
 """Callbacks that may wait to be written."""

@@ -20,10 +20,9 @@ from receiver.actions import Action
 from receiver.app import Receiver
 from receiver.calls import Call
 from receiver.contexts import Context, Deadline, Noted
-from receiver.dispatch import Dispatcher
+from receiver.dispatch.dispatcher import Dispatcher
 from receiver.recordings.lines import Recorded
 from receiver.recordings.standins import StandIns, resolve
-from receiver.records import DECISIONS
 from receiver.replaying.network import Tries
 from receiver.replaying.outcomes import Answer, Outcome
 from receiver.replies import Forward
@@ -31,6 +30,7 @@ from receiver.secrets import Secret
 from receiver.sessions import Sessions, open_sessions
 from receiver.sessions.keys import Key
 from receiver.settings import Settings
+from receiver.telemetry.records import DECISIONS
 
 
 @dataclass(slots=True)

@@ -19,11 +19,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from receiver.counts import COUNTS, OUTAGES
+from receiver.callbacks.throttle import Standing
 from receiver.shared.patience import Patience, StoreError, loop_time
 from receiver.stores.memory import Memory
 from receiver.stores.store import Store
-from receiver.throttle import Standing
+from receiver.telemetry.counts import COUNTS, OUTAGES
 
 CROWD = 100
 """Questions about failures at once. Some 800 at once, of any kind, took the time that patience

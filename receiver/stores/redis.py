@@ -10,9 +10,9 @@ Rule 2: who does not know the password fills at most `most_sources` places. Coun
 from __future__ import annotations
 
 from receiver.auth.counters import SKEW
+from receiver.callbacks.throttle import FORGET, SHUT, Standing
 from receiver.secrets import Secret
 from receiver.shared.server import PREFIX, ask, connect
-from receiver.throttle import FORGET, SHUT, Standing
 
 _COUNTS, _LASTS = PREFIX + "{failures}:counts", PREFIX + "{failures}:lasts"  # one slot: one script
 

@@ -14,8 +14,8 @@ import sqlite3
 from pathlib import Path
 
 from receiver.auth.counters import SKEW
+from receiver.callbacks.throttle import FORGET, SHUT, Standing
 from receiver.shared.file import File
-from receiver.throttle import FORGET, SHUT, Standing
 
 _COUNTS = """
 create table if not exists used

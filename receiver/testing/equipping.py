@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from receiver.app import Receiver
 from receiver.pbx.models import write
+from receiver.registration.wanting import wanted
 from receiver.settings import Settings
 from receiver.simulator.model import Pbx
-from receiver.wanting import wanted
 
 
 def equip(app: Receiver, label: str) -> Pbx:

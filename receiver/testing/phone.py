@@ -31,10 +31,10 @@ from starlette.types import Receive, Scope, Send
 
 from receiver.app import Receiver
 from receiver.apps import load_app, place
-from receiver.endpoint import ARRIVED
+from receiver.callbacks.endpoint import ARRIVED
 from receiver.errors import LoadError, ReceiverError
 from receiver.secrets import Secret
-from receiver.serving import running
+from receiver.serving.server import running
 from receiver.settings import Settings
 from receiver.simulator.flow import Event
 from receiver.simulator.line import Line, PhoneCall

@@ -27,7 +27,7 @@ from cachetools import TTLCache
 from receiver.calls import Call
 from receiver.errors import DeclarationError, UpstreamError, UpstreamLate
 from receiver.loops import PerLoop
-from receiver.seldom import Seldom
+from receiver.telemetry.seldom import Seldom
 from receiver.upstream import witness
 from receiver.upstream.budgets import wait_for
 

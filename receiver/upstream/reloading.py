@@ -22,7 +22,7 @@ from typing import Generic, TypeVar
 from receiver.aside import begin
 from receiver.calls import Call
 from receiver.errors import ReceiverError, Unavailable
-from receiver.seldom import Seldom
+from receiver.telemetry.seldom import Seldom
 from receiver.upstream.budgets import wait_for
 
 T = TypeVar("T")

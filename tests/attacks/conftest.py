@@ -8,7 +8,7 @@ import pytest
 import uvloop
 from uvicorn.protocols.http import h11_impl, httptools_impl
 
-from receiver.connections import H11, HttpTools
+from receiver.serving.connections import H11, HttpTools
 from tests.attacks.wire import Target, served
 
 OURS = {"our-h11": H11, "our-httptools": HttpTools}

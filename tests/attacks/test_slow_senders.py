@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from receiver import serving
-from receiver.connections import H11, HttpTools
-from receiver.listening import secured
+from receiver.serving import server as serving
+from receiver.serving.connections import H11, HttpTools
+from receiver.serving.listening import secured
 from tests.attacks.wire import Target, Wire, post, request, served
 from tests.support import ANSWER
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver import Settings
-from receiver.serving import running
+from receiver.serving.server import running
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
 
 SETTINGS = Settings(secret=SECRET, margin=0.99)

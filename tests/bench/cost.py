@@ -28,9 +28,12 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from receiver import Call, Forward, Receiver, Reply, listening, logs, serving
-from receiver.watchdog import Watchdog
-from receiver.working import inherited
+from receiver import Call, Forward, Receiver, Reply
+from receiver.serving import listening
+from receiver.serving import server as serving
+from receiver.serving.watchdog import Watchdog
+from receiver.serving.working import inherited
+from receiver.telemetry import logs
 from tests.bench.asked import KINDS, OWN_CORE, SERVERS_CORE, Inside, Kind, Way, pin, served, turn
 from tests.bench.minimal import Honest, fixed
 from tests.support import SETTINGS, make_app

@@ -17,7 +17,7 @@ from collections import Counter
 from handlers.crm.hubspot import HubSpot
 from handlers.crm.lookup import CallerLookup
 from receiver import Call, Forward
-from receiver.serving import running
+from receiver.serving.server import running
 from tests.handlers.crm.fake_hubspot import FakeHubSpot
 from tests.upstream.stage import Timed
 

@@ -17,7 +17,7 @@ import time
 from contextlib import ExitStack
 from statistics import median
 
-from receiver import listening
+from receiver.serving import listening
 from tests.bench.asked import KINDS, served
 from tests.support import ANSWER
 

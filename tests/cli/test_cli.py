@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 
 from receiver.cli import main
 from receiver.secrets import Secret
-from receiver.serving import running
+from receiver.serving.server import running
 from receiver.simulator.api import Api, make_api
 from receiver.simulator.logins import Account
 from receiver.simulator.model import Pbx
@@ -186,7 +186,7 @@ def test_dial_shows_the_wire_and_where_the_call_ends(project: Path) -> None:
 
 
 def test_dial_fails_if_a_callback_fails(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receiver.endpoint.encode", lambda reply: b"nonsense")
+    monkeypatch.setattr("receiver.callbacks.endpoint.encode", lambda reply: b"nonsense")
     done = run("dial myapp:app 8000 --from 101")
     assert done.exit_code == 1
     assert "= failed: the answer is not JSON" in done.stdout
@@ -228,7 +228,7 @@ def test_demo_ends_well() -> None:
 
 
 def test_demo_says_which_call_ended_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receiver.endpoint.encode", lambda reply: b"nonsense")
+    monkeypatch.setattr("receiver.callbacks.endpoint.encode", lambda reply: b"nonsense")
     fails("demo", 1, "9 calls did not end as they should: CALLER by POST, bearer: ")
 
 

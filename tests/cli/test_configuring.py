@@ -20,7 +20,7 @@ from receiver.cli import main
 from receiver.cli.configuring import example
 from receiver.configuration.catalogue import GROUPS, Entry, find, installed
 from receiver.configuration.options import maker_of
-from receiver.serving import running
+from receiver.serving.server import running
 from receiver.simulator.api import make_api
 from receiver.simulator.model import Pbx
 from tests.configuration.configuring import FOLDER, built

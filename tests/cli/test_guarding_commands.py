@@ -21,13 +21,13 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from receiver.accounts import client
 from receiver.cli import main
 from receiver.cli.common import load_app
 from receiver.cli.watching import declared
-from receiver.draining import OFF, switch
+from receiver.guard.draining import OFF, switch
+from receiver.pbx.accounts import client
 from receiver.secrets import Secret
-from receiver.serving import running
+from receiver.serving.server import running
 from receiver.simulator.api import make_api
 from receiver.simulator.model import Pbx
 from tests.shared_stage import Server

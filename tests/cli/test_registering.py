@@ -19,7 +19,7 @@ from receiver.cli import main
 from receiver.loader import load
 from receiver.pbx.models import ActionUrl, read
 from receiver.secrets import derive
-from receiver.serving import running
+from receiver.serving.server import running
 from receiver.simulator.api import make_api
 from receiver.simulator.model import Behaviour, Pbx
 

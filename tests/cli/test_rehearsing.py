@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from receiver.cli import main
 from receiver.loader import load
-from receiver.serving import running
+from receiver.serving.server import running
 
 APP = """
 from receiver import Call, Forward, Ivr, Receiver

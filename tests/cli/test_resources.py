@@ -30,7 +30,7 @@ from receiver.pbx.models import ActionUrl
 from receiver.pbx.models_ivr import Ivr
 from receiver.pbx.tokens import GivenToken
 from receiver.secrets import Secret
-from receiver.serving import running
+from receiver.serving.server import running
 from receiver.simulator.api import make_api
 from receiver.simulator.model import Pbx
 from tests.pbx.fake_pbx import no_sleep

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from receiver import listening, serving
 from receiver.cli import main
 from receiver.cli.running import in_the_open
+from receiver.serving import listening
+from receiver.serving import server as serving
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 APP = "from receiver import Ivr, Receiver\napp = Receiver(Ivr('8000'))\n"

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from receiver import Receiver, Secret, Settings
 from receiver.cli import main
 from receiver.loader import load
-from receiver.serving import running
+from receiver.serving.server import running
 from receiver.simulator.api import make_api
 from receiver.simulator.model import Pbx
 

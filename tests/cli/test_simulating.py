@@ -15,9 +15,9 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from receiver import serving
 from receiver.cli import main
 from receiver.cli.simulating import simulate
+from receiver.serving import server as serving
 from receiver.simulator.api import Api
 from receiver.simulator.behaviour import Behaviour
 

@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from receiver.listening import bind
 from receiver.secrets import Secret, derive
-from receiver.working import Worker
+from receiver.serving.listening import bind
+from receiver.serving.working import Worker
 from tests.served import Service
 
 RATE = 50

@@ -17,7 +17,7 @@ from receiver.errors import PbxError
 from receiver.pbx.client import PbxClient
 from receiver.pbx.tokens import GivenToken, Login
 from receiver.secrets import Secret
-from receiver.serving import running
+from receiver.serving.server import running
 from receiver.simulator.api import Api, make_api
 from receiver.simulator.behaviour import Behaviour
 from receiver.simulator.faults import Mishap

@@ -17,7 +17,7 @@ from receiver.dev import reloading
 from receiver.dev.messages import Mischief, Ready, Report
 from receiver.dev.reloading import Service, State
 from receiver.errors import LoadError, RegistrationError
-from receiver.listening import bind
+from receiver.serving.listening import bind
 from tests.console.developing import is_alive
 
 PATIENCE = 60.0

@@ -11,7 +11,7 @@ import pytest
 
 from receiver.console.feed import Feed, Json, Viewer
 from receiver.console.web import make_console
-from receiver.serving import running
+from receiver.serving.server import running
 
 
 def call(number: int, **more: object) -> Json:

@@ -14,9 +14,9 @@ from receiver.console import live
 from receiver.console.live import Live
 from receiver.console.telling import Teller, lay
 from receiver.console.traffic import QUIET
-from receiver.dispatch import Decision
-from receiver.observing import Times
+from receiver.dispatch.dispatcher import Decision
 from receiver.replies import Repeat
+from receiver.telemetry.observing import Times
 from tests.support import SECRET
 
 ANSWER = Forward("222")

@@ -11,9 +11,9 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from playwright.async_api import expect
 
 from receiver.console.login import DOOR
-from receiver.listening import bind
-from receiver.operators import token
+from receiver.operators.doors import token
 from receiver.secrets import Secret
+from receiver.serving.listening import bind
 from tests.console.tab import Tab
 from tests.served import Service
 

@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from receiver.console.login import DOOR
-from receiver.listening import bind
-from receiver.operators import token
+from receiver.operators.doors import token
 from receiver.secrets import Secret
+from receiver.serving.listening import bind
 from tests.served import Service
 
 SECRET = "0123456789abcdef0123456789abcdef"

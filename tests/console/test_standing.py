@@ -10,7 +10,7 @@ from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.console.standing import FRESH, Standing
 from receiver.errors import PbxError
 from receiver.pbx.client import PbxClient
-from receiver.registration import apply, make_plan
+from receiver.registration.registrar import apply, make_plan
 from tests.pbx_stage import TOKEN, Stage
 from tests.support import SECRET
 

@@ -14,9 +14,9 @@ import pytest
 from receiver import Call, Forward, Receiver, Reply, Settings
 from receiver.console import telling
 from receiver.console.telling import Message, Teller, lay, read
-from receiver.dispatch import Decision
-from receiver.observing import Times
-from receiver.serving import running
+from receiver.dispatch.dispatcher import Decision
+from receiver.serving.server import running
+from receiver.telemetry.observing import Times
 from tests.recordings.stage import ANSWER, action, make_ivr
 from tests.support import FIELDS, SECRET
 

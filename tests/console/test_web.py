@@ -24,7 +24,7 @@ from receiver.console.web import (
     Night,
     make_console,
 )
-from receiver.serving import running
+from receiver.serving.server import running
 
 HOST = "127.0.0.1:8080"
 TOKEN = "the-token-of-this-start"

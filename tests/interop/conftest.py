@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import pytest_asyncio
 
-from receiver.serving import running
+from receiver.serving.server import running
 from tests.interop.senders import Sender
 from tests.interop.senders.scripts import close_all
 from tests.interop.stage import Stage, Wire

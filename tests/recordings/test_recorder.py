@@ -15,15 +15,15 @@ import httpx
 import pytest
 
 from receiver import Call, Forward, Receiver
-from receiver.counts import COUNTS, UNRECORDED
-from receiver.dispatch import Decision
-from receiver.observing import Times
+from receiver.dispatch.dispatcher import Decision
 from receiver.recordings import recorder as recording
 from receiver.recordings.files import Files
 from receiver.recordings.lines import Recorded, RecordingError
 from receiver.recordings.reading import read
 from receiver.recordings.recorder import Recorder
-from receiver.serving import running
+from receiver.serving.server import running
+from receiver.telemetry.counts import COUNTS, UNRECORDED
+from receiver.telemetry.observing import Times
 from tests.recordings.stage import action, lines, make_app, make_ivr
 from tests.support import FIELDS, SECRET
 

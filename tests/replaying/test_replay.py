@@ -18,8 +18,7 @@ from click.testing import CliRunner, Result
 
 from receiver import Call, Forward, Hangup, Ivr, Receiver, Repeat, Reply, Settings
 from receiver.cli import main
-from receiver.dispatch import Decision
-from receiver.observing import Times
+from receiver.dispatch.dispatcher import Decision
 from receiver.recordings.lines import Recorded
 from receiver.recordings.reading import LONGEST, read
 from receiver.recordings.recorder import Recorder
@@ -27,7 +26,8 @@ from receiver.replaying.network import NetworkShut, Tries, shut
 from receiver.replaying.outcomes import Outcome
 from receiver.replaying.replay import replay
 from receiver.replies import Forward as To
-from receiver.serving import running
+from receiver.serving.server import running
+from receiver.telemetry.observing import Times
 from receiver.upstream import Client
 from tests.recordings.stage import lines
 from tests.support import SECRET

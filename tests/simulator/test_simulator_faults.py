@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from receiver.errors import SettingsError
-from receiver.serving import running
+from receiver.serving.server import running
 from receiver.simulator.api import Api, make_api
 from receiver.simulator.faults import Cut, Faults, Mishap
 from receiver.simulator.model import Pbx

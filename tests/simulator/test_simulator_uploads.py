@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from receiver.serving import running
+from receiver.serving.server import running
 from receiver.simulator.api import Api, make_api
 from receiver.simulator.model import Behaviour, Pbx
 from receiver.simulator.uploads import media_type

@@ -14,7 +14,16 @@ import pytest
 import redis
 
 from receiver.errors import SettingsError
-from receiver.leases import PREFIX, REST, Alone, FileLease, Hold, Lease, RedisLease, open_lease
+from receiver.guard.leases import (
+    PREFIX,
+    REST,
+    Alone,
+    FileLease,
+    Hold,
+    Lease,
+    RedisLease,
+    open_lease,
+)
 from receiver.secrets import Secret
 from receiver.stores import StoreError
 from tests.shared_stage import Clock, Server
@@ -156,7 +165,7 @@ async def test_redis_s_own_clock_counts(redis_url: Secret) -> None:
 async def test_a_redis_that_is_down_or_stopped_gives_none(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("receiver.leases._TIMEOUT", 0.2)
+    monkeypatch.setattr("receiver.guard.leases._TIMEOUT", 0.2)
     lease = open_lease(server.url, "a")
     assert await lease.take(LIFE)
     server.send(signal.SIGSTOP)
@@ -212,7 +221,7 @@ async def test_a_file_that_is_something_else(tmp_path: Path) -> None:
 
 HOLDER = """
 import asyncio, sys, time
-from receiver.leases import Hold, open_lease
+from receiver.guard.leases import Hold, open_lease
 from receiver.secrets import Secret
 
 async def main():

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
+from receiver.callbacks.throttle import SHUT, SHUT_AFTER, Standing
 from receiver.shared.patience import PAUSE
 from receiver.stores import Memory
 from receiver.stores.guarded import CROWD, Guarded
-from receiver.throttle import SHUT, SHUT_AFTER, Standing
 from tests.shared_stage import Clock
 from tests.stores.conftest import FAILURES, LIFE, NOW, Guard, back, lines, out, use
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from receiver.callbacks.throttle import FORGET, Standing
 from receiver.stores import Memory
-from receiver.throttle import FORGET, Standing
 from tests.stores.conftest import NOW
 
 

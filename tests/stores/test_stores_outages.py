@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from receiver.callbacks.throttle import Standing
 from receiver.shared.patience import PAUSE
 from receiver.stores.redis import Redis
 from receiver.stores.sqlite import Sqlite
-from receiver.throttle import Standing
 from tests.shared_stage import Clock, Server
 from tests.stores.conftest import FAILURES, LIFE, NOW, Guard, back, lines, out, use
 

@@ -8,12 +8,12 @@ import pytest
 import redis
 
 from receiver.auth.counters import SKEW
+from receiver.callbacks.throttle import FORGET, Standing
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
 from receiver.shared.server import PREFIX
 from receiver.stores import StoreError
 from receiver.stores.redis import Redis
-from receiver.throttle import FORGET, Standing
 from tests.shared_stage import Server
 from tests.stores.conftest import LIFE, NOW
 

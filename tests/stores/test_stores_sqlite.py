@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from receiver.callbacks.throttle import Standing
 from receiver.errors import SettingsError
 from receiver.shared.file import TIDY
 from receiver.stores import StoreError
 from receiver.stores.sqlite import Sqlite
-from receiver.throttle import Standing
 from tests.stores.conftest import NOW
 
 WORKER = """

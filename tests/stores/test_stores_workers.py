@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from receiver import Secret, Settings
-from receiver.serving import running
-from receiver.sources import read_networks
-from receiver.throttle import FREE
+from receiver.callbacks.sources import read_networks
+from receiver.callbacks.throttle import FREE
+from receiver.serving.server import running
 from tests.shared_stage import Server
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
 

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
-from receiver.serving import running
+from receiver.serving.server import running
 from tests.handlers.crm.connected import CRMS, Stage
 from tests.handlers.crm.faking import Stand
 

@@ -1,0 +1,1 @@
+"""How a callback comes in: framed, found, admitted, read, answered."""

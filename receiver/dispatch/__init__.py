@@ -1,0 +1,1 @@
+"""How a handler is asked within its deadline, and what stands behind its call."""

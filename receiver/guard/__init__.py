@@ -1,0 +1,1 @@
+"""Action URLs switched off while the service cannot answer, and on again."""

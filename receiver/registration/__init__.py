@@ -1,0 +1,1 @@
+"""What is declared against what a PBX has: compared, planned, applied, checked."""

@@ -1,0 +1,1 @@
+"""How the app is served: connections, worker processes, and who watches over them."""

@@ -1,0 +1,220 @@
+"""How connections are taken in, by either event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any, ClassVar, cast
+
+import pytest
+import uvloop
+
+from receiver.serving.accepting import Acceptor
+from receiver.serving.listening import bind
+from receiver.serving.passing import Passage
+
+LOOPS = (asyncio.new_event_loop, uvloop.new_event_loop)
+Runner = asyncio.Runner
+
+
+@pytest.fixture(params=LOOPS, ids=("asyncio", "uvloop"))
+def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner
+
+
+class Echo(asyncio.Protocol):
+    """Sends back what comes."""
+
+    made: asyncio.Transport
+    over: ClassVar[list[asyncio.Event]] = []
+
+    def __init__(self) -> None:
+        self.lost = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.made = cast("asyncio.Transport", transport)
+        self.over.append(self.lost)
+
+    def data_received(self, data: bytes) -> None:
+        self.made.write(data)
+
+
+class Poor:
+    """A listener for which there are no descriptors, so often."""
+
+    def __init__(self, listener: socket.socket, times: int) -> None:
+        self._listener, self.times = listener, times
+        self.asked = asyncio.Event()
+
+    def fileno(self) -> int:
+        return self._listener.fileno()
+
+    def setblocking(self, flag: bool) -> None:
+        self._listener.setblocking(flag)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.times:
+            self.times -= 1
+            self.asked.set()
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return self._listener.accept()
+
+
+async def echoed(listener: socket.socket) -> bytes:
+    reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
+    writer.write(b"hello")
+    try:
+        return await asyncio.wait_for(reader.readexactly(5), 20)
+    finally:
+        writer.close()
+
+
+async def closed(acceptor: Acceptor) -> None:
+    acceptor.close()
+    await acceptor.wait_closed()
+    while Echo.over:
+        await Echo.over.pop().wait()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_who_comes_is_served_without_waiting_for_acknowledgements(
+    host: str, runner: Runner
+) -> None:
+    """Nagle's algorithm would cost the second leg of digest 40 ms."""
+    made = list[Echo]()
+
+    def echo() -> Echo:
+        made.append(Echo())
+        return made[-1]
+
+    async def main(listener: socket.socket) -> None:
+        acceptor = Acceptor(listener, echo, {})
+        assert await echoed(listener) == b"hello"
+        accepted = made[0].made.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        await closed(acceptor)
+
+    with bind(host, 0) as listener:
+        runner.run(main(listener))
+
+
+def test_who_has_no_descriptor_waits_and_is_not_lost(
+    runner: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(listener: Any) -> None:
+        poor = Poor(listener, 5)
+        acceptor = Acceptor(poor, Echo, {})  # type: ignore[arg-type]
+        assert await echoed(listener) == b"hello"
+        assert poor.times == 0
+        await closed(acceptor)
+
+    with bind("127.0.0.1", 0) as listener:
+        runner.run(main(listener))
+    assert caplog.text.count("a connection has to wait: Too many open files") == 1
+
+
+class Narrow(Passage):
+    """One that takes nothing until there is room."""
+
+    room = False
+
+    def give(self, connected: socket.socket, data: bytes) -> bool:
+        return self.room and super().give(connected, data)
+
+
+def test_what_could_not_be_passed_on_is_passed_on_later_or_served_here(runner: Runner) -> None:
+    async def main(listener: socket.socket) -> None:
+        acceptor = Acceptor(listener, Echo, {})
+        with socket.create_connection(listener.getsockname()) as line:
+            acceptor._accept()
+            line.send(b"hel")
+            assert acceptor.hand_over(narrow) == 0
+            line.send(b"lo")
+            narrow.room = True
+            assert acceptor.hand_over(narrow) == 1
+        taken = narrow.take()
+        assert taken is not None
+        assert taken[1] == b"hello"
+        taken[0].close()
+        narrow.room = False
+        line = socket.create_connection(listener.getsockname())
+        acceptor._accept()
+        line.send(b"here")
+        assert acceptor.hand_over(narrow) == 0
+        reader, writer = await asyncio.open_connection(sock=line)
+        assert await asyncio.wait_for(reader.readexactly(4), 20) == b"here"
+        writer.close()
+        await closed(acceptor)
+
+    narrow = Narrow.make()
+    with bind("127.0.0.1", 0) as listener:
+        runner.run(main(listener))
+    narrow.close()
+
+
+def test_who_waits_when_it_ends_is_left_to_others(runner: Runner) -> None:
+    async def main(listener: Any) -> None:
+        poor = Poor(listener, 1_000_000)
+        acceptor = Acceptor(poor, Echo, {})  # type: ignore[arg-type]
+        asked = asyncio.create_task(echoed(listener))
+        await poor.asked.wait()
+        await closed(acceptor)
+        other = Acceptor(listener, Echo, {})
+        assert await asked == b"hello"
+        await closed(other)
+
+    with bind("127.0.0.1", 0) as listener:
+        runner.run(main(listener))
+
+
+def test_a_protocol_that_cannot_be_made_costs_one_connection(
+    runner: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = [True, False]
+
+    def make() -> Echo:
+        if broken.pop(0):
+            raise ValueError
+        return Echo()
+
+    async def main(listener: socket.socket) -> None:
+        acceptor = Acceptor(listener, make, {})
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+            await echoed(listener)
+        assert await echoed(listener) == b"hello"
+        await closed(acceptor)
+
+    with bind("127.0.0.1", 0) as listener:
+        runner.run(main(listener))
+    assert "a connection could not be made: ValueError" in caplog.text
+
+
+def test_who_was_taken_in_and_has_no_protocol_yet_is_passed_on(runner: Runner) -> None:
+    async def main(listener: socket.socket, elsewhere: socket.socket) -> None:
+        stuck, other = Acceptor(listener, Echo, {}), Acceptor(elsewhere, Echo, {})
+        line = socket.create_connection(listener.getsockname())  # in this turn of the loop
+        stuck._accept()
+        assert stuck.expects
+        assert stuck.hand_over(passage) == 0  # nothing came yet
+        line.send(b"hello")
+        assert stuck.hand_over(passage) == 1
+        reader, writer = await asyncio.open_connection(sock=line)
+        other.adopt(passage)
+        assert await reader.readexactly(5) == b"hello"
+        writer.write(b"again")
+        assert await reader.readexactly(5) == b"again"
+        writer.close()
+        for acceptor in (stuck, other):
+            await closed(acceptor)
+
+    passage = Passage.make()
+    with bind("127.0.0.1", 0) as listener, bind("127.0.0.1", 0) as elsewhere:
+        runner.run(main(listener, elsewhere))
+    passage.close()
