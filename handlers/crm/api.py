@@ -14,7 +14,6 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 from weakref import WeakValueDictionary
@@ -22,11 +21,14 @@ from weakref import WeakValueDictionary
 from handlers.crm.asking import Paced, row, rows, text_of
 from handlers.crm.contacts import Contact, Entry
 from handlers.crm.options import safe
-from handlers.crm.pace import Pace
+from handlers.crm.terms import Terms
 from receiver import Call, Unavailable
-from receiver.upstream import Answer, Client, UpstreamRefused
+from receiver.upstream import Answer, UpstreamRefused
 
 T = TypeVar("T")
+
+BEARER = ("Authorization", "Bearer ")
+"""The header of most CRMs, see `Api`."""
 
 MOST = 10
 """Contacts that are asked for: one caller is one of a few, or nobody in particular."""
@@ -71,16 +73,14 @@ class Api:
     Parameters:
         name: of the connector, as errors of its declaration have it.
         url: where it is; https, or on this machine.
-        header: what its credentials go in, and what stands before them: ``("Authorization",
-            "Bearer ")``.
+        header: what its credentials go in, and what stands before them: see `BEARER`.
         credentials: where they come from.
-        pace: how often it may be asked.
+        terms: on which it may be asked.
+        burst: requests that may come at once after a pause.
         headers: further ones.
-        timeout: seconds for one request; the call's own time counts as well.
-        ca: a PEM file with the certificate of a private authority.
 
     Raises:
-        DeclarationError: the URL is none, or would be asked in the clear.
+        DeclarationError: the URL is none, or would be asked in the clear; or the terms are wrong.
     """
 
     def __init__(
@@ -89,14 +89,12 @@ class Api:
         url: str,
         header: tuple[str, str],
         credentials: Credentials,
-        pace: Pace,
+        terms: Terms,
         *,
+        burst: int = 10,
         headers: Mapping[str, str] | None = None,
-        timeout: float,
-        ca: str | Path | None,
     ) -> None:
-        client = Client(safe(url, name), headers=headers, timeout=timeout, ca=ca)
-        self._client = Paced(client, pace)
+        self._client = Paced(terms.client(safe(url, name), headers), terms.pace(burst))
         self._header, self._before = header
         self._credentials = credentials
 
@@ -218,6 +216,12 @@ async def together(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         if isinstance(result, BaseException):
             raise result
     return good
+
+
+async def found(asked: Awaitable[Answer], *keys: str) -> Mapping[str, Any] | None:
+    """The object in the answer, as by `single`; None if the CRM says that it is not there."""
+    answer = await unless_missing(asked)
+    return None if answer is None else single(answer, *keys)
 
 
 async def unless_missing(asked: Awaitable[T]) -> T | None:

@@ -17,25 +17,25 @@ Rule 2: one entry a call: the key is searched for before a call is written. HubS
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import Any, Unpack
 
 from handlers.crm.api import (
+    BEARER,
     MOST,
     Api,
     Fixed,
     OneByOne,
+    found,
     id_of,
     listed,
     segment,
-    single,
     told,
-    unless_missing,
 )
 from handlers.crm.asking import row, text_of
 from handlers.crm.contacts import Contact, Entry, Number, Owner
 from handlers.crm.options import revealed
-from handlers.crm.pace import Pace
+from handlers.crm.terms import Options, Terms
 from receiver import Call, Secret
 from receiver.upstream import UpstreamRefused
 
@@ -52,15 +52,12 @@ class HubSpot:
             ``crm.objects.owners.read``.
         fields: further properties of contacts, for rules.
         region: how numbers without a country code are meant, see `receiver.Numbering`.
-        name: tells several accounts apart.
         url: where HubSpot is.
-        timeout: seconds for one request.
-        workers: processes that share what HubSpot allows, on all machines; 0 for those of this one.
         per_second, others_per_second: searches, and other requests, that it allows.
         search_fields: properties of contacts with the digits of the national number.
         key_field: a property of calls for the key.
         association: the type of that of a call with a contact.
-        ca: a PEM file with the certificate of a private authority.
+        options: see `handlers.crm.terms.Options`.
 
     In a file::
 
@@ -72,17 +69,15 @@ class HubSpot:
         DeclarationError: an option is wrong.
     """
 
+    defaults = Terms(name="hubspot", per_second=4.0)
+
     def __init__(
         self,
         token: str | Secret,
         *,
         fields: Sequence[str] = (),
         region: str = "",
-        name: str = "hubspot",
         url: str = "https://api.hubapi.com",
-        timeout: float = 1.0,
-        workers: int = 0,
-        per_second: float = 4.0,
         others_per_second: float = 10.0,
         search_fields: Sequence[str] = (
             "hs_searchable_calculated_phone_number",
@@ -90,17 +85,15 @@ class HubSpot:
         ),
         key_field: str = "hs_call_external_id",
         association: int = 194,
-        ca: str | Path | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        self.name = name
+        terms = replace(self.defaults, **options)
+        self.name = terms.name
         credentials = Fixed(revealed(token, "HubSpot: token"))
-        bearer = ("Authorization", "Bearer ")
-
-        def api(allowed: float) -> Api:
-            pace = Pace(allowed, int(allowed) or 1, workers)
-            return Api("HubSpot", url, bearer, credentials, pace, timeout=timeout, ca=ca)
-
-        self._searching, self._asking = api(per_second), api(others_per_second)
+        self._searching, self._asking = (
+            Api("HubSpot", url, BEARER, credentials, one, burst=int(one.per_second) or 1)
+            for one in (terms, replace(terms, per_second=others_per_second))
+        )
         self._one = OneByOne()
         self._region = region
         self._search_fields = tuple(search_fields)
@@ -112,18 +105,17 @@ class HubSpot:
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
         if not number.digits:
             return ()
-        found = await self._search("contacts", _filters(number, self._search_fields), call)
-        contacts = [_contact(one) for one in found]
+        rows = await self._search("contacts", _filters(number, self._search_fields), call)
+        contacts = [_contact(one) for one in rows]
         return tuple(one for one in contacts if self._is_of(one, number))
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
         if not contact.owner:
             return None
         path = f"crm/v3/owners/{segment(contact.owner)}"
-        answer = await unless_missing(self._asking.ask("GET", path, call=call))
-        if answer is None:
+        fields = await found(self._asking.ask("GET", path, call=call))
+        if fields is None:
             return None
-        fields = single(answer)
         name = " ".join(filter(None, (text_of(fields.get(k)) for k in ("firstName", "lastName"))))
         return Owner(id_of(fields), name, text_of(fields.get("email")), fields)
 
@@ -191,7 +183,7 @@ def _filters(number: Number, searchable: Sequence[str]) -> list[list[dict[str, s
     return [[{"propertyName": name, "operator": "EQ", "value": value}] for name, value in pairs]
 
 
-def _contact(found: Mapping[str, Any]) -> Contact:
-    fields = row(found.get("properties"), "a contact of HubSpot")
+def _contact(record: Mapping[str, Any]) -> Contact:
+    fields = row(record.get("properties"), "a contact of HubSpot")
     name = " ".join(filter(None, (text_of(fields.get(part)) for part in _NAMES)))
-    return Contact(id_of(found), name, text_of(fields.get("hubspot_owner_id")), fields)
+    return Contact(id_of(record), name, text_of(fields.get("hubspot_owner_id")), fields)

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any
 
 from handlers.crm.contacts import Crm
+from handlers.crm.terms import Terms
 from receiver import DeclarationError
 
 KINDS = {
@@ -81,21 +83,22 @@ def connector_of(kind: str) -> Callable[..., Any]:
 def problems(connector: Callable[..., Any], options: Mapping[str, Any]) -> list[str]:
     """What is wrong with the names of ``options``."""
     parameters = inspect.signature(connector).parameters
-    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+    own = {name: one for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD}
+    takes_terms = isinstance(getattr(connector, "defaults", None), Terms)
+    if len(own) < len(parameters) and not takes_terms:
         return []
+    known = {*own, *(field.name for field in fields(Terms) if takes_terms)}
     unknown = [
-        f"there is no option {name}{_meant(name, parameters)}"
-        for name in options
-        if name not in parameters
+        f"there is no option {name}{_meant(name, known)}" for name in options if name not in known
     ]
     missing = [
         f"{name} is missing"
-        for name, one in parameters.items()
+        for name, one in own.items()
         if one.default is one.empty and name not in options
     ]
     return unknown + missing
 
 
-def _meant(name: str, known: Mapping[str, object]) -> str:
+def _meant(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, known, 1)
     return f" (is {near[0]} meant?)" if near else ""

@@ -25,14 +25,14 @@ to be checked on your own Odoo.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import Any, Unpack
 
 from handlers.crm.api import MOST, Api, Fixed, OneByOne, each_once, id_of, listed, told
 from handlers.crm.asking import text_of
 from handlers.crm.contacts import Contact, Entry, Number, Owner
-from handlers.crm.options import forms_of, identifier, revealed, written
-from handlers.crm.pace import Pace
+from handlers.crm.options import forms_of, identifier, identifiers, revealed, written
+from handlers.crm.terms import Options, Terms
 from receiver import Call, DeclarationError, Secret
 
 FEWEST = 3
@@ -52,11 +52,7 @@ class Odoo:
             ``e164``, ``national``, ``significant``, ``digits``. It is compared for equality.
         fields: further ones of the partner to be read.
         owner_fields: further ones of its salesperson (``res.users``).
-        name: of the connector, if an app has two of its kind.
-        per_second, workers: requests that are allowed, and processes that share them, on all
-            machines; 0 for those of this one.
-        timeout: seconds for one request; the call's own time counts as well.
-        ca: a PEM file with the certificate of a private authority.
+        options: see `handlers.crm.terms.Options`.
 
     In a file::
 
@@ -69,6 +65,8 @@ class Odoo:
         DeclarationError: an option is wrong.
     """
 
+    defaults = Terms(name="odoo")
+
     def __init__(
         self,
         url: str,
@@ -78,32 +76,27 @@ class Odoo:
         search: Mapping[str, Collection[str]] = _SEARCH,
         fields: Collection[str] = (),
         owner_fields: Collection[str] = (),
-        name: str = "odoo",
-        per_second: float = 10.0,
-        workers: int = 0,
-        timeout: float = 1.0,
-        ca: str | Path | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        self.name = name
-        pace = Pace(per_second, burst=10, workers=workers)
+        terms = replace(self.defaults, **options)
+        self.name = terms.name
         if not isinstance(search, Mapping) or not search:
             raise DeclarationError('Odoo: search= is a table, as in {phone = ["e164", "national"]}')
         self._search = {
             identifier(field, "Odoo: a field of search="): forms_of(forms, "Odoo: search=")
             for field, forms in search.items()
         }
-        self._fields = ["name", "user_id", *_names(fields, "fields")]
-        self._owner_fields = ["name", "email", *_names(owner_fields, "owner_fields")]
+        self._fields = ["name", "user_id", *identifiers(fields, "Odoo: one of fields=")]
+        further = identifiers(owner_fields, "Odoo: one of owner_fields=")
+        self._owner_fields = ["name", "email", *further]
         headers = {"X-Odoo-Database": revealed(database, "Odoo: database")} if database else None
         self._api = Api(
             "Odoo",
             f"{url}/json/2",
             ("Authorization", "bearer "),
             Fixed(revealed(token, "Odoo: token")),
-            pace,
+            terms,
             headers=headers,
-            timeout=timeout,
-            ca=ca,
         )
         self._one = OneByOne()
 
@@ -160,10 +153,6 @@ class Odoo:
         body = {"domain": domain, "fields": fields, "limit": limit}
         path = f"{model}/search_read"
         return listed(await self._api.ask("POST", path, call=call, aside=aside, json=body))
-
-
-def _names(fields: Collection[str], option: str) -> list[str]:
-    return [identifier(field, f"Odoo: one of {option}=") for field in fields]
 
 
 def _number(text: str) -> int:

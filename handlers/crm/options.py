@@ -46,6 +46,11 @@ def identifier(value: str, name: str) -> str:
     return value
 
 
+def identifiers(values: Iterable[str], name: str) -> list[str]:
+    """Several of them; ``name`` is that of one."""
+    return [identifier(value, name) for value in values]
+
+
 def safe(url: str, name: str) -> str:
     """``url``, if what is sent there cannot be read on the way.
 

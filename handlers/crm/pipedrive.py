@@ -23,26 +23,26 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from handlers.crm.api import (
+    BEARER,
     Api,
     Fixed,
     OneByOne,
     each_once,
+    found,
     id_of,
     listed,
     segment,
-    single,
     told,
-    unless_missing,
 )
 from handlers.crm.asking import text_of
 from handlers.crm.contacts import Contact, Entry, Number, Owner
 from handlers.crm.options import revealed
-from handlers.crm.pace import Pace
+from handlers.crm.terms import Options, Terms
 from receiver import Call, Secret, Unavailable
 
 FEWEST = 2
@@ -61,11 +61,7 @@ class Pipedrive:
         bearer: the token is one of OAuth.
         for_owner: calls are logged for the person's owner, not for the token's user.
         url: where Pipedrive is.
-        name: of the connector, if an app has two of its kind.
-        per_second, workers: requests that are allowed, and processes that share them, on all
-            machines; 0 for those of this one.
-        timeout: seconds for one request; the call's own time counts as well.
-        ca: a PEM file with the certificate of a private authority.
+        options: see `handlers.crm.terms.Options`.
 
     In a file::
 
@@ -76,6 +72,8 @@ class Pipedrive:
         DeclarationError: an option is wrong.
     """
 
+    defaults = Terms(name="pipedrive", per_second=5.0)
+
     def __init__(
         self,
         token: str | Secret,
@@ -83,17 +81,13 @@ class Pipedrive:
         bearer: bool = False,
         for_owner: bool = False,
         url: str = "https://api.pipedrive.com",
-        name: str = "pipedrive",
-        per_second: float = 5.0,
-        workers: int = 0,
-        timeout: float = 1.0,
-        ca: str | Path | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        self.name = name
-        pace = Pace(per_second, burst=10, workers=workers)
-        header = ("Authorization", "Bearer ") if bearer else ("x-api-token", "")
+        terms = replace(self.defaults, **options)
+        self.name = terms.name
+        header = BEARER if bearer else ("x-api-token", "")
         credentials = Fixed(revealed(token, "Pipedrive: token"))
-        self._api = Api("Pipedrive", url, header, credentials, pace, timeout=timeout, ca=ca)
+        self._api = Api("Pipedrive", url, header, credentials, terms)
         self._for_owner = for_owner
         self._one = OneByOne()
 
@@ -112,10 +106,9 @@ class Pipedrive:
         if not contact.owner:
             return None
         path = f"v1/users/{segment(contact.owner)}"
-        answer = await unless_missing(self._api.ask("GET", path, call=call))
-        if answer is None:
+        user = await found(self._api.ask("GET", path, call=call), "data")
+        if user is None:
             return None
-        user = single(answer, "data")
         return Owner(id_of(user), text_of(user.get("name")), text_of(user.get("email")), user)
 
     async def log(self, entry: Entry) -> None:
@@ -174,8 +167,8 @@ def _is(number: Number, phone: str) -> bool:
 
 def _contact(item: Mapping[str, Any]) -> Contact:
     owner = item.get("owner")
-    found = text_of(owner.get("id")) if isinstance(owner, dict) else ""
-    return Contact(id_of(item), text_of(item.get("name")), found, item)
+    whose = text_of(owner.get("id")) if isinstance(owner, dict) else ""
+    return Contact(id_of(item), text_of(item.get("name")), whose, item)
 
 
 def _utc(moment: datetime) -> str:

@@ -30,18 +30,18 @@ Rule 3: one entry a call: ``seek`` looks for the key, or the CRM goes by the key
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, timedelta
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from handlers.crm.api import segment, told, unless_missing
 from handlers.crm.asking import Paced, expand, rows
 from handlers.crm.contacts import Contact, Entry, Number, Owner
 from handlers.crm.options import safe
-from handlers.crm.pace import Pace
 from handlers.crm.templates import Step, Template, at, filled, read
+from handlers.crm.terms import Options, Terms
 from receiver import Call, DeclarationError, Unavailable
-from receiver.upstream import Client, UpstreamRefused
+from receiver.upstream import UpstreamRefused
 
 _NUMBER = frozenset({"typed", "e164", "national", "significant", "digits"})
 _OWNER = frozenset({"owner"})
@@ -60,10 +60,8 @@ class Rest:
         owner: the request for an owner; with ``name`` and ``email`` of what stands ``at``.
         seek, log: the requests that look for a call, and write it; without ``log`` none is.
         headers: sent with all of them; ``$NAME`` in one is the variable of that name.
-        name: stands in logs, and tells several CRMs apart.
-        per_second, burst, workers: see `handlers.crm.pace.Pace`.
-        timeout: seconds for one request.
-        ca: a PEM file with the certificate of a private authority.
+        burst: requests that may come at once after a pause.
+        options: see `handlers.crm.terms.Options`.
 
     In a file::
 
@@ -80,6 +78,8 @@ class Rest:
         DeclarationError: an option is wrong; the text says where.
     """
 
+    defaults = Terms(name="rest")
+
     def __init__(
         self,
         url: str,
@@ -89,19 +89,15 @@ class Rest:
         seek: Template | None = None,
         log: Template | None = None,
         headers: Mapping[str, str] | None = None,
-        name: str = "rest",
-        per_second: float = 10.0,
         burst: int = 10,
-        workers: int = 0,
-        timeout: float = 1.0,
-        ca: str | Path | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        self.name = name
+        terms = replace(self.defaults, **options)
+        self.name = terms.name
         sent = {
             key: expand(value, f"Rest: headers: {key}") for key, value in (headers or {}).items()
         }
-        client = Client(safe(url, "Rest"), headers=sent, timeout=timeout, ca=ca)
-        self._client = Paced(client, Pace(per_second, burst, workers))
+        self._client = Paced(terms.client(safe(url, "Rest"), sent), terms.pace(burst))
         finds = [find] if isinstance(find, Mapping) else find
         self._find = [read(one, "find", _NUMBER, ("id", "name", "owner")) for one in finds]
         self._owner = read(owner, "owner", _OWNER, ("name", "email")) if owner else None

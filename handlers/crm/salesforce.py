@@ -27,28 +27,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import Any, Unpack
 
 from handlers.crm.api import (
+    BEARER,
     MOST,
     Api,
-    Credentials,
-    Fixed,
     OneByOne,
     each_once,
+    found,
     id_of,
     listed,
     segment,
-    single,
     told,
-    unless_missing,
 )
 from handlers.crm.asking import text_of
 from handlers.crm.contacts import Contact, Entry, Number, Owner
-from handlers.crm.options import forms_of, identifier, revealed, written
-from handlers.crm.pace import Pace
-from handlers.crm.tokens import OAuth
+from handlers.crm.options import forms_of, identifiers, written
+from handlers.crm.terms import Options, Terms
+from handlers.crm.tokens import credentials
 from receiver import Call, DeclarationError, Secret
 
 FEWEST = 2
@@ -69,11 +67,7 @@ class Salesforce:
         forms: how a number is looked for: ``e164``, ``national``, ``significant``, ``digits``.
         fields: further ones to be read, which all ``objects`` have.
         owner_fields: further ones of a user.
-        name: of the connector, if an app has two of its kind.
-        per_second, workers: requests that are allowed, and processes that share them, on all
-            machines; 0 for those of this one.
-        timeout: seconds for one request; the call's own time counts as well.
-        ca: a PEM file with the certificate of a private authority.
+        options: see `handlers.crm.terms.Options`.
 
     In a file::
 
@@ -85,6 +79,8 @@ class Salesforce:
     Raises:
         DeclarationError: an option is wrong, or credentials are missing.
     """
+
+    defaults = Terms(name="salesforce", per_second=20.0)
 
     def __init__(
         self,
@@ -98,40 +94,30 @@ class Salesforce:
         forms: Collection[str] = ("digits", "national", "significant"),
         fields: Collection[str] = (),
         owner_fields: Collection[str] = (),
-        name: str = "salesforce",
-        per_second: float = 20.0,
-        workers: int = 0,
-        timeout: float = 1.0,
-        ca: str | Path | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        self.name = name
-        pace = Pace(per_second, burst=20, workers=workers)
+        terms = replace(self.defaults, **options)
+        self.name = terms.name
         if not isinstance(version, str) or not re.fullmatch(r"v[1-9][0-9]{1,2}\.0", version):
             raise DeclarationError(f'Salesforce: version={version!r} is not of the form "v60.0"')
-        credentials: Credentials = (
-            Fixed(revealed(token, "Salesforce: token"))
-            if token
-            else OAuth(
-                "Salesforce",
-                f"{url}/services/oauth2/token",
-                {
-                    "grant_type": "client_credentials",
-                    "client_id": revealed(client_id, "Salesforce: client_id"),
-                    "client_secret": revealed(client_secret, "Salesforce: client_secret"),
-                },
-                timeout=timeout,
-                ca=ca,
-            )
+        by = credentials(
+            "Salesforce",
+            token,
+            f"{url}/services/oauth2/token",
+            "client_credentials",
+            terms,
+            client_id=client_id,
+            client_secret=client_secret,
         )
-        base, header = f"{url}/services/data/{version}", ("Authorization", "Bearer ")
-        self._api = Api("Salesforce", base, header, credentials, pace, timeout=timeout, ca=ca)
+        base = f"{url}/services/data/{version}"
+        self._api = Api("Salesforce", base, BEARER, by, terms, burst=20)
         self._forms = forms_of(forms, "Salesforce")
-        self._objects = [identifier(one, "Salesforce: one of objects=") for one in objects]
-        columns = ", ".join(["Id", "Name", "OwnerId", *_names(fields, "fields")])
+        self._objects = identifiers(objects, "Salesforce: one of objects=")
+        further = identifiers(fields, "Salesforce: one of fields=")
+        columns = ", ".join(["Id", "Name", "OwnerId", *further])
         self._returning = ", ".join(f"{one}({columns})" for one in self._objects)
-        self._owner_fields = ",".join(
-            ["Id", "Name", "Email", *_names(owner_fields, "owner_fields")]
-        )
+        of_owner = identifiers(owner_fields, "Salesforce: one of owner_fields=")
+        self._owner_fields = ",".join(["Id", "Name", "Email", *of_owner])
         self._one = OneByOne()
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
@@ -141,17 +127,16 @@ class Salesforce:
         query = f"FIND {{{' OR '.join(terms)}}} IN PHONE FIELDS RETURNING {self._returning}"
         params = {"q": f"{query} LIMIT {MOST}"}
         answer = await self._api.ask("GET", "search/", call=call, params=params)
-        found = listed(answer, "searchRecords")
-        return each_once(_contact(row) for row in sorted(found, key=self._rank))
+        rows = sorted(listed(answer, "searchRecords"), key=self._rank)
+        return each_once(map(_contact, rows))
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
         if not contact.owner:
             return None
         path, params = f"sobjects/User/{segment(contact.owner)}", {"fields": self._owner_fields}
-        answer = await unless_missing(self._api.ask("GET", path, call=call, params=params))
-        if answer is None:
+        user = await found(self._api.ask("GET", path, call=call, params=params))
+        if user is None:
             return None
-        user = single(answer)
         return Owner(id_of(user, "Id"), text_of(user.get("Name")), text_of(user.get("Email")), user)
 
     async def log(self, entry: Entry) -> None:
@@ -195,10 +180,6 @@ def _term(form: str) -> str:
 def _quoted(value: str) -> str:
     """As stands between the quotes of SOQL."""
     return value.replace("\\", "\\\\").replace("'", "\\'")
-
-
-def _names(fields: Collection[str], option: str) -> list[str]:
-    return [identifier(field, f"Salesforce: one of {option}=") for field in fields]
 
 
 def _contact(row: Mapping[str, Any]) -> Contact:

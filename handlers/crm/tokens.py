@@ -14,13 +14,13 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from urllib.parse import urlencode
 
-from handlers.crm.api import code
-from handlers.crm.options import safe
-from receiver import Call, Unavailable
-from receiver.upstream import Client, Lookup, UpstreamRefused
+from handlers.crm.api import Credentials, Fixed, code
+from handlers.crm.options import revealed, safe
+from handlers.crm.terms import Terms
+from receiver import Call, Secret, Unavailable
+from receiver.upstream import Lookup, UpstreamRefused
 
 FRESH = 45 * 60.0
 """Seconds after which a token is renewed while it is still used; most live for an hour."""
@@ -39,8 +39,7 @@ class OAuth:
         name: of the connector, as errors have it.
         url: the token endpoint.
         form: what is sent there: grant type and secrets.
-        timeout: seconds for one request.
-        ca: a PEM file with the certificate of a private authority.
+        terms: as for the rest of the CRM.
         clock: in seconds, for tests.
     """
 
@@ -49,15 +48,14 @@ class OAuth:
         name: str,
         url: str,
         form: Mapping[str, str],
+        terms: Terms,
         *,
-        timeout: float,
-        ca: str | Path | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._url = safe(url, name)
         self._form = urlencode(form).encode()
-        self._client = Client(timeout=timeout, ca=ca)
+        self._client = terms.client()
         self._clock = clock
         self._kept: Lookup[int, str] = Lookup(self._renewed, fresh=FRESH, stale=STALE, most=2)
         self._turn = 0  # which token of ours it is: another one is another key
@@ -104,3 +102,22 @@ class OAuth:
             said = f"{answer.origin} gave no token: check client_id=, client_secret= and what else"
             raise UpstreamRefused(said, status=answer.status, body=answer.body)
         return token
+
+
+def credentials(
+    name: str, token: str | Secret, url: str, grant: str, terms: Terms, **secrets: str | Secret
+) -> Credentials:
+    """``token``, or without one such as are fetched.
+
+    Parameters:
+        name, url, terms: as for `OAuth`.
+        grant: the type of the grant.
+        secrets: that it is made of, by the names that are both our options and fields of OAuth's.
+
+    Raises:
+        DeclarationError: one is not given; or the URL is none, or would be asked in the clear.
+    """
+    if token:
+        return Fixed(revealed(token, f"{name}: token"))
+    given = {key: revealed(value, f"{name}: {key}") for key, value in secrets.items()}
+    return OAuth(name, url, {"grant_type": grant, **given}, terms)

@@ -24,15 +24,13 @@ general knowledge, to be checked on your own CRM.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from handlers.crm.api import (
     MOST,
     Api,
-    Credentials,
-    Fixed,
     OneByOne,
     code,
     each_once,
@@ -44,9 +42,9 @@ from handlers.crm.api import (
 )
 from handlers.crm.asking import text_of
 from handlers.crm.contacts import Contact, Entry, Number, Owner
-from handlers.crm.options import forms_of, identifier, revealed, written
-from handlers.crm.pace import Pace
-from handlers.crm.tokens import OAuth
+from handlers.crm.options import forms_of, identifier, identifiers, written
+from handlers.crm.terms import Options, Terms
+from handlers.crm.tokens import credentials
 from receiver import Call, DeclarationError, Secret, Unavailable
 from receiver.upstream import Answer, UpstreamRefused
 
@@ -65,11 +63,7 @@ class Zoho:
         fields: those to be read; by default all.
         key_field: the API name of a unique text field of Calls.
         url, accounts: hosts other than those of the data centre.
-        name: of the connector, if an app has two of its kind.
-        per_second, workers: requests that are allowed, and processes that share them, on all
-            machines; 0 for those of this one.
-        timeout: seconds for one request; the call's own time counts as well.
-        ca: a PEM file with the certificate of a private authority.
+        options: see `handlers.crm.terms.Options`.
 
     In a file::
 
@@ -82,6 +76,8 @@ class Zoho:
     Raises:
         DeclarationError: an option is wrong, or credentials are missing.
     """
+
+    defaults = Terms(name="zoho")
 
     def __init__(
         self,
@@ -97,39 +93,28 @@ class Zoho:
         key_field: str = "",
         url: str = "",
         accounts: str = "",
-        name: str = "zoho",
-        per_second: float = 10.0,
-        workers: int = 0,
-        timeout: float = 1.0,
-        ca: str | Path | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        self.name = name
-        pace = Pace(per_second, burst=10, workers=workers)
+        terms = replace(self.defaults, **options)
+        self.name = terms.name
         if domain not in _DOMAINS:
             raise DeclarationError(f"Zoho: domain={domain!r} is none of {', '.join(_DOMAINS)}")
-        credentials: Credentials = (
-            Fixed(revealed(token, "Zoho: token"))
-            if token
-            else OAuth(
-                "Zoho",
-                f"{accounts or _accounts(domain)}/oauth/v2/token",
-                {
-                    "grant_type": "refresh_token",
-                    "refresh_token": revealed(refresh_token, "Zoho: refresh_token"),
-                    "client_id": revealed(client_id, "Zoho: client_id"),
-                    "client_secret": revealed(client_secret, "Zoho: client_secret"),
-                },
-                timeout=timeout,
-                ca=ca,
-            )
+        by = credentials(
+            "Zoho",
+            token,
+            f"{accounts or _accounts(domain)}/oauth/v2/token",
+            "refresh_token",
+            terms,
+            refresh_token=refresh_token,
+            client_id=client_id,
+            client_secret=client_secret,
         )
         url = (url or f"https://www.zohoapis.{domain}") + "/crm/v8"
-        header = ("Authorization", "Zoho-oauthtoken ")
-        self._api = Api("Zoho", url, header, credentials, pace, timeout=timeout, ca=ca)
-        self._modules = tuple(identifier(one, "Zoho: one of modules=") for one in modules)
+        self._api = Api("Zoho", url, ("Authorization", "Zoho-oauthtoken "), by, terms)
+        self._modules = identifiers(modules, "Zoho: one of modules=")
         self._forms = forms_of(forms, "Zoho")
-        fields = [identifier(field, "Zoho: one of fields=") for field in fields]
-        self._fields = ",".join(dict.fromkeys(["Full_Name", "Owner", *fields])) if fields else ""
+        own = identifiers(fields, "Zoho: one of fields=")
+        self._fields = ",".join(dict.fromkeys(["Full_Name", "Owner", *own])) if own else ""
         self._key_field = key_field and identifier(key_field, "Zoho: key_field=")
         self._one = OneByOne()
 

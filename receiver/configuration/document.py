@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import get_args
 
-from receiver import receptionists
 from receiver.actions import Action, Kind
 from receiver.configuration.options import Option, keys_of, maker_of
 from receiver.configuration.shapes import TEXT, Either, Leads, TableOf
@@ -40,10 +39,7 @@ APP: Mapping[str, Option] = {
     )
 }
 
-IVR: Mapping[str, Option] = {
-    **maker_of(Ivr).options,
-    **keys_of(receptionists.Options, {}),
-}
+IVR: Mapping[str, Option] = maker_of(Ivr).options
 
 _DEFAULTS = {
     name: field.default

@@ -3,7 +3,9 @@
 Rule 1: the signature and the docstring are all there is to write. In the docstring a section
         ``Parameters:``, ``Args:`` or ``Keys:`` has a line ``name: text`` for each, or
         ``name, other: text``; what is indented below goes on.
-Rule 2: what cannot be found out (an annotation that does not resolve, no docstring) costs an option
+Rule 2: ``**options: Unpack[Table]`` stands for the keys of that TypedDict; their defaults are the
+        attributes of what the class has as ``defaults``, if it has that.
+Rule 3: what cannot be found out (an annotation that does not resolve, no docstring) costs an option
         its shape or its text, never the handler.
 """
 
@@ -13,10 +15,10 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, get_type_hints
+from dataclasses import dataclass, replace
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
-from receiver.configuration.shapes import Anything, Shape, shape_of
+from receiver.configuration.shapes import Shape, shape_of
 
 _SECTION = re.compile(r"^(?:Parameters|Args|Arguments|Keys):\n((?:[ \t]+.*\n?|\n)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*)(?: \([^)]*\))?: (.*(?:\n(?:[ \t]+.*)?)*)", re.MULTILINE)
@@ -63,27 +65,22 @@ def maker_of(function: Callable[..., Any]) -> Maker:
     Raises:
         TypeError, ValueError: it has no signature to look at.
     """
-    signature = inspect.signature(function)
     doc = _doc(function)
     about = _about(doc)
     hints = _hints(function)
-    rows = [
-        Option(
-            parameter.name,
-            shape_of(hints[parameter.name]) if parameter.name in hints else Anything(),
-            required=parameter.default is inspect.Parameter.empty,
-            default=parameter.default,
-            about=about.get(parameter.name, ""),
-        )
-        for parameter in signature.parameters.values()
-        if parameter.kind in _KEYWORDS
-    ]
-    return Maker(
-        {row.name: row for row in rows},
-        about=doc.partition("\n")[0],
-        example=_section(_EXAMPLE, doc),
-        open=any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()),
-    )
+    options: dict[str, Option] = {}
+    takes_more = False
+    for name, parameter in inspect.signature(function).parameters.items():
+        hint = hints.get(name, Any)
+        if parameter.kind in _KEYWORDS:
+            required = parameter.default is inspect.Parameter.empty
+            options[name] = Option(
+                name, shape_of(hint), required, parameter.default, about.get(name, "")
+            )
+        elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            takes_more = get_origin(hint) is not Unpack
+            options |= {} if takes_more else _unpacked(function, get_args(hint)[0], about)
+    return Maker(options, doc.partition("\n")[0], _section(_EXAMPLE, doc), takes_more)
 
 
 def keys_of(table: type, defaults: Mapping[str, Any]) -> dict[str, Option]:
@@ -92,6 +89,15 @@ def keys_of(table: type, defaults: Mapping[str, Any]) -> dict[str, Option]:
     return {
         name: Option(name, shape_of(hint), default=defaults.get(name), about=about.get(name, ""))
         for name, hint in get_type_hints(table).items()
+    }
+
+
+def _unpacked(function: Any, table: type, about: Mapping[str, str]) -> dict[str, Option]:
+    defaults = getattr(function, "defaults", None)
+    there = {name: getattr(defaults, name, None) for name in table.__annotations__}
+    return {
+        name: replace(option, about=about.get(name, option.about))
+        for name, option in keys_of(table, there).items()
     }
 
 

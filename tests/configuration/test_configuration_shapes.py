@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, TypedDict, TypeVar
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal, Protocol, TypedDict, TypeVar, Unpack
 
 import pytest
 
 from receiver import Call, Reply, Secret, Then
 from receiver.configuration import shapes
-from receiver.configuration.options import keys_of, maker_of
+from receiver.configuration.options import Option, keys_of, maker_of
 from receiver.configuration.shapes import (
     FLAG,
     NUMBER,
@@ -181,6 +183,42 @@ def test_the_options_of_a_class() -> None:
         "the others.",
     )
     assert (third.shape, third.required) == (None, True)
+
+
+class Common(TypedDict, total=False):
+    """Options of several.
+
+    Keys:
+        pace: how often.
+        name: of whatever takes them.
+    """
+
+    pace: float
+    name: str
+    hook: Check
+
+
+class Sharing:
+    """One of them.
+
+    Parameters:
+        name: of this one.
+    """
+
+    defaults = SimpleNamespace(pace=2.0)
+
+    def __init__(self, own: str, **options: Unpack[Common]) -> None: ...
+
+
+def test_unpacked_options_are_those_of_their_table() -> None:
+    maker = maker_of(Sharing)
+    assert not maker.open
+    assert maker.options == {
+        "own": Option("own", TEXT, True, inspect.Parameter.empty),
+        "pace": Option("pace", NUMBER, default=2.0, about="how often."),
+        "name": Option("name", TEXT, about="of this one."),
+        "hook": Option("hook", None),
+    }
 
 
 def test_the_docstring_of_a_constructor_counts_too() -> None:

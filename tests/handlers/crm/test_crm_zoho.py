@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from handlers.crm.contacts import Contact, Number
+from handlers.crm.terms import Terms
 from handlers.crm.tokens import AGAIN, PAUSE, OAuth
 from receiver import Secret, Unavailable
 from tests.handlers.crm.connected import KEY, Stage, entry
@@ -166,9 +167,8 @@ async def test_a_call_waits_no_longer_for_a_token_than_it_has(zoho: Stage) -> No
 
 async def test_after_a_while_a_token_is_asked_for_again(zoho: Stage) -> None:
     now = 1000.0
-    oauth = OAuth(
-        "Zoho", f"{zoho.url}/oauth/v2/token", REFRESH, timeout=30.0, ca=None, clock=lambda: now
-    )
+    terms = Terms(name="zoho", timeout=30.0)
+    oauth = OAuth("Zoho", f"{zoho.url}/oauth/v2/token", REFRESH, terms, clock=lambda: now)
     zoho.fake.denied = True
     with pytest.raises(Unavailable, match="client_id"):
         await oauth.token(None)
