@@ -5,7 +5,8 @@ Rule 1: a job is reported done after it is done. Until then its lease is renewed
 Rule 2: what fails comes again later, `TRIES` times in all, a worker that died counted; then the
         job is buried among the dead, with the type of its last error for a reason.
 Rule 3: a store that is out of order stops nothing: the worker looks again after `POLL` seconds, and
-        a report is repeated until it is heard.
+        a report is repeated until it is heard. It is said once, and again when all is well: not
+        when the store can be asked, and takes no reports still.
 Rule 4: no key and no argument is logged, only the function's name.
 """
 
@@ -80,7 +81,7 @@ class Lasting:
         self._loops: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._leased: dict[Job, asyncio.Task[None]] = {}
-        self._in_order = True
+        self._failing: set[object] = set()  # the claiming, and each report that is not heard yet
 
     def start(self) -> None:
         """Begin to claim jobs."""
@@ -130,27 +131,28 @@ class Lasting:
         try:
             claimed = await self._jobs.claim(now, now + self._lease, room)
         except Exception as error:  # whatever it is, nobody else would look again
-            self._fail(error)
+            self._failed(self._claim, "it cannot be asked", error)
             return
-        self._answered()
+        self._worked(self._claim)
         for job in claimed:
             task = asyncio.create_task(self._do(job))
             self._tasks.add(task)
             self._leased[job] = task
             task.add_done_callback(self._ended)
 
-    def _fail(self, error: Exception) -> None:
-        """Say once that the queue is out of order."""
-        if self._in_order:
+    def _failed(self, what: object, said: str, error: Exception) -> None:
+        """Say once that the queue is out of order, and in what."""
+        if not self._failing:
             reason = str(error) if isinstance(error, StoreError) else type(error).__name__
-            log.error("the queue of durable work is out of order (%s)", reason)
-        self._in_order = False
+            log.error("the queue of durable work is out of order: %s (%s)", said, reason)
+        self._failing.add(what)
 
-    def _answered(self) -> None:
-        """Say once that it is back."""
-        if not self._in_order:
-            log.warning("the queue of durable work is back")
-        self._in_order = True
+    def _worked(self, what: object) -> None:
+        """Say once that it is back, in all that had failed."""
+        if what in self._failing:
+            self._failing.remove(what)
+            if not self._failing:
+                log.warning("the queue of durable work is back")
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -206,11 +208,12 @@ class Lasting:
             try:
                 await report()
             except StoreError as error:
-                self._fail(error)  # with all hands full of reports nobody claims, and would say it
-                if not await self._nap(POLL):
+                # With all hands full of reports nobody claims, who would say it else.
+                self._failed(report, "it takes no reports", error)
+                if not await self._nap(self._poll):
                     return
             else:
-                self._answered()
+                self._worked(report)
                 return
 
 

@@ -89,5 +89,5 @@ async def test_a_redis_killed_in_the_middle_forgets_nothing(
     await soon(lambda: set(noted(tmp_path, "done")) == ALL, 30)
     await owner.close(5)
     assert len(noted(tmp_path, "done")) - JOBS <= MOST_AT_ONCE
-    assert lines(caplog)[0].startswith("ERROR the queue of durable work is out of order (")
+    assert lines(caplog)[0].startswith("ERROR the queue of durable work is out of order: ")
     assert lines(caplog)[-1] == "WARNING the queue of durable work is back"

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -182,16 +183,44 @@ def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         open_jobs(Secret("redis://127.0.0.1"))
 
 
+class Deaf(SqliteJobs):
+    """It can be asked, and takes no reports."""
+
+    deaf = True
+    asked = 0
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.unheard: set[str] = set()
+
+    async def claim(self, now: float, until: float, most: int) -> list[Job]:
+        claimed = await super().claim(now, until, most)
+        self.asked += 1
+        return claimed
+
+    async def done(self, job: Job, now: float) -> None:
+        if self.deaf:
+            self.unheard.add(job.key)
+            raise StoreError("Down")
+        await super().done(job, now)
+        self.unheard.discard(job.key)
+
+
 async def test_a_queue_that_takes_no_report_is_told(
     own: Own, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With all hands full of such jobs nobody claims, who would tell it else."""
-
-    class Deaf(SqliteJobs):
-        async def done(self, job: Job, now: float) -> None:
-            raise StoreError("Down")
-
-    owner = own(Deaf(path, "RECEIVER_AFTER"))
+    """Once, although it can be asked all the while; and once that it does again."""
+    jobs = Deaf(path, "RECEIVER_AFTER")
+    owner = own(jobs)
     owner.start()
-    assert await owner.of_call().durably(save, "777")
-    await soon(lambda: "ERROR the queue of durable work is out of order (Down)" in lines(caplog))
+    for number in ("777", "888"):
+        assert await owner.of_call().durably(save, number)
+    await soon(lambda: len(jobs.unheard) == 2)
+    before = jobs.asked
+    await soon(lambda: jobs.asked > before + 2)
+    told = "ERROR the queue of durable work is out of order: it takes no reports (Down)"
+    assert lines(caplog) == [told]
+    jobs.deaf = False
+    await soon(lambda: len(lines(caplog)) > 1)
+    assert lines(caplog) == [told, "WARNING the queue of durable work is back"]
+    assert not jobs.unheard
