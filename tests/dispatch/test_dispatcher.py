@@ -225,7 +225,7 @@ async def test_the_text_of_an_exception_is_shown_if_the_operator_says_so(
     await decide(dispatcher, declare(pick))
     await dispatcher.close()
     assert "LookupError: no customer 4111" in caplog.text
-    assert "test_dispatch.py" in caplog.text
+    assert "test_dispatcher.py" in caplog.text
 
 
 @pytest.mark.parametrize("result", [None, "222", 222, Forward, {"action": "call"}])

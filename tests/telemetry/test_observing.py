@@ -14,8 +14,9 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from receiver import Call, Forward, Ivr, Receiver, Reply, Settings, metrics
+from receiver import Call, Forward, Ivr, Receiver, Reply, Settings
 from receiver.cli import main
+from receiver.operators import metrics
 from receiver.operators.doors import token
 from receiver.operators.metrics import IDENTITY, Folder
 from receiver.serving.server import running
