@@ -17,6 +17,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from starlette.types import ASGIApp
+
 from receiver.actions import Action
 from receiver.app import Receiver
 from receiver.auth import NONCE_LIFE
@@ -157,24 +159,7 @@ def show(
         SettingsError: a variable is missing or wrong.
     """
     live = Live(app, title, end)
-    port = listener.getsockname()[1]
-    plain = loopback(port)
-    token = secrets.token_urlsafe(24)
-    who = admission(DOOR, app.settings, Memory(life=NONCE_LIFE), Seldom())
-    asgi = make_console(
-        live.feed,
-        hosts=plain | _public(app),
-        token=token,
-        within=lambda console: Gate(
-            console,
-            live.sessions,
-            who,
-            plain=plain,
-            cookie=f"receiver-console-{port}",
-            token=token,
-            page=PAGE,
-        ),
-    )
+    asgi = _behind_a_login(app, live, listener.getsockname()[1])
 
     async def beside(server: Server) -> None:
         beat = asyncio.create_task(channel.beat(server))
@@ -191,6 +176,26 @@ def show(
             await super().shutdown(sockets)
 
     serve_on(listener, Shown(configure(asgi, "off"), beside=beside))
+
+
+def _behind_a_login(app: Receiver, live: Live, port: int) -> ASGIApp:
+    plain = loopback(port)
+    token = secrets.token_urlsafe(24)
+    who = admission(DOOR, app.settings, Memory(life=NONCE_LIFE), Seldom())
+    return make_console(
+        live.feed,
+        hosts=plain | _public(app),
+        token=token,
+        within=lambda console: Gate(
+            console,
+            live.sessions,
+            who,
+            plain=plain,
+            cookie=f"receiver-console-{port}",
+            token=token,
+            page=PAGE,
+        ),
+    )
 
 
 def _public(app: Receiver) -> frozenset[str]:

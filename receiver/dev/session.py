@@ -86,33 +86,44 @@ async def develop(target: str, *, port: int, real: Real | None, told: Told) -> N
         began = int(time.time() * 1000)  # the numbers of its events are above those of the last run
         feed = Feed({"mode": "dev", "title": target, "ivrs": [], "service": None}, start=began)
         async with Sites(base, secret) as sites:
-            copier = _Copier(real, base, told)
-
-            async def register(ready: Ready) -> tuple[str, ...]:
-                await copier.copy_for(ready, sites)
-                changes = await sites.register(ready)
-                calls.show_ivrs()
-                return changes
-
-            def tell(state: State) -> None:
-                feed.set("service", _service_json(state))
-                told.state(state)
-
-            def hear(child: int, report: Report) -> None:
-                calls.report(child, report)
-
+            relay = _Relay(feed, sites, _Copier(real, base, told), told)
             service = Service(
                 target,
                 listener,
                 own,
-                register=register,
-                tell=tell,
-                hear=hear,
+                register=relay.register,
+                tell=relay.tell,
+                hear=relay.hear,
             )
-            calls = Calls(feed, sites, service)
+            relay.calls = calls = Calls(feed, sites, service)
             async with _console(feed, calls, port) as url:
                 told.console(url, base)
                 await _until_stopped(service, calls)
+
+
+class _Relay:
+    """Hands on what the service says; its ``calls`` want the service, and so come after it."""
+
+    calls: Calls
+
+    def __init__(self, feed: Feed, sites: Sites, copier: _Copier, told: Told) -> None:
+        self._feed = feed
+        self._sites = sites
+        self._copier = copier
+        self._told = told
+
+    async def register(self, ready: Ready) -> tuple[str, ...]:
+        await self._copier.copy_for(ready, self._sites)
+        changes = await self._sites.register(ready)
+        self.calls.show_ivrs()
+        return changes
+
+    def tell(self, state: State) -> None:
+        self._feed.set("service", _service_json(state))
+        self._told.state(state)
+
+    def hear(self, child: int, report: Report) -> None:
+        self.calls.report(child, report)
 
 
 @asynccontextmanager

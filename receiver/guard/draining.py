@@ -82,16 +82,26 @@ async def switch(
         changes = turn(wanted, found, base, by, pbx=pbx)
         if not changes:
             return Switched(tuple(done), missing(wanted, found, base, pbx=pbx))
-        sent = await carry_out(client, changes, progress)
-        done += sent.done
-        if sent.failure is not None:
-            change, error = sent.failure
-            raise RegistrationError(
-                f"{change} failed; {len(done)} action URLs were switched before; run the same "
-                f"command again, it goes on from there. {error}"
-            ) from error
+        done += await _carry_out(client, changes, progress, before=len(done))
     raise RegistrationError(
         f"after {ROUNDS} rounds there is still something to do: either somebody else switches the "
         "same action URLs, or this PBX does not take the change; look at receiver plan, and run "
         "the same command again"
     )
+
+
+async def _carry_out(
+    client: PbxClient,
+    changes: Sequence[Change],
+    progress: Callable[[Change], None],
+    *,
+    before: int,
+) -> Sequence[Change]:
+    sent = await carry_out(client, changes, progress)
+    if sent.failure is not None:
+        change, error = sent.failure
+        raise RegistrationError(
+            f"{change} failed; {before + len(sent.done)} action URLs were switched before; run the "
+            f"same command again, it goes on from there. {error}"
+        ) from error
+    return sent.done

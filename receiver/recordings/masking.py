@@ -45,6 +45,14 @@ class _List(NamedTuple):
     shape: str
 
 
+class _Shown(NamedTuple):
+    """What is shown of the caller; by the names of `Recorded`."""
+
+    digits: Text
+    caller: Text
+    caller_name: Text
+
+
 class Masker:
     """Makes records of callbacks.
 
@@ -79,22 +87,13 @@ class Masker:
     ) -> Recorded:
         """The record of one callback; parameters as for `Recorded`."""
         digits, caller, name = (t[:LONGEST] for t in (call.digits, call.caller, call.caller_name))
-        shown = self._caller_data and not action.sensitive
-        fields: dict[str, Text] = {"digits": digits, "caller": caller, "caller_name": name}
-        if not shown:
-            fields = {
-                "digits": self._digits(action, digits),
-                "caller": self._caller(action, caller),
-                "caller_name": self._veil("name", name),
-            }
-        masked = [key for key, text in fields.items() if isinstance(text, Veiled)]
-        destination: Destination = reply.destination if isinstance(reply, Forward) else ""
-        if destination and masked:
-            destination = express(
-                str(destination),
-                digits if "digits" in masked else "",
-                caller if "caller" in masked else "",
-            )
+        shown = self._shown(action, digits, caller, name)
+        masked = [key for key, text in shown._asdict().items() if isinstance(text, Veiled)]
+        destination = express(
+            reply.destination if isinstance(reply, Forward) else "",
+            digits if "digits" in masked else "",
+            caller if "caller" in masked else "",
+        )
         hidden = (("session_id", call.session_id), ("destination", isinstance(destination, tuple)))
         return Recorded(
             time=time,
@@ -112,9 +111,16 @@ class Masker:
             reason=reason,
             seconds=round(seconds, 6),
             handler=round(handler, 6),
-            digits=fields["digits"],
-            caller=fields["caller"],
-            caller_name=fields["caller_name"],
+            digits=shown.digits,
+            caller=shown.caller,
+            caller_name=shown.caller_name,
+        )
+
+    def _shown(self, action: Action, digits: str, caller: str, name: str) -> _Shown:
+        if self._caller_data and not action.sensitive:
+            return _Shown(digits, caller, name)
+        return _Shown(
+            self._digits(action, digits), self._caller(action, caller), self._veil("name", name)
         )
 
     def _digits(self, action: Action, digits: str) -> Text:
