@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -25,9 +25,9 @@ from receiver.registration.lints import declared
 from receiver.registration.reception import prepare
 from receiver.serving import listening
 from receiver.serving import server as serving
-from receiver.serving.supervising import MIB, Beside, supervise
+from receiver.serving.supervising import MIB, supervise
 from receiver.serving.watchdog import Watchdog, code_of
-from receiver.serving.working import Channel, inherited
+from receiver.serving.working import Channel, Program, inherited
 from receiver.settings import PREFIX, Settings
 from receiver.telemetry import logs
 
@@ -118,53 +118,51 @@ def _serve_with(
             "--workers, RECEIVER_GUARD, RECEIVER_CONSOLE and RECEIVER_WORKER_MEMORY want a system "
             "with signals and inherited sockets"
         )
-    # What was found beside this command must not hide this package; see ``python -P``.
-    here = sys.path[:1] in ([""], [os.getcwd()])
-    program = [sys.executable, *(() if here else ("-P",)), "-m", "receiver"]
     options = {"--host": host, "--certfile": certfile, "--keyfile": keyfile, "--notice": notice}
-    given = (str(part) for option in options.items() if option[1] is not None for part in option)
-    beside = [Beside([*program, "guard", target, WORKER])] if settings.guard else []
+    given = [str(part) for option in options.items() if option[1] is not None for part in option]
     with ExitStack() as stack:
         environ = stack.enter_context(_shared_store(settings))
         environ["WEB_CONCURRENCY"] = str(workers)  # for whatever has only its share of something
         listener = stack.enter_context(listening.bind(host, port))
-        url = listening.url_of(listener, host, tls=bool(certfile))
-        said = [f"serving on {url} with {workers} workers"]
-        told: list[socket.socket] = []
-        if settings.console:
-            shown, end, place = _console(stack, settings.console, [*program, "console", target])
-            said.append(f"the console: {place}/, its password: receiver console {target}")
-            beside.append(shown)
-            told.append(end)
+        beside, told, further = _company(stack, settings, target, listener)
         telling = [part for end in told for part in (TELLING, str(end.fileno()))]
+        command = [*_program(), "serve", target, *given, *telling, WORKER]
+        url = listening.url_of(listener, host, tls=bool(certfile))
         status = supervise(
-            [*program, "serve", target, *given, *telling, WORKER],
-            listener,
+            Program(command, listener, told),
             workers,
             environ,
             beside=beside,
-            further=told,
             notice=notice,
             most_memory=settings.worker_memory * MIB,
-            serving=lambda: log.info("; ".join(said)),
+            serving=lambda: log.info("serving on %s with %d workers%s", url, workers, further),
         )
     raise click.exceptions.Exit(status)
 
 
-def _console(
-    stack: ExitStack, address: str, command: Sequence[str]
-) -> tuple[Beside, socket.socket, str]:
-    """The console beside the workers, their end of the socket to it, and its URL."""
-    host, _, port = address.rpartition(":")
+def _program() -> list[str]:
+    """This program, to be started again."""
+    # What was found beside this command must not hide this package; see ``python -P``.
+    here = sys.path[:1] in ([""], [os.getcwd()])
+    return [sys.executable, *(() if here else ("-P",)), "-m", "receiver"]
+
+
+def _company(
+    stack: ExitStack, settings: Settings, target: str, listener: socket.socket
+) -> tuple[list[Program], list[socket.socket], str]:
+    """What runs beside the workers, their ends of the sockets to it, and what is said of it."""
+    guard = Program([*_program(), "guard", target, WORKER], listener)
+    beside = [guard] if settings.guard else []
+    if not settings.console:
+        return beside, [], ""
+    host, _, port = settings.console.rpartition(":")
     host = host.strip("[]")
-    listener = stack.enter_context(listening.bind(host, int(port)))
+    shown = stack.enter_context(listening.bind(host, int(port)))
     workers, console = map(stack.enter_context, lay())
-    command = [*command, TELLING, str(console.fileno()), WORKER]
-    return (
-        Beside(command, listener, [console]),
-        workers,
-        listening.url_of(listener, host, tls=False),
-    )
+    command = [*_program(), "console", target, TELLING, str(console.fileno()), WORKER]
+    url = listening.url_of(shown, host, tls=False)
+    said = f"; the console: {url}/, its password: receiver console {target}"
+    return [*beside, Program(command, shown, [console])], [workers], said
 
 
 @contextmanager

@@ -21,15 +21,13 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from receiver.serving.passing import Passage
 from receiver.serving.server import GRACE
-from receiver.serving.working import BEAT, Worker
+from receiver.serving.working import BEAT, Launch, Program, Worker
 
 HANG = 5.0
 """Seconds without a beat after which a worker is killed."""
@@ -53,24 +51,6 @@ LOOK = 1.0
 MIB = 1024 * 1024
 
 log = logging.getLogger("receiver")
-
-
-class Beside(NamedTuple):
-    """What runs beside the workers.
-
-    Attributes:
-        command: as for the workers.
-        listener: where it listens; None gives it that of the workers, to be closed.
-        further: what it inherits, too.
-    """
-
-    command: Sequence[str]
-    listener: socket.socket | None = None
-    further: Sequence[socket.socket] = ()
-
-
-Launch = Callable[[int], Worker]
-"""Starts the process with this number; they are counted from 1."""
 
 
 def resident(pid: int) -> int:
@@ -269,26 +249,22 @@ def _ending(status: int) -> str:
 
 
 def supervise(
-    command: Sequence[str],
-    listener: socket.socket,
+    workers: Program,
     count: int,
     environ: Mapping[str, str],
     *,
-    beside: Sequence[Beside] = (),
-    further: Sequence[socket.socket] = (),
+    beside: Sequence[Program] = (),
     notice: float = 0.0,
     most_memory: int = 0,
     serving: Callable[[], None],
 ) -> int:
-    """Serve on ``listener`` with ``count`` processes, until SIGINT or SIGTERM.
+    """Serve with ``count`` processes, until SIGINT or SIGTERM.
 
     Parameters:
-        command: what a worker runs; behind it come its number and two descriptors.
-        listener: bound already.
+        workers: what they run.
         count: how many.
-        environ: the variables that they get on top of the parent's.
+        environ: the variables that all get on top of the parent's.
         beside: of each of which one process is kept running in the same way.
-        further: what the workers inherit, too; the command names it.
         notice: seconds for which they serve on after a signal.
         most_memory: octets past which one is exchanged; 0 for no limit.
         serving: called when the first is ready.
@@ -296,22 +272,13 @@ def supervise(
     Returns:
         The exit status.
     """
-
-    passage = Passage.make()
-
-    def worker(number: int) -> Worker:
-        return Worker([*command, str(number)], listener, environ, passage, further)
-
-    def by(other: Beside) -> Launch:
-        return lambda number: Worker(
-            [*other.command, str(number)],
-            other.listener or listener,
-            environ,
-            further=other.further,
-        )
-
     if most_memory and not resident(os.getpid()):
         log.warning("RECEIVER_WORKER_MEMORY counts for nothing: this system has no /proc")
-    others = [by(other) for other in beside]
-    supervisor = Supervisor(worker, count, beside=others, notice=notice, most_memory=most_memory)
+    supervisor = Supervisor(
+        workers.launch(environ, Passage.make()),
+        count,
+        beside=[one.launch(environ) for one in beside],
+        notice=notice,
+        most_memory=most_memory,
+    )
     return asyncio.run(supervisor.run(serving))

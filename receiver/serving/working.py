@@ -17,8 +17,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from receiver.errors import SettingsError
 from receiver.serving.passing import Passage, tcp
@@ -161,6 +161,30 @@ class Worker:
         self._loop.remove_reader(self._channel)
         self._channel.close()
         self.is_gone.set()
+
+
+Launch = Callable[[int], Worker]
+"""Starts the process with this number; they are counted from 1."""
+
+
+class Program(NamedTuple):
+    """What a worker runs, or what stands beside the workers.
+
+    Attributes:
+        command: behind it come its number and two descriptors.
+        listener: bound already.
+        further: what it inherits, too; the command names it.
+    """
+
+    command: Sequence[str]
+    listener: socket.socket
+    further: Sequence[socket.socket] = ()
+
+    def launch(self, environ: Mapping[str, str], passage: Passage | None = None) -> Launch:
+        """What starts it; parameters as for `Worker`."""
+        return lambda number: Worker(
+            [*self.command, str(number)], self.listener, environ, passage, self.further
+        )
 
 
 class Channel:
