@@ -76,7 +76,7 @@ LAYERS = (
         "simulator.desk",
     ),
     ("serving.watchdog", "dispatch.eager", "serving.roundtrips", "serving.passing"),
-    ("loops", "upstream.witness"),
+    ("loops", "upstream.witness", "upstream.requests"),
     ("aside",),
     ("upstream.client", "upstream.lookups", "upstream.reloading", "onward"),
     ("upstream",),

@@ -9,7 +9,7 @@ Rule 3: nothing of a URL but scheme, host and port is in a log or an error's tex
         and bodies. Httpx's transport is used without its client, which logs whole URLs; and which
         would keep cookies of one caller for the next.
 Rule 4: certificates are checked, redirects are not followed, the environment's proxies are not
-        used. Default headers, which hold credentials, go to the client's own host alone.
+        used. What goes to which host is in `receiver.upstream.requests`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from receiver.errors import (
 from receiver.loops import PerLoop
 from receiver.upstream.budgets import wait_for
 from receiver.upstream.circuits import FAILURES, PAUSE, Circuits
+from receiver.upstream.requests import UNFIT, Requests, origin_of
 from receiver.upstream.witness import WITNESS, witnessed
 
 LARGEST = 1024 * 1024
@@ -47,10 +48,6 @@ IDLE = 30.0
 """Seconds for which an unused connection is kept, so that the next caller need not wait for TLS."""
 
 log = logging.getLogger("receiver.upstream")
-
-_DEFAULTS = {"Accept": "application/json", "Accept-Encoding": "identity"}
-_UNFIT = "the URL, a header or the body cannot be written as HTTP"
-_SCHEMES = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -114,13 +111,9 @@ class Client:
         ca: str | Path | None = None,
         proxy: str | None = None,
     ) -> None:
-        self._base = base.rstrip("/")
-        self._origin = _own_origin(base)
-        if headers and not base:
-            raise DeclarationError("Client: headers without a base would go to any host")
+        self._requests = Requests(base, headers or {})
         if not timeout > 0:
             raise DeclarationError(f"Client: timeout={timeout!r} is no number of seconds above 0")
-        self._headers = dict(headers or {})
         self._timeout = timeout
         self._largest = largest
         self._limits = httpx.Limits(max_connections=connections, keepalive_expiry=IDLE)
@@ -178,11 +171,11 @@ class Client:
             UpstreamRefused: the answer was none of 2xx.
             UpstreamError: everything else that kept an answer away.
         """
-        built = self._build(method, url, params, json, content, headers or {})
+        built = self._requests.build(method, url, params, json, content, headers or {})
         return await witnessed(built, partial(self._send, built, call))
 
     async def _send(self, request: httpx.Request, call: Call | None) -> Answer:
-        origin = _origin(request.url)
+        origin = origin_of(request.url)
         wait = wait_for(call, self._timeout)
         if wait <= 0:
             raise UpstreamLate(f"{origin} was not asked: the call has no more time")
@@ -196,7 +189,7 @@ class Client:
                 _failed(pool, origin, loop.time())
             raise UpstreamLate(f"{origin} did not answer within {wait:.2f} s") from None
         except httpx.LocalProtocolError:
-            raise UpstreamError(f"{origin} was not asked: {_UNFIT}") from None
+            raise UpstreamError(f"{origin} was not asked: {UNFIT}") from None
         except Unavailable:
             raise
         except Exception as error:  # a pool whose other end dies fails in ways of its own, too
@@ -225,34 +218,6 @@ class Client:
             verify=self._tls, limits=self._limits, proxy=self._proxy
         )
         return _Pool(transport, self._new_circuits())
-
-    def _build(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, str | int] | None,
-        json: object,
-        content: bytes | None,
-        headers: Mapping[str, str],
-    ) -> httpx.Request:
-        try:
-            goal = httpx.URL(url)
-            if not goal.is_absolute_url:
-                goal = httpx.URL(f"{self._base}/{url.lstrip('/')}")
-            if goal.scheme not in _SCHEMES:
-                raise UpstreamError("the URL is neither http(s) nor relative to a base")
-            sent = httpx.Headers(_DEFAULTS)
-            sent.update(self._headers if _origin(goal) == self._origin else {})
-            sent.update(headers)
-            return httpx.Request(
-                method,
-                goal.copy_merge_params(params) if params else goal,
-                json=json,
-                content=content,
-                headers=sent,
-            )
-        except (httpx.InvalidURL, ValueError):
-            raise UpstreamError(_UNFIT) from None
 
     async def _exchange(
         self, transport: httpx.AsyncBaseTransport, request: httpx.Request, origin: str
@@ -291,25 +256,6 @@ def _failed(pool: _Pool, origin: str, now: float) -> None:
 def _seconds(text: str) -> float | None:
     """Of a Retry-After; its other form, a date, is not read: it wants two clocks that agree."""
     return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text.strip()) else None
-
-
-def _origin(url: httpx.URL) -> str:
-    return f"{url.scheme}://{url.netloc.decode('ascii')}"
-
-
-def _own_origin(base: str) -> str:
-    if not base:
-        return ""
-    try:
-        url = httpx.URL(base)
-    except httpx.InvalidURL:
-        raise DeclarationError("Client: the base cannot be read as a URL") from None
-    if url.scheme not in _SCHEMES or not url.host or url.userinfo or url.query:
-        raise DeclarationError(
-            "Client: the base is an http or https URL without credentials and query; "
-            "credentials belong in the headers"
-        )
-    return _origin(url)
 
 
 @cache  # reading the system's roots takes tens of milliseconds
