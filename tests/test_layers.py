@@ -139,7 +139,7 @@ LAYERS = (
     ("dev.places", "dev.registering", "dev.views"),
     ("dev.reporting", "dev.process", "dev.watching", "dev.copying"),
     ("dev.child", "dev.reloading"),
-    ("dev.lines",),
+    ("dev.clock", "dev.lines"),
     ("dev.calling",),
     ("dev.session", "console.live"),
     ("cli.resources_input", "cli.resources_files", "cli.several"),

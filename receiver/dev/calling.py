@@ -23,6 +23,7 @@ from msgspec import UNSET
 from receiver.console.feed import Feed, Json
 from receiver.console.shapes import CallView, Changed
 from receiver.console.web import Audio, Clock, ControlError, Dial, Faults, Key, Night
+from receiver.dev.clock import PbxClock
 from receiver.dev.lines import HeldLine
 from receiver.dev.messages import Mischief, Report
 from receiver.dev.registering import Site, Sites
@@ -30,15 +31,11 @@ from receiver.dev.reloading import Service
 from receiver.dev.views import identity_of, ivrs_json, prompt_json
 from receiver.errors import PbxError
 from receiver.simulator.flow import Event
-from receiver.simulator.hours import LocalTime
 from receiver.simulator.line import LineError, PhoneCall
 from receiver.simulator.trouble import Trouble
 
 MOST_LIVE = 500
 """Calls in progress at once."""
-
-YEARS = range(1970, 3000)
-"""What the clock may be set to: it goes on from there, and Python's years end."""
 
 MOST_KNOWN = 1000
 """Calls, the latest, for which what the service tells is still taken."""
@@ -75,7 +72,7 @@ class Calls:
         self._calls: OrderedDict[str, LiveCall] = OrderedDict()
         self._by_session: OrderedDict[str, LiveCall] = OrderedDict()
         self._tasks: set[asyncio.Task[object]] = set()
-        self._clock: tuple[datetime, float] | None = None
+        self._clock = PbxClock()
         self._faults: Json = {"slow": 0.0, "network": "ok", "password": "right", "crm": "ok"}
         feed.set("faults", self._faults)
         feed.set("clock", {"at": None})
@@ -134,13 +131,7 @@ class Calls:
         self._begin(phone.hang_up(), live)
 
     async def clock(self, wanted: Clock) -> None:
-        try:
-            at = datetime.fromisoformat(wanted.at) if wanted.at else None
-        except ValueError:
-            raise ControlError("the time is none: write it as in 2026-11-22T09:00") from None
-        if at is not None and at.year not in YEARS:
-            raise ControlError(f"the year must be one from {YEARS[0]} to {YEARS[-1]}")
-        self._clock = None if at is None else (at.replace(tzinfo=None), time.monotonic())
+        self._clock.set(wanted.at)
         self._feed.set("clock", {"at": wanted.at})
         self.show_ivrs()
 
@@ -192,7 +183,7 @@ class Calls:
 
     def show_ivrs(self) -> None:
         """Something about the IVRs has changed."""
-        now, actions = self._local(), self._sites.actions
+        now, actions = self._clock.local(), self._sites.actions
         shown = [
             one
             for site in self._sites
@@ -285,7 +276,7 @@ class Calls:
     def _line(self, site: Site) -> HeldLine:
         if site.label not in self._lines:
             line = HeldLine(
-                site.pbx, self.base, self._hold, seconds=time.monotonic, today=self._today
+                site.pbx, self.base, self._hold, seconds=time.monotonic, today=self._clock.today
             )
             line.trouble = self._trouble()
             self._lines[site.label] = line
@@ -298,16 +289,6 @@ class Calls:
             refused=network == "refuse",
             wrong_password=self._faults["password"] == "wrong",  # noqa: S105 - it is none
         )
-
-    def _today(self) -> datetime:
-        if self._clock is None:
-            return datetime.now()
-        at, since = self._clock
-        return at + (datetime.min.resolution * round((time.monotonic() - since) * 1e6))
-
-    def _local(self) -> LocalTime:
-        now = self._today()
-        return LocalTime(now.year, now.month, now.day, now.hour, now.minute, now.weekday())
 
     def _keep(self, calls: OrderedDict[str, LiveCall], key: str, live: LiveCall) -> None:
         calls[key] = live
