@@ -239,14 +239,13 @@ class Guard:
             done.append(change)
             look()
 
-        turn = ON if on else OFF
         whole = False
         try:
             await switch(
                 self._client,
                 post.wanted,
                 post.base,
-                turn,
+                ON if on else OFF,
                 "guard",
                 pbx=post.pbx,
                 progress=progress,
@@ -260,15 +259,17 @@ class Guard:
             self._stand_back()
         self._vigil = self._vigil.did(on, self._clock(), changed=bool(done), whole=whole)
         if done:
-            word = "on, it is in order" if on else "off, it does not answer as it should"
-            log.warning(
-                "%d action URLs of %s on %s switched %s%s",
-                len(done),
-                post.base,
-                post.name,
-                word,
-                "" if whole else "; not all of them yet",
-            )
+            self._tell_switched(on, len(done), whole=whole)
+
+    def _tell_switched(self, on: bool, done: int, *, whole: bool) -> None:
+        log.warning(
+            "%d action URLs of %s on %s switched %s%s",
+            done,
+            self._post.base,
+            self._post.name,
+            "on, it is in order" if on else "off, it does not answer as it should",
+            "" if whole else "; not all of them yet",
+        )
 
     def _put_off(self, error: PbxError | RegistrationError) -> None:
         self._pause = min(LONGEST, max(self._post.interval, 2 * self._pause))
