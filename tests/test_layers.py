@@ -126,7 +126,7 @@ LAYERS = (
     ("callbacks.table",),
     ("app", "replaying.network", "replaying.outcomes"),
     ("replaying.replay", "replaying.casting"),
-    ("console.feed", "console.security", "console.callbacks"),
+    ("console.feed", "console.security", "console.pages", "console.callbacks"),
     ("console.web", "console.shapes", "console.login", "console.traffic", "console.standing"),
     ("configuration.building", "console.totals"),
     ("apps", "testing.faults", "testing.equipping", "testing.load"),

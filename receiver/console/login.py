@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.callbacks.admission import Admission, Place, Turned
+from receiver.console.pages import page_of
 
 DOOR = "console"
 """What the password is derived for."""
@@ -124,8 +125,8 @@ class Gate:
                 await self._app(scope, receive, send)
                 return
             case "GET", "/":
-                text = (self._page / "login.html").read_text("utf-8")
-                answer = Response(text.replace("{{token}}", self._token), media_type="text/html")
+                text = page_of(self._page, "login.html", token=self._token)
+                answer = Response(text, media_type="text/html")
             case _:
                 answer = JSONResponse({"error": "you are not signed in: load the page again"}, 401)
         await answer(scope, receive, send)

@@ -23,6 +23,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from receiver.console.feed import Feed, Json
+from receiver.console.pages import page_of
 from receiver.console.security import Guard
 from receiver.errors import ReceiverError
 
@@ -173,12 +174,12 @@ class _Desk:
 
     async def index(self, request: Request) -> Response:
         try:
-            text = (self._page / "index.html").read_text("utf-8")
+            text = page_of(self._page, "index.html", token=self._token)
         except OSError:
             raise HTTPException(
                 404, "the page is not installed: install the package again"
             ) from None
-        return Response(text.replace("{{token}}", self._token), media_type="text/html")
+        return Response(text, media_type="text/html")
 
     async def file(self, request: Request) -> Response:
         name = request.path_params["name"]

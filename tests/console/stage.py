@@ -24,6 +24,7 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 import receiver
+from receiver.console.pages import page_of
 from tests.console import canned
 
 Json = dict[str, Any]
@@ -113,7 +114,7 @@ class Console:
         )
 
     async def _html(self, request: Request) -> Response:
-        text = (PAGE / "index.html").read_text().replace("{{token}}", self.token)
+        text = page_of(PAGE, "index.html", token=self.token)
         return Response(text, media_type="text/html")
 
     async def _state(self, request: Request) -> Response:

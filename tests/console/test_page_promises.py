@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Route, expect
 
+from receiver.console.pages import page_of
 from tests.console import canned
 from tests.console.stage import PAGE, Console, Stage
 from tests.console.tab import Tab
@@ -28,10 +29,11 @@ async def look(tab: Tab, theme: Theme, width: int) -> None:
 
 async def test_everything_comes_in_one_round(tab: Tab, stage: Stage) -> None:
     await tab.open(stage)
-    named = NAMED.findall((PAGE / "index.html").read_text())
+    named = NAMED.findall(page_of(PAGE, "index.html", token=""))
     assert sorted(named) == sorted(
         {f"page/{file.name}" for file in PAGE.iterdir()}
-        - {"page/index.html", "page/login.html", "page/login.css", "page/login.js"}
+        - {"page/index.html", "page/head.html", "page/mark.svg"}
+        - {"page/login.html", "page/login.css", "page/login.js"}
     )
     # Once each, nothing that the page does not name, nothing from elsewhere.
     wanted = ["", *named, "state", "events?after=0"]
@@ -44,7 +46,7 @@ async def test_no_script_reads_markup() -> None:
             r"innerHTML|outerHTML|insertAdjacent|\.write\(|\beval\b", script.read_text()
         )
         assert found == [], script.name
-    html = (PAGE / "index.html").read_text()
+    html = page_of(PAGE, "index.html", token="")
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", html)
 
 

@@ -84,7 +84,8 @@ def noted() -> Noted:
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    (tmp_path / "index.html").write_text('<meta name="console-token" content="{{token}}">')
+    (tmp_path / "index.html").write_text('{{head.html}}<p title="{{{}}">')
+    (tmp_path / "head.html").write_text('<meta name="console-token" content="{{token}}">')
     (tmp_path / "main.js").write_text("1;")
     (tmp_path / "notes.txt").write_text("no file of the page")
     return tmp_path
@@ -101,7 +102,7 @@ async def browser(feed: Feed, noted: Noted, page: Path) -> AsyncIterator[httpx.A
 
 async def test_the_page_has_the_token_and_its_files(browser: httpx.AsyncClient) -> None:
     index = await browser.get("/")
-    assert index.text == f'<meta name="console-token" content="{TOKEN}">'
+    assert index.text == f'<meta name="console-token" content="{TOKEN}"><p title="{{{{{{}}}}">'
     assert index.headers["content-type"] == "text/html; charset=utf-8"
     script = await browser.get("/page/main.js")
     assert (script.text, script.headers["content-type"]) == ("1;", "text/javascript; charset=utf-8")
@@ -248,8 +249,10 @@ async def test_a_recording(browser: httpx.AsyncClient) -> None:
     assert (await browser.get("/audio/f2")).status_code == 404
 
 
-async def test_a_page_that_is_not_there(feed: Feed, tmp_path: Path) -> None:
-    app = make_console(feed, hosts={HOST}, token=TOKEN, page=tmp_path)
+@pytest.mark.parametrize("missing", ["index.html", "head.html"])
+async def test_a_page_that_is_not_there(feed: Feed, page: Path, missing: str) -> None:
+    (page / missing).unlink()
+    app = make_console(feed, hosts={HOST}, token=TOKEN, page=page)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url=f"http://{HOST}"
     ) as client:
