@@ -110,6 +110,7 @@ LAYERS = (
     ("pbx.collections", "pbx.uploads"),
     ("pbx.groups", "pbx.files"),
     ("pbx.client", "registration.probing"),
+    ("pbx.visits",),
     ("registration.carrying", "pbx.accounts"),
     ("registration.reception",),
     ("registration.registrar",),

@@ -2,15 +2,14 @@
 
 Rule 1: a PBX is only read, at most every `FRESH` seconds, and only while somebody looks at it.
 Rule 2: nobody waits for it: what was found last is there, with its time.
-Rule 3: a client of each PBX is kept, so that a refused password is not sent twice.
+Rule 3: a client of each PBX is kept, so that a refused password is not sent twice
+        (`receiver.pbx.visits`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +17,7 @@ from receiver.app import Receiver
 from receiver.errors import ReceiverError
 from receiver.pbx.accounts import client
 from receiver.pbx.client import PbxClient
+from receiver.pbx.visits import Visits
 from receiver.printable import line
 from receiver.registration.plans import SYMBOLS, Plan
 from receiver.registration.registrar import make_plan, read_own
@@ -29,8 +29,6 @@ Menus = dict[tuple[str, str], tuple[str, ...]]
 
 FRESH = 180.0
 """Seconds for which an answer of the PBX is good."""
-
-_LEAVING = 1.0  # seconds for signing out
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +70,20 @@ class Standing:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
-        self._make = make
-        self._clock = clock
+        self._visits = Visits(FRESH, make, clock)
         self._now = now
-        self._clients: dict[str, PbxClient] = {}
-        self._stack = AsyncExitStack()
-        self._again = float("-inf")
-        self._task: asyncio.Task[None] | None = None
         wanted = [app.settings_for(label) for label in app.pbxs]
         self.menus: Menus = {}
         self.json: Json = _json([OFF] if not any(one.pbx_url for one in wanted) else [], None)
 
     def look(self, then: Callable[[], object]) -> None:
         """Look anew, if it is time to; ``then`` is called when something was found."""
-        idle = self._task is None or self._task.done()
-        if idle and self.json["state"] != "off" and self._clock() >= self._again:
-            self._again = self._clock() + FRESH
-            self._task = asyncio.create_task(self._look(then))
+        if self.json["state"] != "off":
+            self._visits.begin(lambda: self._look(then))
 
     async def close(self) -> None:
         """Sign out, as far as the PBXs can be reached."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LEAVING):
-                await self._stack.aclose()
+        await self._visits.close()
 
     async def _look(self, then: Callable[[], object]) -> None:
         found = [await self._one(label) for label in self._app.pbxs]
@@ -115,10 +101,7 @@ class Standing:
 
     async def _read(self, label: str, named: str) -> Found:
         app, settings = self._app, self._app.settings_for(label).need("public_url")
-        if label not in self._clients:
-            made = await asyncio.to_thread(self._make, settings)
-            self._clients[label] = await self._stack.enter_async_context(made)
-        pbx = self._clients[label]
+        pbx = await self._visits.client(label, settings)
         plan = await make_plan(
             pbx,
             app,

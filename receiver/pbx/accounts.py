@@ -2,29 +2,25 @@
 
 Rule 1: who asks is answered at once, with what was found before; nobody waits for a PBX. It is
         looked at again at most every `FRESH` seconds, and only while somebody asks.
-Rule 2: what signs in is made in a thread: reading certificates takes the time of some callbacks.
-Rule 3: a refused password is not sent twice (`receiver.pbx.tokens`), so that nobody who asks
+Rule 2: a refused password is not sent twice (`receiver.pbx.visits`), so that nobody who asks
         `/ready` gets this address blocked.
-Rule 4: the log says once what is wrong, and once that it is right again.
+Rule 3: the log says once what is wrong, and once that it is right again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack, suppress
 
 from receiver.errors import ReceiverError, SettingsError
 from receiver.pbx.client import PbxClient
 from receiver.pbx.tokens import GivenToken, Login, TokenSource
+from receiver.pbx.visits import Visits
 from receiver.settings import Settings
 
 FRESH = 60.0
 """Seconds for which an answer of the PBX is good."""
-
-_LEAVING = 1.0  # seconds for signing out
 
 log = logging.getLogger("receiver")
 
@@ -73,37 +69,23 @@ class Accounts:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = [one for one in settings if _has_account(one)]
-        self._make = make
-        self._clock = clock
-        self._clients: list[PbxClient] = []
-        self._stack = AsyncExitStack()
-        self._task: asyncio.Task[None] | None = None
-        self._again = float("-inf")
+        self._visits = Visits(FRESH, make, clock)
         self._good: bool | None = None
 
     async def good(self) -> bool | None:
         """Whether all PBXs did so when they were last asked; None if none was, or there is none."""
-        idle = self._task is None or self._task.done()
-        if self._settings and idle and self._clock() >= self._again:
-            self._again = self._clock() + FRESH
-            self._task = asyncio.create_task(self._look())
+        if self._settings:
+            self._visits.begin(self._look)
         return self._good
 
     async def close(self) -> None:
         """Sign out, as far as the PBXs can be reached."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LEAVING):
-                await self._stack.aclose()
+        await self._visits.close()
 
     async def _look(self) -> None:
         try:
-            if not self._clients:
-                made = await asyncio.to_thread(lambda: [*map(self._make, self._settings)])
-                self._clients = [await self._stack.enter_async_context(one) for one in made]
-            for pbx in self._clients:
+            for number, settings in enumerate(self._settings):
+                pbx = await self._visits.client(number, settings)
                 _ = [ivr async for ivr in pbx.ivrs.list(top=1)]
         except ReceiverError as error:
             if self._good is not False:

@@ -49,8 +49,8 @@ _ESCAPES |= {
 _slow = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class People(logging.Formatter):
-    """A line for people.
+class _Formatter(logging.Formatter):
+    """Either.
 
     Parameters:
         caller_data: whether exceptions are written with their text.
@@ -60,27 +60,29 @@ class People(logging.Formatter):
         super().__init__()
         self._caller_data = caller_data
 
+    def trace(self, record: logging.LogRecord) -> str:
+        """The exception of a record, ``""`` if it has none."""
+        there = record.exc_info and record.exc_info[0]
+        return _trace(record.exc_info, self._caller_data) if there else ""
+
+
+class People(_Formatter):
+    """A line for people."""
+
     def format(self, record: logging.LogRecord) -> str:
         when = _second(int(record.created), False)
         line = f"{when},{int(record.msecs):03} {record.levelname} {record.getMessage()}"
-        if record.exc_info and record.exc_info[0]:
-            line += "\n" + _trace(record.exc_info, self._caller_data)
+        if trace := self.trace(record):
+            line += "\n" + trace
         if line.isascii() and line.isprintable():
             return line
         return line.translate(_ESCAPES).replace("\n", "\n    ")
 
 
-class Json(logging.Formatter):
+class Json(_Formatter):
     """One object, in ASCII: time (RFC 3339, UTC), level, logger, message; of a callback what
     `receiver.telemetry.records.Record.fields` has, too.
-
-    Parameters:
-        caller_data: whether exceptions are written with their text.
     """
-
-    def __init__(self, caller_data: bool = False) -> None:
-        super().__init__()
-        self._caller_data = caller_data
 
     def format(self, record: logging.LogRecord) -> str:
         found: dict[str, object] = {
@@ -93,8 +95,8 @@ class Json(logging.Formatter):
             found |= record.msg.fields()
         else:
             found["message"] = record.getMessage()
-        if record.exc_info and record.exc_info[0]:
-            found["traceback"] = _trace(record.exc_info, self._caller_data)
+        if trace := self.trace(record):
+            found["traceback"] = trace
         return _encode(found)
 
 

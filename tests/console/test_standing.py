@@ -48,7 +48,7 @@ class Pbx:
         came = asyncio.Event()
         before = len(self.stage.transport.sent)
         self.standing.look(came.set)
-        task = self.standing._task
+        task = self.standing._visits._task
         if task is not None:
             await task
         return len(self.stage.transport.sent) > before and came.is_set()
@@ -136,7 +136,7 @@ async def test_nobody_waits_for_it() -> None:
     pbx.standing.look(lambda: None)
     await asyncio.sleep(0)
     pbx.now = 10 * FRESH
-    first = pbx.standing._task
+    first = pbx.standing._visits._task
     pbx.standing.look(lambda: None)
-    assert pbx.standing._task is first  # one at a time
+    assert pbx.standing._visits._task is first  # one at a time
     await pbx.standing.close()

@@ -47,8 +47,8 @@ class World:
         """What is known after the next look."""
         self.clock.time += FRESH
         await self.accounts.good()
-        assert self.accounts._task is not None
-        await self.accounts._task
+        assert self.accounts._visits._task is not None
+        await self.accounts._visits._task
         return await self.accounts.good()
 
 
@@ -82,7 +82,7 @@ async def test_what_is_wrong_is_said_once(world: World, caplog: pytest.LogCaptur
 async def test_without_an_account_nobody_is_asked() -> None:
     world = World(NONE)
     assert await world.accounts.good() is None
-    assert (world.asked, world.accounts._task) == (0, None)
+    assert (world.asked, world.accounts._visits._task) == (0, None)
     await world.accounts.close()
 
 

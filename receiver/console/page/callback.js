@@ -228,54 +228,33 @@ function wire(name, first, headers, body) {
 }
 
 function log({ log: lines = [] }) {
-  if (!lines.length) return null;
-  return h(
-    "div",
-    { class: "log" },
-    h("h4", {}, "Log"),
-    h(
-      "ul",
-      {},
-      lines.map((line) =>
-        h(
-          "li",
-          { "data-level": line.level },
-          h("span", { class: "time" }, `+${line.at.toFixed(3)}`),
-          h("b", {}, line.level),
-          h("span", { class: "logger" }, line.logger),
-          h("span", {}, line.message),
-        ),
-      ),
-    ),
-  );
+  return noted("Log", lines, (line) => [line.level, line.level, line.logger, line.message]);
 }
 
 const FROM = { network: "asked", cache: "found before", circuit: "left alone: failed too often" };
 
 function upstream({ upstream: asked = [] }) {
-  if (!asked.length) return null;
-  return h(
-    "div",
-    { class: "log" },
-    h("h4", {}, "CRM"),
-    h(
-      "ul",
-      {},
-      asked.map((one) =>
-        h(
-          "li",
-          { "data-level": one.status && one.status < 500 ? "INFO" : "ERROR" },
-          h("span", { class: "time" }, `+${one.at.toFixed(3)}`),
-          h("b", {}, one.status ?? "none"),
-          h("span", { class: "logger" }, FROM[one.from] ?? one.from),
-          h(
-            "span",
-            {},
-            `${one.method} ${one.host}${one.path ?? ""}`,
-            one.from === "network" && `, ${duration(one.seconds)}`,
-          ),
-        ),
-      ),
-    ),
-  );
+  return noted("CRM", asked, (one) => [
+    one.status && one.status < 500 ? "INFO" : "ERROR",
+    one.status ?? "none",
+    FROM[one.from] ?? one.from,
+    `${one.method} ${one.host}${one.path ?? ""}`,
+    one.from === "network" && `, ${duration(one.seconds)}`,
+  ]);
+}
+
+function noted(title, entries, parts) {
+  if (!entries.length) return null;
+  const rows = entries.map((one) => {
+    const [level, word, source, ...text] = parts(one);
+    return h(
+      "li",
+      { "data-level": level },
+      h("span", { class: "time" }, `+${one.at.toFixed(3)}`),
+      h("b", {}, word),
+      h("span", { class: "logger" }, source),
+      h("span", {}, ...text),
+    );
+  });
+  return h("div", { class: "log" }, h("h4", {}, title), h("ul", {}, rows));
 }
