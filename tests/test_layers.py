@@ -25,6 +25,7 @@ LAYERS = (
     ("calls", "replies", "entries", "secrets", "numbering"),
     (
         "masks",
+        "dispatch.manners",
         "dispatch.ladders",
         "sessions.session",
         "sessions.keys",

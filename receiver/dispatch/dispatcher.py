@@ -16,9 +16,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
 from queue import Full
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from receiver.actions import Action
 from receiver.calls import Call
@@ -53,8 +55,7 @@ MakeContext = Callable[[Action, Call, Deadline, Loop], Context]
 """What stands behind a call that is dispatched in the event loop that is running."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True, eq=False):
     """What the PBX is told, and why.
 
     Attributes:
@@ -63,7 +64,15 @@ class Decision:
 
     reply: Reply
     reason: Reason
-    release: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
+    release: Callable[[], None] = lambda: None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Decision):
+            return NotImplemented
+        return (self.reply, self.reason) == (other.reply, other.reason)
+
+    def __hash__(self) -> int:
+        return hash((self.reply, self.reason))
 
 
 class Dispatcher:

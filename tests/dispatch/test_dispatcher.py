@@ -17,8 +17,8 @@ from receiver.actions import Action
 from receiver.app import Receiver
 from receiver.calls import Call
 from receiver.contexts import Deadline, Detached
-from receiver.dispatch.attempts import is_async
 from receiver.dispatch.dispatcher import Decision, Dispatcher
+from receiver.dispatch.manners import is_async
 from receiver.errors import DeclarationError, Unavailable
 from receiver.ivrs import Ivr
 from receiver.replies import Forward, Hangup, Repeat, Reply
