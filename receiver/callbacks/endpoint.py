@@ -169,7 +169,7 @@ class Endpoint:
                 log.debug("%s: %s", self._action.identity, "; ".join(oddities))
             if rescue is not None:
                 rescue.arm(came.due, self._last_word(call))
-            decision = await self._dispatcher.decide(self._action, call, came.arrived, loop)
+            decision = await self._dispatcher.decide(self._action, call, came.due, loop)
         except CallbackError as error:
             log.error("%s: %s; the fallback is answered", self._action.identity, error)
             decision = self._dispatcher.fallback(self._action, "invalid")

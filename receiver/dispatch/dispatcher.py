@@ -144,15 +144,14 @@ class Dispatcher:
             log.error("%s: %s", action.identity, problem)
         return Decision(reply, reason)
 
-    async def decide(self, action: Action, call: Call, arrived: float, loop: Loop) -> Decision:
+    async def decide(self, action: Action, call: Call, due: float, loop: Loop) -> Decision:
         """Ask the action's handler, and give its reply or a fallback before the deadline.
 
         Parameters:
-            arrived: in the time of ``loop``.
+            due: the `deadline`.
             loop: the one that is running; to ask which one that is costs a system call.
         """
         who = _who(action, call)
-        due = self.deadline(action, arrived)
         if due <= loop.time():
             log.error("%s was not asked: the request came too late", action.identity)
             decision = self.fallback(action, "late", call)

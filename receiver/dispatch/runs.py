@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 from collections import Counter
 from collections.abc import Hashable
@@ -82,7 +81,7 @@ class Runs:
         """
         if action.manner == "at once":
             result = at_once(action.handler, call)
-            if not inspect.isawaitable(result):
+            if not hasattr(result, "__await__"):
                 return Run(action, call, deadline, ended(result))
             run = Run(action, call, deadline, begin(settle(lambda: result), loop))
         elif action.manner == "task":

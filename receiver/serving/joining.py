@@ -41,6 +41,9 @@ class Joining:
             return
         self._transport.write(data)
 
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
     def get_write_buffer_size(self) -> int:
         return len(self._head) + self._transport.get_write_buffer_size()
 
