@@ -18,6 +18,7 @@ from receiver import limits
 from receiver.auth import Algorithm, Auth
 from receiver.calls import Call
 from receiver.dispatch.ladders import Fallback
+from receiver.dispatch.manners import Manner, manner_of
 from receiver.errors import DeclarationError
 from receiver.masks import Mask
 from receiver.replies import Reply
@@ -44,6 +45,9 @@ class Action:
     """One row of the table: an action URL of one IVR and the function that answers it.
 
     Made by `receiver.ivrs.Ivr`, where the parameters are explained.
+
+    Attributes:
+        manner: in which the handler is asked, see `receiver.dispatch.manners`.
     """
 
     ivr: str
@@ -67,6 +71,10 @@ class Action:
     enabled: bool = True
     where: str = field(default="", compare=False)
     pbx: str = ""
+    manner: Manner = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "manner", manner_of(self.handler))
 
     @property
     def identity(self) -> str:

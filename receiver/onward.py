@@ -16,7 +16,7 @@ from receiver import limits
 from receiver.actions import Handler, is_sensitive
 from receiver.aside import in_thread
 from receiver.calls import Call
-from receiver.dispatch.attempts import is_async
+from receiver.dispatch.manners import is_async
 from receiver.errors import DeclarationError, ReplyError
 from receiver.replies import Reply, read_word
 

@@ -25,6 +25,7 @@ LAYERS = (
     ("calls", "replies", "entries", "secrets", "numbering"),
     (
         "masks",
+        "dispatch.manners",
         "dispatch.ladders",
         "sessions.session",
         "sessions.keys",
@@ -75,7 +76,13 @@ LAYERS = (
         "loader",
         "simulator.desk",
     ),
-    ("serving.watchdog", "dispatch.eager", "serving.roundtrips", "serving.passing"),
+    (
+        "serving.watchdog",
+        "dispatch.eager",
+        "serving.roundtrips",
+        "serving.passing",
+        "serving.joining",
+    ),
     ("loops", "upstream.witness", "upstream.requests"),
     ("aside",),
     ("upstream.client", "upstream.lookups", "upstream.reloading", "onward"),

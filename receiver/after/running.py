@@ -12,7 +12,8 @@ from contextvars import ContextVar
 from queue import Full
 
 from receiver.after.bodies import Work
-from receiver.dispatch.attempts import Failed, attempt, describe, is_async, settle
+from receiver.dispatch.attempts import Failed, attempt, describe, settle
+from receiver.dispatch.manners import is_async
 from receiver.dispatch.threads import Threads
 
 idempotency_key: ContextVar[str] = ContextVar("idempotency_key")

@@ -72,6 +72,7 @@ class AfterWork:
         self._jobs = jobs
         self._seal = derive_key(secret, "after", "jobs")
         self._clock = clock
+        self._lock = threading.Lock()  # of all calls: it is held for a moment only
         self._runner = Runner(running, limit=limit, log_caller_data=log_caller_data)
         self._soon = Soon(self._runner, sleep=sleep, most=waiting)
         self._lasting: Lasting | None = None
@@ -94,7 +95,7 @@ class AfterWork:
 
     def of_call(self, loop: asyncio.AbstractEventLoop | None = None) -> After:
         """``call.after`` for one call, which is answered in ``loop``, the running one."""
-        return After(self, loop or asyncio.get_running_loop())
+        return After(self, loop or asyncio.get_running_loop(), self._lock)
 
     def soon(self, work: Work, context: Context) -> None:
         """Run ``work`` in this process, from now on."""
@@ -141,11 +142,15 @@ class AfterWork:
 class After:
     """``call.after``: what shall be done after one call was answered. Any thread may use it."""
 
-    def __init__(self, owner: AfterWork, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_held", "_lock", "_loop", "_owner", "_thread")
+
+    def __init__(
+        self, owner: AfterWork, loop: asyncio.AbstractEventLoop, lock: threading.Lock
+    ) -> None:
         self._owner = owner
         self._loop = loop
         self._thread = threading.get_ident()
-        self._lock = threading.Lock()
+        self._lock = lock
         self._held: list[tuple[Work, Context]] | None = []
 
     def __call__(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

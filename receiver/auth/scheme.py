@@ -10,7 +10,9 @@ Rule 4: ``reason`` is for the log and holds nothing that was sent.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 REALM = "callbacks"
 """Plain letters: quotes, commas or other scripts in a realm break more than a dozen clients."""
@@ -25,8 +27,8 @@ OTHER_CREDENTIALS = "other credentials"
 WRONG_PASSWORD = "wrong user name or password"  # noqa: S105 - a phrase for the log
 
 
-class Asked(NamedTuple):
-    """What a scheme needs to know of a request. (A dataclass takes three times as long to make.)
+class Asked(Struct, frozen=True):
+    """What a scheme needs to know of a request.
 
     Attributes:
         method: ``GET`` or ``POST``.

@@ -162,10 +162,9 @@ class Admission:
         raw = scope.get("raw_path") or quote(scope["path"]).encode()
         query = scope["query_string"]
         target = (raw + b"?" + query if query else raw).decode("latin-1")
-        asked = Asked(scope["method"], target, _all(scope, b"authorization"), place.public_path)
-        if self._secret_header:
-            return asked._replace(keys=_all(scope, self._secret_header))
-        return asked
+        keys = _all(scope, self._secret_header) if self._secret_header else ()
+        sent = _all(scope, b"authorization")
+        return Asked(scope["method"], target, sent, place.public_path, keys)
 
     def _log(self, level: int, place: Place, reason: str, source: Source, now: float) -> None:
         key = f"{place.shown} {reason} {group(source.address)}"

@@ -18,8 +18,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
+from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 from receiver.actions import Action
@@ -55,7 +55,7 @@ Judge = Callable[[str, float], str]
 """What a mark is worth, at a time in seconds since the epoch."""
 
 
-class Came(NamedTuple):
+class Came(Struct, frozen=True):
     """A request that was let in: when it arrived, that was, and its answer is due."""
 
     arrived: float
@@ -158,18 +158,18 @@ class Endpoint:
         if (mark := _mark(scope)) is not None:
             await self._check(scope, body, mark, send)
             return
-        arrived, admitted, due, loop = came
         call: Call | None = None
+        loop = came.loop
         read = loop.time()
-        trace = self._observer.begin(scope, arrived, admitted, read)
+        trace = self._observer.begin(scope, came.arrived, came.admitted, read)
         rescue: Rescue | None = scope.get(RESCUE)
         try:
             call, oddities = _callback(scope, body)
             if oddities:
                 log.debug("%s: %s", self._action.identity, "; ".join(oddities))
             if rescue is not None:
-                rescue.arm(due, self._last_word(call))
-            decision = await self._dispatcher.decide(self._action, call, arrived, loop)
+                rescue.arm(came.due, self._last_word(call))
+            decision = await self._dispatcher.decide(self._action, call, came.due, loop)
         except CallbackError as error:
             log.error("%s: %s; the fallback is answered", self._action.identity, error)
             decision = self._dispatcher.fallback(self._action, "invalid")
@@ -185,7 +185,7 @@ class Endpoint:
                 decision = self._dispatcher.fallback(self._action, "late", call)
         finally:  # also if the sender has left
             release()
-        times = Times(arrived, admitted, read, handled, loop.time())
+        times = Times(came.arrived, came.admitted, read, handled, loop.time())
         self._observer.tell(call or Call(), decision, times, trace)
 
     def _last_word(self, call: Call) -> bytes:

@@ -20,13 +20,14 @@ from receiver.app import Receiver
 from receiver.cli.common import app_argument, describe, load_app
 from receiver.cli.watching import TELLING, WORKER, posts
 from receiver.console.telling import lay
+from receiver.dispatch.manners import code_of
 from receiver.errors import SettingsError
 from receiver.registration.lints import declared
 from receiver.registration.reception import prepare
 from receiver.serving import listening
 from receiver.serving import server as serving
 from receiver.serving.supervising import MIB, supervise
-from receiver.serving.watchdog import Watchdog, code_of
+from receiver.serving.watchdog import Watchdog
 from receiver.serving.working import Channel, Program, inherited
 from receiver.settings import PREFIX, Settings
 from receiver.telemetry import logs

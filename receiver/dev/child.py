@@ -40,8 +40,9 @@ from receiver.dev.messages import (
     encode,
 )
 from receiver.dev.reporting import Listener, Reporter, Tracer
+from receiver.dispatch.manners import code_of
 from receiver.serving import server as serving
-from receiver.serving.watchdog import Watchdog, code_of
+from receiver.serving.watchdog import Watchdog
 from receiver.serving.working import inherited
 from receiver.settings import Settings
 from receiver.telemetry import logs

@@ -47,11 +47,15 @@ def attempt(function: Callable[..., object], *args: object, **kwargs: object) ->
         return Failed(error)
 
 
-def is_async(function: Callable[..., object]) -> bool:
-    """Whether calling ``function`` gives a coroutine, also for partials and objects."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an object may have an async __call__
-    )
+def at_once(function: Callable[..., object], *args: object) -> object:
+    """What an async ``function`` returns that has nothing to wait for, or `Failed`."""
+    try:
+        function(*args).send(None)  # type: ignore[attr-defined]
+    except StopIteration as end:
+        return end.value
+    except BaseException as error:
+        return Failed(error)
+    return Failed(RuntimeError("it waits, where its code has no await"))
 
 
 def describe(error: BaseException, *, with_text: bool) -> str:

@@ -16,9 +16,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
 from queue import Full
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from receiver.actions import Action
 from receiver.calls import Call
@@ -53,8 +55,7 @@ MakeContext = Callable[[Action, Call, Deadline, Loop], Context]
 """What stands behind a call that is dispatched in the event loop that is running."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True, eq=False):
     """What the PBX is told, and why.
 
     Attributes:
@@ -63,7 +64,15 @@ class Decision:
 
     reply: Reply
     reason: Reason
-    release: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
+    release: Callable[[], None] = lambda: None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Decision):
+            return NotImplemented
+        return (self.reply, self.reason) == (other.reply, other.reason)
+
+    def __hash__(self) -> int:
+        return hash((self.reply, self.reason))
 
 
 class Dispatcher:
@@ -135,15 +144,14 @@ class Dispatcher:
             log.error("%s: %s", action.identity, problem)
         return Decision(reply, reason)
 
-    async def decide(self, action: Action, call: Call, arrived: float, loop: Loop) -> Decision:
+    async def decide(self, action: Action, call: Call, due: float, loop: Loop) -> Decision:
         """Ask the action's handler, and give its reply or a fallback before the deadline.
 
         Parameters:
-            arrived: in the time of ``loop``.
+            due: the `deadline`.
             loop: the one that is running; to ask which one that is costs a system call.
         """
         who = _who(action, call)
-        due = self.deadline(action, arrived)
         if due <= loop.time():
             log.error("%s was not asked: the request came too late", action.identity)
             decision = self.fallback(action, "late", call)

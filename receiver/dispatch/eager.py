@@ -21,10 +21,11 @@ Steps = Coroutine[Any, None, T]
 
 @dataclass(slots=True, eq=False)
 class Begun:
-    """A coroutine that was begun in a task of its own.
+    """A coroutine that was begun, in a task of its own if it had to wait.
 
     Attributes:
-        task: ends as the coroutine does, but a turn of the loop later where that ended at once.
+        task: ends as the coroutine does, but a turn of the loop later where that ended at once;
+            what was `ended` before there was a task has none.
     """
 
     task: asyncio.Task[object] = field(init=False)
@@ -63,6 +64,13 @@ class Begun:
         if self._ended:
             return self.result()
         return await _go_on(coroutine, waits_for, thrown)
+
+
+def ended(result: object) -> Begun:
+    """As if a coroutine had returned ``result`` in its first step."""
+    begun = Begun()
+    begun._ended, begun._result = True, result
+    return begun
 
 
 def begin(coroutine: Steps[object], loop: asyncio.AbstractEventLoop) -> Begun:

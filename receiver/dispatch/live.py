@@ -28,6 +28,8 @@ class Live:
         after: what is to be done after the answer.
     """
 
+    __slots__ = ("_call", "_clock", "_deadline", "_pbx", "_secret", "_sessions", "after")
+
     def __init__(
         self,
         action: Action,

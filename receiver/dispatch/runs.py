@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from receiver.actions import Action
 from receiver.calls import Call
 from receiver.contexts import Deadline
-from receiver.dispatch.attempts import attempt, is_async, settle
-from receiver.dispatch.eager import Begun, begin
+from receiver.dispatch.attempts import at_once, attempt, settle
+from receiver.dispatch.eager import Begun, begin, ended
 from receiver.dispatch.threads import Threads
 
 PATIENCE = 60.0
@@ -79,7 +79,12 @@ class Runs:
         Raises:
             queue.Full: it is a plain function, and no thread is free.
         """
-        if is_async(action.handler):
+        if action.manner == "at once":
+            result = at_once(action.handler, call)
+            if not hasattr(result, "__await__"):
+                return Run(action, call, deadline, ended(result))
+            run = Run(action, call, deadline, begin(settle(lambda: result), loop))
+        elif action.manner == "task":
             run = Run(action, call, deadline, begin(settle(action.handler, call), loop))
         else:
             thread = self._threads.submit(attempt, action.handler, call)

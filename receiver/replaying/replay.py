@@ -137,7 +137,8 @@ class _Player:
         contexts.clear()
         before = self._tries.count
         loop = asyncio.get_running_loop()
-        decision = await dispatcher.decide(action, call, loop.time(), loop)
+        due = dispatcher.deadline(action, loop.time())
+        decision = await dispatcher.decide(action, call, due, loop)
         decision.release()
         destination = decision.reply.destination if isinstance(decision.reply, Forward) else ""
         now = Answer(DECISIONS[type(decision.reply)], destination, decision.reason)

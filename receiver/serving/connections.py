@@ -37,6 +37,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from receiver.callbacks.framing import APART, HEAD_LIMIT, TRAILERS
+from receiver.serving.joining import Joining
 from receiver.serving.listening import MOST_CONNECTIONS
 from receiver.serving.passing import Passage, has_unread, pass_on
 from receiver.serving.roundtrips import CONNECTION
@@ -134,7 +135,8 @@ class _Timed(asyncio.Protocol):
         return self.cycle is None or self._owes()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
+        joining = Joining(cast("asyncio.Transport", transport), self.loop)
+        super().connection_made(cast("asyncio.BaseTransport", joining))
         self._app, self.app = _bare(self.app), self._enter
         if isinstance(self.server_state, Watched):
             self._watched = self.server_state

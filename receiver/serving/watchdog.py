@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import os
 import socket
@@ -224,17 +223,6 @@ def describe(frame: FrameType | None, handlers: Mapping[CodeType, str]) -> str:
     return "".join(
         (f" in the handler of {handler}" if handler else "", *(f"\n  {p}" for p in places))
     )
-
-
-def code_of(handler: object) -> CodeType | None:
-    """The code that runs when ``handler`` is called: a function, a partial or an object."""
-    while isinstance(handler, functools.partial):
-        handler = handler.func
-    for function in (handler, getattr(handler, "__call__", None)):  # noqa: B004
-        code = getattr(getattr(function, "__func__", function), "__code__", None)
-        if isinstance(code, CodeType):
-            return code
-    return None
 
 
 def _say(write: Callable[..., None], *what: object) -> None:

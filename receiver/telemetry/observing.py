@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from msgspec import Struct
 from starlette.types import Scope
 
 from receiver.actions import Action
@@ -23,7 +24,7 @@ from receiver.telemetry.records import DECISIONS, STAGES, Record, Told
 log = logging.getLogger("receiver")
 
 
-class Times(NamedTuple):
+class Times(Struct, frozen=True):
     """When a callback arrived, was let in, was read, decided and answered: the loop's time."""
 
     arrived: float
@@ -111,7 +112,6 @@ class Observer:
         return line
 
     def _record(self, call: Call, decision: Decision, times: Times) -> Record:
-        arrived, admitted, read, handled, answered = times
         told: tuple[Told, Told, Told] = call.digits, call.caller, call.session_id
         if not self._shown:
             told = len(call.digits), len(call.caller), len(call.session_id)
@@ -120,10 +120,10 @@ class Observer:
             DECISIONS[type(decision.reply)],
             decision.reason,
             *told,
-            admitted - arrived,
-            read - admitted,
-            handled - read,
-            answered - arrived,
+            times.admitted - times.arrived,
+            times.read - times.admitted,
+            times.handled - times.read,
+            times.answered - times.arrived,
             self._budget,
         )
 

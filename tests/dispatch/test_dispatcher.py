@@ -17,8 +17,8 @@ from receiver.actions import Action
 from receiver.app import Receiver
 from receiver.calls import Call
 from receiver.contexts import Deadline, Detached
-from receiver.dispatch.attempts import is_async
 from receiver.dispatch.dispatcher import Decision, Dispatcher
+from receiver.dispatch.manners import is_async
 from receiver.errors import DeclarationError, Unavailable
 from receiver.ivrs import Ivr
 from receiver.replies import Forward, Hangup, Repeat, Reply
@@ -49,7 +49,8 @@ def release() -> Iterator[threading.Event]:
 
 async def decide(dispatcher: Dispatcher, action: Action) -> Decision:
     loop = asyncio.get_running_loop()
-    return await dispatcher.decide(action, CALL, loop.time(), loop)
+    due = dispatcher.deadline(action, loop.time())
+    return await dispatcher.decide(action, CALL, due, loop)
 
 
 async def test_an_async_handler_answers(dispatcher: Dispatcher) -> None:
@@ -371,7 +372,7 @@ def again(session: str = "s1") -> Call:
 async def ask(dispatcher: Dispatcher, action: Action, call: Call, seconds: float) -> Decision:
     """With so many seconds until the deadline."""
     loop = asyncio.get_running_loop()
-    return await dispatcher.decide(action, call, loop.time() - 2 + 1.95 + seconds, loop)
+    return await dispatcher.decide(action, call, loop.time() + seconds, loop)
 
 
 async def test_a_late_answer_is_given_when_the_call_asks_again(dispatcher: Dispatcher) -> None:

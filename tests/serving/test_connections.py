@@ -59,6 +59,9 @@ class Clock:
         self.handles.append(handle)
         return handle
 
+    def call_soon(self, callback: Callable[[], object]) -> asyncio.Handle:
+        return asyncio.get_running_loop().call_soon(callback)
+
     def create_task(self, work: Any) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work)
 

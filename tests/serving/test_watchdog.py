@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import socket
 import sys
 import threading
@@ -16,7 +15,7 @@ import pytest
 from receiver import Call, Forward, Ivr, Receiver, Reply
 from receiver.serving.connections import H11, Fastest
 from receiver.serving.server import running
-from receiver.serving.watchdog import PATIENCE, STUCK, Rescue, Watchdog, code_of, describe
+from receiver.serving.watchdog import PATIENCE, STUCK, Rescue, Watchdog, describe
 from tests.support import SETTINGS
 
 BODY = b'{"status_code":200,"action":"call","destination":"0"}'
@@ -154,21 +153,6 @@ def test_the_handler_is_named() -> None:
     assert found.startswith(" in the handler of 888/pick\n")
     assert "handler" in found.splitlines()[1]
     assert "4111" not in found
-
-
-def test_code_of_all_kinds_of_handlers() -> None:
-    class Object:
-        def __call__(self) -> None: ...
-
-        def method(self) -> None: ...
-
-    def plain() -> None: ...
-
-    assert code_of(plain) is plain.__code__
-    assert code_of(functools.partial(functools.partial(plain))) is plain.__code__
-    assert code_of(Object()) is Object.__call__.__code__
-    assert code_of(Object().method) is Object.method.__code__
-    assert code_of(len) is None
 
 
 # A real server, in a thread of its own --------------------------------------------------------

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from receiver.telemetry import logs
 from receiver.telemetry.counts import COUNTS, DROPPED
@@ -42,7 +43,7 @@ def test_a_record_in_json() -> None:
     }
 
 
-@pytest.mark.parametrize("record", [line("%s", HOSTILE), line(SHOWN._replace(digits=HOSTILE))])
+@pytest.mark.parametrize("record", [line("%s", HOSTILE), line(replace(SHOWN, digits=HOSTILE))])
 def test_hostile_text_in_json_is_one_line_of_ascii_and_comes_back_whole(
     record: logging.LogRecord,
 ) -> None:
@@ -52,7 +53,7 @@ def test_hostile_text_in_json_is_one_line_of_ascii_and_comes_back_whole(
     assert HOSTILE in json.loads(text).values()
 
 
-@pytest.mark.parametrize("record", [line("%s", HOSTILE), line(SHOWN._replace(digits=HOSTILE))])
+@pytest.mark.parametrize("record", [line("%s", HOSTILE), line(replace(SHOWN, digits=HOSTILE))])
 def test_hostile_text_for_people_begins_no_line(record: logging.LogRecord) -> None:
     first, *more = People().format(record).split("\n")
     assert "ERROR" in first

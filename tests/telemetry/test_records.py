@@ -1,22 +1,23 @@
 """What is told of one callback."""
 
 import pytest
+from msgspec.structs import replace
 
 from receiver.telemetry.records import LONGEST, Record
 
 MASKED = Record("8000/pick", "", "DTMF", "call", "handled", 4, 10, 8, 0.001, 0.0002, 0.5, 0.6, 2.0)
-SHOWN = MASKED._replace(digits="41\n11", caller="+49\x1b[2J", session="abc")
+SHOWN = replace(MASKED, digits="41\n11", caller="+49\x1b[2J", session="abc")
 
 
 def test_the_line_for_people() -> None:
     told = "8000/pick DTMF digits <4> from <10>: call, handled, 600 ms of 2000 (handler 500)"
     assert str(MASKED) == told
-    assert "digits <none> from <none>:" in str(MASKED._replace(digits=0, caller=""))
+    assert "digits <none> from <none>:" in str(replace(MASKED, digits=0, caller=""))
 
 
 def test_what_is_shown_stays_on_its_line() -> None:
     assert "digits '41\\n11' from '+49\\x1b[2J':" in str(SHOWN)
-    assert len(str(SHOWN._replace(digits="1" * 9999))) < LONGEST + 150
+    assert len(str(replace(SHOWN, digits="1" * 9999))) < LONGEST + 150
 
 
 def test_programs_get_fields_of_one_type_each() -> None:
