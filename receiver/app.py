@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from starlette.applications import Starlette
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from receiver.actions import Action, check_neighbours
-from receiver.after import AfterWork, open_jobs
-from receiver.auth import NONCE_LIFE
+from receiver.assembly import Assembly, MakeTracer, tracer
 from receiver.callbacks.intake import problem_of, turn_away
-from receiver.callbacks.sources import Sources
-from receiver.callbacks.table import ActionTable, Surroundings
 from receiver.console.telling import Teller
-from receiver.dispatch.dispatcher import Dispatcher
 from receiver.dispatch.ladders import Fallback, problem_of_fallback
-from receiver.dispatch.live import Backing
-from receiver.errors import DeclarationError, SettingsError
+from receiver.errors import DeclarationError
 from receiver.ivrs import Ivr
-from receiver.operators.doors import admission
-from receiver.operators.health import Check, health_routes
-from receiver.operators.metrics import IDENTITY, PATH, Folder, Metrics, kept
 from receiver.receptionists import Receptionist, check_together
-from receiver.recordings.recorder import Recorder
 from receiver.replies import Repeat
-from receiver.sessions import open_sessions
 from receiver.settings import OF_A_PBX, Settings
-from receiver.stores import open_store
-from receiver.stores.guarded import Guarded
-from receiver.telemetry.counts import COUNTS
 from receiver.telemetry.logs import hide_queries
-from receiver.telemetry.observing import Tracer
 from receiver.telemetry.seldom import Seldom
 
-if TYPE_CHECKING:
-    from receiver.pbx.accounts import Accounts
-
 log = logging.getLogger("receiver")
-
-FINISH = 10.0
-"""Seconds that work after the answers has to end when the service stops."""
 
 T = TypeVar("T")
 
@@ -134,9 +111,9 @@ class Receiver:
             return Settings.read(pbx=pbx)
         return given.get(pbx) or given.get("") or next(iter(given.values()))
 
-    def _make_tracer(self, settings: Settings) -> Callable[[Action, Sources], Tracer] | None:
+    def _make_tracer(self, settings: Settings) -> MakeTracer | None:
         """What makes the tracer of an action, if callbacks are traced; ``receiver dev`` does."""
-        return _tracer() if settings.tracing else None
+        return tracer() if settings.tracing else None
 
     def tell(self, console: socket.socket) -> None:
         """Have the console in production told of the callbacks, before the app is first asked.
@@ -160,14 +137,17 @@ class Receiver:
         return self._inside.starlette
 
     @cached_property
-    def _inside(self) -> _Inside:
+    def _inside(self) -> Assembly:
         _check_together(self)
         hide_queries()
         logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it quotes what was sent
         by_pbx = {"": self.settings, **{label: self.settings_for(label) for label in self.pbxs}}
         for action in self:  # is a URL too long?
             action.url(by_pbx[action.pbx].public_url or "http://x", len(action.parts))
-        return _Inside(self, by_pbx, self._seldom, self._teller)
+        make_tracer = self._make_tracer(self.settings)
+        return Assembly(
+            tuple(self), self.fallbacks, by_pbx, self._seldom, make_tracer, self._teller
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         inside = self._inside
@@ -180,121 +160,6 @@ class Receiver:
                 await endpoint(scope, receive, send)
                 return
         await inside.starlette(scope, receive, send)
-
-
-class _Inside:
-    """What an app is made of, once its settings are known.
-
-    Attributes:
-        table: all its actions.
-        starlette: what else it answers, and its start and end.
-    """
-
-    def __init__(
-        self,
-        app: Receiver,
-        by_pbx: Mapping[str, Settings],
-        seldom: Seldom,
-        teller: Teller | None,
-    ) -> None:
-        settings = by_pbx[""]
-        self._backing = _backing(settings)
-        self._dispatcher = Dispatcher(
-            app.fallback,
-            fallbacks=app.fallbacks,
-            margin=settings.margin,
-            threads=settings.threads,
-            log_caller_data=settings.log_caller_data,
-            context=self._backing.make,
-        )
-        self._store = open_store(settings.store, life=NONCE_LIFE)
-        self._recorder, self._teller = _recorder(settings, app), teller
-        around = Surroundings(
-            by_pbx,
-            self._dispatcher,
-            self._store,
-            seldom,
-            tracer=app._make_tracer(settings),
-            witnesses=[one.of for one in (self._recorder, teller) if one],
-        )
-        self._accounts = _accounts(by_pbx) if settings.guard else None
-        self.table = ActionTable(tuple(app), around)
-        self._folder = Folder(COUNTS, settings.metrics_folder) if settings.metrics else None
-        routes = health_routes(self._checks())
-        if self._folder:
-            door = admission(IDENTITY, settings, self._store, seldom)
-            routes.append(Route(PATH, Metrics(door, self._folder)))
-        self.starlette = Starlette(routes=routes, lifespan=self._live)
-        # A redirect would go to the Host that the sender names.
-        self.starlette.router.redirect_slashes = False
-
-    @asynccontextmanager
-    async def _live(self, _: Starlette) -> AsyncIterator[None]:
-        self._backing.start()
-        await self._store.reach()
-        async with kept(self._folder) if self._folder else nullcontext():
-            yield
-        # The calls in hand were answered. What is closed now, each before what it works with:
-        await self._dispatcher.close()
-        await self._backing.close(FINISH)
-        await self._store.close()
-        if self._accounts:
-            await self._accounts.close()
-        if self._recorder:
-            await asyncio.to_thread(self._recorder.close)
-        if self._teller:
-            await asyncio.to_thread(self._teller.close)
-
-    def _checks(self) -> dict[str, Check]:
-        """What ``/ready`` asks."""
-        checks: dict[str, Check] = {}
-        if isinstance(self._store, Guarded):
-            checks["store"] = self._store.reachable
-        if self._accounts:
-            checks["pbx"] = self._accounts.good
-        return checks
-
-
-def _backing(settings: Settings) -> Backing:
-    """What stands behind the calls."""
-    after = AfterWork(
-        open_jobs(settings.after),
-        settings.secret,
-        running=settings.threads,
-        log_caller_data=settings.log_caller_data,
-    )
-    return Backing(open_sessions(settings.store), after, settings.secret)
-
-
-def _accounts(by_pbx: Mapping[str, Settings]) -> Accounts:
-    from receiver.pbx.accounts import Accounts  # noqa: PLC0415 - slow to import
-
-    return Accounts(by_pbx.values())
-
-
-def _tracer() -> Callable[[Action, Sources], Tracer]:
-    try:
-        from receiver.telemetry import tracing  # noqa: PLC0415 - an extra, and slow to import
-
-        tracing.provide()
-    except ImportError:
-        raise SettingsError(
-            "RECEIVER_TRACING is set, for which packages are missing: "
-            "pip install 'portsip-receiver[otel]'"
-        ) from None
-    return tracing.Tracer
-
-
-def _recorder(settings: Settings, actions: Iterable[Action]) -> Recorder | None:
-    if settings.record is None:
-        return None
-    return Recorder(
-        settings.record,
-        settings.secret,
-        actions,
-        caller_data=settings.record_caller_data,
-        megabytes=settings.record_megabytes,
-    )
 
 
 def _by_label(

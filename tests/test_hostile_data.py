@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from receiver import Call, Receiver, Reply, Settings
 from receiver.actions import Method
 from receiver.auth import Auth
-from receiver.calls import read_body
+from receiver.callbacks.reading import read_body
 from receiver.cli import main
 from receiver.pbx.models import ActionUrl
 from receiver.printable import line, quoted, short

@@ -23,6 +23,7 @@ LAYERS = (
     ),
     ("dispatch.repeats", "dispatch.margins", "guard.deadman", "configuration.places"),
     ("calls", "replies", "entries", "secrets", "numbering"),
+    ("callbacks.reading",),
     (
         "masks",
         "dispatch.manners",
@@ -123,8 +124,9 @@ LAYERS = (
     ("registration.registrar",),
     ("registration.rotation", "registration.doctor", "guard.draining"),
     ("guard.guarding",),
-    ("callbacks.exchange", "serving.connections", "telemetry.observing", "telemetry.tracing"),
-    ("operators.health", "recordings.gathering"),
+    ("serving.room",),
+    ("callbacks.exchange", "serving.timed", "telemetry.observing", "telemetry.tracing"),
+    ("operators.health", "recordings.gathering", "serving.connections"),
     ("recordings.recorder", "console.telling"),
     ("callbacks.intake", "callbacks.admission", "serving.server", "simulator.api"),
     ("serving.working",),
@@ -132,6 +134,7 @@ LAYERS = (
     ("callbacks.endpoint", "operators.doors"),
     ("operators.metrics",),
     ("callbacks.table",),
+    ("assembly",),
     ("app", "replaying.network", "replaying.outcomes"),
     ("replaying.replay", "replaying.casting"),
     ("console.feed", "console.security", "console.pages", "console.callbacks"),
@@ -169,7 +172,7 @@ LAYERS = (
     ("cli",),
     ("__main__",),
 )
-PURE = LAYERS[:17]
+PURE = LAYERS[:18]
 FORBIDDEN = {"starlette", "uvicorn", "httpx", "asyncio", "redis", "os", "time", "random", "socket"}
 FORBIDDEN |= {"datetime", "threading", "subprocess", "secrets", "logging", "click"}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -35,7 +35,8 @@ from receiver.callbacks.exchange import (
     respond,
 )
 from receiver.callbacks.marks import HEADER, SOURCE
-from receiver.calls import Call, Callback, read_body, read_query
+from receiver.callbacks.reading import Callback, read_body, read_query
+from receiver.calls import Call
 from receiver.dispatch.dispatcher import Dispatcher
 from receiver.dispatch.eager import within
 from receiver.errors import CallbackError

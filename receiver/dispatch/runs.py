@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -52,6 +52,40 @@ class Run:
         """Does nothing to a run that is done."""
         if not self.begun.done():
             self.begun.task.cancel()
+
+    async def wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Until it ends, but no longer than until its deadline.
+
+        As `asyncio.wait` does, which takes 5 µs more of every callback.
+        """
+        if self.begun.done():
+            return
+        waiter = loop.create_future()
+
+        def wake(_: object = None) -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        timer = loop.call_at(self.deadline.due, wake)
+        self.begun.task.add_done_callback(wake)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self.begun.task.remove_done_callback(wake)
+
+    def report_late(self, clock: Callable[[], float]) -> None:
+        """Log that it is late, and once it ends by how much."""
+        due, identity = clock(), self.action.identity
+        log.error("%s is late: the caller got the fallback", identity)
+
+        def report(ended: asyncio.Task[object] | Future[object]) -> None:
+            if not ended.cancelled():
+                after = (clock() - due) * 1000
+                log.warning("%s ended %.0f ms after its answer was due", identity, after)
+
+        # A thread cannot be cancelled: its own end counts, not that of the task that waited.
+        (self.thread or self.begun.task).add_done_callback(report)
 
 
 class Runs:

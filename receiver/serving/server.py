@@ -31,9 +31,11 @@ from receiver.callbacks.framing import HEAD_LIMIT
 from receiver.errors import ReceiverError
 from receiver.operators.health import STOPPING
 from receiver.serving.accepting import Acceptor
-from receiver.serving.connections import HEAD_TIME, Fastest, Watched
+from receiver.serving.connections import Fastest
 from receiver.serving.listening import bind, most_connections, take_descriptors, url_of
 from receiver.serving.passing import Passage
+from receiver.serving.room import Watched
+from receiver.serving.timed import HEAD_TIME
 from receiver.serving.watchdog import Watchdog
 from receiver.telemetry.seldom import Seldom
 

@@ -11,8 +11,9 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from receiver.callbacks.framing import APART, HEAD_LIMIT, TRAILERS
-from receiver.serving.connections import H11, HEAD_TIME, PIPELINE_LIMIT, Fastest, HttpTools
+from receiver.serving.connections import H11, PIPELINE_LIMIT, Fastest, HttpTools
 from receiver.serving.server import configure
+from receiver.serving.timed import HEAD_TIME
 
 GET = b"GET /here HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /here HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"

@@ -228,7 +228,7 @@ async def test_who_is_not_read_yet_makes_no_room(
     http: type[asyncio.Protocol], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("receiver.serving.server.most_connections", lambda: 1)
-    monkeypatch.setattr("receiver.serving.connections.YOUNG", 0.0)
+    monkeypatch.setattr("receiver.serving.room.YOUNG", 0.0)
     made = list[Any]()
 
     class Deaf(http):  # type: ignore[valid-type, misc]

@@ -26,7 +26,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("test")
-    monkeypatch.setattr(app, "_tracer", lambda: partial(Tracer, tracer=tracer))
+    monkeypatch.setattr(app, "tracer", lambda: partial(Tracer, tracer=tracer))
     yield exporter
     provider.shutdown()
 
