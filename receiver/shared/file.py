@@ -104,6 +104,11 @@ class File:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
             self._thread.shutdown()
 
+    def __del__(self) -> None:
+        """Of an app that nobody told to end: Python 3.13 warns of what is left open."""
+        with contextlib.suppress(AttributeError):  # it was not made
+            self._drop()
+
     # What follows runs in the thread.
 
     def _do(self, work: Callable[[sqlite3.Connection], T], now: float | None) -> T:
@@ -151,7 +156,12 @@ class File:
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
         # If it is exchanged between here and there, the next look finds a stranger and reopens.
         self._identity = _identity(self._path)
-        self._connection = sqlite3.connect(self._path, timeout=BUSY, isolation_level=None)
+        self._connection = sqlite3.connect(
+            self._path,
+            timeout=BUSY,
+            isolation_level=None,
+            check_same_thread=False,  # to be closed in any, when there is no other
+        )
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = normal")  # no fsync for each question
         self._connection.executescript(self._schema)
