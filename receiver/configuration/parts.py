@@ -15,8 +15,10 @@ from typing import Any
 
 from receiver.configuration import places
 from receiver.configuration.catalogue import Entry, Kind, find
+from receiver.configuration.options import Maker
 from receiver.configuration.problems import BAD, Problems
 from receiver.configuration.reading import Reader
+from receiver.configuration.shapes import Either, TableOf
 from receiver.errors import ReceiverError
 
 
@@ -99,6 +101,8 @@ class Parts:
         if entry.maker is None:
             return self._problems.add((*path, kind), entry.reason)
         given = {key: value for key, value in table.items() if key != kind}
+        if getattr(entry.made, "sensitive", False) is True:
+            self._problems.unnamed |= {(*path, option) for option in _tables_of(entry.maker)}
         if entry.is_itself:
             made = self.reader.fields({}, given, path)
             return made if made is BAD else entry.made
@@ -115,3 +119,12 @@ class Parts:
             kind = type(error).__name__
             text = f"{entry.kind} {entry.name!r} ({entry.value}) could not be made: {kind}"
             return self._problems.add(path, text)
+
+
+def _tables_of(maker: Maker) -> list[str]:
+    """The options that may be tables of one's own data."""
+    kinds = {
+        name: option.shape.shapes if isinstance(option.shape, Either) else (option.shape,)
+        for name, option in maker.options.items()
+    }
+    return [name for name, of in kinds.items() if any(isinstance(one, TableOf) for one in of)]
