@@ -284,6 +284,41 @@ def test_other_keys_are_named() -> None:
     assert problems("[[a]]\n[a]") == ["2 this is no TOML: Cannot declare ('a',) twice"]
 
 
+CRM = '{connector = "hubspot", token = "t"}'
+
+
+def looking_up(*options: str) -> str:
+    rows = [f'[define.{"abc"[n]}]\nhandler = "caller-lookup"\n{o}\n' for n, o in enumerate(options)]
+    return "".join(rows) + of_action('"1"')
+
+
+@pytest.mark.parametrize("crm", [CRM, '{kind = "hubspot", token = "t"}'])
+def test_two_crms_of_one_name(crm: str) -> None:
+    """Else it would be found out by the job that logs a call."""
+    (problem,) = problems(looking_up(f"crm = {CRM}", f"region = 'DE'\ncrm = {crm}"))
+    assert problem == (
+        "7 define.b.crm: this has the name 'hubspot', as another has in line 3: if both are one, "
+        'write it once as [define.…] and both times crm = {use = "…"}; if not, give one of them a '
+        "name = of its own"
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        'crm = {connector = "hubspot", token = "t", name = "other"}',
+        f'crm = {CRM}\nlog = "never"',
+    ],
+)
+def test_crms_that_can_be_told_apart(other: str) -> None:
+    assert list(built(looking_up(f"crm = {CRM}", other)))
+
+
+def test_a_crm_that_several_look_ups_share() -> None:
+    crm = f"[define.crm]\n{CRM[1:-1].replace(', ', chr(10))}\n"
+    assert list(built(crm + looking_up(*['crm = {use = "crm"}'] * 3)))
+
+
 def test_an_empty_variable_is_none() -> None:
     then = '{handler = "relay", url = "https://x.example.com", secret = "$FLOW"}'
     assert "FLOW is not set" in problems(of_action(then), FLOW="")[0]
