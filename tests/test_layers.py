@@ -142,7 +142,7 @@ LAYERS = (
     ("pytest_plugin",),
     ("cli.common", "cli.demo_calls", "cli.resources_output", "cli.resources_table"),
     ("dev.messages",),
-    ("dev.places", "dev.registering", "dev.views"),
+    ("dev.door", "dev.places", "dev.registering", "dev.views"),
     ("dev.reporting", "dev.process", "dev.watching", "dev.copying"),
     ("dev.child", "dev.reloading"),
     ("dev.lines",),

@@ -1,6 +1,7 @@
 """``receiver dev`` as a whole: the console, the simulated PBXs, the service, until it is stopped.
 
-Rule 1: all of it listens on this machine alone.
+Rule 1: all of it listens on this machine alone, and the console is for who started it
+        (`receiver.dev.door`).
 Rule 2: what has a life of its own ends with it, in an order in which nothing waits for anything.
 Rule 3: a call's memory and durable work outlive a change of the code, but not this command: the
         places that the settings name are the real service's, and nothing of these calls goes there.
@@ -23,9 +24,10 @@ from urllib.parse import urlsplit
 
 from receiver.console.feed import Feed
 from receiver.console.security import loopback
-from receiver.console.web import make_console
+from receiver.console.web import PAGE, make_console
 from receiver.dev.calling import Calls
 from receiver.dev.copying import Copied, copy
+from receiver.dev.door import QUERY, Door
 from receiver.dev.messages import Ready, Report
 from receiver.dev.registering import Sites
 from receiver.dev.reloading import Service, State
@@ -44,7 +46,7 @@ class Told:
     """Who is told what, on the terminal.
 
     Attributes:
-        console: the console's URL, and that of the service.
+        console: the URL that opens the console, which nobody else may see, and the service's.
         state: how the service is.
         copied: what was read from the real PBX of a label.
     """
@@ -117,13 +119,20 @@ async def develop(target: str, *, port: int, real: Real | None, told: Told) -> N
 
 @asynccontextmanager
 async def _console(feed: Feed, calls: Calls, port: int) -> AsyncIterator[str]:
-    """The console on its port; gives its URL."""
+    """The console on its port; gives the URL that opens it."""
     hosts: set[str] = set()
-    app = make_console(feed, hosts=hosts, token=secrets.token_urlsafe(24), controls=calls)
+    token = Secret(secrets.token_urlsafe(24))
+    app = make_console(
+        feed,
+        hosts=hosts,
+        token=secrets.token_urlsafe(24),
+        controls=calls,
+        within=lambda console: Door(console, token, PAGE),
+    )
     async with running(app, lifespan="off", port=port) as url:
         hosts |= loopback(urlsplit(url).port or 0)
         try:
-            yield url
+            yield f"{url}/?{QUERY}={token.reveal()}"
         finally:
             feed.close()
 
