@@ -60,10 +60,18 @@ Real = Callable[[Settings], PbxClient]
 """Makes a client of the real PBX that settings name."""
 
 
-class _CopyFailed(Exception):
-    """The real PBX could not be copied: the end, and not a fault of the code."""
+class CopyError(ReceiverError):
+    """The real PBX of a label cannot be copied; the text says which, and why."""
 
-    def __init__(self, why: ReceiverError) -> None:
+    def __init__(self, label: str, why: ReceiverError) -> None:
+        super().__init__(f"the PBX {f'{label} ' if label else ''}cannot be copied: {why}")
+        self.exit_code = why.exit_code
+
+
+class _NoBeginning(Exception):
+    """The command cannot begin, and a change of the code would not mend that."""
+
+    def __init__(self, why: CopyError) -> None:
         super().__init__(str(why))
         self.why = why
 
@@ -80,7 +88,7 @@ async def develop(target: str, *, port: int, real: Real | None, told: Told) -> N
     Raises:
         SettingsError: the settings are wrong, or the port is taken.
         LoadError: the command leads to no app.
-        PbxError: the real PBX cannot be read.
+        CopyError: the real PBX cannot be read, or no setting says where it is.
     """
     secret = Secret(secrets.token_hex(32))
     with bind("127.0.0.1", 0) as listener, _variables(secret, url_of(listener, tls=False)) as own:
@@ -148,7 +156,7 @@ async def _until_stopped(service: Service, calls: Calls) -> None:
         if work.done():
             try:
                 await work
-            except _CopyFailed as failed:
+            except _NoBeginning as failed:
                 raise failed.why from None
     finally:
         wait.cancel()
@@ -167,17 +175,25 @@ class _Copier:
         self._base = base
         self._told = told
         self._done: set[str] = set()
+        self._has_begun = False
 
     async def copy_for(self, ready: Ready, sites: Sites) -> None:
-        """Copy the PBXs of these declarations that were not copied yet."""
+        """Copy the PBXs of these declarations that were not copied yet.
+
+        Raises:
+            CopyError: one cannot be copied; the version before goes on.
+            _NoBeginning: the same, and there is none before.
+        """
         labels = dict.fromkeys(label for label, _ in ready.ivrs) if self._real else {}
         for label in labels:
             if label not in self._done:
                 try:
                     await self._copy(label, sites)
                 except ReceiverError as error:
-                    raise _CopyFailed(error) from error
+                    failed = CopyError(label, error)
+                    raise failed if self._has_begun else _NoBeginning(failed) from None
                 self._done.add(label)
+        self._has_begun = True
 
     async def _copy(self, label: str, sites: Sites) -> None:
         assert self._real is not None  # noqa: S101 - or there are no labels
