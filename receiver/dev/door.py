@@ -29,7 +29,7 @@ _AGAIN = "this is for who started receiver dev: open the URL that it printed, wi
 # Strict cookies do not come with a redirect, if a page elsewhere (such as a file) led here.
 _WELCOME = (
     '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=./">'
-    "<title>Receiver console</title>"
+    '<link rel="icon" href="data:,"><title>Receiver console</title>'
 )
 
 
