@@ -31,15 +31,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "shop-2"
 
 
-def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environ = {
+def environ() -> dict[str, str]:
+    return {
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # another version may be installed here
         "PYTEST_ADDOPTS": "-p pytest_asyncio.plugin -p receiver.pytest_plugin",
     }
+
+
+def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """``command`` as a module of this Python, in the folder of the project."""
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=project, env=environ, capture_output=True, text=True
+        [sys.executable, "-m", *command], cwd=project, env=environ(), capture_output=True, text=True
     )
 
 

@@ -113,6 +113,14 @@ class CallerLookup:
         self._said: dict[str, tuple[float, int]] = {}
         self._book = Logbook(crm, everybody=log == "all", region=region) if log != "never" else None
 
+    @property
+    def sole_names(self) -> Mapping[str, tuple[str, object]]:
+        """What no other look-up of the app may mean by the name of its CRM, if calls are logged.
+
+        `receiver check` asks it of those in a file.
+        """
+        return {} if self._book is None else {"crm": (self._crm.name, self._crm)}
+
     async def __call__(self, call: Call) -> Reply:
         begun, start = self._now(), time.monotonic()
         number = Number.parse(call.caller, self._region)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import os
 import sys
+import tempfile
 import threading
 import webbrowser
 from datetime import datetime
+from pathlib import Path
 
 import click
 
@@ -34,13 +37,26 @@ def dev(target: str, port: int, pbx: bool, no_open: bool) -> None:
     from receiver.dev import session  # noqa: PLC0415 - an extra, and slow to import
 
     def tell(url: str, service: str) -> None:
-        click.secho(f"The console: {url}/", bold=True)
+        click.secho(f"The console: {url}", bold=True)
         click.secho(f"{target} on {service}; Ctrl-C ends both", dim=True)
         if not no_open and _has_display():
-            threading.Thread(target=webbrowser.open, args=(f"{url}/",), daemon=True).start()
+            page = _leading_to(url, Path(own))
+            threading.Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()
 
     told = session.Told(tell, _tell_state, _tell_copied)
-    asyncio.run(session.develop(target, port=port, real=client if pbx else None, told=told))
+    with tempfile.TemporaryDirectory(prefix="receiver-dev-") as own:
+        asyncio.run(session.develop(target, port=port, real=client if pbx else None, told=told))
+
+
+def _leading_to(url: str, folder: Path) -> Path:
+    """A page in our own folder that leads there: a command line can be read by everybody here."""
+    page = folder / "console.html"
+    page.touch(mode=0o600)
+    page.write_text(
+        '<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
+        f'<meta http-equiv="refresh" content="0; url={html.escape(url)}"><title>Console</title>'
+    )
+    return page
 
 
 def _tell_state(state: object) -> None:

@@ -18,7 +18,7 @@ from receiver.app import Receiver
 from receiver.configuration import places
 from receiver.configuration.document import ACTION, APP, IVR, KINDS
 from receiver.configuration.parts import Parts
-from receiver.configuration.problems import BAD, Problems
+from receiver.configuration.problems import BAD, Problems, without_keys
 from receiver.errors import ConfigurationError, DeclarationError, LoadError, MaskError
 from receiver.ivrs import Ivr, declared_at
 from receiver.masks import Mask
@@ -87,7 +87,7 @@ def _parsed(text: str, file: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"line ([0-9]+)", str(error))
         number = int(at[1]) if at else len(text.splitlines()) or 1
-        wrong = re.sub(r" \(at .*\)$", "", str(error))
+        wrong = without_keys(re.sub(r" \(at .*\)$", "", str(error)))
         raise ConfigurationError([(f"{file}:{number}", f"this is no TOML: {wrong}")]) from None
     except RecursionError:
         raise ConfigurationError([(f"{file}:1", _DEEP)]) from None

@@ -4,6 +4,8 @@ Rule 1: ``[define.NAME]`` makes one object, however often ``use = "NAME"`` names
         (a cache, attempts) is shared. ``use = "NAME.ahead"`` is a handler that belongs to it.
 Rule 2: whatever a constructor raises is a problem of the table; the text of what it did not raise
         for people is not shown, for it may hold what nobody shall see.
+Rule 3: an object may have ``sole_names``: by option, a name by which it will be found again, and
+        what is meant by that. Two of one kind that mean different things are a problem.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ from typing import Any
 
 from receiver.configuration import places
 from receiver.configuration.catalogue import Entry, Kind, find
+from receiver.configuration.options import Maker
 from receiver.configuration.problems import BAD, Problems
 from receiver.configuration.reading import Reader
+from receiver.configuration.shapes import Either, TableOf
 from receiver.errors import ReceiverError
+from receiver.printable import quoted
 
 
 class Parts:
@@ -41,6 +46,7 @@ class Parts:
         self._defined = defined
         self._made: dict[str, Any] = {}
         self._begun: list[str] = []
+        self._sole: dict[tuple[type, str, str], tuple[object, places.Path]] = {}
         self.reader = Reader(problems, variables, folder, self.make)
 
     def make(self, table: dict[str, Any], path: places.Path) -> Any:
@@ -99,6 +105,8 @@ class Parts:
         if entry.maker is None:
             return self._problems.add((*path, kind), entry.reason)
         given = {key: value for key, value in table.items() if key != kind}
+        if getattr(entry.made, "sensitive", False) is True:
+            self._problems.unnamed |= {(*path, option) for option in _tables_of(entry.maker)}
         if entry.is_itself:
             made = self.reader.fields({}, given, path)
             return made if made is BAD else entry.made
@@ -108,10 +116,34 @@ class Parts:
     def _call(self, entry: Entry, options: dict[str, Any], path: places.Path) -> Any:
         function: Callable[..., Any] = entry.made
         try:
-            return function(**options)
+            return self._alone(function(**options), path)
         except ReceiverError as error:
             return self._problems.add(path, str(error))
         except Exception as error:
             kind = type(error).__name__
             text = f"{entry.kind} {entry.name!r} ({entry.value}) could not be made: {kind}"
             return self._problems.add(path, text)
+
+    def _alone(self, made: Any, path: places.Path) -> Any:
+        """``made``, if what its `sole_names` mean is the same for all of its kind in the file."""
+        names: Mapping[str, tuple[str, object]] = getattr(made, "sole_names", {})
+        for option, (name, thing) in names.items():
+            first, where = self._sole.setdefault((type(made), option, name), (thing, path))
+            if first is not thing:
+                text = (
+                    f"this has the name {quoted(name)}, as another has in line "
+                    f"{self._problems.line((*where, option))}: if both are one, write it once as "
+                    f'[define.…] and both times {option} = {{use = "…"}}; if not, give one of '
+                    "them a name = of its own"
+                )
+                return self._problems.add((*path, option), text)
+        return made
+
+
+def _tables_of(maker: Maker) -> list[str]:
+    """The options that may be tables of one's own data."""
+    kinds = {
+        name: option.shape.shapes if isinstance(option.shape, Either) else (option.shape,)
+        for name, option in maker.options.items()
+    }
+    return [name for name, of in kinds.items() if any(isinstance(one, TableOf) for one in of)]

@@ -43,19 +43,25 @@ class Sessions:
     Parameters:
         ended: called when a session has ended.
         clock: seconds, by a clock that is never set.
+        lasts: seconds.
     """
 
     def __init__(
-        self, ended: Callable[[], object], clock: Callable[[], float] = time.monotonic
+        self,
+        ended: Callable[[], object],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        lasts: float = LASTS,
     ) -> None:
         self._ended = ended
         self._clock = clock
+        self._lasts = lasts
         self._until: OrderedDict[bytes, float] = OrderedDict()
 
     def begin(self) -> str:
         """A new one; gives what the browser keeps."""
         word = secrets.token_urlsafe(32)
-        self._until[_hash(word)] = self._clock() + LASTS
+        self._until[_hash(word)] = self._clock() + self._lasts
         if len(self._until) > MOST:
             self._until.popitem(last=False)
             self._ended()
@@ -141,19 +147,18 @@ class Gate:
                 text = "that is not the password: receiver console prints it"
             return JSONResponse({"error": text}, judged.status, wait)
         answer = JSONResponse({})
-        answer.set_cookie(
-            self._cookie,
-            self._sessions.begin(),
-            path=None,
-            secure=request.headers["host"].lower() not in self._plain,
-            httponly=True,
-            samesite="strict",
-        )
+        secure = request.headers["host"].lower() not in self._plain
+        keep(answer, self._cookie, self._sessions.begin(), secure=secure)
         return answer
 
     def _logout(self, word: str) -> Response:
         self._sessions.end(word)
         return JSONResponse({})
+
+
+def keep(answer: Response, cookie: str, word: str, *, secure: bool) -> None:
+    """Have the browser keep the word of a session, as rule 4 says."""
+    answer.set_cookie(cookie, word, path=None, secure=secure, httponly=True, samesite="strict")
 
 
 def _hash(word: str) -> bytes:

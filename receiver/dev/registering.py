@@ -3,10 +3,12 @@
 Rule 1: it is registered by the same code as by ``receiver apply``, over the same REST API.
 Rule 2: an IVR that is declared is there; one that was made here and is no longer declared goes.
 Rule 3: what the developer is told has changed is what the plan said.
+Rule 4: no id is given twice, on whichever PBX: the page asks for a recording by its id alone.
 """
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -29,6 +31,9 @@ from receiver.simulator.model import Pbx
 
 MOST_IVRS = 10_000
 """IVRs of a simulated PBX: a copy may have more than a tenant may create by default."""
+
+FIRST_ID = 2**62
+"""What ids are counted from, for all of them together: those of a copy are lower."""
 
 
 @dataclass(slots=True)
@@ -57,6 +62,7 @@ class Sites:
         self._secret = secret
         self._sites: dict[str, Site] = {}
         self._stack = AsyncExitStack()
+        self._numbers = itertools.count(FIRST_ID)
         self.actions: dict[str, DeclaredAction] = {}
 
     def __iter__(self) -> Iterator[Site]:
@@ -71,7 +77,8 @@ class Sites:
     async def at(self, label: str) -> Site:
         """The PBX of this label, made when it is first asked for."""
         if label not in self._sites:
-            pbx, token = Pbx(Behaviour(quota=MOST_IVRS)), Secret(secrets.token_urlsafe(24))
+            pbx = Pbx(Behaviour(quota=MOST_IVRS), numbers=self._numbers)
+            token = Secret(secrets.token_urlsafe(24))
             within = httpx.ASGITransport(make_api(pbx, token=token))
             client = PbxClient("http://127.0.0.1", GivenToken(token), transport=within)
             await self._stack.enter_async_context(client)

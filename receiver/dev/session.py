@@ -1,6 +1,7 @@
 """``receiver dev`` as a whole: the console, the simulated PBXs, the service, until it is stopped.
 
-Rule 1: all of it listens on this machine alone.
+Rule 1: all of it listens on this machine alone, and the console is for who started it
+        (`receiver.dev.door`).
 Rule 2: what has a life of its own ends with it, in an order in which nothing waits for anything.
 Rule 3: a call's memory and durable work outlive a change of the code, but not this command: the
         places that the settings name are the real service's, and nothing of these calls goes there.
@@ -23,9 +24,10 @@ from urllib.parse import urlsplit
 
 from receiver.console.feed import Feed
 from receiver.console.security import loopback
-from receiver.console.web import make_console
+from receiver.console.web import PAGE, make_console
 from receiver.dev.calling import Calls
 from receiver.dev.copying import Copied, copy
+from receiver.dev.door import QUERY, Door
 from receiver.dev.messages import Ready, Report
 from receiver.dev.registering import Sites
 from receiver.dev.reloading import Service, State
@@ -44,7 +46,7 @@ class Told:
     """Who is told what, on the terminal.
 
     Attributes:
-        console: the console's URL, and that of the service.
+        console: the URL that opens the console, which nobody else may see, and the service's.
         state: how the service is.
         copied: what was read from the real PBX of a label.
     """
@@ -58,10 +60,18 @@ Real = Callable[[Settings], PbxClient]
 """Makes a client of the real PBX that settings name."""
 
 
-class _CopyFailed(Exception):
-    """The real PBX could not be copied: the end, and not a fault of the code."""
+class CopyError(ReceiverError):
+    """The real PBX of a label cannot be copied; the text says which, and why."""
 
-    def __init__(self, why: ReceiverError) -> None:
+    def __init__(self, label: str, why: ReceiverError) -> None:
+        super().__init__(f"the PBX {f'{label} ' if label else ''}cannot be copied: {why}")
+        self.exit_code = why.exit_code
+
+
+class _NoBeginning(Exception):
+    """The command cannot begin, and a change of the code would not mend that."""
+
+    def __init__(self, why: CopyError) -> None:
         super().__init__(str(why))
         self.why = why
 
@@ -78,7 +88,7 @@ async def develop(target: str, *, port: int, real: Real | None, told: Told) -> N
     Raises:
         SettingsError: the settings are wrong, or the port is taken.
         LoadError: the command leads to no app.
-        PbxError: the real PBX cannot be read.
+        CopyError: the real PBX cannot be read, or no setting says where it is.
     """
     secret = Secret(secrets.token_hex(32))
     with bind("127.0.0.1", 0) as listener, _variables(secret, url_of(listener, tls=False)) as own:
@@ -128,13 +138,20 @@ class _Relay:
 
 @asynccontextmanager
 async def _console(feed: Feed, calls: Calls, port: int) -> AsyncIterator[str]:
-    """The console on its port; gives its URL."""
+    """The console on its port; gives the URL that opens it."""
     hosts: set[str] = set()
-    app = make_console(feed, hosts=hosts, token=secrets.token_urlsafe(24), controls=calls)
+    token = Secret(secrets.token_urlsafe(24))
+    app = make_console(
+        feed,
+        hosts=hosts,
+        token=secrets.token_urlsafe(24),
+        controls=calls,
+        within=lambda console: Door(console, token, PAGE),
+    )
     async with running(app, lifespan="off", port=port) as url:
         hosts |= loopback(urlsplit(url).port or 0)
         try:
-            yield url
+            yield f"{url}/?{QUERY}={token.reveal()}"
         finally:
             feed.close()
 
@@ -150,7 +167,7 @@ async def _until_stopped(service: Service, calls: Calls) -> None:
         if work.done():
             try:
                 await work
-            except _CopyFailed as failed:
+            except _NoBeginning as failed:
                 raise failed.why from None
     finally:
         wait.cancel()
@@ -169,17 +186,25 @@ class _Copier:
         self._base = base
         self._told = told
         self._done: set[str] = set()
+        self._has_begun = False
 
     async def copy_for(self, ready: Ready, sites: Sites) -> None:
-        """Copy the PBXs of these declarations that were not copied yet."""
+        """Copy the PBXs of these declarations that were not copied yet.
+
+        Raises:
+            CopyError: one cannot be copied; the version before goes on.
+            _NoBeginning: the same, and there is none before.
+        """
         labels = dict.fromkeys(label for label, _ in ready.ivrs) if self._real else {}
         for label in labels:
             if label not in self._done:
                 try:
                     await self._copy(label, sites)
                 except ReceiverError as error:
-                    raise _CopyFailed(error) from error
+                    failed = CopyError(label, error)
+                    raise failed if self._has_begun else _NoBeginning(failed) from None
                 self._done.add(label)
+        self._has_begun = True
 
     async def _copy(self, label: str, sites: Sites) -> None:
         assert self._real is not None  # noqa: S101 - or there are no labels

@@ -5,6 +5,9 @@ Rule 1: one that this process has no descriptor for stays where it waits: anothe
 Rule 2: one connection in one turn of the loop. So workers share what comes at once, and a handler
         that blocks the loop holds up few besides its own call.
 Rule 3: what another worker passed on is a connection like the others.
+Rule 4: where there is no room, the TLS handshake that lasts longest makes some, as a connection
+        without a request does later: whoever says nothing keeps nobody out. Not within `HANDSHAKE`
+        seconds, nor if something came that is not read yet.
 """
 
 from __future__ import annotations
@@ -15,15 +18,28 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from itertools import islice
+from typing import Any, NamedTuple, cast
 
-from receiver.serving.passing import Passage, pass_on
+from receiver.serving.passing import Passage, has_unread, pass_on
 from receiver.telemetry.seldom import Seldom
 
 PAUSE = 0.02
 """Seconds until the next try, where a connection could not be taken."""
 
+HANDSHAKE = 0.3
+"""Seconds that a TLS handshake has whoever else comes: two ways there and back, and the keys."""
+
+_LOOKS = 16  # handshakes that are looked at to find one that may be ended
+
 log = logging.getLogger("receiver")
+
+
+class _Making(NamedTuple):
+    """A connection on its way to its protocol, and the loop's time when it was taken in."""
+
+    connected: socket.socket
+    since: float
 
 
 class Acceptor:
@@ -50,7 +66,7 @@ class Acceptor:
         self._tls = tls
         self._full = full
         self._loop = asyncio.get_running_loop()
-        self._making: dict[asyncio.Task[None], socket.socket] = {}
+        self._making: dict[asyncio.Task[None], _Making] = {}  # the oldest first
         self._passed: set[socket.socket] = set()
         self._held: dict[socket.socket, bytes] = {}  # what was read and could not be passed on
         self._pause: asyncio.TimerHandle | None = None
@@ -83,7 +99,7 @@ class Acceptor:
         self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
-        if self._full(len(self._making)):
+        if self._full(len(self._making)) and not self._make_room():
             self._wait("too many at once")
             return
         try:
@@ -95,19 +111,35 @@ class Acceptor:
             return
         self.make(connected, self._protocol)
 
+    def _make_room(self) -> bool:
+        """End the handshake that lasts longest; whether there is one that may be ended."""
+        for task, (connected, since) in islice(self._making.items(), _LOOKS if self._tls else 0):
+            if self._loop.time() - since < HANDSHAKE:
+                return False
+            descriptor = connected.fileno()
+            if descriptor >= 0 and not has_unread(descriptor):
+                del self._making[task]  # or it would be ended again for whoever comes next
+                task.cancel()
+                said = "too many connections: TLS handshakes that last make room"
+                self._say(said, logging.WARNING)
+                return True
+        return False
+
     def _wait(self, why: str) -> None:
         self._loop.remove_reader(self._listener)
         self._pause = self._loop.call_later(PAUSE, self._listen)
-        said = f"a connection has to wait: {why}"
+        self._say(f"a connection has to wait: {why}", logging.ERROR)
+
+    def _say(self, said: str, level: int) -> None:
         if (more := self._seldom.due(said, time.monotonic())) is not None:
-            log.error("%s%s", said, more)
+            log.log(level, "%s%s", said, more)
 
     def make(self, connected: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]) -> None:
         """Have a connection served."""
         connected.setblocking(False)
         task = self._loop.create_task(self._make(connected, protocol))
-        self._making[task] = connected
-        task.add_done_callback(self._making.pop)
+        self._making[task] = _Making(connected, self._loop.time())
+        task.add_done_callback(lambda done: self._making.pop(done, None))
 
     def adopt(self, passage: Passage) -> None:
         """Serve a connection that another worker passed on."""
@@ -117,7 +149,7 @@ class Acceptor:
     def hand_over(self, passage: Passage) -> int:
         """Pass on what nobody has read from yet; how many. For the watchdog's thread."""
         before = len(self._passed)
-        for connected in () if self._tls else list(self._making.values()):
+        for connected, _ in () if self._tls else list(self._making.values()):
             held = self._held.get(connected, b"")
             data = pass_on(passage, connected.fileno(), held)
             if data is None:

@@ -49,6 +49,7 @@ LINGER = 1.0
 """Seconds for a request on a connection that was accepted just before the service stops."""
 
 _STEP = 0.02
+_ON_THE_WAY = 16  # connections above the most, for which there are descriptors, too
 
 
 class Server(uvicorn.Server):
@@ -103,8 +104,7 @@ class Server(uvicorn.Server):
             app_state=self.lifespan.state,
         )
         self._acceptors = [
-            Acceptor(listener, connect, self._tls, self.server_state.full)
-            for listener in sockets or ()
+            Acceptor(listener, connect, self._tls, self._full) for listener in sockets or ()
         ]
         self.servers = cast("list[asyncio.base_events.Server]", self._acceptors)
         if self._passage and self._watchdog and not self._tls:
@@ -141,6 +141,15 @@ class Server(uvicorn.Server):
             self._task.cancel()
         if self._watchdog:
             self._watchdog.close()
+
+    def _full(self, making: int) -> bool:
+        """Whether who comes has to wait, while so many were accepted and are not made yet.
+
+        Where a silent connection could make room, it does so once another is made; but handshakes
+        may never come to that, and so are counted.
+        """
+        state = self.server_state
+        return state.full(making) or len(state.connections) + making >= state.most + _ON_THE_WAY
 
     def _hand_over(self, passage: Passage) -> int:
         """Pass on what the app has not begun with; how many. For the watchdog's thread."""

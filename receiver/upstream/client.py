@@ -36,6 +36,7 @@ from receiver.errors import (
     UpstreamRefused,
 )
 from receiver.loops import PerLoop
+from receiver.upstream.bodies import Body
 from receiver.upstream.budgets import wait_for
 from receiver.upstream.circuits import FAILURES, PAUSE, Circuits
 from receiver.upstream.requests import UNFIT, Requests, origin_of
@@ -86,7 +87,7 @@ class Client:
         base: what relative URLs begin with; empty if all will be absolute.
         headers: sent to the host of ``base``, and to no other.
         timeout: seconds for one request, from waiting for a connection to the last octet.
-        largest: most octets of an answer.
+        largest: most octets of an answer, also of one that comes compressed.
         connections: most of them, to all hosts together.
         failures: that many in a row open the circuit of a host, for ``pause`` seconds.
         ca: a PEM file with the CA's certificate; None for the system's roots.
@@ -225,17 +226,13 @@ class Client:
         if (witness := WITNESS.get()) is not None:
             await witness.before()
         response = await transport.handle_async_request(request)
-        body = bytearray()
         try:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > self._largest:
-                    raise UpstreamError(f"the answer of {origin} is over {self._largest} octets")
-        except httpx.DecodingError:
-            raise UpstreamError(f"the answer of {origin} cannot be decoded") from None
+            body = Body(origin, response.headers.get("Content-Encoding", ""), self._largest)
+            async for octets in response.aiter_raw():  # httpx would decode without a bound
+                body.feed(octets)
         finally:
             await response.aclose()
-        return Answer(origin, response.status_code, bytes(body), response.headers)
+        return Answer(origin, response.status_code, body.whole(), response.headers)
 
 
 class _Pool(NamedTuple):

@@ -250,6 +250,75 @@ def test_what_came_from_the_environment_is_in_no_text() -> None:
     assert "'***'" in problem
 
 
+PIN = "2580"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f"check = {{{PIN} = 3}}", "9 define.a.check.***: this is a whole number"),
+        (f"check = {{Bob = {{hangup = 1, {PIN} = 1}}}}", "9 define.a.check.***.***: hangup = …"),
+        (f'check = {{{PIN} = {{use = "zzz"}}}}', "9 define.a.check.***.use: nothing is defined"),
+        (f"check = {{{PIN} = 'x'}}", "9 define.a.check.***: this is neither"),
+        (f'[define.a.check]\n{PIN} = "$NO"', "10 define.a.check.***: the variable NO is not set"),
+        (f"{PIN} = '201'", "9 define.a.***: there is no such key"),
+        (f"check = {{{PIN} = '1', {PIN} = '2'}}", "9 this is no TOML: Duplicate inline table key"),
+        (f"[define.a.check.{PIN}]\n[define.a.check.{PIN}]", "10 this is no TOML: Cannot declare"),
+        (f"check = {{{PIN} = {{}}}}\ncheck.{PIN}.b = 1", "10 this is no TOML: Cannot "),
+    ],
+)
+def test_no_problem_names_a_key_that_a_caller_may_have(text: str, problem: str) -> None:
+    (said,) = problems(of_action('"1"') + f'[define.a]\nhandler = "account"\n{text}')
+    assert said.startswith(problem)
+    assert PIN not in said
+    assert "Bob" not in said
+
+
+def test_other_keys_are_named() -> None:
+    then = '{handler = "menu", choices = {12 = 3, line-8000 = 3, 4711 = 3}}'
+    assert [one.partition(":")[0] for one in problems(of_action(then))] == [
+        "6 ivr.dtmf.then.choices.***",
+        "6 ivr.dtmf.then.choices.12",
+        "6 ivr.dtmf.then.choices.line-8000",
+    ]
+    assert problems("[[a]]\n[a]") == ["2 this is no TOML: Cannot declare ('a',) twice"]
+
+
+CRM = '{connector = "hubspot", token = "t"}'
+
+
+def looking_up(*options: str) -> str:
+    rows = [f'[define.{"abc"[n]}]\nhandler = "caller-lookup"\n{o}\n' for n, o in enumerate(options)]
+    return "".join(rows) + of_action('"1"')
+
+
+@pytest.mark.parametrize("crm", [CRM, '{kind = "hubspot", token = "t"}'])
+def test_two_crms_of_one_name(crm: str) -> None:
+    """Else it would be found out by the job that logs a call."""
+    (problem,) = problems(looking_up(f"crm = {CRM}", f"region = 'DE'\ncrm = {crm}"))
+    assert problem == (
+        "7 define.b.crm: this has the name 'hubspot', as another has in line 3: if both are one, "
+        'write it once as [define.…] and both times crm = {use = "…"}; if not, give one of them a '
+        "name = of its own"
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        'crm = {connector = "hubspot", token = "t", name = "other"}',
+        f'crm = {CRM}\nlog = "never"',
+    ],
+)
+def test_crms_that_can_be_told_apart(other: str) -> None:
+    assert list(built(looking_up(f"crm = {CRM}", other)))
+
+
+def test_a_crm_that_several_look_ups_share() -> None:
+    crm = f"[define.crm]\n{CRM[1:-1].replace(', ', chr(10))}\n"
+    assert list(built(crm + looking_up(*['crm = {use = "crm"}'] * 3)))
+
+
 def test_an_empty_variable_is_none() -> None:
     then = '{handler = "relay", url = "https://x.example.com", secret = "$FLOW"}'
     assert "FLOW is not set" in problems(of_action(then), FLOW="")[0]

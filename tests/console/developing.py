@@ -40,6 +40,7 @@ class Dev:
     """The process, what it prints, and its console.
 
     Attributes:
+        opened: the URL that it printed, with the token.
         lines: what it printed so far.
         events: what the console told so far.
     """
@@ -60,8 +61,10 @@ class Dev:
         )
         self._threads = [threading.Thread(target=self._read, daemon=True)]
         self._threads[0].start()
-        self.url = self.until_printed(r"The console: (\S+)")
+        self.opened = self.until_printed(r"The console: (\S+)")
+        self.url = self.opened.partition("?")[0]
         self.browser = httpx.Client(base_url=self.url, timeout=WAIT)
+        self.browser.get(self.opened)
         self.seq = self.browser.get("state").json()["seq"]
         self._threads.append(threading.Thread(target=self._watch, daemon=True))
         self._threads[1].start()
@@ -186,6 +189,7 @@ class Dev:
                 "GET",
                 f"{self.url}events",
                 params={"after": self.seq - 1000},
+                cookies=self.browser.cookies,
                 timeout=httpx.Timeout(None),
             ) as told:
                 for line in told.iter_lines():

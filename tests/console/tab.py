@@ -19,12 +19,14 @@ class Tab:
 
     Attributes:
         asked: the URLs it requested, in their order.
+        sent: the headers of each.
         said: errors and warnings of the browser's log; a test may clear what it caused on purpose.
     """
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.asked: list[str] = []
+        self.sent: list[dict[str, str]] = []
         self.said: list[str] = []
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.said.append(f"uncaught: {error}"))
@@ -36,6 +38,7 @@ class Tab:
 
     def _request(self, request: Request) -> None:
         self.asked.append(request.url)
+        self.sent.append(request.headers)
 
     def at(self, selector: str) -> Locator:
         return self.page.locator(selector)

@@ -281,6 +281,7 @@ def test_faults_at_hand(start: Start) -> None:
         dev.post(f"phone/{key}/hangup", {})
 
 
+@pytest.mark.allow_secrets  # the URL of the console
 @pytest.mark.parametrize(
     ("target", "said"),
     [
@@ -302,6 +303,7 @@ def test_a_wrong_command_ends_with_one_line(
     assert "Traceback" not in done.output
 
 
+@pytest.mark.allow_secrets
 def test_wrong_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "app.py").write_text(APP)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,10 +52,11 @@ def rule(number: str) -> dict[str, str]:
     return {"action": "FORWARD_TO_NUMBER", "number": number}
 
 
-async def furnish(real: Real) -> None:
+async def furnish(real: Real, label: str = "", says: bytes = b"RIFF of the prompt") -> None:
     """Two IVRs with all there is, made over the API."""
     async with PbxClient(real.url, GivenToken(TOKEN)) as client:
-        file = await client.files.upload("welcome.wav", b"RIFF of the prompt", checked=False)
+        file = await client.files.upload("welcome.wav", says, checked=False)
+    ours = f"{THEIRS}/action/{label}/8000" if label else f"{THEIRS}/action/8000"
     holiday = real.pbx.holidays.create(
         {
             "name": "Christmas",
@@ -82,8 +88,8 @@ async def furnish(real: Real) -> None:
     )
     real.pbx.ivrs.create({"name": "Other", "extension_number": "8100", "enable_pin": False})
     for name, url in (
-        ("pick", f"{THEIRS}/action/8000/pick"),
-        ("old", f"{THEIRS}/action/8000/old"),
+        ("pick", f"{ours}/pick"),
+        ("old", f"{ours}/old"),
         ("crm", "https://crm.example.com/hook"),
     ):
         real.pbx.action_urls(sales).create(
@@ -100,14 +106,20 @@ async def furnish(real: Real) -> None:
         )
 
 
-@pytest.fixture
-async def real() -> AsyncIterator[Real]:
+@asynccontextmanager
+async def serving(label: str = "", says: bytes = b"RIFF of the prompt") -> AsyncIterator[Real]:
     pbx = Pbx(Behaviour(secrets="masked"))
     api = make_api(pbx, token=TOKEN, accounts=[Account("admin", PASSWORD, "example.com")])
     async with running(api, lifespan="off") as url:
         made = Real(pbx, api, url)
-        await furnish(made)
+        await furnish(made, label, says)
         api.requests.clear()
+        yield made
+
+
+@pytest.fixture
+async def real() -> AsyncIterator[Real]:
+    async with serving() as made:
         yield made
 
 
@@ -221,8 +233,6 @@ def process(tmp_path: Path) -> Iterator[Any]:
 
 
 async def test_phoning_a_copy_of_production(real: Real, process: Any) -> None:
-    import asyncio
-
     def phone() -> None:
         dev = process(RECEIVER_PBX_URL=real.url, RECEIVER_PBX_TOKEN=TOKEN.reveal())
         dev.until_printed("copied from the PBX: 2 IVRs, 3 action URLs")
@@ -266,24 +276,104 @@ async def test_phoning_a_copy_of_production(real: Real, process: Any) -> None:
     assert asked == {"GET"}
 
 
-async def test_a_copy_of_a_pbx_that_is_not_there(tmp_path: Path) -> None:
-    import asyncio
-    import os
-    import subprocess
-    import sys
+TWO = """
+from receiver import Call, Forward, Ivr, Receiver, Reply
 
-    (tmp_path / "app.py").write_text(APP)
-    env = {"RECEIVER_PBX_URL": "http://127.0.0.1:9", "RECEIVER_PBX_TOKEN": "t"}
+north, south = Ivr("8000", pbx="north"), Ivr("8000", pbx="south")
+
+@north.dtmf("1")
+async def pick(call: Call) -> Reply:
+    return Forward("111")
+
+@south.dtmf("1", name="pick")
+async def other(call: Call) -> Reply:
+    return Forward("222")
+
+app = Receiver(north, south)
+"""
+
+
+def variables(label: str, real: Real) -> dict[str, str]:
+    prefix = f"RECEIVER_{label.upper()}_"
+    return {f"{prefix}PBX_URL": real.url, f"{prefix}PBX_TOKEN": TOKEN.reveal()}
+
+
+async def test_phoning_a_copy_of_several_pbxs(process: Any, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(TWO)
+    answers = {"north": "111", "south": "222"}
+
+    def phone(north: Real, south: Real) -> None:
+        env = variables("north", north) | variables("south", south)
+        dev = process(**env, RECEIVER_PUBLIC_URL=THEIRS)
+        for label in answers:
+            dev.until_printed(f"copied from the PBX {label}: 2 IVRs, 3 action URLs")
+        told = dev.until_service("running")["changes"]
+        assert {one.split(":")[0] for one in told} == {
+            f"{sign} action {label}/8000/{name}"
+            for label in answers
+            for sign, name in (("~", "pick"), ("-", "old"))
+        }
+        shown = {one["pbx"]: one for one in dev.browser.get("state").json()["ivrs"][::2]}
+        for label, answer in answers.items():
+            # Each plays its own prompt, and asks its own handler.
+            said = dev.browser.get(shown[label]["prompt"]["audio"]).content
+            assert said == f"RIFF of {label}".encode()
+            key = dev.post("phone/dial", {"ivr": f"{label}/8000", "caller": "101"})["call"]
+            dev.until_call(key, state="prompt")
+            dev.post(f"phone/{key}/key", {"key": "1"})
+            call = dev.ended(key)
+            assert (call["pbx"], call["end"]["text"]) == (label, f"forwarded to {answer}")
+            (callback,) = [one["callback"] for one in call["steps"] if one["callback"]]
+            assert callback["action"] == f"{label}/8000/pick"
+
+        # One that is new, and that nobody said where it is, ends nothing.
+        dev.write("Receiver(north, south)", 'Receiver(north, south, Ivr("8000", pbx="west"))')
+        broken = dev.until_service("broken")
+        assert (broken["serves"], "RECEIVER_PBX_URL is not set" in broken["text"]) == (True, True)
+        assert "the PBX west" in broken["text"]
+        dev.write('pbx="west"', 'pbx="south"')
+        dev.until_service("running")
+
+    async with (
+        serving("north", b"RIFF of north") as north,
+        serving("south", b"RIFF of south") as south,
+    ):
+        await asyncio.to_thread(phone, north, south)
+        for one in (north, south):
+            asked = [pair for pair in one.api.requests if not pair[1].startswith("/api/auth/")]
+            assert {method for method, _ in asked} == {"GET"}
+            assert asked.count(("GET", "/api/holidays")) == 1  # copied once
+
+
+async def test_one_of_several_pbxs_is_not_there(real: Real, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(TWO)
+    env = variables("north", real) | {
+        "RECEIVER_SOUTH_PBX_URL": "http://127.0.0.1:9",
+        "RECEIVER_SOUTH_PBX_TOKEN": "t",
+    }
+    done = await asyncio.to_thread(run_dev, tmp_path, env)
+    assert done.returncode == 1
+    assert "copied from the PBX north: " in done.stdout
+    assert "the PBX south cannot be copied: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def run_dev(folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "receiver", "dev", "app:app", "--port", "0", "--pbx"]
-    done = await asyncio.to_thread(
-        subprocess.run,
+    return subprocess.run(
         [*command, "--no-open"],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, **env},
         capture_output=True,
         text=True,
         timeout=120,
     )
+
+
+async def test_a_copy_of_a_pbx_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    env = {"RECEIVER_PBX_URL": "http://127.0.0.1:9", "RECEIVER_PBX_TOKEN": "t"}
+    done = await asyncio.to_thread(run_dev, tmp_path, env)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: ")
+    assert done.stderr.startswith("Error: the PBX cannot be copied: ")
     assert "Traceback" not in done.stderr

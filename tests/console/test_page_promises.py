@@ -32,7 +32,7 @@ async def test_everything_comes_in_one_round(tab: Tab, stage: Stage) -> None:
     named = NAMED.findall(page_of(PAGE, "index.html", token=""))
     assert sorted(named) == sorted(
         {f"page/{file.name}" for file in PAGE.iterdir()}
-        - {"page/index.html", "page/head.html", "page/mark.svg"}
+        - {"page/index.html", "page/head.html", "page/mark.svg", "page/door.html"}
         - {"page/login.html", "page/login.css", "page/login.js"}
     )
     # Once each, nothing that the page does not name, nothing from elsewhere.

@@ -6,14 +6,18 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
 import uvloop
 
+from receiver.serving import accepting
 from receiver.serving.accepting import Acceptor
-from receiver.serving.listening import bind
+from receiver.serving.listening import bind, secured
 from receiver.serving.passing import Passage
 
 LOOPS = (asyncio.new_event_loop, uvloop.new_event_loop)
@@ -118,6 +122,98 @@ def test_who_has_no_descriptor_waits_and_is_not_lost(
     with bind("127.0.0.1", 0) as listener:
         runner.run(main(listener))
     assert caplog.text.count("a connection has to wait: Too many open files") == 1
+
+
+PEM = Path(__file__).parent.parent / "pbx" / "localhost.pem"
+TLS = {"ssl": secured(PEM)}
+
+
+async def ended(line: socket.socket) -> None:
+    """Wait until the other end has gone."""
+    reader, writer = await asyncio.open_connection(sock=line)
+    with suppress(ConnectionResetError):
+        assert await asyncio.wait_for(reader.read(), 20) == b""
+    writer.close()
+
+
+async def echoed_over_tls(listener: socket.socket) -> bytes:
+    address = listener.getsockname()[:2]
+    trusting = ssl.create_default_context(cafile=PEM)
+    reader, writer = await asyncio.open_connection(
+        *address, ssl=trusting, server_hostname="localhost"
+    )
+    writer.write(b"hello")
+    answer = await asyncio.wait_for(reader.readexactly(5), 20)
+    writer.transport.abort()
+    return answer
+
+
+def test_handshakes_that_last_make_room_the_oldest_first(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(accepting, "HANDSHAKE", 0.0)
+
+    async def main(listener: socket.socket) -> None:
+        acceptor = Acceptor(listener, Echo, TLS, lambda making: making >= 3)
+        lines = list[socket.socket]()
+        for _ in range(5):
+            lines.append(socket.create_connection(listener.getsockname()))
+            acceptor._accept()
+            await asyncio.sleep(0)
+        for line in lines[:2]:
+            await ended(line)
+        assert await echoed_over_tls(listener) == b"hello"
+        await ended(lines[2])
+        assert len(acceptor._making) == 2
+        for line in lines[3:]:
+            line.close()
+        await closed(acceptor)
+
+    with bind("127.0.0.1", 0) as listener:
+        runner.run(main(listener))
+    assert caplog.text.count("TLS handshakes that last make room") == 1
+
+
+@pytest.mark.parametrize("why", ["young", "unread"])
+def test_handshakes_that_make_no_room(
+    why: str, runner: Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(accepting, "HANDSHAKE", 3600.0 if why == "young" else 0.0)
+    monkeypatch.setattr(accepting, "has_unread", lambda _: why == "unread")
+
+    async def main(listener: socket.socket) -> None:
+        acceptor = Acceptor(listener, Echo, TLS, lambda making: making >= 1)
+        address = listener.getsockname()
+        with socket.create_connection(address), socket.create_connection(address):
+            acceptor._accept()
+            await asyncio.sleep(0)
+            acceptor._accept()
+            assert len(acceptor._making) == 1
+            assert acceptor._pause is not None
+        await closed(acceptor)
+
+    with bind("127.0.0.1", 0) as listener:
+        runner.run(main(listener))
+    assert "a connection has to wait: too many at once" in caplog.text
+    assert "make room" not in caplog.text
+
+
+def test_without_tls_there_are_no_handshakes(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accepting, "HANDSHAKE", 0.0)
+
+    async def main(listener: socket.socket) -> None:
+        acceptor = Acceptor(listener, Echo, {})
+        asked = asyncio.create_task(echoed(listener))
+        while not acceptor.expects:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert not acceptor._make_room()
+        assert await asked == b"hello"
+        await closed(acceptor)
+
+    with bind("127.0.0.1", 0) as listener:
+        runner.run(main(listener))
 
 
 class Narrow(Passage):

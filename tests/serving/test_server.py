@@ -196,6 +196,35 @@ async def test_versions_of_tls(version: ssl.TLSVersion, pem: Callable[[str], Pat
             await writer.wait_closed()
 
 
+@pytest.mark.parametrize("idle", [0, 1])
+async def test_who_says_nothing_under_tls_keeps_nobody_out(
+    idle: int, pem: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor if a silent connection could make room, which it does for whole connections alone."""
+    monkeypatch.setattr("receiver.serving.server.most_connections", lambda: 5)
+    monkeypatch.setattr("receiver.serving.server.HEAD_TIME", 3600.0)
+    tls, trusting = secured(pem("both")), ssl.create_default_context(cafile=pem("certificate"))
+    async with running(make_app(Counted()), tls=tls) as url:
+        port = int(url.rpartition(":")[2])
+        lines = [
+            await asyncio.open_connection("localhost", port, ssl=trusting) for _ in range(idle)
+        ]
+        lines += [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
+        async with httpx.AsyncClient(verify=trusting, timeout=60) as client:
+            path = f"https://localhost:{port}/action/888/post-open"
+            answer = await client.post(path, json=FIELDS)
+        assert answer.content == ANSWER
+        silent = [reader for reader, _ in lines[idle:]]
+        done, rest = await asyncio.wait(
+            [asyncio.create_task(reader.read()) for reader in silent[:8]], timeout=60
+        )
+        assert not rest
+        for task in done:
+            task.exception()
+        for _, writer in lines:
+            writer.transport.abort()
+
+
 def test_tls_neither_renegotiates_nor_compresses(pem: Callable[[str], Path]) -> None:
     tls = secured(pem("certificate"), pem("key"))
     assert tls.minimum_version == ssl.TLSVersion.TLSv1_2

@@ -1,8 +1,10 @@
 """receiver/upstream/client.py, against a real socket."""
 
 import asyncio
+import gzip
 import logging
 import traceback
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -181,10 +183,41 @@ async def test_an_answer_is_bounded(crm: Crm) -> None:
     assert (await client.get("/c")).json() == {"name": "Ada"}
 
 
+GZIPPED = "Content-Encoding: GZip\r\n"
+
+
+async def test_a_crm_that_compresses_unasked(crm: Crm) -> None:
+    crm.script = [answer(gzip.compress(b'{"name":"Ada"}'), head=GZIPPED)]
+    assert (await Client(crm.url).get("/c")).json() == {"name": "Ada"}
+    assert "accept-encoding: identity\r\n" in crm.requests[0].lower()
+
+
 async def test_an_answer_that_cannot_be_decoded(crm: Crm) -> None:
-    crm.script = [answer(b"no gzip", head="Content-Encoding: gzip\r\n")]
+    crm.script = [answer(b"no gzip", head=GZIPPED)]
     with pytest.raises(UpstreamError, match="cannot be decoded"):
         await Client(crm.url).get("/c")
+
+
+async def test_a_refusal_counts_however_it_is_compressed(crm: Crm) -> None:
+    crm.script = [answer(b"?", "429 Too Many", "Content-Encoding: br\r\nRetry-After: 3\r\n")]
+    with pytest.raises(UpstreamRefused) as error:
+        await Client(crm.url).get("/c")
+    assert (error.value.status, error.value.retry_after) == (429, 3)
+
+
+async def test_a_small_answer_that_would_be_large_is_not_inflated(crm: Crm) -> None:
+    bomb = gzip.compress(bytes(64 * 1024 * 1024))  # about 64 KiB
+    crm.script = [answer(bomb, head=GZIPPED), OK]
+    client = Client(crm.url)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UpstreamError, match=r"is over 1048576 octets$"):
+            await client.get("/c")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 1024 * 1024
+    assert (await client.get("/c")).json() == {"name": "Ada"}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[" * 100_000])

@@ -21,6 +21,7 @@ const NOTICES = {
   connected: "",
   lost: "The console’s server does not answer. What you see may be old; trying again …",
   "signed out": "You are signed out. Load this page again to sign in.",
+  anew: "This console has ended. Open the URL that receiver dev printed when it was started anew.",
 };
 
 function load(state) {
@@ -39,7 +40,8 @@ let was = null;
 function report(connection) {
   at("connection").dataset.state = connection;
   say(at("connection"), connection);
-  say(at("notice"), NOTICES[connection]);
+  const ended = connection === "signed out" && document.body.dataset.mode === "dev";
+  say(at("notice"), NOTICES[ended ? "anew" : connection]);
   if (was === "lost" && connection === "connected") announce("Connected again.");
   was = connection;
 }

@@ -1,0 +1,62 @@
+"""receiver/upstream/bodies.py: any cut of any answer, and what is too much or too little."""
+
+import gzip
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.errors import UpstreamError
+from receiver.upstream.bodies import Body
+
+MOST = 1000
+
+
+def read(coding: str, octets: bytes, cuts: list[int] | None = None, most: int = MOST) -> bytes:
+    body = Body("http://x", coding, most)
+    at = 0
+    for cut in sorted(cuts or []):
+        body.feed(octets[at:cut])
+        at = max(at, cut)
+    body.feed(octets[at:])
+    return body.whole()
+
+
+@given(
+    st.sampled_from(["", "identity", " GZIP ", "x-gzip", "br"]),
+    st.binary(max_size=900),
+    st.lists(st.integers(0, 900)),
+)
+def test_it_comes_out_as_it_went_in(coding: str, octets: bytes, cuts: list[int]) -> None:
+    sent = gzip.compress(octets) if "gzip" in coding.lower() else octets
+    assert read(coding, sent, cuts) == octets
+
+
+@given(st.integers(0, 3 * MOST), st.lists(st.integers(0, 60)))
+def test_no_more_is_let_out_than_may_be(size: int, cuts: list[int]) -> None:
+    packed = gzip.compress(bytes(size))
+    if size <= MOST:
+        assert read("gzip", packed, cuts) == bytes(size)
+        return
+    with pytest.raises(UpstreamError, match=r"^the answer of http://x is over 1000 octets$"):
+        read("gzip", packed, cuts)
+
+
+def test_what_comes_may_not_be_more_either() -> None:
+    nothing = b"\0\0\0\xff\xff"  # a block that is stored as it is, and is empty
+    packed = gzip.compress(b"")[:10] + nothing * (MOST // len(nothing))
+    with pytest.raises(UpstreamError, match="is over 1000 octets"):
+        read("gzip", packed)
+    with pytest.raises(UpstreamError, match="is over 1000 octets"):
+        read("", bytes(MOST + 1))
+
+
+@pytest.mark.parametrize("octets", [gzip.compress(b"abc")[:-1], b"abc", zlib.compress(b"abc")])
+def test_what_cannot_be_decoded(octets: bytes) -> None:
+    with pytest.raises(UpstreamError, match=r"^the answer of http://x cannot be decoded$"):
+        read("gzip", octets)
+
+
+def test_nothing_at_all_needs_no_decoding() -> None:
+    assert read("gzip", b"") == b""
