@@ -17,9 +17,9 @@ from urllib.parse import quote
 from receiver import limits
 from receiver.auth import Algorithm, Auth
 from receiver.calls import Call
-from receiver.dispatch.ladders import Fallback
-from receiver.dispatch.manners import Manner, manner_of
 from receiver.errors import DeclarationError
+from receiver.functions.manners import Manner, manner_of
+from receiver.ladders import Fallback
 from receiver.masks import Mask
 from receiver.replies import Reply
 from receiver.secrets import Secret
@@ -47,7 +47,7 @@ class Action:
     Made by `receiver.ivrs.Ivr`, where the parameters are explained.
 
     Attributes:
-        manner: in which the handler is asked, see `receiver.dispatch.manners`.
+        manner: in which the handler is asked, see `receiver.functions.manners`.
     """
 
     ivr: str

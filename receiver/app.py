@@ -16,9 +16,9 @@ from receiver.actions import Action, check_neighbours
 from receiver.assembly import Assembly, MakeTracer, tracer
 from receiver.callbacks.intake import problem_of, turn_away
 from receiver.console.telling import Teller
-from receiver.dispatch.ladders import Fallback, problem_of_fallback
 from receiver.errors import DeclarationError
 from receiver.ivrs import Ivr
+from receiver.ladders import Fallback, problem_of_fallback
 from receiver.receptionists import Receptionist, check_together
 from receiver.replies import Repeat
 from receiver.settings import OF_A_PBX, Settings

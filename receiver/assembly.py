@@ -16,16 +16,16 @@ from starlette.routing import Route
 from receiver.actions import Action
 from receiver.after import AfterWork, open_jobs
 from receiver.auth import NONCE_LIFE
-from receiver.callbacks.sources import Sources
+from receiver.auth.sources import Sources
 from receiver.callbacks.table import ActionTable, Surroundings
 from receiver.console.telling import Teller
 from receiver.dispatch.dispatcher import Dispatcher
-from receiver.dispatch.ladders import Fallback
 from receiver.dispatch.live import Backing
 from receiver.errors import SettingsError
-from receiver.operators.doors import admission
+from receiver.ladders import Fallback
 from receiver.operators.health import Check, health_routes
 from receiver.operators.metrics import IDENTITY, PATH, Folder, Metrics, kept
+from receiver.operators.tokens import admission
 from receiver.recordings.recorder import Recorder
 from receiver.replies import Repeat
 from receiver.sessions import open_sessions
@@ -150,6 +150,11 @@ def _accounts(by_pbx: Mapping[str, Settings]) -> Accounts:
 
 
 def tracer() -> MakeTracer:
+    """That of OpenTelemetry.
+
+    Raises:
+        SettingsError: its packages are missing.
+    """
     try:
         from receiver.telemetry import tracing  # noqa: PLC0415 - an extra, and slow to import
 

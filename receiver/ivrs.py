@@ -16,8 +16,8 @@ from typing import TypedDict, TypeVar, Unpack, get_args
 from receiver import limits, receptionists
 from receiver.actions import Action, Handler, Kind, Late, Method, check_neighbours, is_sensitive
 from receiver.auth import Algorithm, Auth
-from receiver.dispatch.ladders import Fallback, problem_of_fallback
 from receiver.errors import DeclarationError, MaskError
+from receiver.ladders import Fallback, problem_of_fallback
 from receiver.masks import Mask
 
 H = TypeVar("H", bound=Handler)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from receiver import limits
 from receiver.actions import Handler, is_sensitive
-from receiver.aside import in_thread
 from receiver.calls import Call
-from receiver.dispatch.manners import is_async
 from receiver.errors import DeclarationError, ReplyError
+from receiver.functions.aside import in_thread
+from receiver.functions.manners import is_async
 from receiver.replies import Reply, read_word
 
 Then = Reply | Handler | str

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from dotenv import dotenv_values
 
-from receiver.callbacks.sources import Network
+from receiver.auth.sources import Network
 from receiver.errors import SettingsError
 from receiver.secrets import MINIMUM, Secret
 from receiver.variables import PARSERS

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from receiver.callbacks.sources import Network, read_networks
+from receiver.auth.sources import Network, read_networks
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
 

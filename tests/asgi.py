@@ -7,7 +7,7 @@ from typing import Any
 from starlette.types import Message, Scope
 
 from receiver import Receiver
-from receiver.callbacks.framing import APART, TRAILERS
+from receiver.serving.framing import APART, TRAILERS
 
 KNOWN = {200, 400, 401, 403, 404, 405, 411, 413, 414, 429, 431, 501, 505}
 """What a request can be answered."""

@@ -19,8 +19,8 @@ from receiver import (
     handler_of,
     is_sensitive,
 )
-from receiver.aside import begin, in_thread
-from receiver.dispatch.attempts import Failed
+from receiver.functions.aside import begin, in_thread
+from receiver.functions.attempts import Failed
 
 
 async def ask(then: Any, digits: str = "") -> Reply:

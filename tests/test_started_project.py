@@ -22,10 +22,10 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from receiver.projects import start
 from receiver.serving.supervising import STOP
 from receiver.settings import Settings
-from receiver.starting import start
-from tests.test_starting import ROOT, environ, run
+from tests.test_projects import ROOT, environ, run
 
 WAIT = 60.0
 """Seconds after which a test gives up."""

@@ -20,8 +20,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from receiver.after.bodies import Work, name_in, name_of, read
 from receiver.after.jobs import Job, Jobs
 from receiver.after.running import Runner, backoff, idempotency_key
-from receiver.dispatch.attempts import Failed, attempt
-from receiver.dispatch.manners import is_async
+from receiver.functions.attempts import Failed, attempt
+from receiver.functions.manners import is_async
 from receiver.shared.patience import StoreError
 
 TRIES = 10

@@ -12,9 +12,9 @@ from contextvars import ContextVar
 from queue import Full
 
 from receiver.after.bodies import Work
-from receiver.dispatch.attempts import Failed, attempt, describe, settle
-from receiver.dispatch.manners import is_async
-from receiver.dispatch.threads import Threads
+from receiver.functions.attempts import Failed, attempt, describe, settle
+from receiver.functions.manners import is_async
+from receiver.functions.threads import Threads
 
 idempotency_key: ContextVar[str] = ContextVar("idempotency_key")
 """The key of the durable job that runs; a LookupError outside of one."""

@@ -19,7 +19,7 @@ from tenacity.stop import stop_after_attempt
 
 from receiver.after.bodies import Work, name_of
 from receiver.after.running import Runner, backoff
-from receiver.dispatch.attempts import Failed
+from receiver.functions.attempts import Failed
 
 MOST = 10_000
 """Pieces of work that wait or run at once."""

@@ -45,6 +45,9 @@ class Asked(Struct, frozen=True):
     public_path: str = ""
     keys: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Asked({self.method!r})"  # all else may hold credentials, or what was keyed in
+
 
 @dataclass(frozen=True, slots=True)
 class Refused:

@@ -21,9 +21,9 @@ from urllib.parse import quote
 from starlette.types import Scope
 
 from receiver.auth import NO_CREDENTIALS, Accepted, Asked, Refused, Scheme, Verdict
+from receiver.auth.sources import Source, Sources
+from receiver.auth.throttle import group
 from receiver.callbacks.exchange import Header
-from receiver.callbacks.sources import Source, Sources
-from receiver.callbacks.throttle import group
 from receiver.stores import Store
 from receiver.telemetry.seldom import Seldom
 

@@ -13,9 +13,9 @@ import time
 
 from starlette.types import Scope, Send
 
+from receiver.auth.sources import read_address
 from receiver.callbacks.exchange import CLOSE, respond
-from receiver.callbacks.framing import APART, TRAILERS, Bad, problem_of_request
-from receiver.callbacks.sources import read_address
+from receiver.serving.framing import APART, TRAILERS, Bad, problem_of_request
 from receiver.telemetry.counts import COUNTS, REFUSALS
 from receiver.telemetry.seldom import Seldom
 

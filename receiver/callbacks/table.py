@@ -24,11 +24,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from receiver.actions import Action, Target, part_path, split_path
 from receiver.auth import Algorithm, Auth, Scheme, make_scheme
+from receiver.auth.sources import Sources
 from receiver.callbacks.admission import Admission, Admitted, Place
 from receiver.callbacks.endpoint import Endpoint, Judge, explain, is_ours
 from receiver.callbacks.exchange import refuse
 from receiver.callbacks.marks import judge
-from receiver.callbacks.sources import Sources
 from receiver.dispatch.dispatcher import Dispatcher
 from receiver.secrets import Secret, derive, derive_key
 from receiver.settings import Settings

@@ -11,7 +11,7 @@ from receiver.app import Receiver
 from receiver.cli.common import app_argument, load_app
 from receiver.cli.watching import TELLING, WORKER
 from receiver.console.login import DOOR
-from receiver.operators.doors import token
+from receiver.operators.tokens import token
 from receiver.serving.working import Channel, inherited
 from receiver.telemetry import logs
 

@@ -20,8 +20,8 @@ from receiver.app import Receiver
 from receiver.cli.common import app_argument, describe, load_app
 from receiver.cli.watching import TELLING, WORKER, posts
 from receiver.console.telling import lay
-from receiver.dispatch.manners import code_of
 from receiver.errors import SettingsError
+from receiver.functions.manners import code_of
 from receiver.registration.lints import declared
 from receiver.registration.reception import prepare
 from receiver.serving import listening

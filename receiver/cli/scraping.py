@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import click
 
 from receiver.cli.common import app_argument, load_app
-from receiver.operators.doors import token
 from receiver.operators.metrics import IDENTITY, PATH
+from receiver.operators.tokens import token
 
 _JOB = """\
 scrape_configs:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from receiver.starting import start
+from receiver.projects import start
 
 
 @click.command()

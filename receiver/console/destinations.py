@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from receiver.actions import Action
 from receiver.console.flowmap import words
-from receiver.dispatch.ladders import Fallback
 from receiver.errors import ReplyError
+from receiver.ladders import Fallback
 from receiver.replies import Forward, Hangup, Repeat, Reply
 
 MOST = 300

@@ -33,7 +33,7 @@ from receiver.console.totals import Totals
 from receiver.console.traffic import Traffic, iso, ivr_of
 from receiver.console.web import PAGE, make_console
 from receiver.dev.places import handler_of
-from receiver.operators.doors import admission
+from receiver.operators.tokens import admission
 from receiver.serving.server import Server, configure, serve_on
 from receiver.serving.working import Channel
 from receiver.stores import Memory

@@ -90,7 +90,7 @@ class Gate:
     Parameters:
         app: the console.
         sessions: who is.
-        admission: who may be, see `receiver.operators.doors`.
+        admission: who may be, see `receiver.operators.tokens`.
         plain: the values of Host at which plain HTTP is spoken.
         cookie: its name; cookies do not tell ports apart.
         token: what stands in our pages.

@@ -21,7 +21,7 @@ from msgspec import Struct, structs
 
 from receiver.actions import Action
 from receiver.console.destinations import declared
-from receiver.dispatch.ladders import Fallback
+from receiver.ladders import Fallback
 from receiver.recordings.gathering import Answered, Gathering
 from receiver.recordings.lines import Recorded
 from receiver.recordings.masking import Masker

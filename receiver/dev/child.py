@@ -23,7 +23,7 @@ from typing import NoReturn
 from receiver.actions import Action
 from receiver.app import Receiver
 from receiver.apps import load_app
-from receiver.callbacks.sources import Sources
+from receiver.auth.sources import Sources
 from receiver.dev import places
 from receiver.dev.messages import (
     Down,
@@ -40,7 +40,7 @@ from receiver.dev.messages import (
     encode,
 )
 from receiver.dev.reporting import Listener, Reporter, Tracer
-from receiver.dispatch.manners import code_of
+from receiver.functions.manners import code_of
 from receiver.serving import server as serving
 from receiver.serving.watchdog import Watchdog
 from receiver.serving.working import inherited

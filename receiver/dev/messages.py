@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from receiver.actions import Action, Kind, Method
 from receiver.auth import Auth
 from receiver.calls import Call
-from receiver.dispatch.ladders import Fallback
+from receiver.ladders import Fallback
 from receiver.masks import Mask
 from receiver.pbx.checks import parse
 from receiver.pbx.models import write

@@ -17,8 +17,8 @@ from types import TracebackType
 
 from receiver.configuration.building import SUFFIX
 from receiver.dev.messages import Error
-from receiver.dispatch.manners import code_of
 from receiver.errors import DeclarationError, LoadError
+from receiver.functions.manners import code_of
 
 _LONGEST = 20_000  # characters of a traceback
 _TEXT = 1000  # and of an exception

@@ -27,7 +27,7 @@ from receiver.actions import Action, Handler
 from receiver.calls import Call
 from receiver.dev import places
 from receiver.dev.messages import Asked, Error, Line, Mischief, Report
-from receiver.dispatch.manners import is_async
+from receiver.functions.manners import is_async
 from receiver.telemetry.records import STAGES, Record
 from receiver.upstream import witness
 

@@ -7,7 +7,7 @@ Rule 2: late, raised, nonsense, no room, something broken that it needs: the lad
 Rule 3: what is late is cancelled, watched if it cannot be, or handed over to the call's next
         callback if the action says so.
 Rule 4: nobody is told to repeat more often in a row than the action allows.
-Rule 5: what a handler raised is logged as `receiver.dispatch.attempts` says.
+Rule 5: what a handler raised is logged as `receiver.functions.attempts` says.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from msgspec.structs import replace
 from receiver.actions import Action
 from receiver.calls import Call
 from receiver.contexts import Context, Deadline
-from receiver.dispatch.attempts import Failed, describe
-from receiver.dispatch.ladders import Fallback, descend
 from receiver.dispatch.margins import Margin
 from receiver.dispatch.repeats import Repeats
 from receiver.dispatch.runs import Run, Runs
 from receiver.errors import Unavailable
+from receiver.functions.attempts import Failed, describe
+from receiver.ladders import Fallback, descend
 from receiver.replies import Repeat, Reply
 
 MARGIN = 0.5

@@ -19,15 +19,18 @@ from dataclasses import dataclass
 from receiver.actions import Action
 from receiver.calls import Call
 from receiver.contexts import Deadline
-from receiver.dispatch.attempts import at_once, attempt, settle
-from receiver.dispatch.eager import Begun, begin, ended
-from receiver.dispatch.threads import Threads
+from receiver.dispatch.eager import Begun, alone, begin, ended
+from receiver.functions.attempts import Failed, at_once, attempt, settle
+from receiver.functions.threads import Threads
+from receiver.replies import Forward, Hangup, Repeat
 
 PATIENCE = 60.0
 """Seconds for which a run that was handed over waits for its call."""
 
 MOST_WAITING = 1000
 """Runs that wait for their call at once; past them the one that waits longest is cancelled."""
+
+_FINAL = (Forward, Hangup, Repeat, Failed)  # anything else may have to be waited for
 
 log = logging.getLogger("receiver")
 
@@ -114,8 +117,8 @@ class Runs:
             queue.Full: it is a plain function, and no thread is free.
         """
         if action.manner == "at once":
-            result = at_once(action.handler, call)
-            if not hasattr(result, "__await__"):
+            result = alone(loop, at_once, action.handler, call)
+            if type(result) in _FINAL:
                 return Run(action, call, deadline, ended(result))
             run = Run(action, call, deadline, begin(settle(lambda: result), loop))
         elif action.manner == "task":

@@ -23,7 +23,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from receiver.callbacks.throttle import FORGET
+from receiver.auth.throttle import FORGET
 from receiver.errors import PbxError, PbxUnreachable, RegistrationError
 from receiver.guard.deadman import Rules, Vigil
 from receiver.guard.draining import OFF, ON, switch

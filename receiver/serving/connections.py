@@ -20,7 +20,7 @@ from typing import cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from receiver.callbacks.framing import HEAD_LIMIT, TRAILERS
+from receiver.serving.framing import HEAD_LIMIT, TRAILERS
 from receiver.serving.timed import Timed
 
 try:

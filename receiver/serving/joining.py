@@ -4,8 +4,9 @@ uvicorn writes one after the other, and each would be a call of the system, whic
 that a callback costs a server, and a packet of its own.
 
 Rule 1: nothing waits that is complete: what is written behind a head takes it along, at once. A
-        head that nothing follows goes out when the event loop has its next turn.
-Rule 2: what waits counts as not sent, and is sent before the connection closes.
+        head that nothing follows goes out when the event loop has its next turn, so an app that
+        blocks the loop before its first octet delays its head, too.
+Rule 2: what waits counts as not sent, and is sent before the connection closes, if it is not lost.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ class Joining:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._head:
-            self._head, data = b"", self._head + data
-        elif data.startswith(_FINAL) and data.endswith(b"\r\n\r\n"):
+            self._head, data = b"", b"".join((self._head, data))
+        elif type(data) is bytes and data.startswith(_FINAL) and data.endswith(b"\r\n\r\n"):
             self._head = data
             self._loop.call_soon(self._flush)
             return
@@ -54,4 +55,5 @@ class Joining:
     def _flush(self) -> None:
         if self._head:
             head, self._head = self._head, b""
-            self._transport.write(head)
+            if not self._transport.is_closing():
+                self._transport.write(head)

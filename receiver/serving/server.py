@@ -27,11 +27,11 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from receiver.callbacks.framing import HEAD_LIMIT
 from receiver.errors import ReceiverError
 from receiver.operators.health import STOPPING
 from receiver.serving.accepting import Acceptor
 from receiver.serving.connections import Fastest
+from receiver.serving.framing import HEAD_LIMIT
 from receiver.serving.listening import bind, most_connections, take_descriptors, url_of
 from receiver.serving.passing import Passage
 from receiver.serving.room import Watched

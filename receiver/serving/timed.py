@@ -20,7 +20,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
-from receiver.callbacks.framing import APART, TRAILERS
+from receiver.serving.framing import APART, TRAILERS
 from receiver.serving.joining import Joining
 from receiver.serving.passing import Passage, has_unread, pass_on
 from receiver.serving.room import Watched

@@ -19,7 +19,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from receiver.callbacks.throttle import Standing
+from receiver.auth.throttle import Standing
 from receiver.shared.patience import Patience, StoreError, loop_time
 from receiver.stores.memory import Memory
 from receiver.stores.store import Store

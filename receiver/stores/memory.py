@@ -7,7 +7,7 @@ Rule 2: where there is no more room, the sources that have been idle longest are
 from __future__ import annotations
 
 from receiver.auth.counters import Counters
-from receiver.callbacks.throttle import FORGET, GOOD, Standing
+from receiver.auth.throttle import FORGET, GOOD, Standing
 
 
 class Memory:

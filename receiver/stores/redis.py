@@ -10,7 +10,7 @@ Rule 2: who does not know the password fills at most `most_sources` places. Coun
 from __future__ import annotations
 
 from receiver.auth.counters import SKEW
-from receiver.callbacks.throttle import FORGET, SHUT, Standing
+from receiver.auth.throttle import FORGET, SHUT, Standing
 from receiver.secrets import Secret
 from receiver.shared.server import PREFIX, ask, connect
 

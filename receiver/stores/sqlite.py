@@ -14,7 +14,7 @@ import sqlite3
 from pathlib import Path
 
 from receiver.auth.counters import SKEW
-from receiver.callbacks.throttle import FORGET, SHUT, Standing
+from receiver.auth.throttle import FORGET, SHUT, Standing
 from receiver.shared.file import File
 
 _COUNTS = """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from receiver.callbacks.throttle import Standing
+from receiver.auth.throttle import Standing
 
 
 class Store(Protocol):

@@ -25,7 +25,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.types import Scope
 
 from receiver.actions import Action
-from receiver.callbacks.sources import Sources
+from receiver.auth.sources import Sources
 from receiver.telemetry.records import Record
 
 _NEW = Context()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from receiver.actions import Action, Handler
-from receiver.dispatch.manners import is_async
+from receiver.functions.manners import is_async
 from receiver.ivrs import Ivr
 from receiver.simulator.trouble import Trouble
 

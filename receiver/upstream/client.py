@@ -35,7 +35,7 @@ from receiver.errors import (
     UpstreamLate,
     UpstreamRefused,
 )
-from receiver.loops import PerLoop
+from receiver.functions.loops import PerLoop
 from receiver.upstream.bodies import Body
 from receiver.upstream.budgets import wait_for
 from receiver.upstream.circuits import FAILURES, PAUSE, Circuits

@@ -26,7 +26,7 @@ from cachetools import TTLCache
 
 from receiver.calls import Call
 from receiver.errors import DeclarationError, UpstreamError, UpstreamLate
-from receiver.loops import PerLoop
+from receiver.functions.loops import PerLoop
 from receiver.telemetry.seldom import Seldom
 from receiver.upstream import witness
 from receiver.upstream.budgets import wait_for

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from receiver.aside import begin
 from receiver.calls import Call
 from receiver.errors import ReceiverError, Unavailable
+from receiver.functions.aside import begin
 from receiver.telemetry.seldom import Seldom
 from receiver.upstream.budgets import wait_for
 

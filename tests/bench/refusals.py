@@ -25,7 +25,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from receiver.callbacks.sources import read_networks
+from receiver.auth.sources import read_networks
 from tests.asgi import http_scope, status_of
 from tests.bench.attacks import digest_header
 from tests.bench.numbers import Compared, compare

@@ -7,9 +7,9 @@ import pytest
 
 from receiver.auth import Bearer, Digest, Scheme
 from receiver.auth.digest import NONCE_LIFE
+from receiver.auth.sources import Sources, read_networks
+from receiver.auth.throttle import FREE, SHUT, SHUT_AFTER, SLOW
 from receiver.callbacks.admission import EVERYWHERE, Admission, Admitted, Place, Turned
-from receiver.callbacks.sources import Sources, read_networks
-from receiver.callbacks.throttle import FREE, SHUT, SHUT_AFTER, SLOW
 from receiver.secrets import Credentials, Secret
 from receiver.stores import Memory
 from receiver.telemetry.seldom import Seldom

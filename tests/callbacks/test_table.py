@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from receiver import Forward, Ivr, Receiver, Settings
+from receiver.auth.sources import read_networks
+from receiver.auth.throttle import FREE
 from receiver.callbacks.marks import HEADER, make_mark
-from receiver.callbacks.sources import read_networks
-from receiver.callbacks.throttle import FREE
 from receiver.secrets import derive
 from tests.support import ANSWER, FIELDS, SECRET, SETTINGS, Counted, credentials, make_app
 

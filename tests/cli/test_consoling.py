@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from receiver.cli import main
 from receiver.console.login import DOOR
 from receiver.errors import SettingsError
-from receiver.operators.doors import token
+from receiver.operators.tokens import token
 from receiver.secrets import Secret
 from receiver.settings import Settings
 

@@ -32,7 +32,7 @@ from receiver.configuration.shapes import (
     TableOf,
     shape_of,
 )
-from receiver.dispatch.ladders import Fallback
+from receiver.ladders import Fallback
 
 ANY, THEN, REPLY = Anything(), Leads(handlers=True), Leads(handlers=False)
 Check = Callable[[Call], bool]

@@ -11,7 +11,7 @@ from axe_playwright_python.async_playwright import Axe  # type: ignore[import-un
 from playwright.async_api import expect
 
 from receiver.console.login import DOOR
-from receiver.operators.doors import token
+from receiver.operators.tokens import token
 from receiver.secrets import Secret
 from receiver.serving.listening import bind
 from tests.console.tab import Tab

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from receiver.console.login import DOOR
-from receiver.operators.doors import token
+from receiver.operators.tokens import token
 from receiver.secrets import Secret
 from receiver.serving.listening import bind
 from tests.served import Service

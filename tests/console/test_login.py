@@ -11,12 +11,12 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 from receiver import Settings
-from receiver.callbacks.throttle import FREE, SHUT_AFTER
+from receiver.auth.throttle import FREE, SHUT_AFTER
 from receiver.console import login
 from receiver.console.feed import Feed
 from receiver.console.login import DOOR, Gate, Sessions
 from receiver.console.web import PAGE, make_console
-from receiver.operators.doors import admission, token
+from receiver.operators.tokens import admission, token
 from receiver.stores import Memory
 from receiver.telemetry.seldom import Seldom
 from tests.support import SECRET

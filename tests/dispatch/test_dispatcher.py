@@ -4,6 +4,7 @@ Deadlines are made short by a large margin: a request_timeout of 2 s less 1.95 s
 """
 
 import asyncio
+import contextvars
 import logging
 import sys
 import threading
@@ -18,8 +19,8 @@ from receiver.app import Receiver
 from receiver.calls import Call
 from receiver.contexts import Deadline, Detached
 from receiver.dispatch.dispatcher import Decision, Dispatcher
-from receiver.dispatch.manners import is_async
 from receiver.errors import DeclarationError, Unavailable
+from receiver.functions.manners import is_async
 from receiver.ivrs import Ivr
 from receiver.replies import Forward, Hangup, Repeat, Reply
 
@@ -81,6 +82,55 @@ async def test_objects_partials_and_lambdas_answer(dispatcher: Dispatcher) -> No
     assert is_async(partial(pick, Hangup()))
     for handler in (Handler(), partial(pick, Hangup()), lambda call: pick(Hangup(), call)):
         assert await decide(dispatcher, declare(handler)) == Decision(Hangup(), "handled")
+
+
+class Odd:
+    """Raises something strange as soon as one looks at it."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        object.__setattr__(self, "_error", error)
+
+    def __getattribute__(self, name: str) -> object:
+        raise object.__getattribute__(self, "_error")
+
+
+@pytest.mark.parametrize("error", [LookupError, SystemExit])
+async def test_what_a_simple_handler_returns_may_be_hostile(
+    dispatcher: Dispatcher, error: type[BaseException]
+) -> None:
+    async def pick(call: Call) -> Any:
+        return Odd(error)
+
+    decision = await decide(dispatcher, declare(pick))
+    assert (decision.reply, decision.reason in ("raised", "invalid")) == (FALLBACK, True)
+
+
+async def test_what_a_simple_handler_returns_is_waited_for(dispatcher: Dispatcher) -> None:
+    async def waiting() -> Reply:
+        await asyncio.sleep(0)
+        return Hangup()
+
+    async def pick(call: Call) -> Any:
+        return waiting()
+
+    assert await decide(dispatcher, declare(pick)) == Decision(Hangup(), "handled")
+
+
+WORD = contextvars.ContextVar("WORD", default="none")
+
+
+async def test_a_simple_handler_is_by_itself(dispatcher: Dispatcher) -> None:
+    """Whatever it does to the task or the context it is in is not done to ours."""
+
+    async def pick(call: Call) -> Reply:
+        WORD.set(call.digits)
+        current = asyncio.current_task()
+        assert current is None
+        return Hangup()
+
+    before = asyncio.current_task()
+    assert await decide(dispatcher, declare(pick)) == Decision(Hangup(), "handled")
+    assert (WORD.get(), asyncio.current_task()) == ("none", before)
 
 
 async def test_a_late_handler_is_cancelled(

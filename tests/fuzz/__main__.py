@@ -23,8 +23,8 @@ atheris.enabled_hooks.add("str")  # what a text is compared with guides it too
 with atheris.instrument_imports(include=["receiver", "python_multipart"]):
     from receiver.auth import Accepted, Algorithm, Asked, Auth, make_scheme
     from receiver.auth.digest import response_hash
+    from receiver.auth.sources import Sources, read_networks
     from receiver.callbacks.reading import Callback, read_body, read_query
-    from receiver.callbacks.sources import Sources, read_networks
     from receiver.calls import WIRE, Call
     from receiver.errors import CallbackError
     from tests.asgi import KNOWN, http_scope, status_of

@@ -80,7 +80,7 @@ def test_each_is_made_from_plain_options(name: str, monkeypatch: pytest.MonkeyPa
 def test_each_has_typed_options_and_tells_of_each(name: str) -> None:
     module, _, attribute = ENTRIES[name].partition(":")
     handler = getattr(importlib.import_module(module), attribute)
-    told = inspect.getdoc(handler).partition("Parameters:")[2].partition("Raises:")[0]
+    told = (inspect.getdoc(handler) or "").partition("Parameters:")[2].partition("Raises:")[0]
     for option in list(inspect.signature(handler).parameters.values()):
         assert option.annotation is not option.empty
         assert re.search(rf"^ {{4}}(\w+, )*{option.name}(, \w+)*:", told, re.MULTILINE), option.name

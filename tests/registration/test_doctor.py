@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
+from receiver.auth.sources import read_networks
 from receiver.callbacks.marks import HEADER, LIFE, judge, make_mark
-from receiver.callbacks.sources import read_networks
 from receiver.pbx.client import PbxClient
 from receiver.pbx.models import write
 from receiver.pbx.tokens import GivenToken

@@ -10,8 +10,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from receiver.callbacks.framing import APART, HEAD_LIMIT, TRAILERS
 from receiver.serving.connections import H11, PIPELINE_LIMIT, Fastest, HttpTools
+from receiver.serving.framing import APART, HEAD_LIMIT, TRAILERS
 from receiver.serving.server import configure
 from receiver.serving.timed import HEAD_TIME
 

@@ -1,6 +1,7 @@
 """Head and body go out at once, and nothing is kept back that is complete."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -68,9 +69,28 @@ async def test_before_the_end_all_is_written(below: Transport, transport: Joinin
     assert below.written == [HEAD]
 
 
-@pytest.mark.parametrize("data", [b"HTTP/1.1 100 Continue\r\n\r\n", HEAD + b"{}", b"{}"])
+async def test_who_is_gone_gets_nothing(below: Transport, transport: Joining) -> None:
+    transport.write(HEAD)
+    below.close()
+    await asyncio.sleep(0)
+    assert below.written == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"HTTP/1.1 100 Continue\r\n\r\n", HEAD + b"{}", b"{}", memoryview(HEAD), bytearray(HEAD)],
+)
 async def test_what_is_no_head_does_not_wait(
-    below: Transport, transport: Joining, data: bytes
+    below: Transport, transport: Joining, data: bytes | bytearray | memoryview
 ) -> None:
     transport.write(data)
     assert below.written == [data]
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+async def test_a_body_may_be_of_any_kind(
+    below: Transport, transport: Joining, kind: Callable[[bytes], Any]
+) -> None:
+    transport.write(HEAD)
+    transport.write(kind(b"{}"))
+    assert below.written == [HEAD + b"{}"]

@@ -18,7 +18,7 @@ from starlette.routing import Mount
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from receiver import Call, Forward, Reply, Settings
-from receiver.callbacks.sources import read_networks
+from receiver.auth.sources import read_networks
 from receiver.errors import ReceiverError, SettingsError
 from receiver.serving.connections import H11, Fastest
 from receiver.serving.listening import bind, secured

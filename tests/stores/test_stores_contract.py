@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from receiver.callbacks.throttle import FORGET, SHUT, SHUT_AFTER, Standing
+from receiver.auth.throttle import FORGET, SHUT, SHUT_AFTER, Standing
 from tests.stores.conftest import NOW, Open
 
 ALL = pytest.mark.parametrize("open_shared", ["memory", "sqlite", "redis"], indirect=True)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from receiver.callbacks.throttle import SHUT, SHUT_AFTER, Standing
+from receiver.auth.throttle import SHUT, SHUT_AFTER, Standing
 from receiver.shared.patience import PAUSE
 from receiver.stores import Memory
 from receiver.stores.guarded import CROWD, Guarded

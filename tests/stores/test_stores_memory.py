@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from receiver.callbacks.throttle import FORGET, Standing
+from receiver.auth.throttle import FORGET, Standing
 from receiver.stores import Memory
 from tests.stores.conftest import NOW
 

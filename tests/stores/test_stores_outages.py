@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.callbacks.throttle import Standing
+from receiver.auth.throttle import Standing
 from receiver.shared.patience import PAUSE
 from receiver.stores.redis import Redis
 from receiver.stores.sqlite import Sqlite

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from receiver.auth.counters import SKEW
-from receiver.callbacks.throttle import FORGET, Standing
+from receiver.auth.throttle import FORGET, Standing
 from receiver.errors import SettingsError
 from receiver.secrets import Secret
 from receiver.shared.server import PREFIX

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.callbacks.throttle import Standing
+from receiver.auth.throttle import Standing
 from receiver.errors import SettingsError
 from receiver.shared.file import TIDY
 from receiver.stores import StoreError

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from receiver.callbacks.throttle import FORGET, Standing
+from receiver.auth.throttle import FORGET, Standing
 from receiver.shared.file import TIDY
 from receiver.stores.sqlite import Sqlite
 from tests.stores.conftest import NOW

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from receiver import Secret, Settings
-from receiver.callbacks.sources import read_networks
-from receiver.callbacks.throttle import FREE
+from receiver.auth.sources import read_networks
+from receiver.auth.throttle import FREE
 from receiver.serving.server import running
 from tests.shared_stage import Server
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app

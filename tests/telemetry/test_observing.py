@@ -18,8 +18,8 @@ from msgspec.structs import astuple
 from receiver import Call, Forward, Ivr, Receiver, Reply, Settings
 from receiver.cli import main
 from receiver.operators import metrics
-from receiver.operators.doors import token
 from receiver.operators.metrics import IDENTITY, Folder
+from receiver.operators.tokens import token
 from receiver.serving.server import running
 from receiver.telemetry.counts import COUNTS, DROPPED, FAMILIES, Counts
 from receiver.telemetry.logs import written

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from receiver.cli import main
+from receiver.projects import FILES
 from receiver.settings import Settings, unknown_settings
-from receiver.starting import FILES
 
 ROOT = Path(__file__).parent.parent
 

@@ -1,6 +1,6 @@
 """Plain functions, run in threads by whoever is in an event loop.
 
-Rule 1: the threads are those of `receiver.dispatch.threads`: daemons of their own, one pool for
+Rule 1: the threads are those of `receiver.functions.threads`: daemons of their own, one pool for
         each loop, ended with it.
 Rule 2: what a function raised is raised where it is waited for; a full pool says so at once.
 """
@@ -13,10 +13,10 @@ from concurrent.futures import Future
 from queue import Full
 from typing import Any, TypeVar
 
-from receiver.dispatch.attempts import Failed, attempt
-from receiver.dispatch.threads import Threads
 from receiver.errors import Unavailable
-from receiver.loops import PerLoop
+from receiver.functions.attempts import Failed, attempt
+from receiver.functions.loops import PerLoop
+from receiver.functions.threads import Threads
 
 T = TypeVar("T")
 

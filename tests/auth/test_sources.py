@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.callbacks.sources import Source, Sources, read_address, read_networks
+from receiver.auth.sources import Source, Sources, read_address, read_networks
 
 PROXY, PBX, STRANGER = "10.0.0.1", "203.0.113.7", "198.51.100.66"
 BEHIND = Sources(read_networks(PBX), read_networks(f"{PROXY}, 10.0.1.0/24 fd00::/8"))

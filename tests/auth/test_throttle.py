@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.callbacks.throttle import FORGET, FREE, SHUT, SHUT_AFTER, SLOW, Standing, group
+from receiver.auth.throttle import FORGET, FREE, SHUT, SHUT_AFTER, SLOW, Standing, group
 
 NOW = 1_800_000_000.0
 MOMENTS = st.integers(-2 * FORGET, 2 * FORGET).map(float)

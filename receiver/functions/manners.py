@@ -4,6 +4,8 @@ Rule 1: a plain function may block: it is asked in a thread.
 Rule 2: an async one gets a task, which can be cancelled when it is late.
 Rule 3: an async one without any ``await`` cannot wait, so there would be nothing to cancel: it is
         asked at once, without the task, which costs more than all that such a handler does.
+Rule 4: only the code that will run can tell. Wrappers, proxies and compiled functions show code
+        that is another's, or none of Python's: they get a task.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import dis
 import functools
 import inspect
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FunctionType, MethodType
 from typing import Literal
 
 Manner = Literal["thread", "task", "at once"]
@@ -24,10 +26,21 @@ def manner_of(handler: Callable[..., object]) -> Manner:
     """The manner in which ``handler`` is to be asked."""
     if not is_async(handler):
         return "thread"
-    code = code_of(handler)
-    if code is None or not code.co_flags & inspect.CO_COROUTINE:
+    function = _function_of(handler)
+    if function is None or not function.__code__.co_flags & inspect.CO_COROUTINE:
         return "task"  # it says of itself that it is async, and who knows what it returns
-    return "task" if _WAITS in code.co_code[::2] else "at once"
+    return "task" if _WAITS in function.__code__.co_code[::2] else "at once"
+
+
+def _function_of(handler: object) -> FunctionType | None:
+    """The function that runs when ``handler`` is called, if that is certain."""
+    while type(handler) is functools.partial:
+        handler = handler.func
+    if type(handler) is MethodType:
+        handler = handler.__func__
+    elif type(handler) is not FunctionType and not isinstance(handler, type):
+        handler = inspect.getattr_static(type(handler), "__call__", None)
+    return handler if type(handler) is FunctionType else None
 
 
 def is_async(function: Callable[..., object]) -> bool:
@@ -38,12 +51,11 @@ def is_async(function: Callable[..., object]) -> bool:
 
 
 def code_of(handler: object) -> CodeType | None:
-    """The code that runs when ``handler`` is called: a function, a partial or an object."""
+    """The code that ``handler`` shows, for a log: that of a function, a partial or an object."""
     while isinstance(handler, functools.partial):
         handler = handler.func
     for function in (handler, getattr(handler, "__call__", None)):  # noqa: B004
         code = getattr(getattr(function, "__func__", function), "__code__", None)
-        if type(code) is CodeType:  # what an AsyncMock has only looks like it
-            found: CodeType = code
-            return found
+        if isinstance(code, CodeType):
+            return code
     return None

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.callbacks import framing
-from receiver.callbacks.framing import Bad, problem_of_request
+from receiver.serving import framing
+from receiver.serving.framing import Bad, problem_of_request
 
 HOST = (b"host", b"ivr.example.com")
 CHUNKED = (b"transfer-encoding", b"chunked")

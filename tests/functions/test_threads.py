@@ -6,7 +6,7 @@ from queue import Full
 
 import pytest
 
-from receiver.dispatch.threads import Threads
+from receiver.functions.threads import Threads
 
 
 def test_runs_functions_and_keeps_their_results_and_errors() -> None:

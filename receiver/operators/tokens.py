@@ -7,8 +7,8 @@ action's identity has a slash in it, and a door's has none.
 from __future__ import annotations
 
 from receiver.auth import Bearer
+from receiver.auth.sources import Sources
 from receiver.callbacks.admission import Admission
-from receiver.callbacks.sources import Sources
 from receiver.secrets import Secret, derive
 from receiver.settings import Settings
 from receiver.stores import Store

@@ -8,7 +8,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from receiver.calls import Call
-from receiver.dispatch.manners import code_of, is_async, manner_of
+from receiver.functions.manners import code_of, is_async, manner_of
 from receiver.replies import Forward, Repeat, Reply
 
 REPLIES = {"1": Forward("222")}
@@ -79,6 +79,36 @@ class Wrapper:
         return await awaiting(call)
 
 
+class Proxy:
+    """Looks like what it wraps, and runs something else, as decorators made with wrapt do."""
+
+    def __init__(self, wrapped: Callable[..., object]) -> None:
+        self.__dict__["wrapped"] = wrapped
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return type(self.wrapped)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.wrapped, name)
+
+    def __call__(self, call: Call) -> object:
+        return awaiting(call)
+
+
+class Partial(functools.partial[object]):
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        return awaiting(Call())
+
+
+class Patched:
+    async def __call__(self, call: Call) -> Reply:
+        return Repeat()
+
+    def __init__(self) -> None:
+        self.__call__ = awaiting  # type: ignore[method-assign]  # which Python does not look at
+
+
 @functools.wraps(simple)
 async def wrapper(*args: Call) -> Reply:
     return await simple(*args)
@@ -106,6 +136,9 @@ def partly(call: Call) -> Reply:
         (wrapper, "task"),
         (Wrapper(), "task"),
         (AsyncMock(), "task"),
+        (Proxy(simple), "task"),
+        (Partial(simple), "task"),
+        (Patched(), "at once"),
         (plain, "thread"),
         (partly, "thread"),
         (lambda call: simple(call) if call else None, "thread"),
