@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ async def pick(call: Call) -> Reply:
 app = Receiver(ivr)
 """
 WAIT = 60.0
+TLS = ssl.create_default_context()  # nobody speaks it, but each client would make one
 
 
 def free_port() -> int:
@@ -68,7 +70,7 @@ async def signed_in(service: Service) -> AsyncIterator[httpx.AsyncClient]:
 
 async def ask(service: Service, session: str) -> str:
     """A callback on a connection of its own; the worker that answered."""
-    async with httpx.AsyncClient(base_url=service.url, timeout=WAIT) as pbx:
+    async with httpx.AsyncClient(base_url=service.url, timeout=WAIT, verify=TLS) as pbx:
         fields = {"from": "101", "to": "8000", "input": "22", "session_id": session}
         return str((await pbx.post("/action/8000/pick", json=fields)).json()["destination"])
 
