@@ -73,9 +73,16 @@ class Wire:
             if status < 200:
                 return Answer(status, head)
             lengths = [h[15:] for h in head.lower().split(b"\r\n") if h[:15] == b"content-length:"]
-            return Answer(status, head, self._read.read(int(lengths[0]) if lengths else -1))
+            body = self._read.read(int(lengths[0])) if lengths else b"".join(self._rest())
+            return Answer(status, head, body)
         except ConnectionResetError:
             return Answer(0)
+
+    def _rest(self) -> Iterator[bytes]:
+        """All that comes; who closes with something unread ends with a reset."""
+        with contextlib.suppress(ConnectionResetError):
+            while octets := self._read.read1(65536):
+                yield octets
 
     def closed(self) -> bool:
         """Whether the server closes without a further word; waits for it."""
