@@ -106,9 +106,10 @@ class Observer:
     def _line(self, record: Record) -> logging.LogRecord:
         """As ``log.info(record)`` would make it, which first looks for the line that calls it."""
         line = logging.LogRecord.__new__(logging.LogRecord)
-        now = time.time()
+        now, values = time.time(), self._like.copy()
         # Its text is made where it is written.
-        line.__dict__.update(self._like, msg=record, created=now, msecs=now % 1 * 1000)
+        values["msg"], values["created"], values["msecs"] = record, now, now % 1 * 1000
+        line.__dict__ = values
         return line
 
     def _record(self, call: Call, decision: Decision, times: Times) -> Record:
