@@ -46,8 +46,10 @@ class Pace:
     """
 
     def __init__(self, per_second: float, burst: int = 1, workers: int = 0) -> None:
-        if not (per_second > 0 and burst >= 1 and workers >= 0):
-            raise DeclarationError("the pace of a CRM is made of numbers above 0")
+        if not (0 < per_second < math.inf and burst >= 1 and workers >= 0):
+            raise DeclarationError(
+                "the pace of a CRM: per_second and burst are above 0, workers is 0 or more"
+            )
         workers = workers or _on_this_machine()
         self._interval = workers / per_second
         self._slack = (max(burst // workers, 1) - 1) * self._interval

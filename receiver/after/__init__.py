@@ -64,7 +64,7 @@ def find_jobs(where: Secret) -> Jobs:
     """
     place = read_place(where, _SETTING) or DEFAULT
     if isinstance(place, Path) and not place.is_file():
-        named = f"the file that {_SETTING} names" if where else f"{DEFAULT} in this folder"
+        named = f"file where {_SETTING} says" if where else f"{DEFAULT} in this folder"
         raise SettingsError(
             f"there is no {named}: either no durable work was ever accepted, or it is elsewhere: "
             f"set {_SETTING} as for the service, or go to its working directory"

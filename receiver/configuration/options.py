@@ -86,14 +86,19 @@ def maker_of(function: Callable[..., Any]) -> Maker:
 def keys_of(table: type, defaults: Mapping[str, Any]) -> dict[str, Option]:
     """The keys of a TypedDict, none of them required, as options."""
     about = _about(_doc(table))
+    hints = _hints_of(table)
     return {
-        name: Option(name, shape_of(hint), default=defaults.get(name), about=about.get(name, ""))
-        for name, hint in get_type_hints(table).items()
+        name: Option(
+            *(name, shape_of(hints.get(name, Any))),
+            default=defaults.get(name),
+            about=about.get(name, ""),
+        )
+        for name in table.__annotations__
     }
 
 
 def _unpacked(function: Any, table: type, about: Mapping[str, str]) -> dict[str, Option]:
-    defaults = getattr(function, "defaults", None)
+    defaults, table = getattr(function, "defaults", None), get_origin(table) or table
     there = {name: getattr(defaults, name, None) for name in table.__annotations__}
     return {
         name: replace(option, about=about.get(name, option.about))
@@ -102,8 +107,12 @@ def _unpacked(function: Any, table: type, about: Mapping[str, str]) -> dict[str,
 
 
 def _hints(function: Any) -> Mapping[str, Any]:
+    return _hints_of(_maker(function))
+
+
+def _hints_of(thing: Any) -> Mapping[str, Any]:
     try:
-        return get_type_hints(_maker(function))
+        return get_type_hints(thing)
     except Exception:  # somebody else's annotation may raise anything
         return {}
 

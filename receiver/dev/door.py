@@ -4,7 +4,8 @@ Rule 1: the machine may have other users, and calls are looked at: without a ses
         files of the page, a page that says where the URL is, and 401 for all else.
 Rule 2: the URL has a token, made anew with each start. It is shown once for a session, a cookie for
         our own page only (HttpOnly, SameSite=Strict), and is then left behind: no log has it, and
-        no Referer.
+        no Referer. (Browsers do not tell ports apart: a page of another user's on this machine that
+        is opened in the same browser gets the cookie, too.)
 Rule 3: the token is compared in constant time.
 """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -85,37 +85,17 @@ def begin(coroutine: Steps[object], loop: asyncio.AbstractEventLoop) -> Begun:
     begun, context = Begun(), contextvars.copy_context()
     whole = begun.run(coroutine)
     begun.task = asyncio.Task(whole, loop=loop, context=context)
-    _outside(loop, begun.task, context, whole.send, None)
-    return begun
-
-
-def alone(
-    loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object
-) -> object:
-    """What ``function`` returns, called in a context of its own, and in no task."""
-    return _outside(loop, None, contextvars.copy_context(), function, *args)
-
-
-def _outside(
-    loop: asyncio.AbstractEventLoop,
-    task: asyncio.Task[object] | None,
-    context: contextvars.Context,
-    function: Callable[..., object],
-    *args: object,
-) -> object:
-    """Call ``function`` in ``context``, as if in ``task`` and not in the one that is running."""
     outer = asyncio.current_task(loop)
     if outer is not None:
         asyncio._leave_task(loop, outer)
-    if task is not None:
-        asyncio._enter_task(loop, task)
+    asyncio._enter_task(loop, begun.task)
     try:
-        return context.run(function, *args)
+        context.run(whole.send, None)
     finally:
-        if task is not None:
-            asyncio._leave_task(loop, task)
+        asyncio._leave_task(loop, begun.task)
         if outer is not None:
             asyncio._enter_task(loop, outer)
+    return begun
 
 
 async def within(due: float, coroutine: Steps[T]) -> T:

@@ -14,12 +14,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from contextvars import copy_context
 from dataclasses import dataclass
 
 from receiver.actions import Action
 from receiver.calls import Call
 from receiver.contexts import Deadline
-from receiver.dispatch.eager import Begun, alone, begin, ended
+from receiver.dispatch.eager import Begun, begin, ended
 from receiver.functions.attempts import Failed, at_once, attempt, settle
 from receiver.functions.threads import Threads
 from receiver.replies import Forward, Hangup, Repeat
@@ -117,7 +118,8 @@ class Runs:
             queue.Full: it is a plain function, and no thread is free.
         """
         if action.manner == "at once":
-            result = alone(loop, at_once, action.handler, call)
+            # In a context of its own: what it sets there is not for the next on this connection.
+            result = copy_context().run(at_once, action.handler, call)
             if type(result) in _FINAL:
                 return Run(action, call, deadline, ended(result))
             run = Run(action, call, deadline, begin(settle(lambda: result), loop))

@@ -3,7 +3,8 @@
 Rule 1: a plain function may block: it is asked in a thread.
 Rule 2: an async one gets a task, which can be cancelled when it is late.
 Rule 3: an async one without any ``await`` cannot wait, so there would be nothing to cancel: it is
-        asked at once, without the task, which costs more than all that such a handler does.
+        asked at once, in the task of the request: one of its own would cost more than all that such
+        a handler does.
 Rule 4: only the code that will run can tell. Wrappers, proxies and compiled functions show code
         that is another's, or none of Python's: they get a task.
 """

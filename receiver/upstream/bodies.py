@@ -42,13 +42,13 @@ class Body:
             UpstreamError: it is too much, or cannot be decoded.
         """
         self._came += len(octets)
-        if self._inflate is not None:
-            room = self._largest + 1 - len(self._octets)  # one more tells too much from enough
+        if self._inflate is None:
+            self._octets += octets
+        else:
             try:
-                octets = self._inflate.decompress(octets, room)
+                self._let_out(self._inflate, octets)
             except zlib.error:
                 raise self._undecodable() from None
-        self._octets += octets
         if max(self._came, len(self._octets)) > self._largest:
             raise UpstreamError(f"the answer of {self._origin} is over {self._largest} octets")
 
@@ -61,6 +61,14 @@ class Body:
         if self._inflate is not None and self._came and not self._inflate.eof:
             raise self._undecodable()
         return bytes(self._octets)
+
+    def _let_out(self, inflate: zlib._Decompress, octets: bytes) -> None:
+        while octets and (room := self._largest + 1 - len(self._octets)) > 0:
+            if inflate.eof:  # one member may follow another (RFC 1952, section 2.2)
+                inflate = zlib.decompressobj(_WINDOW)
+            self._octets += inflate.decompress(octets, room)  # one more tells too much from enough
+            octets = inflate.unused_data
+        self._inflate = inflate
 
     def _undecodable(self) -> UpstreamError:
         return UpstreamError(f"the answer of {self._origin} cannot be decoded")

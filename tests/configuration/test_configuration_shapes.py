@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal, Protocol, TypedDict, TypeVar, Unpack
+from typing import Generic as Generic_
 
 import pytest
 
@@ -219,6 +220,23 @@ def test_unpacked_options_are_those_of_their_table() -> None:
         "name": Option("name", TEXT, about="of this one."),
         "hook": Option("hook", None),
     }
+
+
+class Lost(TypedDict, total=False):
+    key: NotThere  # type: ignore[name-defined]  # noqa: F821
+
+
+class Generic(TypedDict, Generic_[T], total=False):
+    key: T
+
+
+def test_a_table_that_cannot_be_read_costs_its_shapes_only() -> None:
+    def lost(**options: Unpack[Lost]) -> None: ...
+
+    def generic(**options: Unpack[Generic[int]]) -> None: ...
+
+    assert maker_of(lost).options == {"key": Option("key", ANY)}
+    assert list(maker_of(generic).options) == ["key"]
 
 
 def test_the_docstring_of_a_constructor_counts_too() -> None:

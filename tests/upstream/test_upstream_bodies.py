@@ -52,7 +52,21 @@ def test_what_comes_may_not_be_more_either() -> None:
         read("", bytes(MOST + 1))
 
 
-@pytest.mark.parametrize("octets", [gzip.compress(b"abc")[:-1], b"abc", zlib.compress(b"abc")])
+@given(st.lists(st.binary(max_size=90), max_size=9), st.lists(st.integers(0, 400)))
+def test_several_members_are_one_body(members: list[bytes], cuts: list[int]) -> None:
+    assert read("gzip", b"".join(map(gzip.compress, members)), cuts) == b"".join(members)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        gzip.compress(b"abc")[:-1],
+        gzip.compress(b"abc") + b"more",
+        gzip.compress(b"abc") + gzip.compress(b"def")[:-1],
+        b"abc",
+        zlib.compress(b"abc"),
+    ],
+)
 def test_what_cannot_be_decoded(octets: bytes) -> None:
     with pytest.raises(UpstreamError, match=r"^the answer of http://x cannot be decoded$"):
         read("gzip", octets)

@@ -198,8 +198,10 @@ async def test_an_answer_that_cannot_be_decoded(crm: Crm) -> None:
         await Client(crm.url).get("/c")
 
 
-async def test_a_refusal_counts_however_it_is_compressed(crm: Crm) -> None:
-    crm.script = [answer(b"?", "429 Too Many", "Content-Encoding: br\r\nRetry-After: 3\r\n")]
+@pytest.mark.parametrize("coding", ["br", "gzip"])
+async def test_a_refusal_counts_however_it_is_compressed(crm: Crm, coding: str) -> None:
+    head = f"Content-Encoding: {coding}\r\nRetry-After: 3\r\n"
+    crm.script = [answer(b"?", "429 Too Many", head)]
     with pytest.raises(UpstreamRefused) as error:
         await Client(crm.url).get("/c")
     assert (error.value.status, error.value.retry_after) == (429, 3)
