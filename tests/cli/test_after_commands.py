@@ -150,7 +150,7 @@ def test_no_file_is_made(named: bool, tmp_path: Path, monkeypatch: pytest.Monkey
     if named:
         monkeypatch.setenv("RECEIVER_AFTER", str(tmp_path / "elsewhere.db"))
     for verb in ("list", "retry --all", "drop --all --yes"):
-        said = "the file that RECEIVER_AFTER names" if named else "receiver-after.db in this folder"
+        said = "file where RECEIVER_AFTER says" if named else "receiver-after.db in this folder"
         assert f"Error: there is no {said}" in run(verb, 2).stderr
     assert list(tmp_path.iterdir()) == []
 
