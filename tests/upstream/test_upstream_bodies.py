@@ -66,6 +66,7 @@ def test_several_members_are_one_body(members: list[bytes], cuts: list[int]) -> 
         b"abc",
         zlib.compress(b"abc"),
     ],
+    ids=["cut", "more behind it", "the second cut", "not packed", "zlib"],  # gzip has the time
 )
 def test_what_cannot_be_decoded(octets: bytes) -> None:
     with pytest.raises(UpstreamError, match=r"^the answer of http://x cannot be decoded$"):
