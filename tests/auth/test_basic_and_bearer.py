@@ -136,3 +136,8 @@ def test_schemes_are_made_by_name() -> None:
 def test_nobody_is_let_in_because_nothing_was_configured() -> None:
     with pytest.raises(ValueError, match="no credentials"):
         make_scheme("basic", [], nonce_key=b"", entropy=bytes)
+
+
+def test_what_was_asked_does_not_print_credentials() -> None:
+    asked = Asked("POST", "/x?input=4111", ("Bearer geheim",), keys=("geheim",))
+    assert repr(asked) == "Asked('POST')"
