@@ -21,11 +21,10 @@ Steps = Coroutine[Any, None, T]
 
 @dataclass(slots=True, eq=False)
 class Begun:
-    """A coroutine that was begun, in a task of its own if it had to wait.
+    """A coroutine that was begun in a task of its own, or what `ended` without one.
 
     Attributes:
-        task: ends as the coroutine does, but a turn of the loop later where that ended at once;
-            what was `ended` before there was a task has none.
+        task: ends as the coroutine does, but a turn of the loop later where that ended at once.
     """
 
     task: asyncio.Task[object] = field(init=False)

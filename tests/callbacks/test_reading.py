@@ -20,6 +20,8 @@ from receiver.callbacks.reading import (
 )
 from receiver.calls import Call
 from receiver.errors import CallbackError
+from tests import support
+from tests.support import FIELDS
 
 JASON = Call(
     caller="101",
@@ -29,15 +31,7 @@ JASON = Call(
     digits="22",
     session_id="12345678",
 )
-QUERY = b"session_id=12345678&from=101&to=888&input=22&from_name=Jason&account_name=Sales"
-FIELDS = {
-    "from": "101",
-    "to": "888",
-    "input": "22",
-    "from_name": "Jason",
-    "account_name": "Sales",
-    "session_id": "12345678",
-}
+QUERY = support.QUERY.encode()
 
 
 def multipart(fields: dict[str, str], boundary: str = "XX") -> bytes:

@@ -307,41 +307,38 @@ async def test_the_deadline_counts_from_arrival(dispatcher: Dispatcher) -> None:
     assert dispatcher.deadline(action, 100.0) == pytest.approx(100.05)
 
 
-async def test_a_request_that_is_cancelled_takes_its_handler_along(dispatcher: Dispatcher) -> None:
-    started, ended = asyncio.Event(), asyncio.Event()
+class Slow:
+    """A handler that waits far too long, and tells when it begins and ends."""
 
-    async def pick(call: Call) -> Reply:
-        started.set()
+    def __init__(self) -> None:
+        self.started, self.ended = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, call: Call) -> Reply:
+        self.started.set()
         try:
             await asyncio.sleep(10)
         finally:
-            ended.set()
+            self.ended.set()
         return Repeat()
 
-    request = asyncio.create_task(decide(dispatcher, declare(pick)))
-    await started.wait()
+
+async def test_a_request_that_is_cancelled_takes_its_handler_along(dispatcher: Dispatcher) -> None:
+    slow = Slow()
+    request = asyncio.create_task(decide(dispatcher, declare(slow)))
+    await slow.started.wait()
     request.cancel()
-    await asyncio.wait_for(ended.wait(), 1)
+    await asyncio.wait_for(slow.ended.wait(), 1)
     with pytest.raises(asyncio.CancelledError):
         await request
 
 
 async def test_closing_cancels_what_still_runs() -> None:
     dispatcher = Dispatcher(APP)
-    started, ended = asyncio.Event(), asyncio.Event()
-
-    async def pick(call: Call) -> Reply:
-        started.set()
-        try:
-            await asyncio.sleep(10)
-        finally:
-            ended.set()
-        return Repeat()
-
-    request = asyncio.create_task(decide(dispatcher, declare(pick)))
-    await started.wait()
+    slow = Slow()
+    request = asyncio.create_task(decide(dispatcher, declare(slow)))
+    await slow.started.wait()
     await dispatcher.close()
-    assert ended.is_set()
+    assert slow.ended.is_set()
     assert await request == Decision(FALLBACK, "raised")
 
 

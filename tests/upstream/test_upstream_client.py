@@ -5,7 +5,7 @@ import gzip
 import logging
 import traceback
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -14,6 +14,7 @@ import pytest
 from receiver import Call, DeclarationError
 from receiver.errors import CircuitOpen, UpstreamError, UpstreamLate, UpstreamRefused
 from receiver.upstream import Answer, Client
+from receiver.upstream.client import _PIECES
 from tests.upstream.stage import BROKEN, CUT, DROP, HANG, OK, Clock, Crm, Timed, answer
 
 PHONE = "+4930555123987"
@@ -190,6 +191,26 @@ async def test_a_crm_that_compresses_unasked(crm: Crm) -> None:
     crm.script = [answer(gzip.compress(b'{"name":"Ada"}'), head=GZIPPED)]
     assert (await Client(crm.url).get("/c")).json() == {"name": "Ada"}
     assert "accept-encoding: identity\r\n" in crm.requests[0].lower()
+
+
+async def test_many_small_pieces_leave_others_their_turn() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(5 * _PIECES):
+            yield b"1"
+
+    beside = asyncio.create_task(others())
+    response = httpx.Response(200, content=drip())
+    assert await Client("http://x")._read(response, "http://x") == b"1" * 5 * _PIECES
+    assert turns >= 5
+    beside.cancel()
 
 
 async def test_an_answer_that_cannot_be_decoded(crm: Crm) -> None:
