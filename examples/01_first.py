@@ -1,4 +1,4 @@
-"""The first call: key 1 or 22 leads to an extension, everything else repeats the prompt.
+"""The first call: keys 1 and 22 lead to extensions, everything else repeats the prompt.
 
 Try it::
 

@@ -1,4 +1,4 @@
-"""The same function behind every way in which a PBX may authenticate, by GET and by POST.
+"""One function with every authentication scheme of the PBX, by GET and by POST.
 
 Try it::
 

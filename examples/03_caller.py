@@ -1,4 +1,4 @@
-"""Who calls decides, before the prompt is played: the CALLER kind of action URL.
+"""Route by the caller's number before the prompt plays: the CALLER kind of action URL.
 
 Try it::
 

@@ -21,7 +21,7 @@ async def slow(call: Call) -> Reply:
 
 @ivr.dtmf("2", fallback=Forward("0"))
 def blocking(call: Call) -> Reply:
-    time.sleep(10)  # a plain function runs in a thread of its own
+    time.sleep(10)  # a plain function runs in a thread
     return Forward("222")
 
 
@@ -30,4 +30,4 @@ async def broken(call: Call) -> Reply:
     raise LookupError("no such customer")
 
 
-app = Receiver(ivr, fallback=Forward("9"))  # for actions without a fallback of their own
+app = Receiver(ivr, fallback=Forward("9"))  # for actions without a fallback

@@ -1,7 +1,7 @@
 """A ready-made handler: a menu, one action URL for all its choices.
 
-A choice leads to a reply, to any other handler, or to a menu that goes on with the next digit: 41
-and 42 here. Another receptionist, with a prompt of its own, is reached by its number, as by 3.
+A choice is a reply, another handler, or a menu for the next digit: 41 and 42 here. Another IVR,
+with another prompt, is a destination like any number, as in 3.
 
 Try it::
 

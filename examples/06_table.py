@@ -1,6 +1,6 @@
-"""A ready-made handler: callers and where they belong, from a CSV file or a function.
+"""A ready-made handler: destinations of callers, from a CSV file or a function.
 
-Change the file while it runs: the next caller gets what it says then. A database works the same:
+Change the file while it runs: the next caller gets the new destination. A database works the same:
 ``Table("postgresql+psycopg://…", query="SELECT phone, extension FROM customers")``.
 
 Try it::

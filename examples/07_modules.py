@@ -1,4 +1,4 @@
-"""Several IVRs in one app: each could be in a module of its own, none of them sees the app.
+"""Several IVRs in one app: each could be in a separate module, and none imports the app.
 
 Try it::
 

@@ -1,7 +1,7 @@
-"""The CRM knows who looks after a caller; it may be slow, wrong or down: nobody waits for it.
+"""Look up the caller's owner in a CRM that may be slow, wrong or down, without delaying the call.
 
-It is asked while the prompt plays, and its answer taken when a key is pressed. An answer serves the
-next caller for five minutes, and for a day while it is renewed; a CRM that fails is left alone.
+The request starts while the prompt plays, and its result is used when a key is pressed. A result is
+cached for five minutes, and for a day while it is refreshed; a failing CRM gets no requests.
 
 Try it; there is no CRM here, so the call goes to the front desk::
 
@@ -17,7 +17,7 @@ crm = Client(os.environ.get("CRM_URL", "http://127.0.0.1:9"), timeout=0.6)
 
 
 async def find_owner(number: str) -> str:
-    """The extension of whoever looks after this caller, empty if nobody does."""
+    """Return the extension of the caller's owner, empty without one."""
     contacts = (await crm.get("/contacts", params={"phone": number})).json()
     if not contacts:
         return ""

@@ -1,7 +1,7 @@
 """A ready-made handler: a menu by day, the voicemail by night and on holidays.
 
-The file ``10_hours.switch`` beside this one says ``closed``, so it is, whatever the time; write
-``open`` into it, or remove it, and the next caller hears the difference.
+The file ``10_hours.switch`` next to this one contains ``closed``, which overrides the hours; write
+``open`` into it, or remove it, and it applies to the next caller.
 
 Try it::
 

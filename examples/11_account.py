@@ -1,7 +1,7 @@
-"""A ready-made handler: customers key in their number, then reach whoever looks after them.
+"""A ready-made handler: customers key in their number, then reach their owner.
 
-Three wrong numbers end in a call to the front desk; ten from one caller, and it is locked out for a
-quarter of an hour. What was keyed in is in no log.
+After three wrong numbers the call goes to the front desk; after ten the caller is locked out for 15
+minutes. No log contains keyed input.
 
 Try it::
 

@@ -1,7 +1,7 @@
 """A ready-made handler: another HTTP service decides, such as a flow in n8n, Node-RED or Zapier.
 
 It gets the PBX's six fields as JSON, signed, and answers ``{"destination": "222"}``, or just
-``"hangup"``. While it is down, slow or wrong, the fallback counts: here a menu.
+``"hangup"``. While it is down, slow or wrong, the fallback is used: here a menu.
 
 Try it; there is no such service here, so the menu answers::
 

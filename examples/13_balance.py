@@ -1,6 +1,6 @@
-"""A ready-made handler: calls shared out over queues, a new menu tried on a tenth of the callers.
+"""A ready-made handler: calls distributed over queues, a new menu for a tenth of the callers.
 
-Who is in the tenth stays in it, in every worker and after a restart.
+A caller in that tenth stays in it, in every worker and after a restart.
 
 Try it::
 

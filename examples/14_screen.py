@@ -1,4 +1,4 @@
-"""A ready-made handler: who calls from a blocked number, or too often, does not get through.
+"""A ready-made handler: blocked numbers, and numbers that call too often, are refused.
 
 Lists may also be files, which are read again when they change.
 

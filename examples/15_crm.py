@@ -1,6 +1,6 @@
-"""HubSpot knows who calls: customers go to whoever looks after them, and the call is logged there.
+"""Look up the caller in HubSpot: customers reach their owner, and the call is logged there.
 
-HubSpot is asked while the prompt plays. There is none here, so the call goes to the front desk::
+The request starts while the prompt plays. Here HubSpot is missing, so the front desk answers::
 
     receiver dial examples/15_crm.py:app 8000 --from 4930123456 --press 1
 """

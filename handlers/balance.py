@@ -1,17 +1,16 @@
-"""Shares calls out over several places: by turns, by chance, or the same for each caller.
+"""Handler that distributes calls over several: round robin, random, or the same for each caller.
 
 ::
 
     Balance({"8001": 2, "8002": 1})                        # two calls, then one
     Balance([(old_menu, 95), (new_menu, 5)], by="caller")  # a canary: a twentieth of the callers
 
-Rule 1: ``turns`` is smooth: of every six calls over weights 3, 2, 1 each place gets its share, and
-        no place gets its calls in a row while others wait (nginx's way). Each process counts for
-        itself.
-Rule 2: ``caller`` remembers nothing and still sends a caller to the same place, in all processes
-        and after a restart. When weights change, callers move only to what has become heavier, or
-        away from what has become lighter (rendezvous hashing). Places count by their order.
-Rule 3: ``chance`` is drawn for each callback.
+Rule 1: ``turns`` is smooth weighted round robin, as in nginx: of every six calls with the weights
+        3, 2, 1 each place gets its share, interleaved. Each process counts separately.
+Rule 2: ``caller`` is rendezvous hashing: without memory, a caller gets the same place in all
+        processes and after a restart. After a change of weights callers move only to places with
+        more weight or away from those with less. Places are identified by position.
+Rule 3: ``chance`` draws for each callback.
 """
 
 from __future__ import annotations
@@ -24,21 +23,35 @@ from hashlib import sha256
 from itertools import accumulate
 from typing import Literal, get_args
 
-from receiver import Call, DeclarationError, Reply, Then, handler_of, is_sensitive
+from receiver import (
+    Call,
+    DeclarationError,
+    PhoneNumbers,
+    Reply,
+    Then,
+    handler_of,
+    is_sensitive,
+    repeats_of,
+)
+
+_numbers = PhoneNumbers()
 
 By = Literal["turns", "chance", "caller"]
 
 
 class Balance:
-    """A handler that asks one of several.
+    """A handler that chooses one of several.
+
+    ::
+
+        ivr.add("DTMF", "1", Balance({"8001": 3, "8002": 1}), name="balance")
 
     Parameters:
-        to: where calls lead, each with its weight: a table, or a list of pairs; or a list of places
-            that weigh the same. Percentages are weights that add up to 100. What weighs 0 gets
-            nothing.
-        by: ``"turns"``, ``"chance"``, or ``"caller"``: who has no number is told apart by the call.
-        name: keeps two canaries apart, which would else go to the same callers.
-        draw: gives a number from 0 to below 1, for tests.
+        to: replies or handlers with weights: a table, or a list of pairs; or a list with equal
+            weights. Percentages are weights with the sum 100. A weight of 0 gets no calls.
+        by: ``"turns"``, ``"chance"``, or ``"caller"``; anonymous callers are distinguished by call.
+        name: makes two canaries choose different callers.
+        draw: returns a random number from 0 to below 1.
 
     In a file::
 
@@ -46,7 +59,7 @@ class Balance:
         to = {8001 = 2, 8002 = 1}
 
     Raises:
-        DeclarationError: there is no place, or none that weighs anything, or a weight is none.
+        DeclarationError: ``to`` is empty, a weight is invalid, or all weights are 0.
     """
 
     def __init__(
@@ -72,12 +85,13 @@ class Balance:
         self._name = name
         self._draw = draw
         self.sensitive = is_sensitive(*self._places)
+        self.repeats = repeats_of(*self._places)
 
     async def __call__(self, call: Call) -> Reply:
         return await self._places[self._choose(call)](call)
 
     def _next(self, _: Call) -> int:
-        """All places earn their weight; the richest is chosen, and pays what all have earned."""
+        """Add each weight to its credit; choose the highest and subtract the sum of all weights."""
         for place, weight in enumerate(self._weights):
             self._credits[place] += weight
         chosen = max(range(len(self._credits)), key=self._credits.__getitem__)
@@ -90,12 +104,14 @@ class Balance:
         return places[bisect(ends, self._draw() * ends[-1], hi=len(ends) - 1)]
 
     def _of(self, call: Call) -> int:
-        """Each place draws by the hash of itself and the caller; weights stretch what it drew."""
-        who = call.caller or call.session_id
-        if not who:
+        """Choose the place with the highest weighted hash of place and caller."""
+        key = _numbers.key(call.caller, call.number_format)
+        # Anonymous callers are distinguished by session; before PBX 22.3 it is missing.
+        identity = key or (call.session_id if call.anonymous else "") or call.caller
+        if not identity:
             return self._drawn(call)
         scores = [
-            _score(f"{self._name}\0{place}\0{who}", weight)
+            _score(f"{self._name}\0{place}\0{identity}", weight)
             for place, weight in enumerate(self._weights)
         ]
         return max(range(len(scores)), key=scores.__getitem__)

@@ -1,33 +1,36 @@
-"""Office hours: one way while somebody is there, another one else.
+"""Handler for office hours: one route while open, another one while closed.
 
 ::
 
     Hours(open=menu, closed=Forward("8999"), zone="Europe/Berlin", country="DE",
           week={"mon-fri": "08:30-12:30, 13:30-18:00", "sat": "10:00-14:00"},
-          days={"12-24": "09:00-12:00", "2026-05-15": "closed"}, switch="office.switch")
+          days={"12-24": "09:00-12:00", "12-27 to 01-06": "closed"}, switch="office.switch")
 
-Rule 1: the times are those of a clock on the wall in the zone. When it is set forward, what would
-        begin in the hour left out begins after it; in an hour that comes twice, both count.
-Rule 2: a range past midnight (``22:00-06:00``) belongs to the day on which it began.
-Rule 3: ``days`` come before the country's holidays (library holidays, extra ``hours``), on which
-        all is closed, and these before the week.
-Rule 4: the file ``switch`` comes before all of it, within a second and without a restart: ``open``
-        or ``closed``, alone or with ``until 2026-11-22 18:00`` behind it; empty or missing it
-        leaves it to the hours. So ``echo closed > office.switch``, and later
-        ``rm office.switch``.
+Rule 1: Times are local times of the zone. A range that begins in the hour skipped by summer time
+        begins after it; an hour that occurs twice counts twice.
+Rule 2: A range past midnight (``22:00-06:00``) belongs to the day on which it begins.
+Rule 3: ``days`` take precedence over the country's holidays (library holidays, extra ``hours``) and
+        those of ``calendar``, which are closed, and these over the week. Among ``days`` a single
+        day precedes a range, one with a year precedes one without, and the first of several ranges
+        applies.
+Rule 4: The file ``switch`` takes precedence over all, within a second and without a restart:
+        ``open`` or ``closed``, alone or followed by ``until 2026-11-22 18:00``; empty or missing it
+        has no effect. For example ``echo closed > office.switch``, and later ``rm office.switch``.
+        An invalid file is an error at start; later it is logged and the old content stays in use.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Container, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from receiver import Call, DeclarationError, Reply, Then, handler_of, is_sensitive
+from handlers.calendars.ics import Calendar, read_calendar
+from handlers.tables.text_files import read_text
+from receiver import Call, DeclarationError, Reply, Then, handler_of, is_sensitive, repeats_of
 from receiver.upstream import Reloading, stamp
 
 _WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -36,27 +39,35 @@ _DATE = re.compile(r"(?:\d{4}-)?\d\d-\d\d")
 _SWITCH = re.compile(r"(open|closed)(?:\s+until\s+(\S+(?:[ ]\d\d:\d\d\S*)?))?", re.IGNORECASE)
 _DAY = 24 * 60
 
-Ranges = tuple[tuple[int, int], ...]
-"""From and to, in minutes of the day; past midnight the second is over 24 hours."""
+_SPAN = " to "
 
-log = logging.getLogger("receiver.handlers")
+Ranges = tuple[tuple[int, int], ...]
+"""Begin and end in minutes of the day; an end past midnight is above 24 hours."""
 
 
 class Hours:
-    """A handler that looks at the clock.
+    """A handler that chooses by the time.
+
+    ::
+
+        week = {"mon-thu": "08:30-17:00", "fri": "08:30-15:00"}
+        office = Hours(open="222", closed="8999", zone="Europe/Berlin", week=week)
+        ivr.add("DTMF", "1", office, name="office")
 
     Parameters:
-        open, closed: where a call leads; a reply or a handler.
-        week: hours by days, as in ``{"mon-fri": "09:00-17:00", "sat": "10:00-12:00"}``; a day that
-            is not named is closed. ``"00:00-24:00"`` is a whole day.
-        zone: the time zone, as in ``"Europe/Berlin"``.
-        days: hours of single days, by ``YYYY-MM-DD`` or, every year, ``MM-DD``; or ``"closed"``.
-        country, subdivision: whose public holidays are closed, as in ``"DE"``; with a part of it,
-            as in ``"BE"``, also those it has of its own.
-        holiday: where a call leads on a holiday or a day of ``days`` that is closed; by default as
+        open, closed: a reply or a handler.
+        week: hours by days, as in ``{"mon-fri": "09:00-17:00", "sat": "10:00-12:00"}``; other days
+            are closed. ``"00:00-24:00"`` is a whole day.
+        zone: time zone, as in ``"Europe/Berlin"``.
+        days: hours of single days, by ``YYYY-MM-DD`` or, every year, ``MM-DD``, and of ranges of
+            days, as in ``"12-24 to 01-06"``; or ``"closed"``.
+        country, subdivision: closed on the public holidays of a country, as in ``"DE"``, and of a
+            subdivision, as in ``"BE"``.
+        calendar: path of an iCalendar file (``.ics``) with closed days; reloaded after a change.
+        holiday: reply or handler on a holiday or a closed day of ``days``; the default is
             ``closed``.
-        switch: the path of a file that says otherwise; see above.
-        clock: tells the time, for tests.
+        switch: path of a file that overrides the hours, see rule 4.
+        clock: returns the current time; by default `receiver.Call.now`.
 
     In a file::
 
@@ -80,34 +91,40 @@ class Hours:
         days: Mapping[str, str] | None = None,
         country: str = "",
         subdivision: str = "",
+        calendar: str | Path = "",
         holiday: Then | None = None,
         switch: str | Path = "",
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._open = handler_of(open, "Hours: open")
         self._closed = handler_of(closed, "Hours: closed")
         self._holiday = handler_of(closed if holiday is None else holiday, "Hours: holiday")
         self._week = _week(week)
         self._zone = _zone(zone)
-        self._days = {_date(d): _ranges(text, f"days: {d!r}") for d, text in (days or {}).items()}
+        self._days, self._spans = _days(days or {})
         self._holidays = _holidays(country, subdivision)
+        self._calendar = Calendar()
+        self._calendar_file = self._reload(Path(calendar)) if str(calendar) else None
         self._switch = _switch(Path(switch), self._zone) if str(switch) else None
         self._clock = clock
         self.sensitive = is_sensitive(self._open, self._closed, self._holiday)
+        self.repeats = repeats_of(self._open, self._closed, self._holiday)
 
     async def __call__(self, call: Call) -> Reply:
-        now = self._clock()
+        now = call.now(self._zone) if self._clock is None else self._clock()
         if self._switch is not None:
             position, until = await self._switch(call)
             if position and (until is None or now < until):
                 return await (self._open if position == "open" else self._closed)(call)
+        if self._calendar_file is not None:
+            await self._calendar_file(call)
         if self.is_open(now):
             return await self._open(call)
         special = self._special(now.astimezone(self._zone).date())
         return await (self._closed if special is None else self._holiday)(call)
 
     def is_open(self, now: datetime) -> bool:
-        """Whether the hours say so at ``now``, an aware time; the switch is not looked at."""
+        """Return whether ``now``, an aware time, is within the hours; ignores the switch."""
         local = now.astimezone(self._zone)
         minute = local.hour * 60 + local.minute
         today, before = self._hours(local.date()), self._hours(local.date() - timedelta(1))
@@ -120,9 +137,21 @@ class Hours:
         return self._week[day.weekday()] if special is None else special
 
     def _special(self, day: date) -> Ranges | None:
-        """The hours of a day that is not as every week; None if it is."""
-        found = self._days.get(day.isoformat(), self._days.get(f"{day:%m-%d}"))
-        return () if found is None and day in self._holidays else found
+        """Return the special hours of a day; None for a day with the hours of the week."""
+        iso = day.isoformat()
+        for key in (iso, iso[5:]):
+            if key in self._days:
+                return self._days[key]
+        for begin, end, ranges in self._spans:
+            if _is_within(iso[-len(begin) :], begin, end):
+                return ranges
+        return () if day in self._holidays or day in self._calendar else None
+
+    def _reload(self, path: Path) -> Reloading[None]:
+        def read() -> None:
+            self._calendar = read_calendar(path)
+
+        return Reloading(f"the calendar {path}", read, partial(stamp, path))
 
 
 def _week(week: Mapping[str, str]) -> tuple[Ranges, ...]:
@@ -130,9 +159,13 @@ def _week(week: Mapping[str, str]) -> tuple[Ranges, ...]:
         raise DeclarationError('Hours: week= is a table such as {"mon-fri": "09:00-17:00"}')
     hours: dict[int, Ranges] = {}
     for names, text in week.items():
-        ends = [_WEEK.index(n) for n in str(names).lower().split("-") if n in _WEEK]
-        if len(ends) != len(str(names).split("-")) or len(ends) > 2:
-            raise DeclarationError(f'Hours: week: {names!r} is no day, as "mon", or "mon-fri"')
+        parts = re.split(r" ?[-–] ?", str(names).lower())
+        ends = [_WEEK.index(name) for name in parts if name in _WEEK]
+        if len(ends) != len(parts) or len(ends) > 2:
+            raise DeclarationError(
+                f"Hours: week: {names!r} is no day: write one of {', '.join(_WEEK)}, or a range "
+                "of them such as mon-fri"
+            )
         for day in range(ends[0], ends[-1] + 1 if ends[0] <= ends[-1] else ends[-1] + 8):
             if day % 7 in hours:
                 raise DeclarationError(f"Hours: week: {_WEEK[day % 7]} is there twice")
@@ -149,9 +182,34 @@ def _ranges(text: str, where: str) -> Ranges:
         numbers = [int(n) for n in found.groups()] if found else [99] * 4
         begin, end = numbers[0] * 60 + numbers[1], numbers[2] * 60 + numbers[3]
         if max(numbers[1], numbers[3]) > 59 or begin >= _DAY or end > _DAY:
-            raise DeclarationError(f'Hours: {where}: hours are "09:00-12:30, 13:30-17:00"')
+            raise DeclarationError(f'Hours: {where}: write hours as "09:00-12:30, 13:30-17:00"')
         ranges.append((begin, end if end > begin else end + _DAY))
     return tuple(ranges)
+
+
+def _days(
+    days: Mapping[str, str],
+) -> tuple[dict[str, Ranges], list[tuple[str, str, Ranges]]]:
+    """Return the hours of single days, and of ranges, those with a year first."""
+    single: dict[str, Ranges] = {}
+    spans: list[tuple[str, str, Ranges]] = []
+    for day, text in days.items():
+        ranges = _ranges(text, f"days: {day!r}")
+        if isinstance(day, str) and _SPAN in day:
+            begin, _, end = day.partition(_SPAN)
+            spans.append((_date(begin.strip()), _date(end.strip()), ranges))
+            if len(spans[-1][0]) != len(spans[-1][1]) or (len(begin) > 5 and begin > end):
+                raise DeclarationError(
+                    f'Hours: days: {day!r} is no range, as "12-24 to 01-06", or with both years'
+                )
+        else:
+            single[_date(day)] = ranges
+    return single, sorted(spans, key=lambda span: -len(span[0]))
+
+
+def _is_within(day: str, begin: str, end: str) -> bool:
+    """Return whether a day is in a range; one without a year may span New Year."""
+    return begin <= day <= end if begin <= end else day >= begin or day <= end
 
 
 def _date(day: str) -> str:
@@ -161,7 +219,10 @@ def _date(day: str) -> str:
             return day
     except (TypeError, ValueError):
         pass
-    raise DeclarationError(f'Hours: days: {day!r} is no date, as "2026-12-24", or "12-24"')
+    raise DeclarationError(
+        f'Hours: days: {day!r} is no date, as "2026-12-24" or "12-24", and no '
+        'range, as "12-24 to 01-06"'
+    )
 
 
 def _zone(zone: str) -> ZoneInfo:
@@ -199,20 +260,21 @@ def _switch(path: Path, zone: ZoneInfo) -> Reloading[tuple[str, datetime | None]
 
 
 def _position(path: Path, zone: ZoneInfo) -> tuple[str, datetime | None]:
-    """What the file says, empty if nothing, and until when."""
-    try:
-        text = path.read_text("utf-8-sig", "replace").strip()
-    except FileNotFoundError:
-        text = ""
-    except OSError as error:
-        raise DeclarationError(f"{path}: {error.strerror}") from None
+    """Return the state in the file, which may be empty, and its end.
+
+    Raises:
+        DeclarationError: the file cannot be read or parsed.
+    """
+    text = read_text(path).strip() if path.exists() else ""  # PowerShell writes UTF-16
     if not text:
         return "", None
     try:
         return _read(text, zone)
     except ValueError:
-        log.warning("the switch %s says neither open nor closed: the hours count", path)
-        return "", None
+        raise DeclarationError(
+            f"{path} cannot be understood: write open or closed, alone or with a time, as in "
+            "closed until 2026-12-24, or closed until 2026-12-24 18:00"
+        ) from None
 
 
 def _read(text: str, zone: ZoneInfo) -> tuple[str, datetime | None]:
@@ -223,5 +285,5 @@ def _read(text: str, zone: ZoneInfo) -> tuple[str, datetime | None]:
         return found[1].lower(), None
     until = datetime.fromisoformat(found[2])
     if len(found[2]) == len("2026-11-22") and until.date() < date.max:
-        until += timedelta(1)  # a day without a time is meant to its end
+        until += timedelta(1)  # a day without a time ends at midnight
     return found[1].lower(), until if until.tzinfo else until.replace(tzinfo=zone)

@@ -1,32 +1,51 @@
-"""A menu: each choice of digits leads to a reply or to another handler.
+"""Handler for a menu: digits choose a reply or another handler.
 
 ::
 
     menu = Menu({"1": "222", "2": Hours(…), "3": Menu({"1": "331", "2": "332"})})
     sales.add("DTMF", menu.mask, menu, name="menu")
 
-A `Menu` right inside a menu goes on with the digits that follow: here ``31`` leads to 331. (The PBX
-plays one prompt a receptionist; a submenu with a prompt of its own is a receptionist of its own.)
-All other handlers are asked with the call as it is.
+A `Menu` directly inside a menu takes the following digits: here ``31`` leads to 331. (The PBX plays
+one prompt per IVR; a submenu with another prompt is another IVR.) All other handlers get the call
+unchanged, except for the finish key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
-from receiver import Call, DeclarationError, Mask, MaskError, Reply, Then, handler_of, is_sensitive
+from receiver import (
+    Call,
+    DeclarationError,
+    FinishKey,
+    Mask,
+    MaskError,
+    Reply,
+    Then,
+    handler_of,
+    is_sensitive,
+    repeats_of,
+)
 
 
 class Menu:
-    """A handler that looks the digits up.
+    """A handler that chooses by the digits.
+
+    ::
+
+        menu = Menu({"1": "222", "2": Balance({"8001": 3, "8002": 1}), "9": "hangup"})
+        ivr.add("DTMF", menu.mask, menu, name="menu")
 
     Parameters:
-        choices: what the caller keys in, and where it leads. Besides digits a choice may be any
-            mask: ``"1000-1999"``, ``"4**"``, ``"5;6"``. No input may be meant by two.
-        otherwise: where anything else leads; by default the prompt is played again.
+        choices: replies or handlers by digits or by any mask: ``"1000-1999"``, ``"4**"``,
+            ``"5;6"``. Choices must not overlap.
+        otherwise: reply or handler for any other input; the default repeats the prompt.
+        finish_key: ``"#"`` (the default) or ``"*"`` at the end of the digits is removed; ``""`` for
+            none.
 
     Attributes:
-        mask: what to register: all choices.
+        mask: the mask of all choices, for the declaration.
 
     In a file::
 
@@ -34,10 +53,19 @@ class Menu:
         choices = {1 = "222", 2 = "333", 9 = "hangup"}
 
     Raises:
-        DeclarationError: there is no choice, one cannot be read or leads nowhere, or two clash.
+        DeclarationError: there is no choice, one is invalid, or two overlap.
     """
 
-    def __init__(self, choices: Mapping[str, Then], otherwise: Then = "repeat") -> None:
+    def __init__(
+        self,
+        choices: Mapping[str, Then],
+        otherwise: Then = "repeat",
+        *,
+        finish_key: FinishKey = "#",
+    ) -> None:
+        if finish_key not in get_args(FinishKey):
+            raise DeclarationError(f'Menu: finish_key={finish_key!r} is not "#", "*" or ""')
+        self._finish_key = finish_key
         if not isinstance(choices, Mapping) or not choices:
             raise DeclarationError("Menu: choices= is a table with at least one choice")
         self._choices: dict[str, Then] = {}
@@ -49,14 +77,16 @@ class Menu:
             digits: handler_of(then, f"Menu: choice {digits!r}")
             for digits, then in self._choices.items()
         }
-        # What is exact is found at once; ranges and patterns are gone through.
+        # Exact choices are in a dict; ranges and patterns are searched.
         self._exact = {digits: one for digits, one in handlers.items() if digits.isdecimal()}
         self._others = [(masks[d], one) for d, one in handlers.items() if d not in self._exact]
         self._otherwise = handler_of(otherwise, "Menu: otherwise")
         self.mask = ";".join(str(mask) for mask in masks.values())
         self.sensitive = is_sensitive(self._otherwise, *handlers.values())
+        self.repeats = repeats_of(self._otherwise, *handlers.values())
 
     async def __call__(self, call: Call) -> Reply:
+        call = call.without_finish_key(self._finish_key)
         then = self._exact.get(call.digits)
         if then is None:
             matching = (one for mask, one in self._others if mask.matches(call.digits))
@@ -64,21 +94,21 @@ class Menu:
         return await then(call)
 
     def _add(self, digits: str, then: Then) -> None:
-        """A menu's own choices in place of it, with ``digits`` before them."""
+        """Add a choice; for a `Menu` add its choices with the prefix ``digits``."""
         if not isinstance(then, Menu):
-            further = {digits: then}
+            choices = {digits: then}
         elif not _mask(digits).matches(digits):
             raise DeclarationError(f"Menu: choice {digits!r} leads to a Menu, so it must be digits")
         else:
-            further = {_prefixed(digits, inner): it for inner, it in then._choices.items()}
-        for key, value in further.items():
+            choices = {_prefixed(digits, inner): it for inner, it in then._choices.items()}
+        for key, value in choices.items():
             if key in self._choices:
                 raise DeclarationError(f"Menu: choice {key!r} is there twice")
             self._choices[key] = value
 
 
 def _prefixed(digits: str, inner: str) -> str:
-    """``inner``, any mask, with ``digits`` before each of its numbers."""
+    """Return the mask ``inner`` with the prefix ``digits`` for each of its numbers."""
     parts = str(_mask(inner)).split(";")
     return ";".join("-".join(digits + end for end in part.split("-")) for part in parts)
 
@@ -98,7 +128,7 @@ def _mask(digits: str) -> Mask:
 def _check_clashes(masks: Mapping[str, Mask]) -> None:
     seen: list[tuple[str, Mask]] = []
     for digits, mask in sorted(masks.items(), key=lambda item: item[0].isdecimal(), reverse=True):
-        for other, before in seen if not digits.isdecimal() else ():  # these are keys of a dict
+        for other, before in seen if not digits.isdecimal() else ():  # keys of a dict are unique
             if (both := mask.overlap(before)) is not None:
                 raise DeclarationError(
                     f"Menu: the choices {other!r} and {digits!r} both mean {both!r}"

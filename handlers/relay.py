@@ -1,17 +1,18 @@
-"""Hands the callback to another HTTP service (n8n, Node-RED, Zapier, …), and its answer to the PBX.
+"""Handler that forwards the callback to another HTTP service (n8n, Node-RED, Zapier, …).
 
 ::
 
     relay = Relay("https://n8n.example.com/webhook/call", secret="whsec_…", fallback="8000")
 
-Rule 1: it is sent as JSON with the PBX's own six names, by POST, once, in what time the call has.
-Rule 2: it is signed as Standard Webhooks describes (``webhook-id``, ``-timestamp``, ``-signature``:
-        HMAC-SHA256), for which there are libraries; the other side can tell it is from here, and
-        was not sent again by somebody else.
-Rule 3: the answer is read leniently, see `read`, but what is no reply, or no answer in time, is the
-        fallback. Redirects are not followed: the call goes nowhere else.
-Rule 4: a service that fails again and again is left alone for a while (`receiver.upstream.Client`).
-        The log names its host, nothing else.
+Rule 1: The callback is sent once, as a JSON POST with the PBX's six field names, within the time of
+        the call.
+Rule 2: It is signed by Standard Webhooks (``webhook-id``, ``-timestamp``, ``-signature``:
+        HMAC-SHA256), for which libraries exist; the service can verify its origin and detect
+        replays.
+Rule 3: The answer is parsed leniently, see `read`; an invalid or late one leads to the fallback.
+        Redirects are not followed, so no other host gets the callback.
+Rule 4: A service that fails repeatedly gets no requests for a while (`receiver.upstream.Client`).
+        The log contains its host only.
 """
 
 from __future__ import annotations
@@ -42,29 +43,34 @@ from receiver import (
     Unavailable,
     handler_of,
     is_sensitive,
+    repeats_of,
 )
 from receiver.upstream import Client
 
 log = logging.getLogger("receiver.handlers")
 
 _ACTIONS: dict[str, Reply] = {"hangup": Hangup(), "hang up": Hangup(), "repeat": Repeat()}
+_EXAMPLE = '{"action": "call", "destination": "222"}'
 _FORWARDS = ("call", "forward", "transfer", "")
 
 
 class Relay:
-    """A handler that asks somebody else.
+    """A handler that forwards the callback to another service.
+
+    ::
+
+        ivr.add("DTMF", "1", Relay("https://n8n.example.com/webhook/x"), name="relay")
 
     Parameters:
-        url: where to; ``https``, or plain ``http`` on this machine.
-        secret: ``whsec_`` and 24 to 64 octets in base64, which the other side has too. Empty leaves
-            the signature out.
-        fallback: where the call leads without a good answer; by default as for every handler.
-        timeout: most seconds to wait; the call's own time counts as well.
-        headers: further ones, such as ``Authorization``.
-        plain: True allows ``http`` to another machine: what callers key in can then be read on the
-            way.
-        ca: a PEM file with the certificate of a private authority.
-        clock: in seconds since 1970, for tests.
+        url: URL of the service; ``https``, or plain ``http`` on this machine.
+        secret: ``whsec_`` and 24 to 64 octets in base64, shared with the service. Empty for no
+            signature.
+        fallback: reply or handler without a valid answer; the default is the action's fallback.
+        timeout: maximum seconds to wait; the call's deadline applies as well.
+        headers: additional headers, such as ``Authorization``.
+        plain: True allows ``http`` to another machine, which exposes keyed input on the network.
+        ca: PEM file with the certificate of a private authority.
+        clock: seconds since 1970.
 
     In a file::
 
@@ -96,6 +102,7 @@ class Relay:
         self._fallback = None if fallback is None else handler_of(fallback, "Relay: fallback")
         self._clock = clock
         self.sensitive = is_sensitive(self._fallback)
+        self.repeats = repeats_of(self._fallback)
 
     async def __call__(self, call: Call) -> Reply:
         body = json.dumps(_fields(call)).encode()
@@ -104,13 +111,14 @@ class Relay:
             answer = await self._client.request(
                 "POST", self._url, call=call, content=body, headers=headers
             )
-            reply = read(answer.body)
-            if reply is None:
-                raise Unavailable(f"the answer of {answer.origin} is no reply")
+            try:
+                reply = read(answer.body)
+            except ReplyError as error:
+                raise Unavailable(f"the answer of {answer.origin} is no reply: {error}") from None
         except Unavailable as error:
             if self._fallback is None:
                 raise
-            log.warning("Relay gives its fallback: %s", error)
+            log.warning("Relay uses its fallback: %s", error)
             return await self._fallback(call)
         return reply
 
@@ -127,39 +135,79 @@ class Relay:
         }
 
 
-def read(body: bytes) -> Reply | None:
-    """The reply that somebody else's answer means, None if it means none.
+def read(body: bytes) -> Reply:
+    """Parse the answer of a service as a reply.
 
-    The PBX's own form is ``{"action": "call", "destination": "222"}``. Besides: ``forward`` or
-    ``transfer`` for ``call``, or no action at all; a number in place of text; ``"222"``,
-    ``"hangup"`` or ``"repeat"`` alone, as JSON or plain text; and all of this as the only item of a
-    list, as n8n gives it.
+    The PBX's form is ``{"action": "call", "destination": "222"}``. Also accepted: ``forward`` or
+    ``transfer`` for ``call``, or no action; a number instead of text; ``"222"``, ``"hangup"`` or
+    ``"repeat"`` alone, as JSON or plain text; and each of these as the only item of a list, as sent
+    by n8n.
+
+    Raises:
+        ReplyError: the answer is not a reply; the text contains the reason and nothing of it.
     """
     text = body.decode("utf-8-sig", "replace").strip()
     try:
-        # Numbers stay text: a destination may begin with a zero, or be long.
+        # Numbers stay text: a destination may have leading zeros or many digits.
         answer = json.loads(text, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
         answer = text
-    if isinstance(answer, list) and len(answer) == 1:
+    if isinstance(answer, list):
+        if len(answer) != 1:
+            raise ReplyError(f"it is a list of {len(answer)} items: answer with one")
         answer = answer[0]
     if isinstance(answer, str):
-        return _reply("", answer) if answer.lower() not in _ACTIONS else _reply(answer, "")
+        return _of_text(answer)
     if not isinstance(answer, dict):
-        return None
-    return _reply(answer.get("action") or "", answer.get("destination") or "")
+        raise ReplyError(f"it is {_kind(answer)}, not an object, a text or a number")
+    if not answer.get("action") and not answer.get("destination"):
+        raise ReplyError(f"it has no action and no destination, as in {_EXAMPLE}")
+    return _of_object(answer.get("action") or "", answer.get("destination") or "")
 
 
-def _reply(action: object, destination: object) -> Reply | None:
-    if not isinstance(action, str) or not isinstance(destination, str):
-        return None
+def _of_text(text: str) -> Reply:
+    if not text:
+        raise ReplyError("it is empty")
+    if text.startswith("<"):
+        raise ReplyError("it is HTML or XML: does url= lead to the flow, and does it respond?")
+    if text.startswith(("{", "[")):
+        raise ReplyError("it begins like JSON and cannot be read as JSON")
+    if (word := text.strip().lower()) in _ACTIONS:
+        return _ACTIONS[word]
+    return _forward(
+        text.strip(), "the text of {} characters is neither hangup, repeat nor a number"
+    )
+
+
+def _of_object(action: object, destination: object) -> Reply:
+    if not isinstance(action, str):
+        raise ReplyError(f"its action is {_kind(action)}, not a text")
     action = action.strip().lower()
     if action in _ACTIONS:
         return _ACTIONS[action]
+    if action not in _FORWARDS:
+        known = ", ".join((*filter(None, _FORWARDS), *_ACTIONS))
+        raise ReplyError(f"its action is none of {known}")
+    if not isinstance(destination, str):
+        raise ReplyError(f"its destination is {_kind(destination)}, not a text or a number")
+    if not destination.strip():
+        raise ReplyError(f"it has no destination, as in {_EXAMPLE}")
+    return _forward(destination.strip(), "its destination of {} characters is no number")
+
+
+def _forward(destination: str, problem: str) -> Reply:
     try:
-        return Forward(destination.strip()) if action in _FORWARDS else None
+        return Forward(destination)
     except ReplyError:
-        return None
+        shown = problem.format(len(destination))
+        raise ReplyError(
+            f"{shown} that can be dialled: 1 to 64 digits, * or #, with or without + before them"
+        ) from None
+
+
+def _kind(value: object) -> str:
+    names = {type(None): "null", bool: "true or false", list: "a list", dict: "an object"}
+    return names.get(type(value), "a text")
 
 
 def _fields(call: Call) -> dict[str, str]:
@@ -174,7 +222,7 @@ def _fields(call: Call) -> dict[str, str]:
 
 
 def _origin(url: str, plain: bool) -> str:
-    """Scheme, host and port of ``url``, which may be asked."""
+    """Return scheme, host and port of ``url``; raises DeclarationError if it is not allowed."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -185,16 +233,16 @@ def _origin(url: str, plain: bool) -> str:
             "Relay: url= is an https URL without credentials and fragment; "
             "credentials belong in headers="
         )
-    if parts.scheme == "http" and not plain and not _is_here(host):
+    if parts.scheme == "http" and not plain and not _is_loopback(host):
         raise DeclarationError(
             "Relay: url= is plain http to another machine, where callers' data could be read on "
-            "the way: use https, or say plain=True aloud"
+            "the way: use https, or set plain=True"
         )
     name = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{name}" + (f":{port}" if port else "")
 
 
-def _is_here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,63 +1,65 @@
-"""Who gets through: lists of numbers, callers without one, and too many calls from one number.
+"""Handler that screens callers: block and allow lists, anonymous callers, too many calls.
 
 ::
 
     Screen(then=crm, block=["+49900...", "+4930123456"], block_file="blocked.txt",
            anonymous=Forward("8001"), most=5, within=600)
 
-Rule 1: the first that holds counts: allowed, anonymous, blocked, too often, then the others.
-Rule 2: an entry of a list is a number, compared however it is written (`receiver.Numbering`); a
-        range or a mask (``1000-1999``, ``+49301234**``); or a beginning (``+49900...``).
-Rule 3: a file has one entry a line, and ``#`` before remarks. It is read again when it has changed;
-        with a line that is none the old list stays in use, and the log names the line.
-Rule 4: calls are counted, not callbacks, over a window that slides; of at most ``remember``
-        numbers, by each process for itself. A call that is turned away counts too.
+Rule 1: The first match decides: allowed, anonymous, blocked, too many calls, then others.
+Rule 2: An entry of a list is a number in any notation (`receiver.PhoneNumbers`); a range or a mask
+        (``1000..1999``, ``+49301234**``); or a prefix (``+49900...``). An ambiguous entry, a number
+        or a range (``6555-7777``), is an error, see `receiver.NumberList`.
+Rule 3: A file has one entry per line, and ``#`` before comments. It is read again after a change;
+        if a line is invalid the old list stays in use, and the log names the line.
+Rule 4: Calls are counted, not callbacks, in a sliding window, for at most ``remember`` numbers, by
+        each process separately. A refused call counts, too.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from handlers.tables.text_files import read_text
 from receiver import (
     Call,
     DeclarationError,
-    Mask,
-    MaskError,
-    Numbering,
+    NumberList,
+    PhoneNumbers,
     Reply,
     Then,
     handler_of,
     is_sensitive,
+    repeats_of,
 )
 from receiver.upstream import Reloading, stamp
 
-_BEGINNING = re.compile(r"([+(]*[0-9][0-9 ()./]*)\.\.\.")
-_NUMBER = re.compile(r"[+(]*[0-9][0-9 ()./]*")  # with a - it would be a range
-_MOST = 1_000_000
+_MAX_COUNT = 1_000_000
 
 
 class Screen:
-    """A handler that lets callers through to ``then``.
+    """A handler that passes callers to ``then`` unless they are screened out.
+
+    ::
+
+        ivr.add("CALLER", "any", Screen(then="repeat", block=["+49900..."]), name="screen")
 
     Parameters:
-        then: where callers lead that nothing speaks against.
-        allow, block: entries, see above.
-        allow_file, block_file: paths of files with more of them.
-        others: where callers lead that are on neither list, if not to ``then``: so only those on
-            ``allow`` get there.
-        blocked: where callers lead that are blocked; by default the call ends.
-        anonymous: where callers without a number lead; by default they count as others.
-        most, within: how many calls a number may make within so many seconds; 0 for any number.
-        often: where calls lead that are too many; by default as ``blocked``.
-        region: see `receiver.Numbering`.
-        remember: of how many numbers calls are counted; the one idle for longest is forgotten.
-        clock: in seconds, for tests.
+        then: reply or handler for accepted callers.
+        allow, block: entries of lists, see above.
+        allow_file, block_file: paths of files with more entries.
+        others: reply or handler for callers on neither list; the default is ``then``. With it,
+            only callers on ``allow`` reach ``then``.
+        blocked: reply or handler for blocked callers; the default hangs up.
+        anonymous: reply or handler for anonymous callers; the default treats them as others.
+        most, within: maximum number of calls of a number in this many seconds; 0 for no limit.
+        often: reply or handler above the limit; the default is ``blocked``.
+        region: region of numbers, see `receiver.PhoneNumbers`.
+        remember: maximum number of counted callers; the least recent is dropped first.
+        clock: seconds, monotonic.
 
     In a file::
 
@@ -93,117 +95,77 @@ class Screen:
         self._blocked = handler_of(blocked, "Screen: blocked")
         self._anonymous = None if anonymous is None else handler_of(anonymous, "Screen: anonymous")
         self._often = self._blocked if often is None else handler_of(often, "Screen: often")
-        numbering = Numbering(region)
-        self._key = numbering.key
-        self._allow = _Lists("allow", allow, allow_file, numbering)
-        self._block = _Lists("block", block, block_file, numbering)
-        self._visits = _visits(most, within, remember) if most else None
+        self._numbers = PhoneNumbers(region)
+        self._allow = _Lists("allow", allow, allow_file, self._numbers)
+        self._block = _Lists("block", block, block_file, self._numbers)
+        self._counter = _counter(most, within, remember) if most else None
         self._clock = clock
         self.sensitive = is_sensitive(
             self._then, self._others, self._blocked, self._anonymous, self._often
         )
+        self.repeats = repeats_of(
+            self._then, self._others, self._blocked, self._anonymous, self._often
+        )
 
     async def __call__(self, call: Call) -> Reply:
-        key = self._key(call.caller)
+        key = "" if call.anonymous else self._numbers.key(call.caller, call.number_format)
         too_often = (
             bool(key)
-            and self._visits is not None
-            and self._visits.add(key, call.session_id, self._clock())
+            and self._counter is not None
+            and self._counter.add(key, call.session_id, self._clock())
         )
-        if key and await self._allow.have(call, key):
+        if key and await self._allow.have(call):
             return await self._then(call)
         if not key and self._anonymous is not None:
             return await self._anonymous(call)
-        if key and await self._block.have(call, key):
+        if key and await self._block.have(call):
             return await self._blocked(call)
         return await (self._often if too_often else self._others)(call)
-
-
-@dataclass(frozen=True, slots=True)
-class _Entries:
-    """What a list holds, as it is looked up."""
-
-    numbers: frozenset[str]
-    beginnings: tuple[str, ...]
-    masks: tuple[Mask, ...]
-
-    def match(self, key: str, forms: tuple[str, ...]) -> bool:
-        return key in self.numbers or any(
-            form.startswith(self.beginnings) or any(mask.matches(form) for mask in self.masks)
-            for form in forms
-        )
 
 
 class _Lists:
     """The entries of an option and those of a file."""
 
     def __init__(
-        self, name: str, entries: Sequence[str], file: str | Path, numbering: Numbering
+        self, name: str, entries: Sequence[str], file: str | Path, numbers: PhoneNumbers
     ) -> None:
         if isinstance(entries, str) or not isinstance(entries, Sequence):
             raise DeclarationError(f"Screen: {name}= is a list of numbers")
         placed = ((f"Screen: {name}: entry {n}", text) for n, text in enumerate(entries, 1))
-        self._fixed = _parse(placed, numbering)
-        self._file: Reloading[_Entries] | None = None
+        self._numbers = numbers
+        self._fixed = NumberList.parse(placed, numbers)
+        self._file: Reloading[NumberList] | None = None
         if str(file):
             path = Path(file)
-            read = partial(_read, path, numbering)
+            read = partial(_read, path, numbers)
             self._file = Reloading(str(path), read, partial(stamp, path))
-        self._forms = numbering.forms
 
-    async def have(self, call: Call, key: str) -> bool:
-        forms = self._forms(call.caller)
-        if self._fixed.match(key, forms):
+    async def have(self, call: Call) -> bool:
+        caller, number_format = call.caller, call.number_format
+        if self._fixed.matches(caller, self._numbers, number_format):
             return True
-        return self._file is not None and (await self._file(call)).match(key, forms)
+        if self._file is None:
+            return False
+        return (await self._file(call)).matches(caller, self._numbers, number_format)
 
 
-def _read(path: Path, numbering: Numbering) -> _Entries:
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except OSError as error:
-        raise DeclarationError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DeclarationError(f"{path} is not text in UTF-8") from None
+def _read(path: Path, numbers: PhoneNumbers) -> NumberList:
+    lines = read_text(path).splitlines()
     entries = ((f"{path}:{n}", line.partition("#")[0].strip()) for n, line in enumerate(lines, 1))
-    return _parse((entry for entry in entries if entry[1]), numbering)
+    return NumberList.parse((entry for entry in entries if entry[1]), numbers)
 
 
-def _parse(entries: Iterable[tuple[str, str]], numbering: Numbering) -> _Entries:
-    numbers, beginnings, masks = set[str](), list[str](), list[Mask]()
-    for where, text in entries:
-        try:
-            if not isinstance(text, str):
-                raise MaskError("no text")
-            if begins := _BEGINNING.fullmatch(text):
-                beginnings.append(_beginning(begins[1]))
-            elif _NUMBER.fullmatch(text):
-                numbers.add(numbering.key(text))
-            else:
-                masks.append(Mask.parse(text))
-        except MaskError:
-            raise DeclarationError(
-                "an entry is a number, a range, a mask, or a beginning such as +49900...", where
-            ) from None
-    return _Entries(frozenset(numbers), tuple(beginnings), tuple(masks))
-
-
-def _beginning(text: str) -> str:
-    """As the forms of a number begin: without punctuation, and with + for an international 00."""
-    return re.sub("^00(?=[1-9])", "+", re.sub("[^0-9+]", "", text))
-
-
-def _visits(most: int, within: float, remember: int) -> Visits:
+def _counter(most: int, within: float, remember: int) -> CallCounter:
     for name, value in (("most", most), ("within", within), ("remember", remember)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
             raise DeclarationError(f"Screen: {name}={value!r} is no number above 0")
-    if not (1 <= most <= _MOST and 1 <= remember <= _MOST):
-        raise DeclarationError(f"Screen: most= and remember= are numbers from 1 to {_MOST}")
-    return Visits(int(most), within, int(remember))
+    if not (1 <= most <= _MAX_COUNT and 1 <= remember <= _MAX_COUNT):
+        raise DeclarationError(f"Screen: most= and remember= are numbers from 1 to {_MAX_COUNT}")
+    return CallCounter(int(most), within, int(remember))
 
 
-class Visits:
-    """Who called when, over a window of ``within`` seconds."""
+class CallCounter:
+    """Calls by number in a sliding window of ``within`` seconds."""
 
     def __init__(self, most: int, within: float, remember: int) -> None:
         self._most = most
@@ -211,10 +173,10 @@ class Visits:
         self._remember = remember
         self._calls: OrderedDict[str, deque[tuple[float, str]]] = OrderedDict()
 
-    def add(self, who: str, session: str, now: float) -> bool:
-        """Count a call, unless it was counted; True if there were ``most`` of them before it."""
-        calls = self._calls.setdefault(who, deque(maxlen=self._most + 1))
-        self._calls.move_to_end(who)
+    def add(self, number: str, session: str, now: float) -> bool:
+        """Count a call once; return True if it exceeds the limit."""
+        calls = self._calls.setdefault(number, deque(maxlen=self._most + 1))
+        self._calls.move_to_end(number)
         if len(self._calls) > self._remember:
             self._calls.popitem(last=False)
         while calls and calls[0][0] <= now - self._within:

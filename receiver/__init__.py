@@ -1,20 +1,29 @@
 """portsip-receiver: put your own Python code on a phone call.
 
-A PortSIP PBX asks this service, in mid-call, what to do: declare which key presses or callers a
-function is for, and return where the call shall go.
+A PortSIP PBX sends callbacks to this service in mid-call: declare which key presses or callers a
+function handles, and return where the call goes.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from receiver.actions import Action, Handler, is_sensitive
     from receiver.app import Receiver
-    from receiver.calls import Call
+    from receiver.auth.client_address import HostName
+    from receiver.call_context import Acceptance, After, Context, SessionContext
+    from receiver.calls import Call, FinishKey
+    from receiver.credentials import Secret
+    from receiver.declarations.action_options import ActionOptions
+    from receiver.declarations.actions import Action, Handler, is_sensitive, repeats_of
+    from receiver.declarations.desired_ivr import IvrOptions
+    from receiver.declarations.destinations import Then, handler_of
+    from receiver.declarations.ivr import Ivr
+    from receiver.declarations.number_list import NumberList
     from receiver.errors import (
         DeclarationError,
         LoadError,
         MaskError,
+        NumberError,
         PbxError,
         ReceiverError,
         RegistrationError,
@@ -22,27 +31,35 @@ if TYPE_CHECKING:
         SettingsError,
         Unavailable,
     )
-    from receiver.ivrs import Ivr
     from receiver.masks import Mask
-    from receiver.numbering import Numbering
-    from receiver.onward import Then, handler_of
+    from receiver.phone_numbers.numbers import NumberFormat, PhoneNumber, PhoneNumbers
     from receiver.replies import Forward, Hangup, Repeat, Reply
-    from receiver.secrets import Secret
     from receiver.settings import Settings
 
 __all__ = [
+    "Acceptance",
     "Action",
+    "ActionOptions",
+    "After",
     "Call",
+    "Context",
     "DeclarationError",
+    "FinishKey",
     "Forward",
     "Handler",
     "Hangup",
+    "HostName",
     "Ivr",
+    "IvrOptions",
     "LoadError",
     "Mask",
     "MaskError",
-    "Numbering",
+    "NumberError",
+    "NumberFormat",
+    "NumberList",
     "PbxError",
+    "PhoneNumber",
+    "PhoneNumbers",
     "Receiver",
     "ReceiverError",
     "RegistrationError",
@@ -50,24 +67,31 @@ __all__ = [
     "Reply",
     "ReplyError",
     "Secret",
+    "SessionContext",
     "Settings",
     "SettingsError",
     "Then",
     "Unavailable",
     "handler_of",
     "is_sensitive",
+    "repeats_of",
 ]
 
 _HOMES = {
-    "actions": ("Action", "Handler", "is_sensitive"),
     "app": ("Receiver",),
-    "calls": ("Call",),
-    "ivrs": ("Ivr",),
+    "auth.client_address": ("HostName",),
+    "call_context": ("Acceptance", "After", "Context", "SessionContext"),
+    "calls": ("Call", "FinishKey"),
+    "credentials": ("Secret",),
+    "declarations.actions": ("Action", "Handler", "is_sensitive", "repeats_of"),
+    "declarations.destinations": ("Then", "handler_of"),
+    "declarations.desired_ivr": ("IvrOptions",),
+    "declarations.action_options": ("ActionOptions",),
+    "declarations.ivr": ("Ivr",),
+    "declarations.number_list": ("NumberList",),
     "masks": ("Mask",),
-    "numbering": ("Numbering",),
-    "onward": ("Then", "handler_of"),
+    "phone_numbers.numbers": ("NumberFormat", "PhoneNumber", "PhoneNumbers"),
     "replies": ("Forward", "Hangup", "Repeat", "Reply"),
-    "secrets": ("Secret",),
     "settings": ("Settings",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}

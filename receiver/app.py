@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
@@ -12,18 +14,22 @@ from typing import TypeVar
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from receiver.actions import Action, check_neighbours
 from receiver.assembly import Assembly, MakeTracer, tracer
-from receiver.callbacks.intake import problem_of, turn_away
-from receiver.console.telling import Teller
-from receiver.errors import DeclarationError
-from receiver.ivrs import Ivr
-from receiver.ladders import Fallback, problem_of_fallback
-from receiver.receptionists import Receptionist, check_together
+from receiver.callbacks.asgi_messages import answer, read, without_added_slash
+from receiver.callbacks.request import Request
+from receiver.callbacks.request_checks import problem_of, refuse_badly_framed
+from receiver.callbacks.routes import ActionTable
+from receiver.declarations.actions import Action, check_neighbours
+from receiver.declarations.fallbacks import Fallback, problem_of_fallback
+from receiver.declarations.ivr import Ivr, desired_ivrs
+from receiver.errors import DeclarationError, SettingsError
+from receiver.execution.current_time import Clock
+from receiver.observability.log_setup import hide_queries
+from receiver.observability.log_throttle import LogThrottle
+from receiver.phone_numbers.numbers import NumberFormat
+from receiver.recording.publisher import Publisher
 from receiver.replies import Repeat
 from receiver.settings import OF_A_PBX, Settings
-from receiver.telemetry.logs import hide_queries
-from receiver.telemetry.seldom import Seldom
 
 log = logging.getLogger("receiver")
 
@@ -33,17 +39,21 @@ T = TypeVar("T")
 class Receiver:
     """An ASGI app that answers the callbacks of the actions declared on ``ivrs``.
 
+    ::
+
+        app = Receiver(sales, support, fallback=Forward("0"))
+
     Parameters:
         ivrs: the IVRs whose actions are served; several modules may each export one.
-        fallback: the reply of actions that have none of their own, when their handler is late,
+        fallback: the reply of actions that declare none, when their handler exceeds its deadline,
             raises or returns nonsense. A mapping gives each PBX its own, by the label that
             ``Ivr(…, pbx=…)`` names; ``""`` is for all others.
-        settings: by default read from ``RECEIVER_*`` when the app starts or is first asked. A
+        settings: by default read from ``RECEIVER_*`` at the start or the first request. A
             mapping gives each PBX its own, as for ``fallback``; what is not about a PBX counts
             from that of ``""``, or else from the first.
 
     Raises:
-        DeclarationError: two actions of one IVR clash, or two declarations of a receptionist, or a
+        DeclarationError: two actions of one IVR clash, or two declarations of an IVR, or a
             mapping has a label of no IVR.
     """
 
@@ -63,8 +73,9 @@ class Receiver:
                 raise DeclarationError(problem)
         self.fallback: Fallback = self.fallbacks.get("", Repeat())
         self._settings = _by_label("settings", settings, self.pbxs)
-        self._seldom = Seldom()
-        self._teller: Teller | None = None
+        self._log_throttle = LogThrottle()
+        self._publisher: Publisher | None = None
+        self._clock: Clock | None = None
         _check_together(self)
 
     def __iter__(self) -> Iterator[Action]:
@@ -76,53 +87,72 @@ class Receiver:
         """The labels of the PBXs that it is for, in the order of their IVRs."""
         return tuple(dict.fromkeys(ivr.pbx for ivr in self.ivrs)) or ("",)
 
-    def receptionists(self, pbx: str = "") -> tuple[Receptionist, ...]:
-        """Those that the IVRs of one PBX declare.
-
-        Raises:
-            DeclarationError: two of them are for one IVR and differ.
-        """
-        there = (ivr.receptionist for ivr in self.ivrs if ivr.pbx == pbx)
-        return check_together(found for found in there if found)
-
     @cached_property
     def settings(self) -> Settings:
-        """The settings in force; without a secret there are none.
+        """The effective settings.
 
         Raises:
             SettingsError: a variable is missing or wrong.
         """
-        return self._read("").need("secret")
+        return self._read("", "secret")
 
-    def settings_for(self, pbx: str) -> Settings:
+    def settings_for(self, pbx: str, *needed: str) -> Settings:
         """The settings in force for the PBX with this label.
 
+        Parameters:
+            pbx: the label; empty for the only PBX.
+            needed: the settings that must be set, as for `Settings.need`.
+
         Raises:
-            SettingsError: a variable is missing or wrong.
+            SettingsError: variables are missing or wrong; the text has a line for each.
         """
-        if not pbx:
+        if not pbx and not needed:
             return self.settings
-        own = self._read(pbx)
+        own = self._read(pbx, "secret", *needed)
         return replace(self.settings, **{name: getattr(own, name) for name in OF_A_PBX})
 
-    def _read(self, pbx: str) -> Settings:
+    def number_formats(self) -> dict[str, NumberFormat]:
+        """Return how the trunk of each PBX writes callers' numbers, by the PBX's label.
+
+        A PBX whose settings are missing or wrong is left out: they are reported where they are
+        needed.
+        """
+        found: dict[str, NumberFormat] = {}
+        for label in self.pbxs:
+            with suppress(SettingsError):
+                found[label] = self._read(label).number_format
+        return found
+
+    def _read(self, pbx: str, *needed: str) -> Settings:
         given = self._settings
         if not given:
-            return Settings.read(pbx=pbx)
-        return given.get(pbx) or given.get("") or next(iter(given.values()))
+            return Settings.read(pbx=pbx, needed=needed)
+        common = given.get("") or next(iter(given.values()))
+        own = given.get(pbx, common)
+        return replace(common, **{name: getattr(own, name) for name in OF_A_PBX}).need(*needed)
 
     def _make_tracer(self, settings: Settings) -> MakeTracer | None:
-        """What makes the tracer of an action, if callbacks are traced; ``receiver dev`` does."""
+        """Return what creates the tracer of an action, if callbacks are traced."""
         return tracer() if settings.tracing else None
 
-    def tell(self, console: socket.socket) -> None:
-        """Have the console in production told of the callbacks, before the app is first asked.
+    def use_clock(self, clock: Clock) -> None:
+        """Set the date and time that handlers get by `receiver.Call.now`, for a simulation.
+
+        Called before the first request.
 
         Parameters:
-            console: the workers' end, see `receiver.console.telling.lay`.
+            clock: called with the call's session id.
+        """
+        self._clock = clock
+
+    def publish_to(self, console: socket.socket) -> None:
+        """Publish the callbacks to the console in production; called before the first request.
+
+        Parameters:
+            console: the workers' end, see `receiver.recording.publisher.make_sockets`.
         """
         shown = self.settings.log_caller_data
-        self._teller = Teller(
+        self._publisher = Publisher(
             console, self.settings.secret, self, self.fallbacks, caller_data=shown
         )
 
@@ -136,6 +166,14 @@ class Receiver:
         """
         return self._inside.starlette
 
+    @property
+    def callbacks(self) -> ActionTable:
+        """What answers the callbacks, for a server that does without ASGI on their way.
+
+        Raises as `starlette` does.
+        """
+        return self._inside.table
+
     @cached_property
     def _inside(self) -> Assembly:
         _check_together(self)
@@ -146,20 +184,48 @@ class Receiver:
             action.url(by_pbx[action.pbx].public_url or "http://x", len(action.parts))
         make_tracer = self._make_tracer(self.settings)
         return Assembly(
-            tuple(self), self.fallbacks, by_pbx, self._seldom, make_tracer, self._teller
+            *(tuple(self), self.fallbacks, by_pbx, self._log_throttle),
+            *(make_tracer, self._publisher, self._clock),
         )
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Start and stop the app where another contains it; a mounted app gets no lifespan events.
+
+        Without it jobs after the answer are lost when the process stops. For an app on its own the
+        server does it. ::
+
+            site = Starlette(routes=[Mount("/calls", app)], lifespan=app.lifespan)
+
+        Inside another lifespan: ``async with app.lifespan(): yield``.
+
+        Parameters:
+            app: the containing app, which frameworks pass; not used.
+
+        Raises:
+            SettingsError: a variable is missing or wrong.
+        """
+        async with self._inside.lifespan():
+            yield
+        self.__dict__.pop("_inside", None)  # what comes next, in tests, begins anew
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         inside = self._inside
         if scope["type"] == "http":
+            scope = without_added_slash(scope)
             if bad := problem_of(scope):
-                await turn_away(bad, scope, send, self._seldom)
+                await refuse_badly_framed(bad, scope, send, self._log_throttle)
                 return
             # Starlette on the way to an action would cost as much as all that is done there.
-            if (endpoint := inside.table.find(scope)) is not None:
-                await endpoint(scope, receive, send)
+            request = Request.of_scope(
+                scope, lambda: read(scope, receive), asyncio.get_running_loop()
+            )
+            if (there := inside.table.find(request)) is not None:
+                await answer(there, request, send)
                 return
         await inside.starlette(scope, receive, send)
+        if scope["type"] == "lifespan":
+            self.__dict__.pop("_inside", None)
 
 
 def _by_label(
@@ -183,4 +249,4 @@ def _check_together(app: Receiver) -> None:
         check_neighbours(action, seen)
         seen.append(action)
     for label in app.pbxs:
-        app.receptionists(label)
+        desired_ivrs(app.ivrs, label)

@@ -13,37 +13,43 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from receiver.actions import Action
-from receiver.after import AfterWork, open_jobs
 from receiver.auth import NONCE_LIFE
-from receiver.auth.sources import Sources
-from receiver.callbacks.table import ActionTable, Surroundings
-from receiver.console.telling import Teller
+from receiver.auth.client_address import Sources
+from receiver.background import BackgroundJobs, open_jobs
+from receiver.callbacks.context import EndpointContext
+from receiver.callbacks.health import Check, health_routes
+from receiver.callbacks.metrics_endpoint import IDENTITY, PATH, kept
+from receiver.callbacks.observer import Tracer
+from receiver.callbacks.operator_access import OperatorAccess, endpoint_authenticator
+from receiver.callbacks.routes import ActionTable
+from receiver.declarations.actions import Action
+from receiver.declarations.fallbacks import Fallback
 from receiver.dispatch.dispatcher import Dispatcher
-from receiver.dispatch.live import Backing
+from receiver.dispatch.live_context import Backing
+from receiver.dispatch.sessions import open_sessions
 from receiver.errors import SettingsError
-from receiver.ladders import Fallback
-from receiver.operators.health import Check, health_routes
-from receiver.operators.metrics import IDENTITY, PATH, Folder, Metrics, kept
-from receiver.operators.tokens import admission
-from receiver.recordings.recorder import Recorder
+from receiver.execution.current_time import Clock
+from receiver.observability.log_throttle import LogThrottle
+from receiver.observability.metrics import COUNTS
+from receiver.recording.publisher import Publisher
+from receiver.recording.recorder import Recorder
 from receiver.replies import Repeat
-from receiver.sessions import open_sessions
 from receiver.settings import Settings
-from receiver.stores import open_store
-from receiver.stores.guarded import Guarded
-from receiver.telemetry.counts import COUNTS
-from receiver.telemetry.observing import Tracer
-from receiver.telemetry.seldom import Seldom
+from receiver.storage.auth_fallback import AuthFallback
+from receiver.storage.backends import open_auth_store
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from receiver.callbacks.metrics_folder import Folder
+    from receiver.callbacks.metrics_page import MetricsPage
     from receiver.pbx.accounts import Accounts
 
 FINISH = 10.0
 """Seconds that work after the answers has to end when the service stops."""
 
-MakeTracer = Callable[[Action, Sources], Tracer]
-"""Makes what begins the spans of an action's callbacks."""
+MakeTracer = Callable[[Action, Sources, str], Tracer]
+"""Makes what begins the spans of an action's callbacks, for a public URL."""
 
 
 class Assembly:
@@ -53,9 +59,10 @@ class Assembly:
         actions: all that it answers.
         fallbacks: by the label of a PBX, and under ``""`` for all others.
         by_pbx: the settings by the label of a PBX; those under ``""`` count for what is common.
-        seldom: keeps the log from being flooded.
+        log_throttle: keeps the log from being flooded.
         make_tracer: None traces nothing.
-        teller: tells the console in production, if there is one.
+        publisher: publishes callbacks to the console in production; None for no console.
+        clock: the date and time of handlers in a simulation; None for the system's.
 
     Attributes:
         table: all its actions.
@@ -70,12 +77,13 @@ class Assembly:
         actions: tuple[Action, ...],
         fallbacks: Mapping[str, Fallback],
         by_pbx: Mapping[str, Settings],
-        seldom: Seldom,
+        log_throttle: LogThrottle,
         make_tracer: MakeTracer | None,
-        teller: Teller | None,
+        publisher: Publisher | None,
+        clock: Clock | None = None,
     ) -> None:
         settings = by_pbx[""]
-        self._backing = _backing(settings)
+        self._backing = _backing(by_pbx, clock)
         self._dispatcher = Dispatcher(
             fallbacks.get("", Repeat()),
             fallbacks=fallbacks,
@@ -84,29 +92,39 @@ class Assembly:
             log_caller_data=settings.log_caller_data,
             context=self._backing.make,
         )
-        self._store = open_store(settings.store, life=NONCE_LIFE)
-        self._recorder, self._teller = _recorder(settings, actions), teller
-        around = Surroundings(
+        self._store = open_auth_store(settings.store, life=NONCE_LIFE)
+        self._recorder, self._publisher = _recorder(settings, actions), publisher
+        self._is_traced = make_tracer is not None
+        context = EndpointContext(
             by_pbx,
             self._dispatcher,
             self._store,
-            seldom,
+            log_throttle,
             tracer=make_tracer,
-            witnesses=[one.of for one in (self._recorder, teller) if one],
+            listeners=[one.of for one in (self._recorder, publisher) if one],
+            records_requests=self._recorder is not None,
         )
         self._accounts = _accounts(by_pbx) if settings.guard else None
-        self.table = ActionTable(actions, around)
-        self._folder = Folder(COUNTS, settings.metrics_folder) if settings.metrics else None
+        self.table = ActionTable(actions, context)
+        self._folder: Folder | None = None
         routes = health_routes(self._checks())
-        if self._folder:
-            door = admission(IDENTITY, settings, self._store, seldom)
-            routes.append(Route(PATH, Metrics(door, self._folder)))
-        self.starlette = Starlette(routes=routes, lifespan=self._live)
+        if settings.metrics:
+            page = _metrics_page(settings.metrics_folder)
+            self._folder = page.folder
+            checker = endpoint_authenticator(IDENTITY, settings, self._store, log_throttle)
+            routes.append(Route(PATH, OperatorAccess(page, IDENTITY, checker)))
+        self._is_live = False
+        self.starlette = Starlette(routes=routes, lifespan=self.lifespan)
         # A redirect would go to the Host that the sender names.
         self.starlette.router.redirect_slashes = False
 
     @asynccontextmanager
-    async def _live(self, _: Starlette) -> AsyncIterator[None]:
+    async def lifespan(self, _: object = None) -> AsyncIterator[None]:
+        """Start all parts, and stop them; once, also if several apps contain this one."""
+        if self._is_live:
+            yield
+            return
+        self._is_live = True
         self._backing.start()
         await self._store.reach()
         async with kept(self._folder) if self._folder else nullcontext():
@@ -119,28 +137,40 @@ class Assembly:
             await self._accounts.close()
         if self._recorder:
             await asyncio.to_thread(self._recorder.close)
-        if self._teller:
-            await asyncio.to_thread(self._teller.close)
+        if self._publisher:
+            await asyncio.to_thread(self._publisher.close)
+        if self._is_traced:
+            from receiver.callbacks import span_export  # noqa: PLC0415 - an extra
+
+            await span_export.export_rest()
 
     def _checks(self) -> dict[str, Check]:
         """What ``/ready`` asks."""
         checks: dict[str, Check] = {}
-        if isinstance(self._store, Guarded):
+        if isinstance(self._store, AuthFallback):
             checks["store"] = self._store.reachable
         if self._accounts:
             checks["pbx"] = self._accounts.good
         return checks
 
 
-def _backing(settings: Settings) -> Backing:
-    """What stands behind the calls."""
-    after = AfterWork(
-        open_jobs(settings.after),
+def _backing(by_pbx: Mapping[str, Settings], clock: Clock | None) -> Backing:
+    """Return the sessions and background jobs of the calls."""
+    settings = by_pbx[""]
+    after = BackgroundJobs(
+        open_jobs(settings.jobs, settings.store),
         settings.secret,
-        running=settings.threads,
+        max_concurrency=settings.threads,
         log_caller_data=settings.log_caller_data,
     )
-    return Backing(open_sessions(settings.store), after, settings.secret)
+    formats = {label: of_pbx.number_format for label, of_pbx in by_pbx.items()}
+    return Backing(open_sessions(settings.store), after, settings.secret, formats, clock)
+
+
+def _metrics_page(folder: Path | None) -> MetricsPage:
+    from receiver.callbacks.metrics_page import MetricsPage  # noqa: PLC0415 - slow to import
+
+    return MetricsPage(COUNTS, folder)
 
 
 def _accounts(by_pbx: Mapping[str, Settings]) -> Accounts:
@@ -156,9 +186,9 @@ def tracer() -> MakeTracer:
         SettingsError: its packages are missing.
     """
     try:
-        from receiver.telemetry import tracing  # noqa: PLC0415 - an extra, and slow to import
+        from receiver.callbacks import span_export, tracing  # noqa: PLC0415 - slow to import
 
-        tracing.provide()
+        span_export.provide()
     except ImportError:
         raise SettingsError(
             "RECEIVER_TRACING is set, for which packages are missing: "
@@ -175,5 +205,6 @@ def _recorder(settings: Settings, actions: tuple[Action, ...]) -> Recorder | Non
         settings.secret,
         actions,
         caller_data=settings.record_caller_data,
+        fields=settings.record_fields,
         megabytes=settings.record_megabytes,
     )

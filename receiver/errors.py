@@ -1,16 +1,17 @@
-"""Every error says what happened, whose fault it is, and what to do next.
+"""Errors; each says what happened, who can correct it, and what to do next.
 
 ::
 
     ReceiverError
     ├── DeclarationError      the developer's: an Ivr, an action, a mask or a reply is wrong
     │   ├── MaskError         ... a match list that cannot be read
+    │   ├── NumberError       ... text that is not one phone number
     │   ├── ReplyError        ... an answer that the PBX could not carry out
     │   └── ConfigurationError    ... a configuration file, all its problems at once
     ├── SettingsError         the operator's: a RECEIVER_* variable is missing or wrong
     ├── LoadError             the operator's: "module:attribute" does not lead to a Receiver
     ├── CallbackError         the sender's: the request is not a callback, the answer not a reply
-    ├── Unavailable           whoever runs what a handler needs: a store, a CRM, a queue
+    ├── Unavailable           the operator's: a store, a CRM or a queue does not work
     │   ├── (sessions) SessionLost    ... what a call remembers
     │   ├── (after) AfterError        ... the queue of durable work
     │   └── UpstreamError     ... a service that it asked, such as a CRM: no good answer
@@ -19,11 +20,11 @@
     │       └── CircuitOpen       it was not asked, since it failed again and again
     ├── (sessions) SessionError  the developer's: too much in a session, or used after its end
     ├── RegistrationError     the operator's: what is declared does not fit what the PBX has
-    ├── (stores) StoreError    the operator's: what workers share is out of order
-    ├── (simulator) Fault     what the simulated PBX refuses, and LineError, a telephone misused
+    ├── (stores) StoreError    the operator's: the shared store is unavailable
+    ├── (simulator) ApiError  what the simulated PBX refuses, and LineError, a telephone misused
     └── PbxError              the PBX's
         ├── PbxUnreachable    ... no connection, no answer in time, TLS
-        ├── PbxNonsense       ... an answer that is not what its API describes
+        ├── PbxInvalid       ... an answer that is not what its API describes
         └── PbxRefused        ... an answer with an error: status, code and message
             ├── PbxUnauthorized   the token, name or password was not accepted
             ├── PbxForbidden      the account may not do this
@@ -60,6 +61,10 @@ class DeclarationError(ReceiverError):
         self.where = where
 
 
+class NumberError(DeclarationError):
+    """Text that is not one phone number; the error never repeats it."""
+
+
 class MaskError(DeclarationError):
     """A match list that cannot be read; the text names the entry."""
 
@@ -82,9 +87,16 @@ class ConfigurationError(DeclarationError):
 
 
 class SettingsError(ReceiverError):
-    """A setting is missing or wrong; the text names the variable."""
+    """Settings are missing or wrong; the text names the variables.
+
+    ``problems`` are all of them, each a sentence; the text has a line for each.
+    """
 
     exit_code = 2
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class LoadError(ReceiverError):
@@ -94,15 +106,15 @@ class LoadError(ReceiverError):
 
 
 class CallbackError(ReceiverError):
-    """What came over the wire is not a callback (or, at the simulator, not a reply)."""
+    """A request is not a callback (or, at the simulator, a response not a reply)."""
 
 
 class Unavailable(ReceiverError):
-    """What a handler needs is out of order: the caller gets the fallback, unless it is caught."""
+    """A service that a handler needs is unavailable; if not caught, it means the fallback."""
 
 
 class RegistrationError(ReceiverError):
-    """What is declared cannot be registered on this PBX as it is."""
+    """The declarations cannot be registered on this PBX."""
 
 
 class UpstreamError(Unavailable):
@@ -117,7 +129,7 @@ class UpstreamRefused(UpstreamError):
     """The service answered with another ``status`` than 2xx.
 
     ``retry_after`` is in seconds, from the header of that name; None if there was no number in it.
-    ``body`` is what it said, in no text of ours.
+    ``body`` is the body of the response; no text repeats it.
     """
 
     def __init__(
@@ -141,7 +153,7 @@ class PbxUnreachable(PbxError):
     """No connection to the PBX, or no answer from it in time."""
 
 
-class PbxNonsense(PbxError):
+class PbxInvalid(PbxError):
     """The PBX answered something that its API does not describe."""
 
 

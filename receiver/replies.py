@@ -1,9 +1,12 @@
-"""The three answers a PBX understands, and how they go on the wire.
+"""The replies that a PBX understands, each with the words in which it is written everywhere.
 
-Rule 1: a reply is a value; what a handler returns is the answer.
-Rule 2: a reply that exists can be carried out: a destination is checked when it is made.
+Rule 1: a reply is a value; what a handler returns is the reply.
+Rule 2: a reply that exists can be carried out: its destination is checked by the constructor.
 Rule 3: on the wire ``status_code`` is always 200. The PBX takes anything else for a failure, and
         what the caller then hears is not documented ("Managing Virtual Receptionist").
+Rule 4: a subclass of `BaseReply` is registered in `KINDS`; wire, log, metrics, recordings,
+        configuration files, console and simulator read its words there. A new reply is one class,
+        and one more member of `Reply`.
 """
 
 from __future__ import annotations
@@ -11,87 +14,206 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from receiver.errors import CallbackError, ReplyError
+from receiver.text import counted
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 _DIALABLE = re.compile(r"\+?[0-9*#]{1,64}")
 
+KINDS: dict[str, type[BaseReply]] = {}
+"""The kinds of replies by their `BaseReply.action`."""
 
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """Connect the caller to ``destination``: an extension, a queue, another IVR, or a number.
 
-    Parameters:
-        destination: 1 to 64 of ``0-9 * #``, with a ``+`` in front or not.
+class BaseReply:
+    """Base of the replies: frozen dataclasses with one field, the destination, or with none.
+
+    Class attributes:
+        action: on the wire, in the log, in metrics and recordings, such as ``"call"``.
+        keyword: in configuration files, such as ``"forward"``.
+        rule: in the rules of an IVR (`receiver.pbx.models_ivr.ForwardAction`); empty if it cannot
+            be used there.
+        outcome: the kind of outcome that the simulator and the console show, ``"forwarded"``.
+        outcome_text: the outcome in a sentence; ``{}`` is the destination.
+        caller_text: the same in a CALLER callback, where it differs.
+        label: the reply in a list of destinations, such as ``"hang up"``; ``{}`` as before.
+        summary: what it does, for the editor of a configuration file.
+        ends_call: whether the IVR's part of the call ends.
 
     Raises:
-        ReplyError: the destination cannot be dialled. The text does not repeat it, for it may
+        ReplyError: the destination cannot be dialled. The text does not repeat it, because it may
             hold what the caller keyed in.
+        TypeError: a subclass does not define all of them.
+    """
+
+    __slots__ = ()
+    __match_args__: ClassVar[tuple[str, ...]] = ()
+
+    action: ClassVar[str]
+    keyword: ClassVar[str]
+    rule: ClassVar[str] = ""
+    outcome: ClassVar[str]
+    outcome_text: ClassVar[str]
+    caller_text: ClassVar[str] = ""
+    label: ClassVar[str]
+    summary: ClassVar[str]
+    ends_call: ClassVar[bool] = True
+
+    def __init_subclass__(cls) -> None:
+        if lacking := [name for name in BaseReply.__annotations__ if not hasattr(cls, name)]:
+            raise TypeError(f"{cls.__name__} lacks {', '.join(lacking)}: see BaseReply")
+        KINDS[cls.action] = cls
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        for field in self.__match_args__:
+            value = getattr(self, field)
+            if not isinstance(value, str):
+                kind = type(value).__name__
+                raise ReplyError(f'{name} wants a string such as {name}("222"), not {kind}')
+            if not _DIALABLE.fullmatch(value):
+                raise ReplyError(
+                    f"{name} got a destination of {counted(len(value), 'character')} that cannot "
+                    "be dialled: use 1 to 64 digits, * or #, with or without a leading +"
+                )
+
+    @classmethod
+    def has_target(cls) -> bool:
+        """Return whether this kind of reply has a destination."""
+        return bool(cls.__match_args__)
+
+    @classmethod
+    def of(cls, *target: str) -> Reply:
+        """Return a reply of this kind."""
+        return cast("Reply", cls(*target))
+
+    @property
+    def target(self) -> str:
+        """The destination; empty if this kind of reply has none."""
+        return getattr(self, self.__match_args__[0]) if self.__match_args__ else ""
+
+    @property
+    def words(self) -> str:
+        """The reply in a list of destinations, such as ``222`` or ``hang up``."""
+        return self.label.format(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Forward(BaseReply):
+    """Connect the caller to ``destination``: an extension, a queue, another IVR, or a number.
+
+    ::
+
+        reply = Forward("222")
+
+    Parameters:
+        destination: 1 to 64 of ``0-9 * #``, with or without a leading ``+``.
+
+    Raises:
+        ReplyError: the destination cannot be dialled. The text does not repeat it.
     """
 
     destination: str
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.destination, str):
-            kind = type(self.destination).__name__
-            raise ReplyError(f'Forward wants a string such as Forward("222"), not {kind}')
-        if not _DIALABLE.fullmatch(self.destination):
-            raise ReplyError(
-                f"Forward got a destination of {len(self.destination)} characters that cannot be "
-                "dialled: use 1 to 64 digits, * or #, with a + in front or not"
-            )
+    action = "call"
+    keyword = "forward"
+    rule = "FORWARD_TO_NUMBER"
+    outcome = "forwarded"
+    outcome_text = "forwarded to {}"
+    label = "{}"
+    summary = "Connect the caller to it."
 
 
 @dataclass(frozen=True, slots=True)
-class Hangup:
-    """End the call."""
+class Hangup(BaseReply):
+    """End the call.
+
+    ::
+
+        reply = Hangup()
+    """
+
+    action = "hangup"
+    keyword = "hangup"
+    rule = "HANGUP"
+    outcome = "hung up"
+    outcome_text = "hung up"
+    label = "hang up"
+    summary = "End the call."
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
-    """Play the IVR's prompt again and wait for the next key."""
+class Repeat(BaseReply):
+    """Play the IVR's prompt again and wait for the next key.
+
+    In a CALLER handler, which runs before the prompt, it means: continue to the prompt. ::
+
+        reply = Repeat()
+    """
+
+    action = "repeat"
+    keyword = "repeat"
+    rule = "REPEAT"
+    outcome = "repeated"
+    outcome_text = "the prompt is repeated"
+    caller_text = "the call continues to the prompt"
+    label = "repeat"
+    summary = "Play the prompt again."
+    ends_call = False
 
 
 Reply = Forward | Hangup | Repeat
 
 
-_WORDS: dict[str, Reply] = {"hangup": Hangup(), "repeat": Repeat()}
+def is_reply(value: object) -> TypeIs[Reply]:
+    """Return whether ``value`` is a reply of any registered kind."""
+    return issubclass(type(value), BaseReply)  # an object may lie about its __class__
+
+
+def keywords() -> dict[str, type[BaseReply]]:
+    """Return the kinds of replies by their keyword in a configuration file."""
+    return {kind.keyword: kind for kind in KINDS.values()}
+
+
+def outcomes() -> dict[str, type[BaseReply]]:
+    """Return the kinds of replies by their outcome."""
+    return {kind.outcome: kind for kind in KINDS.values()}
 
 
 def read_word(text: str) -> Reply:
-    """The reply that is meant by ``"hangup"``, ``"repeat"``, or a destination such as ``"222"``.
+    """Return the reply for ``"hangup"``, ``"repeat"``, or a destination such as ``"222"``.
 
     Raises:
-        ReplyError: none is.
+        ReplyError: the text is neither.
     """
     word = text.strip().lower()
-    if word not in _WORDS and not _DIALABLE.fullmatch(word):
-        raise ReplyError(
-            'neither "hangup", nor "repeat", nor a destination of 1 to 64 digits, * or #, with a + '
-            "in front or not"
-        )
-    return _WORDS.get(word) or Forward(word)
+    kind = keywords().get(word)
+    if kind is not None and not kind.has_target():
+        return kind.of()
+    if _DIALABLE.fullmatch(word):
+        return Forward(word)
+    plain = " nor ".join(f'"{name}",' for name, one in keywords().items() if not one.has_target())
+    raise ReplyError(
+        f"neither {plain} nor a destination of 1 to 64 digits, * or #, with or without a leading +"
+    )
 
 
 def encode(reply: Reply) -> bytes:
-    """The JSON body that tells the PBX to carry out ``reply``."""
-    match reply:
-        case Forward(destination):
-            return b'{"status_code":200,"action":"call","destination":"%b"}' % destination.encode()
-        case Hangup():
-            return b'{"status_code":200,"action":"hangup","destination":""}'
-        case Repeat():
-            return b'{"status_code":200,"action":"repeat","destination":""}'
-        case _:
-            assert_never(reply)
+    """Return the JSON body that tells the PBX to carry out ``reply``."""
+    return b'{"status_code":200,"action":"%b","destination":"%b"}' % (
+        reply.action.encode(),
+        reply.target.encode(),
+    )
 
 
 def decode(body: bytes) -> Reply:
-    """Read an answer as the PBX would.
+    """Parse the body of a response as the PBX does.
 
     Raises:
-        CallbackError: the body is not an answer; the text says why.
+        CallbackError: the body is not a reply; the text says why.
     """
     try:
         answer = json.loads(body)
@@ -101,14 +223,11 @@ def decode(body: bytes) -> Reply:
         raise CallbackError("the answer is not a JSON object")
     if answer.get("status_code") != 200:
         raise CallbackError("the answer's status_code is not 200")
-    action = answer.get("action")
-    if action == "hangup":
-        return Hangup()
-    if action == "repeat":
-        return Repeat()
-    if action != "call":
-        raise CallbackError("the answer's action is none of call, hangup, repeat")
+    action: Any = answer.get("action")
+    kind = KINDS.get(action) if isinstance(action, str) else None
+    if kind is None:
+        raise CallbackError(f"the answer's action is none of {', '.join(KINDS)}")
     try:
-        return Forward(answer.get("destination", ""))
+        return kind.of(answer.get("destination", "")) if kind.has_target() else kind.of()
     except ReplyError:
         raise CallbackError("the answer's destination cannot be dialled") from None

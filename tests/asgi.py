@@ -7,9 +7,9 @@ from typing import Any
 from starlette.types import Message, Scope
 
 from receiver import Receiver
-from receiver.serving.framing import APART, TRAILERS
+from receiver.callbacks.http_limits import APART, TRAILERS
 
-KNOWN = {200, 400, 401, 403, 404, 405, 411, 413, 414, 429, 431, 501, 505}
+KNOWN = {200, 400, 401, 403, 404, 405, 411, 413, 414, 415, 429, 431, 501, 505}
 """What a request can be answered."""
 
 
@@ -35,7 +35,7 @@ def http_scope(
 
 
 async def status_of(app: Receiver, scope: Scope, body: bytes = b"") -> int:
-    """The one status that is answered; the body comes in two parts."""
+    """Return the status of the answer; the body is sent in two parts."""
     parts = [body[: len(body) // 2], body[len(body) // 2 :]]
     sent: list[Message] = []
 

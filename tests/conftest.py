@@ -7,11 +7,13 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import settings
 
+from receiver.credentials import Secret
 from receiver.errors import ReceiverError
-from receiver.secrets import Secret
+from tests.command_line import CliRunner
+from tests.processes import Processes
 
 # Examples are drawn anew in each run; a deadline would make a busy machine a failure.
 settings.register_profile("default", deadline=None)
@@ -30,7 +32,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(autouse=True)
 def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RECEIVER_* variables of whoever runs the tests must not decide what they show."""
+    """Remove RECEIVER_* variables of the user, which must not affect the tests."""
     for name in [name for name in os.environ if name.startswith("RECEIVER_")]:
         monkeypatch.delenv(name)
 
@@ -63,10 +65,18 @@ def program() -> Callable[[str], str]:
     return find
 
 
-# No secret in any output: every Secret that a test makes is looked for in all that it printed,
-# logged, and raised as an error of ours. `allow_secrets` marks the tests that show one aloud.
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    """Starts processes that end with the test."""
+    made = Processes()
+    yield made
+    made.end()
 
-_LONG = 12  # shorter ones, such as "t", stand in innocent words
+
+# No secret in any output: every Secret that a test makes is looked for in all that it printed,
+# logged, and raised as one of our errors. `allow_secrets` marks the tests that print one.
+
+_LONG = 12  # shorter ones, such as "t", occur in other words
 _seen: set[str] = set()
 _said: list[str] = []
 
@@ -94,7 +104,7 @@ def _watch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaks(said: str) -> list[str]:
-    """The beginnings of the secrets that stand in ``said``."""
+    """Return the prefixes of the secrets in ``said``."""
     return [text[:4] + "…" for text in _seen if text in said]
 
 

@@ -9,28 +9,35 @@ from collections.abc import Sequence
 
 import httpx
 
-from receiver.pbx.client import PbxClient
+from receiver.credentials import Secret
+from receiver.pbx.access_tokens import GivenToken
 from receiver.pbx.models import ActionUrl, IvrSummary, read
-from receiver.pbx.tokens import GivenToken
-from receiver.secrets import Secret
+from receiver.pbx.pbx_client import PbxClient
+from receiver.registration.registrar import Result, apply, plan_destroy
 from receiver.simulator.api import make_api
 from receiver.simulator.model import Behaviour, Pbx
 
 TOKEN = "the-token-of-the-stage"
 
 
+async def destroy(client: PbxClient, base: str, pbx: str = "") -> Result:
+    """Delete all action URLs of the service at ``base``."""
+    return await apply(client, await plan_destroy(client, base, pbx=pbx), allow_deletes=True)
+
+
 class Killed(BaseException):
-    """The process ends here."""
+    """The simulated end of the process."""
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """Carries requests to the API, and dies at one of them, before or after it took effect.
+    """A transport to the API that raises `Killed` at one request, before or after its effect.
 
     Attributes:
-        sent: method and path of each request, in their order.
-        kill: the number of the request to die at, from 1; 0 for none.
-        after: whether it takes effect first.
-        shuffle: if there is one, requests that are under way at once overtake each other.
+        sent: method and path of each request.
+        kill: the number of the request to raise at, from 1; 0 for none.
+        after: whether the request takes effect first.
+        shuffle: if given, concurrent requests are reordered at random.
+        turns: loop iterations that a request, and its answer, may be delayed by.
     """
 
     def __init__(self, app: object) -> None:
@@ -39,46 +46,50 @@ class Transport(httpx.AsyncBaseTransport):
         self.kill = 0
         self.after = False
         self.shuffle: random.Random | None = None
+        self.turns: Sequence[int] = range(8)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.sent.append(f"{request.method} {request.url.path}")
         dies = len(self.sent) == self.kill
-        await self._tarry()
+        await self._delay()
         if dies and not self.after:
             raise Killed
         response = await self._inner.handle_async_request(request)
         await response.aread()
-        await self._tarry()
+        await self._delay()
         if dies:
             raise Killed
         return response
 
-    async def _tarry(self) -> None:
+    async def _delay(self) -> None:
         if self.shuffle is not None:
-            for _ in range(self.shuffle.randrange(8)):
+            for _ in range(self.shuffle.choice(self.turns)):
                 await asyncio.sleep(0)
 
 
 class Stage:
-    """A PBX with some IVRs, and clients of it."""
+    """A simulated PBX with some IVRs, and its clients."""
 
     def __init__(self, *numbers: str, behaviour: Behaviour | None = None) -> None:
         self.pbx = Pbx(behaviour)
+        self.version = ""
         self.api = make_api(self.pbx, token=Secret(TOKEN))
         self.transport = Transport(self.api)
         for number in numbers:
-            self.pbx.ivrs.create(
-                {"name": f"IVR {number}", "extension_number": number, "enable_pin": False}
-            )
+            self.pbx.add_ivr(number, f"IVR {number}")
 
     def client(self) -> PbxClient:
-        async def no_sleep(seconds: float) -> None: ...
+        async def sleep(seconds: float) -> None:
+            """Yield to other tasks if requests are reordered; without real time."""
+            for _ in range(int(seconds * 100) if self.transport.shuffle else 0):
+                await asyncio.sleep(0)
 
         return PbxClient(
             "http://localhost",
             GivenToken(Secret(TOKEN)),
             transport=self.transport,
-            sleep=no_sleep,
+            sleep=sleep,
+            version=self.version,
         )
 
     def ivr(self, number: str) -> IvrSummary:
@@ -87,7 +98,7 @@ class Stage:
         return found
 
     def add(self, number: str, **fields: object) -> str:
-        """An action URL that somebody else made."""
+        """Create an unmanaged action URL."""
         whole = {"type": "DTMF", "method": "POST", "enabled": True, **fields}
         return self.pbx.action_urls(self.ivr(number).id).create(whole)
 
@@ -97,8 +108,8 @@ class Stage:
     def names(self, number: str) -> list[str]:
         return sorted(item.name for item in self.action_urls(number))
 
-    def foreign(self, numbers: Sequence[str], base: str) -> str:
-        """Everything of others, byte for byte."""
+    def unmanaged(self, numbers: Sequence[str], base: str) -> str:
+        """Return all unmanaged action URLs as JSON."""
         return json.dumps(
             [
                 item

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.processes import kill_group
+
 
 @dataclass
 class Service:
@@ -33,6 +35,7 @@ class Service:
             cwd=folder,
             stderr=subprocess.PIPE,
             text=True,
+            process_group=0,
         )
         service = cls(process)
         service.reader = threading.Thread(target=service.read, daemon=True)
@@ -40,15 +43,19 @@ class Service:
         return service
 
     def wait(self, workers: int) -> None:
-        """Until so many serve."""
+        """Wait until ``count`` workers serve."""
         self.until(r"Application startup complete", workers)
         self.url = self.until(r"serving on (http://\S+)")[0]
 
     def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.terminate()
-        self.process.wait(20)
+        """Stop it; after 20 seconds, or if it left workers behind, kill the whole group."""
+        try:
+            if self.process.poll() is None:
+                self.process.terminate()
+                self.process.terminate()
+            self.process.wait(20)
+        finally:
+            kill_group(self.process.pid)
         assert self.reader is not None
         self.reader.join(20)  # until no worker has standard error any more
 

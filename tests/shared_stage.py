@@ -1,4 +1,4 @@
-"""A real Redis, and a clock that stands still, for whatever is shared."""
+"""A real Redis and a clock that the test sets, for tests of shared stores."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from receiver.secrets import Secret
+from receiver.credentials import Secret
 
 
 class Server:
-    """A redis-server on a socket of its own."""
+    """A redis-server on a Unix socket."""
 
     def __init__(self, path: str) -> None:
         self._program = path
@@ -58,25 +58,16 @@ def lasting_server(program: Callable[[str], str]) -> Iterator[Server]:
 
 
 LATEST = 5.0
-"""Seconds; without a limit these questions would never end."""
+"""Seconds within which a request of a failing store must end."""
 
 
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is late, and not out of order."""
-    _allow(monkeypatch, 1.0)
-
-
-def _allow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    for limit in ("shared.patience.LIMIT", "sessions.sessions.LIMIT", "after.work.LIMIT"):
-        monkeypatch.setattr(f"receiver.{limit}", seconds)
-    monkeypatch.setattr("receiver.shared.server._TIMEOUT", seconds * 0.8)
+SHORT, LONG = 1.0, 10.0
+"""Seconds for a request to a store that fails, and to one that works; a busy machine is slow."""
 
 
 @pytest.fixture
-def redis_url(lasting_server: Server, monkeypatch: pytest.MonkeyPatch) -> Secret:
-    """Of a Redis that is empty, and never silent."""
-    _allow(monkeypatch, 10.0)
+def redis_url(lasting_server: Server) -> Secret:
+    """Return the URL of an empty Redis."""
     with redis.Redis.from_url(lasting_server.url.reveal()) as client:
         client.flushall()
     return lasting_server.url
@@ -84,7 +75,7 @@ def redis_url(lasting_server: Server, monkeypatch: pytest.MonkeyPatch) -> Secret
 
 @pytest.fixture
 def server(program: Callable[[str], str]) -> Iterator[Server]:
-    """One to kill and to pause."""
+    """A Redis for one test, which may kill or pause it."""
     server = Server(program("redis-server"))
     server.start()
     yield server
@@ -92,7 +83,7 @@ def server(program: Callable[[str], str]) -> Iterator[Server]:
 
 
 class Clock:
-    """Stands still until it is told to go on."""
+    """A clock that the test sets."""
 
     def __init__(self, time: float = 0.0) -> None:
         self.time = time

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
-from receiver.actions import Action, Method
 from receiver.auth import Algorithm, Auth
-from receiver.secrets import Credentials, derive
+from receiver.credentials import Credentials, derive
+from receiver.declarations.actions import Action, Method
 
-SECRET = Secret("the service secret of the tests")
+SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
 SETTINGS = Settings(secret=SECRET)
 
 FIELDS = {
@@ -25,6 +25,20 @@ FIELDS = {
 QUERY = "session_id=12345678&from=101&to=888&input=22&from_name=Jason&account_name=Sales"
 ANSWER = b'{"status_code":200,"action":"call","destination":"222"}'
 
+OFFICE_HOURS = """
+[[ivr]]
+number = "8000"
+[[ivr.dtmf]]
+mask = "1"
+name = "pick"
+[ivr.dtmf.then]
+handler = "hours"
+zone = "America/New_York"
+week = {mon-fri = "08:30-18:00"}
+open = "222"
+closed = "8999"
+"""
+"""An app without code, whose destination depends on the time."""
 
 MODES: tuple[Auth | None, ...] = ("bearer", "basic", "digest", None)
 ALGORITHMS: dict[str, tuple[Algorithm, ...]] = {

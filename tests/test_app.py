@@ -1,10 +1,12 @@
 """The app over ASGI, without a socket: routing, refusals, forms, fallbacks."""
 
 import asyncio
+import gzip
 import json
 import logging
 import sys
 import time
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,10 @@ from starlette.routing import Mount
 from starlette.types import Message
 
 from receiver import Call, DeclarationError, Forward, Hangup, Ivr, Receiver, Reply, SettingsError
-from receiver.callbacks.exchange import BODY_LIMIT
-from receiver.callbacks.marks import HEADER, make_mark
-from receiver.secrets import derive
+from receiver.auth.digest import parse_parameters, response_hash
+from receiver.auth.probe_token import HEADER, make_token
+from receiver.callbacks.request import BODY_LIMIT
+from receiver.credentials import derive
 from receiver.settings import Settings
 from tests.support import ANSWER, FIELDS, QUERY, SECRET, SETTINGS, Counted, credentials, make_app
 
@@ -83,7 +86,7 @@ async def test_methods_that_no_action_has_are_refused_everywhere_alike(
     assert handler.calls == []
 
 
-async def test_only_who_may_ask_learns_which_method(
+async def test_only_authenticated_clients_learn_the_method(
     http: httpx.AsyncClient, handler: Counted
 ) -> None:
     url = f"/action/888/post-bearer?{QUERY}"
@@ -185,13 +188,13 @@ async def test_past_authentication_a_caller_always_gets_an_answer(
     assert handler.calls == []
 
 
-async def test_a_bug_of_ours_still_gives_an_answer(
+async def test_a_bug_in_the_receiver_still_gives_an_answer(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def explode(*_: object) -> None:
         raise RuntimeError("a bug that knows the digits 4111")
 
-    monkeypatch.setattr("receiver.callbacks.endpoint.read_body", explode)
+    monkeypatch.setattr("receiver.callbacks.request.read_body", explode)
     answer = await http.post("/action/888/post-open", json=FIELDS)
     assert answer.json()["action"] == "repeat"
     assert "RuntimeError inside the receiver" in caplog.text
@@ -213,6 +216,79 @@ async def test_large_bodies_are_refused(
         assert (answer.status_code, answer.headers["connection"]) == (413, "close")
     answer = await http.post("/action/888/post-bearer", content=b"x" * (BODY_LIMIT + 1))
     assert (answer.status_code, answer.headers["connection"]) == (401, "close")
+    assert handler.calls == []
+
+
+async def test_a_digest_whose_uri_lacks_the_query(handler: Counted) -> None:
+    """At an action that allows it, and at one that there is not, which looks the same."""
+    ivr = Ivr("888")
+    options: dict[str, Any] = {"auth": "digest", "method": "GET"}
+    ivr.add("DTMF", "1", handler, name="open", uri_without_query=True, **options)
+    async with client(Receiver(ivr, settings=SETTINGS)) as http:
+        for name, status in (("open", 200), ("nothing", 401)):
+            challenge = (await http.get(f"/action/888/{name}?{QUERY}")).headers["www-authenticate"]
+            asked = parse_parameters(challenge.removeprefix("Digest "))
+            assert asked is not None
+            known = credentials(f"888/{name}")
+            sent = {"realm": asked["realm"], "nonce": asked["nonce"], "uri": f"/action/888/{name}"}
+            sent |= {"qop": "auth", "nc": "00000001", "cnonce": "c"}
+            response = response_hash(
+                "MD5",
+                method="GET",
+                username=known.username,
+                password=known.password.reveal(),
+                parameters=sent,
+            )
+            sent |= {"username": known.username, "response": response}
+            value = "Digest " + ", ".join(f'{key}="{text}"' for key, text in sent.items())
+            answer = await http.get(f"/action/888/{name}?{QUERY}", headers={"Authorization": value})
+            assert answer.status_code == status
+    assert len(handler.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "reply"),
+    [
+        ("Jason\tBourne", ANSWER),
+        ('Jason "JB"', ANSWER),
+        ("DOMAIN\\jason", ANSWER),
+        ('x"}', ANSWER),
+        ('x","from":"+49666', None),
+        ('x"}","input":"9', None),
+    ],
+)
+async def test_a_display_name_that_the_pbx_did_not_escape(
+    name: str,
+    reply: bytes | None,
+    http: httpx.AsyncClient,
+    handler: Counted,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    body = json.dumps(FIELDS).replace("Jason", name)
+    answer = await http.post("/action/888/post-open", content=body)
+    assert answer.status_code == 200
+    if reply is None:
+        assert answer.json()["action"] == "repeat"  # the fallback
+        assert handler.calls == []
+        assert "666" not in caplog.text
+        return
+    assert answer.content == reply
+    call = handler.calls[0]
+    assert (call.caller, call.ivr, call.digits) == ("101", "888", "22")
+
+
+async def test_a_compressed_body_is_decoded_or_refused(
+    http: httpx.AsyncClient, handler: Counted
+) -> None:
+    url, body = "/action/888/post-open", json.dumps(FIELDS).encode()
+    packed = {"content-encoding": "gzip"}
+    assert (await http.post(url, content=gzip.compress(body), headers=packed)).content == ANSWER
+    assert handler.calls.pop() == Call("101", "Jason", "888", "Sales", "22", "12345678")
+    large = gzip.compress(body + b" " * BODY_LIMIT)
+    assert (await http.post(url, content=large, headers=packed)).status_code == 413
+    for coding, content in (("deflate", zlib.compress(body)), ("br", b"x"), ("gzip", b"\x1f\x8b")):
+        answer = await http.post(url, content=content, headers={"content-encoding": coding})
+        assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "gzip")
     assert handler.calls == []
 
 
@@ -246,7 +322,7 @@ async def asgi(app: Receiver, scope: dict[str, Any], *messages: Message) -> list
 
 
 @pytest.mark.parametrize("name", ["post-open", "post-bearer"])
-async def test_a_sender_who_leaves_gets_no_answer(name: str, handler: Counted) -> None:
+async def test_a_client_that_disconnects_gets_no_answer(name: str, handler: Counted) -> None:
     part = {"type": "http.request", "body": b"{", "more_body": True}
     left = {"type": "http.disconnect"}
     assert await asgi(make_app(handler), scope(f"/action/888/{name}"), part, left) == []
@@ -254,10 +330,9 @@ async def test_a_sender_who_leaves_gets_no_answer(name: str, handler: Counted) -
 
 
 @pytest.mark.parametrize(("name", "status"), [("post-open", 200), ("post-bearer", 401)])
-async def test_a_sender_who_never_finishes_is_let_go(
-    name: str, status: int, handler: Counted, monkeypatch: pytest.MonkeyPatch
+async def test_a_client_that_never_finishes_is_disconnected(
+    name: str, status: int, handler: Counted
 ) -> None:
-    monkeypatch.setattr("receiver.callbacks.exchange.DRAIN_TIME", 0.01)
     part = {"type": "http.request", "body": b"{", "more_body": True}
     app = make_app(handler, Settings(secret=SECRET, margin=0.999))
     for action in app:
@@ -276,7 +351,7 @@ async def test_a_scope_without_a_raw_path_or_a_client_will_do(handler: Counted) 
     assert sent[0]["status"] == 401
 
 
-async def test_websockets_are_turned_away(handler: Counted) -> None:
+async def test_websockets_are_refused(handler: Counted) -> None:
     connect = {"type": "websocket.connect"}
     socket = {"type": "websocket", "path": "/action/888/post-open", "headers": []}
     assert (await asgi(make_app(handler), socket, connect))[0]["type"] == "websocket.close"
@@ -339,7 +414,7 @@ async def test_names_beyond_ascii_are_found() -> None:
     assert answer.content == ANSWER
 
 
-async def test_the_log_shows_no_caller_data_unless_the_operator_says_so(
+async def test_the_log_shows_caller_data_only_if_configured(
     handler: Counted, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -371,7 +446,7 @@ def test_what_is_composed_must_fit_together() -> None:
     assert [action.name for action in Receiver(one, one)] == ["pick"]
 
 
-def test_what_is_declared_later_counts_until_the_app_is_asked() -> None:
+def test_actions_can_be_declared_until_the_first_request() -> None:
     one = Ivr("8000")
     app = Receiver(one, settings=SETTINGS)
     one.dtmf("1", name="late")(Counted())
@@ -400,7 +475,7 @@ def test_wrong_arguments() -> None:
 
 
 @pytest.mark.parametrize(("epoch", "status"), [(1, 401), (2, 200), (3, 200), (4, 401)])
-async def test_two_epochs_are_let_in(epoch: int, status: int, handler: Counted) -> None:
+async def test_two_epochs_are_accepted(epoch: int, status: int, handler: Counted) -> None:
     token = derive(SECRET, "888/post-bearer", epoch).token.reveal()
     async with client(make_app(handler, Settings(secret=SECRET, epoch=2))) as http:
         sent = {"Authorization": f"Bearer {token}"}
@@ -449,10 +524,12 @@ async def test_a_part_of_a_long_mask_is_its_action(
         assert (await http.request(method, f"/action/888/{name}/2")).status_code == 401
 
 
-async def test_a_mark_alone_lets_nobody_in(http: httpx.AsyncClient, handler: Counted) -> None:
-    mark = {HEADER: make_mark(SECRET, "888/post-bearer", time.time())}
+async def test_a_probe_token_alone_does_not_authenticate(
+    http: httpx.AsyncClient, handler: Counted
+) -> None:
+    mark = {HEADER: make_token(SECRET, "888/post-bearer", time.time())}
     refused = await http.post("/action/888/post-bearer", json=FIELDS, headers=mark)
-    assert (refused.status_code, HEADER in refused.headers) == (401, False)
+    assert (refused.status_code, refused.headers[HEADER]) == (401, "epoch 1")
     answer = await http.post("/action/888/post-bearer", json=FIELDS, headers=BEARER | mark)
     assert (answer.status_code, answer.headers[HEADER]) == (200, "ok")
     assert answer.json()["action"] == "repeat"

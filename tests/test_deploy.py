@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 
+from receiver.callbacks.health import health_routes
 from receiver.cli import main
-from receiver.operators.health import health_routes
-from receiver.serving.supervising import STOP
+from receiver.server.supervisor import STOP
 from receiver.settings import Settings
+from tests.command_line import CliRunner
 
 DEPLOY = Path(__file__).parent.parent / "examples" / "deploy"
 UNIT = (DEPLOY / "receiver.service").read_text()
@@ -49,14 +49,31 @@ def test_the_time_to_stop_is_enough() -> None:
     assert int(unit[1]) >= STOP
 
 
-def test_what_proxies_ask_is_answered() -> None:
+def test_health_checks_of_proxies_are_answered() -> None:
     asked = set[str]()
     for path in DEPLOY.iterdir():
         asked |= set(re.findall(r"(?:health_uri |:8000)(/[a-z]+)", path.read_text()))
     assert asked == {route.path for route in health_routes({})}
 
 
-def test_the_settings_exist_and_their_values_are_good(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "sets", "removes"),
+    [
+        ("nginx.conf", r"proxy_set_header (\S+) \$remote_addr;", r'proxy_set_header (\S+) "";'),
+        ("Caddyfile", r"header_up (\S+) \{remote_host\}", r"header_up -(\S+)"),
+    ],
+)
+def test_no_forwarding_header_of_a_client_passes_a_proxy(
+    name: str, sets: str, removes: str
+) -> None:
+    text = (DEPLOY / name).read_text()
+    assert re.findall(sets, text) == ["X-Forwarded-For"]
+    others = {"Forwarded", "X-Real-IP"}
+    others |= {f"X-Forwarded-{of}" for of in ("Host", "Port", "Prefix", "Proto", "Server")}
+    assert {*re.findall(removes, text)} - {"Connection"} == others
+
+
+def test_the_settings_exist_with_valid_values(tmp_path: Path) -> None:
     known = {f"RECEIVER_{field.name.upper()}" for field in fields(Settings)}
     for path in DEPLOY.iterdir():
         assert set(re.findall(r"RECEIVER_[A-Z_]+", path.read_text())) <= known
@@ -67,15 +84,15 @@ def test_the_settings_exist_and_their_values_are_good(tmp_path: Path) -> None:
     assert Settings.read(unit, tmp_path / ".env").worker_memory == 512
 
 
-def test_durable_work_is_where_the_service_may_write() -> None:
+def test_the_job_queue_is_in_a_writable_folder() -> None:
     (folder,) = re.findall(r"^StateDirectory=(\w+)$", UNIT, re.MULTILINE)
-    assert f"Environment=RECEIVER_AFTER=/var/lib/{folder}/" in UNIT
+    assert f"Environment=RECEIVER_JOBS=/var/lib/{folder}/" in UNIT
     (volume,) = re.findall(r"^VOLUME (\S+)$", CONTAINER, re.MULTILINE)
-    assert f"RECEIVER_AFTER={volume}/" in CONTAINER
+    assert f"RECEIVER_JOBS={volume}/" in CONTAINER
     assert f"install -d -o receiver -m 700 {volume}\n" in CONTAINER
 
 
-def test_the_readme_tells_of_them() -> None:
-    readme = (DEPLOY.parent.parent / "README.md").read_text()
-    assert "examples/deploy/" in readme
+def test_the_guide_names_them() -> None:
+    page = (DEPLOY.parent.parent / "receiver" / "guide" / "running.md").read_text()
+    assert "examples/deploy/" in page
     assert CliRunner().invoke(main, ["serve", "--help"]).output.count("--as-worker") == 0

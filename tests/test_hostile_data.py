@@ -1,8 +1,9 @@
-"""What arrives is data: whatever it is, it breaks no log line, no answer and no terminal."""
+"""Hostile input breaks no log line, no answer and no terminal."""
 
 import io
 import json
 import logging
+import threading
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,20 +12,20 @@ from urllib.parse import quote_from_bytes
 
 import httpx
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver import Call, Receiver, Reply, Settings
-from receiver.actions import Method
 from receiver.auth import Auth
-from receiver.callbacks.reading import read_body
+from receiver.callbacks.parser import read_body
 from receiver.cli import main
+from receiver.declarations.actions import Method
+from receiver.pbx.callback_request import Outgoing, make_request
+from receiver.pbx.callback_trace import Exchange, Outcome, Step, render
 from receiver.pbx.models import ActionUrl
-from receiver.printable import line, quoted, short
-from receiver.simulator.callback import Outgoing, make_request
-from receiver.simulator.trace import Exchange, Outcome, Step, render
+from receiver.text import line, quoted, short
 from tests.asgi import KNOWN, http_scope, status_of
+from tests.command_line import CliRunner
 from tests.support import ANSWER, METHODS, MODES, SECRET, Counted, credentials, make_app
 
 LONG = 2000
@@ -33,8 +34,8 @@ LONG = 2000
 HOSTILE = {
     "controls": "".join(map(chr, range(32))) + "\x7f" + "".join(map(chr, range(0x80, 0xA0))),
     "escapes": "\x1b[2J\x1b]0;title\x07\x9b31m\x1bP\x1b\\",
-    "a line of ours": "22\r\n2026-01-01 00:00:00 CRITICAL 888/post-open: forged",
-    "a header of ours": "22\r\nSet-Cookie: a=b\r\n\r\n<script>",
+    "a forged log line": "22\r\n2026-01-01 00:00:00 CRITICAL 888/post-open: forged",
+    "a forged header": "22\r\nSet-Cookie: a=b\r\n\r\n<script>",
     "NUL": "101\0102",
     "right to left": "\u202e\u202d\u202a\u202b\u202c\u2066\u2067\u2068\u2069\u200e\u200f\u061c",
     "line separators": "a\u2028b\u2029c\x85d\x0be\x0cf",
@@ -65,6 +66,8 @@ def log() -> Iterator[io.StringIO]:
     """What a handler of logging writes, as the command line sets it up, at all levels."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
+    here = threading.get_ident()  # servers of other tests may log in their threads
+    handler.addFilter(lambda record: record.thread == here)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("receiver")
     logger.addHandler(handler)
@@ -136,19 +139,20 @@ async def test_what_an_exception_says_breaks_no_line(
     text: str, plain: bool, shown: bool, log: io.StringIO
 ) -> None:
     def pick(call: Call) -> Reply:
-        raise LookupError(f"nobody is called {call.caller_name}")
+        raise LookupError(f"no entry for {call.caller_name}")
 
     async def pick_async(call: Call) -> Reply:
         return pick(call)
 
     made = app(pick if plain else pick_async, shown)
-    answer = await call(made, "POST", None, text)
+    async with made.lifespan():
+        answer = await call(made, "POST", None, text)
     assert answer.json() == {"status_code": 200, "action": "repeat", "destination": ""}
     lines = log.getvalue()[:-1].split("\n")
     assert_harmless(lines)
     raised, handled = (text.split(" ", 2)[2] for text in lines if not text.startswith("  "))
     assert raised.startswith("ERROR 888/post-open raised LookupError")
-    assert ("nobody is called" in raised) == shown
+    assert ("no entry for" in raised) == shown
     assert handled.startswith("INFO 888/post-open DTMF digits ")
 
 
@@ -167,8 +171,8 @@ async def test_an_exception_that_cannot_say_what_it_is(log: io.StringIO) -> None
 
 
 async def test_what_strangers_send_is_not_in_the_log(log: io.StringIO) -> None:
-    """Neither a path, nor a header, nor what stands where a user name should."""
-    hostile = HOSTILE["a line of ours"].encode() + HOSTILE["escapes"].encode()
+    """Neither a path, nor a header, nor a text in place of a user name."""
+    hostile = HOSTILE["a forged log line"].encode() + HOSTILE["escapes"].encode()
     made = app(Counted(), True)
     for path in ("/action/888/post-basic", "/action/888/forged", "/forged"):
         for scheme in (b"Basic ", b"Bearer ", b"Digest ", b"", b"forged "):
@@ -207,19 +211,31 @@ app = Receiver(sales)
 
 
 @pytest.mark.allow_secrets
-@pytest.mark.parametrize("command", ["dial hostile:app 8000 --press 2", "curl hostile:app pick"])
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("dial hostile:app 8000 --press 2", ("--name", "--from")),
+        ("curl hostile:app pick", ("--name", "--caller", "--digits", "--session")),
+    ],
+)
 @pytest.mark.parametrize(
     "text", [text for text in HOSTILE.values() if "\0" not in text and len(text) < 1000], ids=ascii
 )
 def test_the_command_line_shows_nothing_raw(
-    text: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str,
+    command: str,
+    options: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "hostile.py").write_text(APP)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("RECEIVER_SECRET", "0123456789abcdef0123456789abcdef")
+    monkeypatch.setenv("RECEIVER_SECRET", "6d0f2c9ab17e4583f4c8d25e90ab3716")
     done = CliRunner().invoke(
-        main, [*command.split(), "--name", text, "--from", text], catch_exceptions=False
+        main,
+        [*command.split(), *(part for option in options for part in (option, text))],
+        catch_exceptions=False,
     )
     assert done.exit_code == 0, done.output
     assert_harmless(done.output[:-1].split("\n"), 4000)
@@ -307,10 +323,10 @@ async def test_any_octets_get_one_of_the_known_answers(
     kind=octet_lists,
     method=st.sampled_from(METHODS),
 )
-async def test_whoever_may_ask_gets_a_reply(
+async def test_every_authenticated_request_gets_a_reply(
     query: bytes, body: bytes, kind: bytes, method: Method
 ) -> None:
-    """Past authentication the answer is 200, whatever was said."""
+    """Past authentication the answer is 200 for any input."""
     action = f"888/{method.lower()}-bearer"
     token = credentials(action).token.reveal()
     headers = [

@@ -8,17 +8,17 @@ import httpx
 import pytest
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
-from receiver.actions import Action
+from receiver.declarations.actions import Action
 from receiver.pbx.models import write
-from receiver.registration.registrar import apply, destroy, make_plan
+from receiver.registration.desired import desired_action_urls
+from receiver.registration.registrar import apply, make_plan
 from receiver.registration.rotation import finish, plan_rotation, rotate
-from receiver.registration.wanting import wanted
 from receiver.simulator.line import Line
 from receiver.simulator.model import Behaviour
-from tests.pbx_stage import Killed, Stage
+from tests.pbx_stage import Killed, Stage, destroy
 
 BASE = "https://ivr.example.com/app"
-SECRET = Secret("a service secret of the tests")
+SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
 NUMBERS = ("8000", "9000")
 LONG = ";".join(str(n) for n in range(40000, 40080, 2))
 LONGER = ";".join(str(n) for n in range(39998, 40160, 2))
@@ -75,7 +75,7 @@ def make_stage(secrets: str = "clear") -> Stage:
     """What `OLD` declares, among action URLs of others."""
     stage = Stage(*NUMBERS, behaviour=Behaviour(secrets=secrets))  # type: ignore[arg-type]
     stage.add("8000", name="crm", url="https://crm.example.com/hook", dtmf_mask="99", headers="a:b")
-    for want in wanted(OLD, BASE, SECRET):
+    for want in desired_action_urls(OLD, BASE, SECRET):
         stage.pbx.action_urls(stage.ivr(want.ivr).id).create(write(want.action))
     stage.add("9000", name="stays2", url="https://other.example.com/action/9000/stays2")
     return stage
@@ -112,8 +112,8 @@ async def test_the_plan_has_a_bit_of_everything() -> None:
         "create": 5,
         "update": 6,
         "delete": 3,
-        "keep": 3,
-        "foreign": 2,
+        "unchanged": 3,
+        "unmanaged": 2,
     }
     await run(stage, NEW)
     names = ["changed", "created", "crm", "kept", "keyed", "left", "locked", "long", "long~2"]
@@ -129,7 +129,7 @@ async def test_apply_killed_at_every_request_goes_on(after: bool) -> None:
     assert total == 3 + 15 + 2  # read, write (both masks for a moment in one), read back
     for number in range(1, total + 1):
         stage = make_stage()
-        foreign = stage.foreign(NUMBERS, BASE)
+        foreign = stage.unmanaged(NUMBERS, BASE)
         stage.transport.kill, stage.transport.after = number, after
         with pytest.raises(Killed):
             await run(stage, NEW)
@@ -137,7 +137,7 @@ async def test_apply_killed_at_every_request_goes_on(after: bool) -> None:
         await run(stage, NEW)
         for ivr in NUMBERS:
             assert stage.names(ivr) == whole.names(ivr), f"request {number}"
-        assert stage.foreign(NUMBERS, BASE) == foreign
+        assert stage.unmanaged(NUMBERS, BASE) == foreign
         assert await is_settled(stage, NEW)
 
 
@@ -148,7 +148,7 @@ async def test_destroy_killed_at_every_request_goes_on(after: bool) -> None:
         await destroy(client, BASE)
     for number in range(1, len(whole.transport.sent) + 1):
         stage = make_stage()
-        foreign = stage.foreign(NUMBERS, BASE)
+        foreign = stage.unmanaged(NUMBERS, BASE)
         stage.transport.kill, stage.transport.after = number, after
         with pytest.raises(Killed):
             async with stage.client() as client:
@@ -156,7 +156,7 @@ async def test_destroy_killed_at_every_request_goes_on(after: bool) -> None:
         async with stage.client() as client:
             await destroy(client, BASE)
         assert [stage.names(ivr) for ivr in NUMBERS] == [["crm"], ["stays2"]]
-        assert stage.foreign(NUMBERS, BASE) == foreign
+        assert stage.unmanaged(NUMBERS, BASE) == foreign
 
 
 # rotate --------------------------------------------------------------------------------------
@@ -232,12 +232,12 @@ async def test_a_rotation_from_end_to_end(secrets: str) -> None:
 
 @pytest.mark.parametrize("secrets", ["clear", "masked"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_rotate_killed_at_every_request_refuses_nobody(after: bool, secrets: str) -> None:
+async def test_rotate_killed_at_any_request_refuses_no_callback(after: bool, secrets: str) -> None:
     whole = make_stage(secrets)
     await turn(whole)
     for number in range(1, len(whole.transport.sent) + 1):
         stage = make_stage(secrets)
-        foreign = stage.foreign(NUMBERS, BASE)
+        foreign = stage.unmanaged(NUMBERS, BASE)
         service = Service(stage)
         stage.transport.kill, stage.transport.after = number, after
         with pytest.raises(Killed):
@@ -247,4 +247,4 @@ async def test_rotate_killed_at_every_request_refuses_nobody(after: bool, secret
         await turn(stage, end=True)
         assert await service.refused(1) == []
         assert await service.refused(2) == []
-        assert stage.foreign(NUMBERS, BASE) == foreign
+        assert stage.unmanaged(NUMBERS, BASE) == foreign

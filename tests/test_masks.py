@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.errors import MaskError
-from receiver.masks import Mask
+from receiver.masks import ANY_CALLER, Mask, declared_mask, short_mask
 
 digits = st.text("0123456789", min_size=1, max_size=6)
 patterns = st.text("0123456789*", min_size=1, max_size=6)
@@ -69,6 +69,10 @@ def test_matches(text: str, matching: list[str], others: list[str]) -> None:
         ("3000-3000", "3000"),
         *((f"3000{dash}4000", "3000-4000") for dash in "-‐‑‒–—―−"),
         ("3000 – 4000", "3000-4000"),
+        ("22, 33", "22;33"),
+        ("1;2;", "1;2"),
+        ("1,", "1"),
+        ("1;2 ; ", "1;2"),
     ],
 )
 def test_is_written_in_one_form(text: str, written: str) -> None:
@@ -80,10 +84,12 @@ def test_is_written_in_one_form(text: str, written: str) -> None:
     [
         ("", "empty entry"),
         ("1;;2", "empty entry"),
-        ("1;", "empty entry"),
-        ("1;2;1", '"1" stands in the list twice'),
-        ("5;5-5", '"5" stands in the list twice'),
-        ("ALL;1", "stands alone"),
+        (";", "empty entry"),
+        ("1;;", "empty entry"),
+        (",1", "empty entry"),
+        ("1;2;1", '"1" is in the list twice'),
+        ("5;5-5", '"5" is in the list twice'),
+        ("ALL;1", "must be the only entry"),
         ("12#", 'the mask "ALL" with the method POST'),
         ("anonymous", "neither digits"),
         ("22 33", 'mask entry "22 33" is neither digits'),
@@ -267,3 +273,35 @@ def test_covered_numbers_are_matched(one: str, other: str, number: str) -> None:
     if a is not None and b is not None:
         for entry in b:
             assert not (a.covers(entry) and entry.matches(number)) or a.matches(number)
+
+
+def test_any_caller_is_what_the_pbx_takes() -> None:
+    assert declared_mask("CALLER", " Any ") == ANY_CALLER
+    assert len(str(ANY_CALLER)) == 246  # the PBX takes 255
+    assert str(ANY_CALLER).startswith("***;****;")
+    assert str(ANY_CALLER).endswith(";+" + "*" * 15)
+    assert Mask.parse(str(ANY_CALLER)) == ANY_CALLER
+    with pytest.raises(MaskError, match='"any" is for callers: "ALL" matches any keys'):
+        declared_mask("DTMF", "any")
+    with pytest.raises(MaskError, match='mask entry "any"'):
+        declared_mask("CALLER", "101;any")
+    with pytest.raises(MaskError, match='mask entry "any"'):
+        Mask.parse("any")  # a PBX has no such word
+
+
+@given(number=numbers)
+def test_any_caller_matches_numbers_of_plausible_length(number: str) -> None:
+    found = re.fullmatch(r"[0-9]{3,15}|\+[0-9]{7,15}", number) is not None
+    assert ANY_CALLER.matches(number) == found
+
+
+@pytest.mark.parametrize("number", ["101", "+4930123456", "004930123456", "0301234567", "+2904567"])
+def test_any_caller_matches_extensions_and_numbers_from_outside(number: str) -> None:
+    assert ANY_CALLER.matches(number)
+
+
+def test_the_short_form_of_a_mask() -> None:
+    assert ANY_CALLER.short == "any"
+    assert Mask.parse("1;2").short == "1;2"
+    assert short_mask(str(ANY_CALLER).replace(";", "; ")) == "any"
+    assert short_mask("1; 2") == "1; 2"

@@ -56,3 +56,11 @@ def test_a_destination_is_a_string() -> None:
 def test_a_wrong_answer_says_why(body: bytes, problem: str) -> None:
     with pytest.raises(CallbackError, match=problem):
         decode(body)
+
+
+def test_labels_name_where_the_call_goes() -> None:
+    assert [one.words for one in (Forward("222"), Hangup(), Repeat())] == [
+        "222",
+        "hang up",
+        "repeat",
+    ]

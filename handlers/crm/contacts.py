@@ -1,19 +1,25 @@
-"""What the handlers of this folder and the connectors of the CRMs tell each other.
+"""Contacts, owners and engagements; phone numbers as search keys; reading a CRM's records.
 
-Rule 1: a connector is a `Crm`: it finds the contacts of a number, tells a contact's owner and logs
-        a call. It decides nothing: where a caller goes is `handlers.crm.lookup`'s.
-Rule 2: nothing here shows a number, a name or a field in its `repr`: it may end in a log.
-Rule 3: a CRM that cannot be asked raises `receiver.Unavailable`. Nobody found is ``()``, no error.
+Rule 1: A connector is a `Crm`: it finds the contacts of a phone number, returns a contact's owner
+        and logs a call. `handlers.crm.lookup` decides where a caller goes.
+Rule 2: No `repr` contains a number, a name or a field, for it may reach a log.
+Rule 3: A CRM that gives no answer, or none of the documented form, raises `receiver.Unavailable`.
+        No contact found is ``()`` and no error.
+Rule 4: What becomes part of a query is an identifier or escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import re
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
-from receiver import Call, DeclarationError, Numbering
+from receiver import Call, DeclarationError, NumberError, NumberFormat, PhoneNumbers, Unavailable
 
 try:
     import phonenumbers
@@ -22,18 +28,28 @@ except ImportError:
         "handlers.crm needs the library phonenumbers: pip install 'portsip-receiver[crm]'"
     ) from None
 
+MAX_CONTACTS = 10
+"""Contacts of one number that are requested."""
+
+NUMBER_FORMS = frozenset({"typed", "e164", "national", "significant", "digits"})
+"""The attributes of `Number` that a CRM can be searched for."""
+
+_SEPARATOR = re.compile(r":::|[;,|\n]| / ")  # between several numbers in one field
+_MAX_FIELD = 200  # characters of a field that are compared
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Number:
-    """A telephone number, in the forms that CRMs keep it in.
+    """A phone number in the forms in which CRMs store it.
 
     Attributes:
-        typed: as the PBX told it.
-        e164: ``+49301234567``; empty for what is no number of a country, such as an extension.
-        national: as it is dialled in its own country, ``0301234567``; empty where ``e164`` is.
-        significant: that without the trunk prefix, ``301234567``: what all forms end with.
-        digits: ``e164`` without the ``+``, else the digits that were typed; equal for equal
-            numbers, empty for an anonymous caller.
+        typed: as the PBX sent it.
+        e164: ``+49301234567``; empty for an extension or another number without a country.
+        national: as dialled within the country, ``0301234567``; empty if ``e164`` is.
+        significant: without the trunk prefix, ``301234567``; all forms end with it.
+        digits: ``e164`` without the ``+``, else the digits of ``typed``; equal for equal numbers
+            (so without the 9 of Argentina's mobile numbers), empty for an anonymous caller.
+        number_format: the format of ``typed``, see `receiver.PhoneNumbers`.
     """
 
     typed: str
@@ -41,39 +57,61 @@ class Number:
     national: str = ""
     digits: str = ""
     significant: str = ""
+    number_format: NumberFormat = field(default="automatic", compare=False)
 
     @classmethod
-    def parse(cls, text: str, region: str = "") -> Number:
-        """Read a number as it is dialled in ``region``, see `receiver.Numbering`.
+    def parse(
+        cls, text: str, region: str = "", number_format: NumberFormat = "automatic"
+    ) -> Number:
+        """Parse a number as dialled in ``region``, see `receiver.PhoneNumbers`.
+
+        Parameters:
+            number_format: ``call.number_format`` for a caller's number.
 
         Raises:
-            DeclarationError: there is no such region.
+            DeclarationError: the region is unknown.
         """
-        numbering = Numbering(region)
-        digits = numbering.key(text)
-        whole = next((form for form in numbering.forms(text) if form.startswith("+")), "")
         try:
-            parsed = phonenumbers.parse(whole)
+            found = PhoneNumbers(region).parse(text, number_format)
+        except NumberError:
+            return cls(text, number_format=number_format)
+        bare = cls(text, digits=found.key, number_format=number_format)
+        try:
+            parsed = phonenumbers.parse(found.e164)
         except phonenumbers.NumberParseException:
-            return cls(text, digits=digits)
+            return bare
         if not phonenumbers.is_possible_number(parsed):
-            return cls(text, digits=digits)
-        e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+            return bare
         national = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
         return cls(
             text,
-            e164,
+            found.e164,
             phonenumbers.normalize_digits_only(national),
-            e164[1:],
-            phonenumbers.national_significant_number(parsed),
+            found.key,
+            found.key.removeprefix(str(parsed.country_code)),
+            number_format,
         )
 
-    def is_written(self, text: str, region: str = "") -> bool:
-        """Whether ``text``, a field of a CRM, may be this number: searches find others, too.
+    def matches_field(self, text: str, region: str = "") -> bool:
+        """Return whether ``text``, a field with one or more numbers, may contain this number.
 
-        Without a country code it is enough that both end alike.
+        A search finds other numbers, too. Without a country code equal last digits are enough.
         """
-        other = Number.parse(text, region)
+        parts = _SEPARATOR.split(text[:_MAX_FIELD])
+        return any(self._may_equal(Number.parse(part, region)) for part in parts)
+
+    def search_keys(self, forms: Iterable[str]) -> tuple[str, ...]:
+        """Return the number in ``forms``; its digits if it has none of them; ``()`` if anonymous.
+
+        Parameters:
+            forms: of `NUMBER_FORMS`.
+        """
+        if not self.digits:
+            return ()
+        keys = dict.fromkeys(getattr(self, form) for form in forms)
+        return tuple(key for key in keys if key) or (self.digits,)
+
+    def _may_equal(self, other: Number) -> bool:
         if self.e164 and not other.e164:
             return len(other.digits) > 5 and (
                 other.digits.endswith(self.significant) or self.digits.endswith(other.digits)
@@ -86,13 +124,13 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Somebody whom the CRM knows.
+    """A person or company in the CRM.
 
     Attributes:
-        id: the CRM's own.
-        name: for people; may be empty.
-        owner: the id of who looks after the contact; empty if nobody does.
-        fields: what else the CRM told, by its own field names.
+        id: of the CRM's record.
+        name: display name; may be empty.
+        owner: id of the contact's owner; empty if it has none.
+        fields: the record, by the CRM's field names.
     """
 
     id: str
@@ -103,7 +141,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who looks after a contact: a user of the CRM; attributes as for `Contact`."""
+    """A user of the CRM who owns contacts; attributes as for `Contact`."""
 
     id: str
     name: str = field(default="", repr=False)
@@ -112,20 +150,19 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A call, to be logged in the CRM.
+class Engagement:
+    """A call to log in the CRM.
 
     Attributes:
-        key: of the call, the same however often it is logged; ``[A-Za-z0-9-]``, for it stands in a
-            field of the CRM or in its text, and is searched for.
-        begun: when, with a time zone.
-        caller: who called.
+        key: identifies the call, ``[A-Za-z0-9-]``; it is stored in the CRM and searched for.
+        begun: start of the call, with a time zone.
+        caller: the caller's number.
         ivr: the number that was called.
-        contact: whom it belongs to; only the id is known for sure. None for an unknown caller.
+        contact: the caller's contact; only its id is always known. None for an unknown caller.
         owner: the owner's id in the CRM, may be empty.
         outcome: ``"forwarded"``, ``"hung up"``, ``"repeated"`` or ``"failed"``.
-        destination: where it went, empty if nowhere.
-        seconds: from the callback until the answer.
+        destination: the destination of a forwarded call, else empty.
+        seconds: from the callback to the answer.
     """
 
     key: str
@@ -138,36 +175,99 @@ class Entry:
     destination: str = ""
     seconds: float = 0.0
 
+    @property
+    def text(self) -> str:
+        """One line for people who read it in the CRM.
+
+        It contains nothing else of the caller: keyed input may be anything, and some CRMs
+        interpret the text as HTML.
+        """
+        end = f"{self.outcome} to {self.destination}" if self.destination else self.outcome
+        number = self.caller.e164 or self.caller.digits or "an unknown number"
+        return f"Call from {number} to {self.ivr}: {end}"
+
 
 class Crm(Protocol):
-    """One CRM, as a connector speaks to it."""
+    """The interface of a connector."""
 
     @property
     def name(self) -> str:
-        """Which CRM this is, as in ``"hubspot"``; stands in logs."""
+        """Name of the CRM account, as in ``"hubspot"``; used in logs."""
         ...
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
-        """Whose number it is, the best first; ``()`` for nobody.
+        """Return the contacts of a number, the best match first.
 
         Parameters:
-            call: whose time it is; None for the connector's own timeout alone.
+            call: its deadline applies; None for the connector's timeout alone.
 
         Raises:
-            Unavailable: the CRM gave no good answer in time.
+            Unavailable: the CRM gave no valid answer in time.
         """
         ...
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
-        """Who looks after ``contact``; None for nobody. Parameters and errors as for `find`."""
+        """Return the owner of ``contact``; parameters and errors as for `find`."""
         ...
 
-    async def log(self, entry: Entry) -> None:
-        """Log a call: exactly one entry, however often it is asked for with one key.
+    async def log(self, engagement: Engagement) -> None:
+        """Log a call, once for each key, however often this is called.
 
-        A CRM that knows no such keys is asked for an entry with this one first.
+        For a CRM without unique keys, search for the key first.
 
         Raises:
-            Unavailable: it is not known to be logged; to be tried again later.
+            Unavailable: the call may not be logged; try again later.
         """
         ...
+
+
+class KeyLock:
+    """Locks by key: ``async with lock(engagement.key)``."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def __call__(self, key: str) -> AsyncIterator[None]:
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            yield
+
+
+def number_forms(forms: Collection[str], name: str) -> tuple[str, ...]:
+    """Return the option ``forms`` of connector ``name``; raises DeclarationError."""
+    if isinstance(forms, str) or not forms or not set(forms) <= NUMBER_FORMS:
+        known = ", ".join(sorted(NUMBER_FORMS))
+        raise DeclarationError(f"{name}: forms= must be a list of some of {known}")
+    return tuple(forms)
+
+
+def identifiers(names: Iterable[str], option: str) -> list[str]:
+    """Return ``names`` of fields or modules for use in a query; raises DeclarationError."""
+    names = list(names)
+    for name in names:
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", name):
+            raise DeclarationError(
+                f"{option} must be a name of a field or module: letters, digits, _ and ."
+            )
+    return names
+
+
+def text_of(value: Any) -> str:
+    """Return an id or name as text, ``""`` for other values; some CRMs send ids as numbers."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def id_of(record: Mapping[str, Any], key: str = "id") -> str:
+    """Return the id of a record as text; raises Unavailable if it has none."""
+    if text := text_of(record.get(key)):
+        return text
+    raise Unavailable("a record of the CRM has no id")
+
+
+def unique(contacts: Iterable[Contact]) -> tuple[Contact, ...]:
+    """Return the first contact for each id."""
+    by_id: dict[str, Contact] = {}
+    for contact in contacts:
+        by_id.setdefault(contact.id, contact)
+    return tuple(by_id.values())

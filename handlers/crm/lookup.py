@@ -1,4 +1,4 @@
-"""Who calls, as a CRM knows it: the caller goes to the owner of the contact, or by a rule.
+"""Handler that looks up the caller in a CRM and forwards to the contact's owner, or by rules.
 
 ::
 
@@ -8,16 +8,16 @@
     ivr.add("CALLER", "+49*********", lookup.ahead, name="ahead")
     ivr.add("DTMF", "1", lookup, name="my-contact")
 
-Rule 1: whatever the CRM does, the caller gets an answer in time. If it is slow, down, throttles, or
-        answers garbage, and nothing is remembered, they are unknown.
-Rule 2: several contacts with one owner are one; with different ones the call goes to ``several``.
-        Where a contact leads is in `handlers.crm.routes`.
-Rule 3: a CRM is asked for a number, and for an owner, once in ``fresh`` seconds by each process;
-        what it said is used for ``stale`` seconds, and renewed meanwhile. Nobody found is something
-        it said. Extensions, and callers without a number, are not asked for.
-Rule 4: a call that goes on or ends here is logged in the CRM, once (`handlers.crm.logbook`). One
-        that is told to repeat is not: it has not come to anything yet.
-Rule 5: no number, name or field of a contact is in any log.
+Rule 1: The caller gets an answer in time. If the CRM is slow, down, throttled or sends garbage, and
+        the cache has no answer, the caller is unknown.
+Rule 2: Several contacts with one owner count as one; with different owners the call goes to
+        ``several``. `handlers.crm.routes` decides where a contact's call goes.
+Rule 3: Each process requests a number, and an owner, once in ``fresh`` seconds. The answer, also
+        that no contact exists, is used for ``stale`` seconds and refreshed meanwhile. Extensions
+        and anonymous callers are not looked up.
+Rule 4: A call that is forwarded or hung up is logged once (`handlers.crm.engagements`). A repeated
+        one is not: its outcome is still open.
+Rule 5: No log contains a number, a name or a field of a contact.
 """
 
 from __future__ import annotations
@@ -29,45 +29,62 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from handlers.crm.contacts import Contact, Crm, Entry, Number, Owner
-from handlers.crm.kinds import connect
-from handlers.crm.logbook import Logbook, key_of
-from handlers.crm.routes import Route, Routes, Who
-from receiver import Call, DeclarationError, Forward, Numbering, Repeat, Reply, Then, Unavailable
+from handlers.crm.connectors import connect
+from handlers.crm.contacts import Contact, Crm, Engagement, Number, Owner
+from handlers.crm.engagements import EngagementLog, key_of
+from handlers.crm.routes import Caller, Route, Routes
+from receiver import (
+    Call,
+    DeclarationError,
+    Forward,
+    PhoneNumbers,
+    Repeat,
+    Reply,
+    Then,
+    Unavailable,
+)
 from receiver.upstream import Lookup
 
 Logged = Literal["known", "all", "never"]
-"""Whose calls are logged: of those whom the CRM knows, of everybody, of nobody."""
+"""Which calls are logged: of known callers, of all callers, none."""
 
-LONGEST = 10.0
-"""Seconds after which asking the CRM is given up, whoever waits."""
+TIMEOUT = 10.0
+"""Seconds after which a search of the CRM is cancelled."""
 
-SELDOM = 60.0
-"""Seconds until the log says the same again."""
+LOG_INTERVAL = 60.0
+"""Seconds between two equal log messages."""
 
-_SAID_MOST = 100
+_MAX_LOGGED = 100
 
 
 class CallerLookup:
     """A handler that looks callers up in a CRM.
 
+    ::
+
+        lookup = CallerLookup(
+            HubSpot("$HUBSPOT_TOKEN"), owners={"ada@example.com": "201"}, unknown="0", region="DE"
+        )
+        ivr.add("CALLER", "any", lookup.ahead, name="ahead")  # starts the request
+        ivr.add("DTMF", "1", lookup, name="my-contact")  # connects to the contact's owner
+
     Parameters:
         crm: a connector, such as `handlers.crm.hubspot.HubSpot`; or a table that describes one, see
-            `handlers.crm.kinds`.
-        found: where a contact leads if nothing else says where: a reply, a word for one, or a
-            handler; or a function of ``(contact, owner, call)``, which comes before ``owners``. By
-            default as ``unknown``.
-        unknown: where callers lead whom the CRM does not know, or is not able to tell.
-        owners: extensions, by the id or the e-mail address of an owner.
-        owner_field: the field of an owner, or else of the contact, that holds the extension.
-        rules: tables, see `handlers.crm.rules`; they come first.
-        several: where a number of several contacts leads; by default as ``unknown``.
-        region: how numbers are dialled where the PBX is, see `receiver.Numbering`.
+            `handlers.crm.connectors`.
+        found: route of a contact without a more specific one: a reply, the name of one, or a
+            handler; or a function of ``(contact, owner, call)``, which precedes ``owners``. The
+            default is ``unknown``.
+        unknown: route of callers whom the CRM does not know, or of all while it is unavailable.
+        owners: routes by the id or the e-mail address of an owner.
+        owner_field: field of the owner, or else of the contact, with the owner's extension.
+        rules: tables, see `handlers.crm.rules`; they take precedence.
+        several: route of a number of several contacts; the default is ``unknown``.
+        region: region in which the PBX dials, see `receiver.PhoneNumbers`.
         shortest: a caller with fewer digits is an extension.
         fresh, stale: seconds, see rule 3.
-        remember: numbers, and owners, that each process remembers.
-        log: whose calls are logged: ``"known"``, ``"all"`` or ``"never"``.
-        now: tells the time, for tests.
+        remember: size of the cache of numbers, and of owners, in each process.
+        log: which calls to log: ``"known"``, ``"all"`` or ``"never"``.
+        now: returns the current time; by default `receiver.Call.now`.
 
     In a file::
 
@@ -98,106 +115,115 @@ class CallerLookup:
         stale: float = 86_400.0,
         remember: int = 10_000,
         log: Logged = "known",
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         if log not in get_args(Logged):
             raise DeclarationError(f'CallerLookup: log={log!r} is not "known", "all" or "never"')
-        Numbering(region)  # tells at once what is wrong with it
+        PhoneNumbers(region)  # raises if the region is unknown
         self._crm = crm = connect(crm) if isinstance(crm, Mapping) else crm
         self._region, self._shortest, self._now = region, shortest, now
         self._routes = Routes(found, unknown, owners or {}, owner_field, rules, several)
         self.sensitive = self._routes.sensitive
-        times = {"fresh": fresh, "stale": stale, "longest": LONGEST}
-        self._contacts = Lookup(self._ask_contacts, **times, most=remember)
-        self._owners = Lookup(self._ask_owner, **times, most=remember)
-        self._said: dict[str, tuple[float, int]] = {}
-        self._book = Logbook(crm, everybody=log == "all", region=region) if log != "never" else None
+        self.repeats = self._routes.repeats
+        times = {"fresh": fresh, "stale": stale, "timeout": TIMEOUT}
+        self._contacts = Lookup(self._find_contacts, **times, max_size=remember)
+        self._owners = Lookup(self._find_owner, **times, max_size=remember)
+        self._logged: dict[str, tuple[float, int]] = {}  # time and omitted messages by text
+        self._log = (
+            None if log == "never" else EngagementLog(crm, unknown=log == "all", region=region)
+        )
 
     @property
     def sole_names(self) -> Mapping[str, tuple[str, object]]:
-        """What no other look-up of the app may mean by the name of its CRM, if calls are logged.
+        """Return the CRM by its name, which must be unique in an app if calls are logged.
 
-        `receiver check` asks it of those in a file.
+        `receiver check` reads it for the look-ups of a configuration file.
         """
-        return {} if self._book is None else {"crm": (self._crm.name, self._crm)}
+        return {} if self._log is None else {"crm": (self._crm.name, self._crm)}
 
     async def __call__(self, call: Call) -> Reply:
-        begun, start = self._now(), time.monotonic()
-        number = Number.parse(call.caller, self._region)
-        who = await self._who(number, call)
-        lead = await self._routes.lead(who, call)
-        reply = await lead(call)
-        if self._book is not None and number.digits and not isinstance(reply, Repeat):
-            entry = Entry(
+        start = time.monotonic()
+        begun = call.now(UTC) if self._now is None else self._now()
+        number = self._number(call)
+        caller = await self._identify(number, call)
+        handler = await self._routes.handler(caller, call)
+        reply = await handler(call)
+        if self._log is not None and number.digits and not isinstance(reply, Repeat):
+            engagement = Engagement(
                 key=key_of(call, begun),
                 begun=begun,
                 caller=number,
                 ivr=call.ivr,
-                contact=who.contact,
-                owner=who.contact.owner if who.contact else "",
+                contact=caller.contact,
+                owner=caller.contact.owner if caller.contact else "",
                 outcome="forwarded" if isinstance(reply, Forward) else "hung up",
                 destination=reply.destination if isinstance(reply, Forward) else "",
                 seconds=round(time.monotonic() - start, 3),
             )
-            await self._book.keep(call, entry, sought=who.sought)
+            await self._log.enqueue(call, engagement, searched=caller.searched)
         return reply
 
     async def ahead(self, call: Call) -> Reply:
-        """A handler for CALLER: begins to ask, and has the prompt played meanwhile."""
-        number = Number.parse(call.caller, self._region)
+        """Handle CALLER: start the search while the prompt plays."""
+        number = self._number(call)
         if self._is_outside(number):
             self._contacts.ahead(number)
         return Repeat()
 
-    async def _who(self, number: Number, call: Call) -> Who:
+    def _number(self, call: Call) -> Number:
+        return Number.parse(call.caller, self._region, call.number_format)
+
+    async def _identify(self, number: Number, call: Call) -> Caller:
         if not self._is_outside(number):
-            return Who()
+            return Caller()
         try:
             contacts = await self._contacts(number, call)
         except Exception as error:
-            self._do_without(error)
-            return Who(sought=False)
+            self._report(error)
+            return Caller(searched=False)
         best = contacts[0] if contacts else None
         several = len(contacts) > 1 and len({one.owner or one.id for one in contacts}) > 1
         if best is None or several or not self._routes.wants_owner(best):
-            return Who(best, several=several)
+            return Caller(best, several=several)
         try:
-            return Who(best, await self._owners(_Of(best), call))
+            return Caller(best, await self._owners(_ByOwner(best), call))
         except Exception as error:
-            self._do_without(error)
-            return Who(best)
+            self._report(error)
+            return Caller(best)
 
     def _is_outside(self, number: Number) -> bool:
         return bool(number.e164) or len(number.digits) >= max(self._shortest, 1)
 
-    def _do_without(self, error: Exception) -> None:
-        """Say so, the same no more than once in `SELDOM` seconds: all callers may have it."""
+    def _report(self, error: Exception) -> None:
+        """Log the error, unless an equal one was logged in the last `LOG_INTERVAL` seconds."""
         text = str(error) if isinstance(error, Unavailable) else type(error).__name__
-        last, more = self._said.pop(text, (-math.inf, 0))
-        if time.monotonic() - last < SELDOM:
-            self._said[text] = last, more + 1
+        last, omitted = self._logged.pop(text, (-math.inf, 0))
+        if time.monotonic() - last < LOG_INTERVAL:
+            self._logged[text] = last, omitted + 1
             return
-        self._said[text] = time.monotonic(), 0
-        if len(self._said) > _SAID_MOST:
-            del self._said[next(iter(self._said))]
-        times = f" (and {more} times since that was said last)" if more else ""
-        _log.warning("CallerLookup goes on without the CRM %s: %s%s", self._crm.name, text, times)
+        self._logged[text] = time.monotonic(), 0
+        if len(self._logged) > _MAX_LOGGED:
+            del self._logged[next(iter(self._logged))]
+        times = f" (omitted since the last message: {omitted})" if omitted else ""
+        _logger.warning(
+            "CallerLookup: CRM %s unavailable, caller unknown: %s%s", self._crm.name, text, times
+        )
 
-    async def _ask_contacts(self, number: Number) -> tuple[Contact, ...]:
+    async def _find_contacts(self, number: Number) -> tuple[Contact, ...]:
         contacts = tuple(await self._crm.find(number))
         if contacts and self._routes.wants_owner(contacts[0]):
-            self._owners.ahead(_Of(contacts[0]))  # it is asked for next
+            self._owners.ahead(_ByOwner(contacts[0]))  # needed next
         return contacts
 
-    async def _ask_owner(self, of: _Of) -> Owner | None:
-        return await self._crm.owner(of.contact)
+    async def _find_owner(self, key: _ByOwner) -> Owner | None:
+        return await self._crm.owner(key.contact)
 
 
-_log = logging.getLogger("receiver.handlers")
+_logger = logging.getLogger("receiver.handlers")
 
 
-class _Of:
-    """The owner of a contact, as a key: the same for all contacts of one owner."""
+class _ByOwner:
+    """A contact as a cache key that is equal for all contacts of one owner."""
 
     def __init__(self, contact: Contact) -> None:
         self.contact = contact
@@ -206,4 +232,4 @@ class _Of:
         return hash(self.contact.owner)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Of) and other.contact.owner == self.contact.owner
+        return isinstance(other, _ByOwner) and other.contact.owner == self.contact.owner

@@ -1,25 +1,24 @@
-"""Odoo 19 or newer, by its External JSON-2 API. (Before 19 there is only RPC, deprecated in 19.)
+"""Connector for Odoo 19 or newer, by its External JSON-2 API (earlier versions have only RPC).
 
 ::
 
     Odoo("https://acme.odoo.com", token=…)
     Odoo("https://erp.example.com", token=…, database="acme", search={"phone": ["national"]})
 
-What is known of it, and how: [doc] its documentation, [3rd] a third party, [mem] general knowledge,
-to be checked on your own Odoo.
+Facts and their sources: [doc] Odoo's documentation, [3rd] a third party, [mem] general knowledge;
+to be checked against your own Odoo.
 
-- ``POST /json/2/{model}/{method}`` with named parameters; the answer is what the method returns.
-  The header is ``Authorization: bearer KEY``, with ``X-Odoo-Database`` where one server has several
-  [doc]. Keys live three months at most and want a plan "Custom" [doc]: renew the key in time.
-- An error is 4xx or 5xx with ``name`` (the Python exception), ``message``, ``debug`` [doc]. The
-  name is told, nothing else: the others repeat what was sent.
-- ``phone_sanitized`` holds E.164, and ``phone_mobile_search`` looks through all numbers of a
-  partner whatever their punctuation, from three digits on; both come with the module
-  phone_validation [3rd]. Without it see ``search=``; a field that there is not is an error of
-  Odoo's (ValueError) [mem].
-- ``user_id`` is ``[id, name]``, or false for nobody [mem].
-- There is no model for calls: a note is posted on the partner [mem], and found again by the key in
-  it. A caller who is no partner is logged nowhere. Each request is a transaction of its own [doc].
+- ``POST /json/2/{model}/{method}`` with named parameters; the answer is the method's result. The
+  header is ``Authorization: bearer KEY``, with ``X-Odoo-Database`` if a server has several [doc].
+  Keys expire after three months at most and require the plan "Custom" [doc].
+- An error is 4xx or 5xx with ``name`` (the Python exception), ``message``, ``debug`` [doc]. Error
+  texts contain the name only; the others repeat the request.
+- ``phone_sanitized`` holds E.164; ``phone_mobile_search`` searches all numbers of a partner without
+  regard to punctuation, from three digits on. Both need the module phone_validation [3rd]; without
+  it use ``search=``. An unknown field is an error of Odoo (ValueError) [mem].
+- ``user_id`` is ``[id, name]``, or false [mem].
+- Odoo has no model for calls: a note with the key is posted on the partner [mem]. A call of an
+  unknown caller is not logged. Each request is a separate transaction [doc].
 """
 
 from __future__ import annotations
@@ -28,31 +27,43 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
-from handlers.crm.api import MOST, Api, Fixed, OneByOne, each_once, id_of, listed, told
-from handlers.crm.asking import text_of
-from handlers.crm.contacts import Contact, Entry, Number, Owner
-from handlers.crm.options import forms_of, identifier, identifiers, revealed, written
-from handlers.crm.terms import Options, Terms
+from handlers.crm.client import ClientOptions, CrmClient, Options, rows
+from handlers.crm.contacts import (
+    MAX_CONTACTS,
+    Contact,
+    Engagement,
+    KeyLock,
+    Number,
+    Owner,
+    id_of,
+    identifiers,
+    number_forms,
+    text_of,
+    unique,
+)
+from handlers.crm.credentials import reveal
 from receiver import Call, DeclarationError, Secret
 
-FEWEST = 3
-"""Digits of a number that Odoo looks for [3rd]."""
+MIN_DIGITS = 3
+"""Shortest number that Odoo searches for [3rd]."""
 
 _SEARCH = {"phone_sanitized": ("e164",), "phone_mobile_search": ("e164", "national")}
 
 
 class Odoo:
-    """A connector; what it is for is told in `handlers.crm.contacts.Crm`.
+    """A connector, see `handlers.crm.contacts.Crm`. ::
+
+        crm = Odoo("https://odoo.example.com", "$ODOO_TOKEN", search={"phone": ["e164"]})
 
     Parameters:
-        url: where Odoo is; https, or on this machine.
-        token: an API key, best that of a user of its own.
-        database: which one, if the server has several.
-        search: fields of a partner, and the forms in which a number is looked for in each:
-            ``e164``, ``national``, ``significant``, ``digits``. It is compared for equality.
-        fields: further ones of the partner to be read.
-        owner_fields: further ones of its salesperson (``res.users``).
-        options: see `handlers.crm.terms.Options`.
+        url: base URL of Odoo; https, or on this machine.
+        token: an API key, preferably of a separate user.
+        database: name of the database, if the server has several.
+        search: fields of a partner, and the forms of a number to search for in each: ``e164``,
+            ``national``, ``significant``, ``digits``. They are compared for equality.
+        fields: further fields of the partner to read.
+        owner_fields: further fields of its salesperson (``res.users``) to read.
+        options: see `handlers.crm.client.Options`.
 
     In a file::
 
@@ -65,7 +76,7 @@ class Odoo:
         DeclarationError: an option is wrong.
     """
 
-    defaults = Terms(name="odoo")
+    defaults = ClientOptions(name="odoo")
 
     def __init__(
         self,
@@ -78,39 +89,37 @@ class Odoo:
         owner_fields: Collection[str] = (),
         **options: Unpack[Options],
     ) -> None:
-        terms = replace(self.defaults, **options)
-        self.name = terms.name
+        merged = replace(self.defaults, **options)
+        self.name = merged.name
         if not isinstance(search, Mapping) or not search:
-            raise DeclarationError('Odoo: search= is a table, as in {phone = ["e164", "national"]}')
+            raise DeclarationError(
+                'Odoo: search= must be a table, as in {phone = ["e164", "national"]}'
+            )
         self._search = {
-            identifier(field, "Odoo: a field of search="): forms_of(forms, "Odoo: search=")
-            for field, forms in search.items()
+            field: number_forms(forms, "Odoo: search=")
+            for field, forms in zip(
+                identifiers(search, "Odoo: a field of search="), search.values(), strict=True
+            )
         }
         self._fields = ["name", "user_id", *identifiers(fields, "Odoo: one of fields=")]
         further = identifiers(owner_fields, "Odoo: one of owner_fields=")
         self._owner_fields = ["name", "email", *further]
-        headers = {"X-Odoo-Database": revealed(database, "Odoo: database")} if database else None
-        self._api = Api(
-            "Odoo",
-            f"{url}/json/2",
-            ("Authorization", "bearer "),
-            Fixed(revealed(token, "Odoo: token")),
-            terms,
-            headers=headers,
-        )
-        self._one = OneByOne()
+        headers = {"X-Odoo-Database": reveal(database, "Odoo: database")} if database else None
+        secret, header = reveal(token, "Odoo: token"), ("Authorization", "bearer ")
+        self._api = CrmClient("Odoo", f"{url}/json/2", merged, secret, header, headers=headers)
+        self._lock = KeyLock()
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
-        if len(number.digits) < FEWEST:
+        if len(number.digits) < MIN_DIGITS:
             return ()
-        terms = [
+        conditions = [
             [field, "=", form]
             for field, forms in self._search.items()
-            for form in written(number, forms)
+            for form in number.search_keys(forms)
         ]
-        domain = ["|"] * (len(terms) - 1) + terms  # Odoo writes operators before their operands
-        found = await self._read("res.partner", domain, self._fields, MOST, call)
-        return each_once(_contact(row) for row in found)
+        domain = ["|"] * (len(conditions) - 1) + conditions  # prefix notation
+        found = await self._read("res.partner", domain, self._fields, MAX_CONTACTS, call)
+        return unique(_contact(row) for row in found)
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
         if not contact.owner:
@@ -120,25 +129,25 @@ class Odoo:
             return Owner(id_of(row), text_of(row.get("name")), text_of(row.get("email")), row)
         return None
 
-    async def log(self, entry: Entry) -> None:
-        if entry.contact is None:
+    async def log(self, engagement: Engagement) -> None:
+        if engagement.contact is None:
             return
-        partner = _number(entry.contact.id)
-        async with self._one(entry.key):
+        partner = _number(engagement.contact.id)
+        async with self._lock(engagement.key):
             domain = [
                 ["model", "=", "res.partner"],
                 ["res_id", "=", partner],
-                ["body", "like", entry.key],
+                ["body", "like", engagement.key],
             ]
-            if await self._read("mail.message", domain, ["id"], 1, aside=True):
+            if await self._read("mail.message", domain, ["id"], 1, background=True):
                 return
             note = {
                 "ids": [partner],
-                "body": f"{told(entry)} ({entry.key})",
+                "body": f"{engagement.text} ({engagement.key})",
                 "message_type": "comment",
                 "subtype_xmlid": "mail.mt_note",
             }
-            await self._api.ask("POST", "res.partner/message_post", json=note, aside=True)
+            await self._api.request("POST", "res.partner/message_post", json=note, background=True)
 
     async def _read(
         self,
@@ -148,15 +157,16 @@ class Odoo:
         limit: int,
         call: Call | None = None,
         *,
-        aside: bool = False,
+        background: bool = False,
     ) -> list[Mapping[str, Any]]:
         body = {"domain": domain, "fields": fields, "limit": limit}
         path = f"{model}/search_read"
-        return listed(await self._api.ask("POST", path, call=call, aside=aside, json=body))
+        request = self._api.request("POST", path, call=call, background=background, json=body)
+        return rows(await request)
 
 
 def _number(text: str) -> int:
-    """An id of Odoo's; 0, which nothing has, for what is none."""
+    """Return an Odoo id; 0, which no record has, for any other text."""
     return int(text) if text.isascii() and text.isdigit() else 0
 
 

@@ -1,4 +1,4 @@
-"""Any CRM with a REST interface, described by templates.
+"""Connector for any CRM with a REST interface, described by templates.
 
 ::
 
@@ -12,56 +12,71 @@
         log={"url": "/calls", "json": {"reference": "{key}", "person": "{contact}"}},
     )
 
-A request has a ``url``; a ``method``, by default GET, or POST where there is ``json``; ``params``,
-``headers`` and ``json``. Placeholders of a number: ``{e164}`` (+49301234567), ``{national}``
-(0301234567), ``{significant}`` (301234567), ``{digits}``, ``{typed}``; of an owner: ``{owner}``; of
-a log entry besides: ``{key}``, ``{begun}`` and ``{ended}`` (ISO 8601, UTC), ``{ivr}``,
-``{contact}``, ``{name}``, ``{owner}``, ``{outcome}``, ``{destination}``, ``{text}`` (in words).
-``at`` and the fields are paths into the JSON, as in ``data.0.id``.
+A request has a ``url``, a ``method`` (default GET, with ``json`` POST), ``params``, ``headers`` and
+``json``. Placeholders of a number: ``{e164}`` (+49301234567), ``{national}`` (0301234567),
+``{significant}`` (301234567), ``{digits}``, ``{typed}``; of an owner: ``{owner}``; of an engagement
+also ``{key}``, ``{begun}`` and ``{ended}`` (ISO 8601, UTC), ``{ivr}``, ``{contact}``, ``{name}``,
+``{owner}``, ``{outcome}``, ``{destination}``, ``{text}`` (a sentence). ``at`` and the fields are
+paths into the JSON, as in ``data.0.id``.
 
-Rule 1: a request with a placeholder of a number that is empty is not sent: to search for nothing
-        finds everybody. Several requests in ``find`` are sent in turn until one finds somebody.
-Rule 2: what is put into a URL's path is quoted; placeholders are replaced once and are not looked
-        for in what they stand for.
-Rule 3: one entry a call: ``seek`` looks for the key, or the CRM goes by the key itself, which then
-        stands in a header or the URL of ``log``. One of them is demanded.
+Rule 1: A request whose placeholder would be empty is not sent: an empty search finds all contacts.
+        Several requests in ``find`` are sent in sequence until one finds a contact.
+Rule 2: Values in a URL's path are quoted. Placeholders are replaced once, never within values.
+Rule 3: A call is logged once: ``seek`` searches for its key, or the CRM treats the key as unique;
+        it is then in a header or the URL of ``log``. One of the two is required.
+Rule 4: Templates are checked when the connector is created, so none can fail during a call.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta
 from typing import Any, Unpack
 
-from handlers.crm.api import segment, told, unless_missing
-from handlers.crm.asking import Paced, expand, rows
-from handlers.crm.contacts import Contact, Entry, Number, Owner
-from handlers.crm.options import safe
-from handlers.crm.templates import Step, Template, at, filled, read
-from handlers.crm.terms import Options, Terms
+from handlers.crm.client import (
+    ClientOptions,
+    CrmClient,
+    Options,
+    check_rows,
+    none_if_404,
+    path_segment,
+)
+from handlers.crm.contacts import NUMBER_FORMS, Contact, Engagement, Number, Owner, text_of
+from handlers.crm.credentials import expand
 from receiver import Call, DeclarationError, Unavailable
 from receiver.upstream import UpstreamRefused
 
-_NUMBER = frozenset({"typed", "e164", "national", "significant", "digits"})
 _OWNER = frozenset({"owner"})
-_ENTRY = _NUMBER | frozenset(
+_ENGAGEMENT = NUMBER_FORMS | frozenset(
     {"key", "begun", "ended", "ivr", "contact", "name", "owner", "outcome", "destination", "text"}
 )
 
+Template = Mapping[str, Any]
+"""One request, as described above."""
+
+_SLOT = re.compile(r"\{([a-z0-9]+)\}")
+_PARTS = {"url": str, "method": str, "params": Mapping, "headers": Mapping, "json": object}
+
 
 class Rest:
-    """A `handlers.crm.contacts.Crm`.
+    """A connector, see `handlers.crm.contacts.Crm`. ::
+
+        crm = Rest(
+            "https://crm.example.com",
+            headers={"Authorization": "Bearer $CRM_TOKEN"},
+            find={"url": "/people", "params": {"phone": "{e164}"}, "at": "items", "id": "id"},
+        )
 
     Parameters:
-        url: what the requests' URLs are relative to.
-        find: the request for a number, or several; with the fields ``id``, ``name``, ``owner`` of
-            what stands ``at``.
-        owner: the request for an owner; with ``name`` and ``email`` of what stands ``at``.
-        seek, log: the requests that look for a call, and write it; without ``log`` none is.
-        headers: sent with all of them; ``$NAME`` in one is the variable of that name.
-        burst: requests that may come at once after a pause.
-        options: see `handlers.crm.terms.Options`.
+        url: base URL of all requests.
+        find: one or more requests for a number; with the paths of ``id``, ``name``, ``owner``.
+        owner: the request for an owner; with the paths of ``name`` and ``email``.
+        seek, log: the requests that search for a call and log it; without ``log`` none is logged.
+        headers: sent with all requests; ``$NAME`` is replaced by the variable of that name.
+        burst: requests that may be sent at once after a pause.
+        options: see `handlers.crm.client.Options`.
 
     In a file::
 
@@ -75,10 +90,10 @@ class Rest:
         find.owner = "owner"
 
     Raises:
-        DeclarationError: an option is wrong; the text says where.
+        DeclarationError: an option is wrong; the text names it.
     """
 
-    defaults = Terms(name="rest")
+    defaults = ClientOptions(name="rest")
 
     def __init__(
         self,
@@ -92,39 +107,39 @@ class Rest:
         burst: int = 10,
         **options: Unpack[Options],
     ) -> None:
-        terms = replace(self.defaults, **options)
-        self.name = terms.name
+        merged = replace(self.defaults, **options)
+        self.name = merged.name
         sent = {
             key: expand(value, f"Rest: headers: {key}") for key, value in (headers or {}).items()
         }
-        self._client = Paced(terms.client(safe(url, "Rest"), sent), terms.pace(burst))
+        self._client = CrmClient("Rest", url, merged, burst=burst, headers=sent)
         finds = [find] if isinstance(find, Mapping) else find
-        self._find = [read(one, "find", _NUMBER, ("id", "name", "owner")) for one in finds]
-        self._owner = read(owner, "owner", _OWNER, ("name", "email")) if owner else None
-        self._seek = read(seek, "seek", _ENTRY, ()) if seek else None
-        self._log = read(log, "log", _ENTRY, ()) if log else None
+        self._find = [_read(one, "find", NUMBER_FORMS, ("id", "name", "owner")) for one in finds]
+        self._owner = _read(owner, "owner", _OWNER, ("name", "email")) if owner else None
+        self._seek = _read(seek, "seek", _ENGAGEMENT, ()) if seek else None
+        self._log = _read(log, "log", _ENGAGEMENT, ()) if log else None
         if not self._find or any("id" not in one.fields for one in self._find):
-            raise DeclarationError("Rest: find has an id: where the id of a contact stands")
-        if self._log and not self._is_once(self._log):
+            raise DeclarationError("Rest: find needs an id: the path of the contact's id")
+        if self._log and not self._is_idempotent(self._log):
             raise DeclarationError(
-                "Rest: log would write a call twice: add a seek, with {key} in both; or {key} in "
-                "the url or a header of log, if the CRM goes by that"
+                "Rest: log could create two records of one call: add seek, with {key} in both; or "
+                "{key} in the url or a header of log, if the CRM treats it as a unique key"
             )
 
-    def _is_once(self, log: Step) -> bool:
+    def _is_idempotent(self, log: Step) -> bool:
         if self._seek is None:
             return "{key}" in log.url + repr(log.headers)
         return "key" in self._seek.slots & log.slots
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
-        values = {name: getattr(number, name) for name in _NUMBER}
+        values = {name: getattr(number, name) for name in NUMBER_FORMS}
         for step in self._find:
             if any(not values[name] for name in step.slots):
                 continue
-            found = await self._rows(step, values, call)
-            contacts = tuple(_contact(step, one) for one in found)
+            records = await self._rows(step, values, call)
+            contacts = tuple(_contact(step, record) for record in records)
             if not all(contact.id for contact in contacts):
-                raise Unavailable(f"a contact of {self.name} has no id where find says")
+                raise Unavailable(f"a contact of {self.name} has no id at the path of find.id")
             if contacts:
                 return contacts
         return ()
@@ -134,22 +149,22 @@ class Rest:
             return None
         if self._owner is None:
             return Owner(contact.owner)
-        found = await self._rows(self._owner, {"owner": contact.owner}, call)
-        if not found:
+        records = await self._rows(self._owner, {"owner": contact.owner}, call)
+        if not records:
             return None
-        name, email = self._owner.told(found[0])
-        return Owner(contact.owner, name, email, found[0])
+        name, email = self._owner.texts(records[0])
+        return Owner(contact.owner, name, email, records[0])
 
-    async def log(self, entry: Entry) -> None:
+    async def log(self, engagement: Engagement) -> None:
         if self._log is None:
             return
-        values = _values(entry)
-        if self._seek and await self._rows(self._seek, values, aside=True):
+        values = _values(engagement)
+        if self._seek and await self._rows(self._seek, values, background=True):
             return
         try:
-            await self._send(self._log, values, aside=True)
+            await self._send(self._log, values, background=True)
         except UpstreamRefused as error:
-            if error.status != 409:  # it has the key already
+            if error.status != 409:  # 409: the key exists
                 raise
 
     async def _rows(
@@ -158,17 +173,19 @@ class Rest:
         values: Mapping[str, str],
         call: Call | None = None,
         *,
-        aside: bool = False,
+        background: bool = False,
     ) -> Sequence[Mapping[str, Any]]:
-        """The objects that the answer holds; none for 404, an empty answer, and null."""
-        body = await unless_missing(self._send(step, values, call, aside=aside))
+        """Return the objects of the answer; ``()`` for 404, an empty answer and null."""
+        body = await none_if_404(self._send(step, values, call, background=background))
         try:
-            found = None if body is None else at(body, step.at)
+            found = None if body is None else _at(body, step.at)
         except LookupError:
-            raise Unavailable(f"the answer of {self.name} has nothing at {step.at!r}") from None
+            raise Unavailable(f"the answer of {self.name} has no value at {step.at!r}") from None
         if found is None:
             return ()
-        return rows(found if isinstance(found, list) else [found], f"what {self.name} found")
+        return check_rows(
+            found if isinstance(found, list) else [found], f"the answer of {self.name}"
+        )
 
     async def _send(
         self,
@@ -176,37 +193,107 @@ class Rest:
         values: Mapping[str, str],
         call: Call | None = None,
         *,
-        aside: bool = False,
+        background: bool = False,
     ) -> Any:
         answer = await self._client.request(
             step.method,
-            filled(step.url, {name: segment(value) for name, value in values.items()}),
+            _filled(step.url, {name: path_segment(value) for name, value in values.items()}),
             call=call,
-            aside=aside,
-            params=filled(step.params, values) or None,
-            json=filled(step.json, values),
-            headers=filled(step.headers, values),
+            background=background,
+            params=_filled(step.params, values) or None,
+            json=_filled(step.json, values),
+            headers=_filled(step.headers, values),
         )
         return answer.json() if answer.body.strip() else None
 
 
-def _contact(step: Step, found: Mapping[str, Any]) -> Contact:
-    whose, name, owner = step.told(found)
-    return Contact(whose, name, owner, found)
+def _contact(step: Step, record: Mapping[str, Any]) -> Contact:
+    contact_id, name, owner = step.texts(record)
+    return Contact(contact_id, name, owner, record)
 
 
-def _values(entry: Entry) -> dict[str, str]:
-    ended = entry.begun + timedelta(seconds=entry.seconds)
+def _values(engagement: Engagement) -> dict[str, str]:
+    ended = engagement.begun + timedelta(seconds=engagement.seconds)
     return {
-        **{name: getattr(entry.caller, name) for name in _NUMBER},
-        "key": entry.key,
-        "begun": entry.begun.astimezone(UTC).isoformat(),
+        **{name: getattr(engagement.caller, name) for name in NUMBER_FORMS},
+        "key": engagement.key,
+        "begun": engagement.begun.astimezone(UTC).isoformat(),
         "ended": ended.astimezone(UTC).isoformat(),
-        "ivr": entry.ivr,
-        "contact": entry.contact.id if entry.contact else "",
-        "name": entry.contact.name if entry.contact else "",
-        "owner": entry.owner,
-        "outcome": entry.outcome,
-        "destination": entry.destination,
-        "text": told(entry),
+        "ivr": engagement.ivr,
+        "contact": engagement.contact.id if engagement.contact else "",
+        "name": engagement.contact.name if engagement.contact else "",
+        "owner": engagement.owner,
+        "outcome": engagement.outcome,
+        "destination": engagement.destination,
+        "text": engagement.text,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A template, checked."""
+
+    url: str
+    method: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    at: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+    @property
+    def slots(self) -> set[str]:
+        """The names of its placeholders."""
+        return set(_SLOT.findall(repr((self.url, self.params, self.headers, self.json))))
+
+    def texts(self, record: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the values of its fields."""
+        return tuple(self._text(record, self.fields.get(name, "")) for name in self.names)
+
+    def _text(self, record: Mapping[str, Any], path: str) -> str:
+        try:
+            return text_of(_at(record, path))
+        except LookupError:
+            return ""
+
+
+def _read(template: Template, option: str, slots: frozenset[str], names: tuple[str, ...]) -> Step:
+    if not isinstance(template, Mapping) or not isinstance(template.get("url"), str):
+        raise DeclarationError(f"Rest: {option} must be a table with a url")
+    if unknown := template.keys() - {*_PARTS, "at", *names}:
+        raise DeclarationError(
+            f"Rest: {option} does not know {', '.join(sorted(map(str, unknown)))}"
+        )
+    for part, value in template.items():
+        if not isinstance(value, _PARTS.get(part, str)):
+            raise DeclarationError(f"Rest: {option}: {part} cannot be a {type(value).__name__}")
+    parts = {part: template[part] for part in _PARTS if part in template}
+    parts.setdefault("method", "POST" if "json" in template else "GET")
+    fields = {name: template[name] for name in names if name in template}
+    step = Step(**parts, at=template.get("at", ""), fields=fields, names=names)
+    if unknown := step.slots - slots:
+        raise DeclarationError(f"Rest: {option} has no placeholder {{{sorted(unknown)[0]}}}")
+    return step
+
+
+def _filled(template: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(template, str):
+        return _SLOT.sub(lambda slot: values[slot[1]], template)
+    if isinstance(template, Mapping):
+        return {name: _filled(value, values) for name, value in template.items()}
+    if isinstance(template, list | tuple):
+        return [_filled(value, values) for value in template]
+    return template
+
+
+def _at(value: Any, path: str) -> Any:
+    """Return the value at ``path``; raises LookupError if it is missing."""
+    for part in path.split(".") if path else ():
+        if isinstance(value, list) and part.isdecimal():
+            value = value[int(part)]
+        elif isinstance(value, Mapping):
+            value = value[part]
+        else:
+            raise LookupError
+    return value

@@ -1,9 +1,9 @@
-"""Where a contact leads: rules, a function, the owner's extension.
+"""Routes of callers: rules, a function, the owner's extension.
 
-Rule 1: the first of these that leads anywhere: a rule; ``found``, if it is a function of
-        ``(contact, owner, call)``; the owner's extension; ``found``; ``unknown``.
-Rule 2: the owner is asked for only where something depends on more than the owner's id.
-Rule 3: what a CRM has in a field is data: an extension that cannot be dialled is none.
+Rule 1: The first of these with a result: a rule; ``found``, if it is a function of ``(contact,
+        owner, call)``; the owner's extension; ``found``; ``unknown``.
+Rule 2: The owner is requested only if a route depends on more than the owner's id.
+Rule 3: An extension in a field of the CRM that cannot be dialled is ignored.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from typing import Any, TypeGuard
 
 from handlers.crm.contacts import Contact, Owner
 from handlers.crm.rules import OWNER, read_rules, value_of
-from receiver import Call, Forward, Reply, ReplyError, Then, handler_of, is_sensitive
+from receiver import Call, Forward, Reply, ReplyError, Then, handler_of, is_sensitive, repeats_of
 
 Route = Callable[[Contact, Owner | None, Call], Then | Awaitable[Then | None] | None]
-"""From a contact, its owner and the call to where it leads; None if it leads nowhere."""
+"""Function of a contact, its owner and the call; returns a route, or None for no decision."""
 
-Lead = Callable[[Call], Awaitable[Reply]]
+Handler = Callable[[Call], Awaitable[Reply]]
 
 log = logging.getLogger("receiver.handlers")
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
-    """What is known of a caller.
+class Caller:
+    """What the CRM knows of a caller.
 
     Attributes:
-        contact: None if the CRM knows nobody, or has not said.
-        owner: of that contact, if it was asked for and told.
-        several: there are other contacts, of other owners.
-        sought: whether the CRM has said who it is.
+        contact: None if the CRM has no contact, or did not answer.
+        owner: the contact's owner, if it was needed and the CRM answered.
+        several: whether there are contacts of other owners.
+        searched: whether the CRM answered the search.
     """
 
     contact: Contact | None = None
     owner: Owner | None = None
     several: bool = False
-    sought: bool = True
+    searched: bool = True
 
 
 class Routes:
-    """Parameters and errors as for `handlers.crm.lookup.CallerLookup`."""
+    """Maps callers to handlers; parameters and errors as for `handlers.crm.lookup.CallerLookup`."""
 
     def __init__(
         self,
@@ -74,46 +74,54 @@ class Routes:
             (rule, None if rule.to == OWNER else handler_of(rule.to, f"CallerLookup: rule {n}: to"))
             for n, rule in enumerate(read_rules(rules, "CallerLookup: rules"), 1)
         ]
-        self._asks_owner = self._route is not None or any(r.of_owner for r, _ in self._rules)
-        self._by_more = bool(owner_field) or any("@" in key for key in self._owners)
-        leads = [*self._owners.values(), *(to for _, to in self._rules)]
-        self.sensitive = is_sensitive(self._found, self._unknown, self._several, *leads)
+        self._needs_owner = self._route is not None or any(r.of_owner for r, _ in self._rules)
+        self._needs_owner_fields = bool(owner_field) or any("@" in key for key in self._owners)
+        handlers = [*self._owners.values(), *(to for _, to in self._rules)]
+        self.sensitive = is_sensitive(self._found, self._unknown, self._several, *handlers)
+        self.repeats = repeats_of(self._found, self._unknown, self._several, *handlers)
 
     def wants_owner(self, contact: Contact) -> bool:
-        """Whether more must be known of the owner than the id."""
+        """Return whether more than the owner's id is needed."""
         if not contact.owner:
             return False
-        return self._asks_owner or (self._by_more and _key(contact.owner) not in self._owners)
+        return self._needs_owner or (
+            self._needs_owner_fields and _key(contact.owner) not in self._owners
+        )
 
-    async def lead(self, who: Who, call: Call) -> Lead:
-        """The handler that the call goes on to."""
-        if who.contact is None:
+    async def handler(self, caller: Caller, call: Call) -> Handler:
+        """Return the handler for ``caller``."""
+        if caller.contact is None:
             return self._unknown
-        if who.several:
+        if caller.several:
             return self._several
-        extension = self._extension(who.contact, who.owner)
+        extension = self._extension(caller.contact, caller.owner)
         for rule, to in self._rules:
-            if rule.match(who.contact, who.owner) and (lead := to or extension) is not None:
-                return lead
+            if (
+                rule.match(caller.contact, caller.owner)
+                and (handler := to or extension) is not None
+            ):
+                return handler
         if self._route is not None:
-            then = self._route(who.contact, who.owner, call)
+            then = self._route(caller.contact, caller.owner, call)
             if inspect.isawaitable(then):
                 then = await then
             if then is not None:
-                return handler_of(then, "CallerLookup: what found= gave")
+                return handler_of(then, "CallerLookup: the result of found=")
         return extension or self._found
 
-    def _extension(self, contact: Contact, owner: Owner | None) -> Lead | None:
+    def _extension(self, contact: Contact, owner: Owner | None) -> Handler | None:
         for key in (contact.owner, owner.email if owner else ""):
-            if key and (lead := self._owners.get(_key(key))) is not None:
-                return lead
-        things = (owner, contact) if self._owner_field else ()
-        for value in (value_of(thing, self._owner_field) for thing in things if thing):
+            if key and (handler := self._owners.get(_key(key))) is not None:
+                return handler
+        records = (owner, contact) if self._owner_field else ()
+        for value in (value_of(one, self._owner_field) for one in records if one):
             if isinstance(value, str | int) and str(value).strip():
                 try:
                     return handler_of(Forward(str(value).strip()), "CallerLookup: owner_field")
                 except ReplyError:
-                    log.warning("CallerLookup: what %s holds cannot be dialled", self._owner_field)
+                    log.warning(
+                        "CallerLookup: the value of %s cannot be dialled", self._owner_field
+                    )
         return None
 
 
@@ -122,7 +130,7 @@ def _key(text: str) -> str:
 
 
 def _is_route(found: object) -> TypeGuard[Route]:
-    """Whether it is a function of three, and no reply or handler."""
+    """Return whether ``found`` is a function of three arguments."""
     if isinstance(found, str | Reply) or not callable(found):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Rules over a contact, as plain tables, so that a configuration file can have them.
+"""Rules over a contact, as plain tables that a configuration file can hold.
 
 ::
 
@@ -8,11 +8,11 @@
         { field = "num_open_deals", at_least = 1, to = "owner" },
     ]
 
-Rule 1: the first rule that holds counts. What a contact has not is equal to nothing.
-Rule 2: text is compared without regard to case and to spaces around it; a number that the CRM gives
-        as text is a number where one is asked for.
-Rule 3: ``owner.email`` is a field of the contact's owner; ``a.b`` a field within a field; ``id``,
-        ``name`` and ``owner`` are the contact's, if the CRM has no fields of these names.
+Rule 1: The first rule that holds applies. A missing field equals no value.
+Rule 2: Text is compared without regard to case and surrounding spaces; numbers in text are compared
+        as numbers by ``at_least`` and ``at_most``.
+Rule 3: ``owner.email`` is a field of the contact's owner; ``a.b`` a nested field; ``id``, ``name``
+        and ``owner`` are those of the contact, unless the CRM has fields of these names.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from handlers.crm.contacts import Contact, Owner
 from receiver import DeclarationError, Then
 
 OWNER = "owner"
-"""What ``to`` says of a call that goes to the contact's owner."""
+"""The value of ``to`` that forwards a call to the contact's owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Where contacts lead of whom something holds.
+    """A condition on a contact and the route of its call.
 
     Attributes:
-        field: the path of a field.
-        holds: whether its value, None if it is not there, is the one asked for.
-        to: where the call goes; `OWNER` for the owner.
+        field: path of a field.
+        holds: the condition on its value, which is None if the contact has no such field.
+        to: the route; `OWNER` for the owner.
     """
 
     field: str
@@ -45,55 +45,55 @@ class Rule:
 
     @property
     def of_owner(self) -> bool:
-        """Whether it asks for something of the owner."""
+        """Whether the field is the owner's."""
         return self.field.startswith("owner.")
 
     def match(self, contact: Contact, owner: Owner | None) -> bool:
-        """Whether it holds."""
+        """Return whether the condition holds."""
         if self.of_owner:
             return self.holds(owner and value_of(owner, self.field.removeprefix("owner.")))
         return self.holds(value_of(contact, self.field))
 
 
 def read_rules(tables: Sequence[Mapping[str, Any]], option: str) -> tuple[Rule, ...]:
-    """The rules that ``tables`` mean.
+    """Parse the rules in ``tables``.
 
     Parameters:
-        option: what a problem is told of.
+        option: prefix of error texts.
 
     Raises:
-        DeclarationError: one means nothing; the text says which.
+        DeclarationError: a rule is invalid; the text says which.
     """
     if isinstance(tables, str | Mapping) or not isinstance(tables, Sequence):
-        raise DeclarationError(f"{option} is a list of tables")
+        raise DeclarationError(f"{option} must be a list of tables")
     return tuple(_read(table, f"{option}: rule {n}") for n, table in enumerate(tables, 1))
 
 
-def value_of(thing: Contact | Owner, path: str) -> Any:
-    """What stands there, None if nothing does."""
-    value: Any = thing.fields
+def value_of(record: Contact | Owner, path: str) -> Any:
+    """Return the value at ``path``, None if there is no value."""
+    value: Any = record.fields
     for part in path.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     if value is None and path in ("id", "name", "owner", "email"):
-        return getattr(thing, path, None) or None
+        return getattr(record, path, None) or None
     return value
 
 
 def _read(table: Mapping[str, Any], where: str) -> Rule:
     if not isinstance(table, Mapping):
-        raise DeclarationError(f"{where} is no table")
-    asked = [name for name in table if name in _TESTS]
-    if table.keys() - {"field", "to", *asked} or len(asked) != 1 or "to" not in table:
+        raise DeclarationError(f"{where} must be a table")
+    tests = [name for name in table if name in _TESTS]
+    if table.keys() - {"field", "to", *tests} or len(tests) != 1 or "to" not in table:
         raise DeclarationError(
-            f"{where} has a field, a to, and one of {', '.join(_TESTS)}; "
-            f"this one has {', '.join(map(str, table)) or 'nothing'}"
+            f"{where} needs a field, a to, and one of {', '.join(_TESTS)}; "
+            f"it has {', '.join(map(str, table)) or 'nothing'}"
         )
-    field, wanted = table.get("field"), table[asked[0]]
+    field, wanted = table.get("field"), table[tests[0]]
     if not isinstance(field, str) or not field:
-        raise DeclarationError(f"{where}: field is the name of a field of the contact")
-    kind, make = _TESTS[asked[0]]
+        raise DeclarationError(f"{where}: field must be the name of a field of the contact")
+    kind, make = _TESTS[tests[0]]
     if not isinstance(wanted, kind) or (isinstance(wanted, bool) and kind is _NUMBER):
-        raise DeclarationError(f"{where}: {asked[0]} cannot be a {type(wanted).__name__}")
+        raise DeclarationError(f"{where}: {tests[0]} cannot be a {type(wanted).__name__}")
     return Rule(field, make(wanted), table["to"])
 
 
@@ -121,13 +121,13 @@ def _one_of(wanted: Sequence[Any]) -> Callable[[Any], bool]:
 
 
 def _contains(wanted: str) -> Callable[[Any], bool]:
-    """In a list, or in a text with ``;`` or ``,`` between values, as CRMs write several."""
-    sought = _text(wanted)
+    """Test a list, or a text with values separated by ``;`` or ``,``."""
+    text = _text(wanted)
 
     def holds(value: Any) -> bool:
         if isinstance(value, str):
             value = value.replace(",", ";").split(";")
-        return isinstance(value, list) and sought in {_text(one) for one in value}
+        return isinstance(value, list) and text in {_text(one) for one in value}
 
     return holds
 

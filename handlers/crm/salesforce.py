@@ -1,26 +1,25 @@
-r"""Salesforce, by its REST interface: SOSL to find, SOQL and sObjects for the rest.
+r"""Connector for Salesforce, by its REST interface: SOSL to find contacts, SOQL and sObjects else.
 
 ::
 
     Salesforce("https://acme.my.salesforce.com", client_id=…, client_secret=…)
     Salesforce("https://acme.my.salesforce.com", token=…, version="v64.0", objects=["Contact"])
 
-What is known of it, and how: [doc] its documentation, [3rd] a third party, [mem] general knowledge,
-to be checked on your own org.
+Facts and their sources: [doc] Salesforce's documentation, [3rd] a third party, [mem] general
+knowledge; to be checked against your own org.
 
 - ``GET /services/data/vNN.0/search/?q=FIND {…} IN PHONE FIELDS RETURNING Contact(…)`` [doc]. The
-  index knows numbers without their punctuation [doc], and words are compared whole; so each form of
-  a number is one of the alternatives, in one request.
+  index holds numbers without punctuation [doc] and compares whole words, so one request searches
+  for all forms of a number.
 - ``? & | ! { } [ ] ( ) ^ ~ * : \ " ' + -`` are escaped with a backslash in SOSL [3rd], ``\`` and
   ``'`` in SOQL [doc]; a term has two characters or more [mem].
-- ``OwnerId`` is a user (``005…``), or a queue (``00G…``), who is nobody to be put through to [mem].
+- ``OwnerId`` is a user (``005…``) or a queue (``00G…``), which has no extension [mem].
 - An error is ``[{"errorCode", "message"}]``: 401 INVALID_SESSION_ID, 403 REQUEST_LIMIT_EXCEEDED for
-  the limit of the day [mem]. A version that there is not is 404; each is kept for three years or
-  more [mem].
-- A call is a Task of the subtype Call. ``CallObject`` is free text for a call centre, and can be
-  filtered by [doc]: it holds the key, which is looked for by SOQL first; that does not lag [mem].
-- OAuth: the client credentials flow of a connected app [doc]; it does not say how long a token
-  lives, which is up to the org.
+  the daily limit [mem]. An unknown version is 404; each is supported for three years or more [mem].
+- A call is a Task of the subtype Call. ``CallObject`` is free text for a call centre and can be
+  filtered by [doc]: it holds the key, and SOQL, which does not lag [mem], searches for it first.
+- OAuth: the client credentials flow of a connected app [doc]. The answer does not contain the
+  token's lifetime, which the org sets.
 """
 
 from __future__ import annotations
@@ -30,44 +29,56 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
-from handlers.crm.api import (
-    BEARER,
-    MOST,
-    Api,
-    OneByOne,
-    each_once,
-    found,
-    id_of,
-    listed,
-    segment,
-    told,
+from handlers.crm.client import (
+    ClientOptions,
+    CrmClient,
+    Options,
+    none_if_404,
+    path_segment,
+    row,
+    rows,
 )
-from handlers.crm.asking import text_of
-from handlers.crm.contacts import Contact, Entry, Number, Owner
-from handlers.crm.options import forms_of, identifiers, written
-from handlers.crm.terms import Options, Terms
-from handlers.crm.tokens import credentials
+from handlers.crm.contacts import (
+    MAX_CONTACTS,
+    Contact,
+    Engagement,
+    KeyLock,
+    Number,
+    Owner,
+    id_of,
+    identifiers,
+    number_forms,
+    text_of,
+    unique,
+)
+from handlers.crm.credentials import OAuth
 from receiver import Call, DeclarationError, Secret
 
-FEWEST = 2
-"""Characters of a term."""
+MIN_TERM = 2
+"""Shortest search term."""
 
 _RESERVED = re.compile(r"""([?&|!{}\[\]()^~*:\\"'+\-])""")
 
 
 class Salesforce:
-    """A connector; what it is for is told in `handlers.crm.contacts.Crm`.
+    """A connector, see `handlers.crm.contacts.Crm`. ::
+
+        crm = Salesforce(
+            "https://acme.my.salesforce.com",
+            client_id="$SALESFORCE_ID",
+            client_secret="$SALESFORCE_SECRET",
+        )
 
     Parameters:
-        url: of your org, as in ``https://acme.my.salesforce.com``.
-        token: an access token or session id; or, for one that is renewed,
-        client_id, client_secret: of a connected app with the client credentials flow.
-        version: of the interface.
-        objects: where callers are looked for, the best first.
-        forms: how a number is looked for: ``e164``, ``national``, ``significant``, ``digits``.
-        fields: further ones to be read, which all ``objects`` have.
-        owner_fields: further ones of a user.
-        options: see `handlers.crm.terms.Options`.
+        url: base URL of your org, as in ``https://acme.my.salesforce.com``.
+        token: an access token or session id; or, for one that is refreshed,
+        client_id, client_secret: those of a connected app with the client credentials flow.
+        version: version of the interface.
+        objects: objects to search, the preferred first.
+        forms: forms of a number to search for: ``e164``, ``national``, ``significant``, ``digits``.
+        fields: further fields to read, which all ``objects`` have.
+        owner_fields: further fields of a user to read.
+        options: see `handlers.crm.client.Options`.
 
     In a file::
 
@@ -80,7 +91,7 @@ class Salesforce:
         DeclarationError: an option is wrong, or credentials are missing.
     """
 
-    defaults = Terms(name="salesforce", per_second=20.0)
+    defaults = ClientOptions(name="salesforce", per_second=20.0)
 
     def __init__(
         self,
@@ -96,56 +107,63 @@ class Salesforce:
         owner_fields: Collection[str] = (),
         **options: Unpack[Options],
     ) -> None:
-        terms = replace(self.defaults, **options)
-        self.name = terms.name
+        merged = replace(self.defaults, **options)
+        self.name = merged.name
         if not isinstance(version, str) or not re.fullmatch(r"v[1-9][0-9]{1,2}\.0", version):
-            raise DeclarationError(f'Salesforce: version={version!r} is not of the form "v60.0"')
-        by = credentials(
-            "Salesforce",
+            raise DeclarationError(f'Salesforce: version={version!r} must have the form "v60.0"')
+        source = OAuth.or_token(
             token,
+            "Salesforce",
             f"{url}/services/oauth2/token",
             "client_credentials",
-            terms,
+            timeout=merged.timeout,
+            ca=merged.ca,
             client_id=client_id,
             client_secret=client_secret,
         )
         base = f"{url}/services/data/{version}"
-        self._api = Api("Salesforce", base, BEARER, by, terms, burst=20)
-        self._forms = forms_of(forms, "Salesforce")
+        self._api = CrmClient("Salesforce", base, merged, source, burst=20)
+        self._forms = number_forms(forms, "Salesforce")
         self._objects = identifiers(objects, "Salesforce: one of objects=")
-        further = identifiers(fields, "Salesforce: one of fields=")
-        columns = ", ".join(["Id", "Name", "OwnerId", *further])
+        more = identifiers(fields, "Salesforce: one of fields=")
+        columns = ", ".join(["Id", "Name", "OwnerId", *more])
         self._returning = ", ".join(f"{one}({columns})" for one in self._objects)
         of_owner = identifiers(owner_fields, "Salesforce: one of owner_fields=")
         self._owner_fields = ",".join(["Id", "Name", "Email", *of_owner])
-        self._one = OneByOne()
+        self._lock = KeyLock()
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
-        terms = [_term(form) for form in written(number, self._forms) if len(form) >= FEWEST]
+        terms = [_term(form) for form in number.search_keys(self._forms) if len(form) >= MIN_TERM]
         if not terms:
             return ()
         query = f"FIND {{{' OR '.join(terms)}}} IN PHONE FIELDS RETURNING {self._returning}"
-        params = {"q": f"{query} LIMIT {MOST}"}
-        answer = await self._api.ask("GET", "search/", call=call, params=params)
-        rows = sorted(listed(answer, "searchRecords"), key=self._rank)
-        return each_once(map(_contact, rows))
+        params = {"q": f"{query} LIMIT {MAX_CONTACTS}"}
+        answer = await self._api.request("GET", "search/", call=call, params=params)
+        records = sorted(rows(answer, "searchRecords"), key=self._rank)
+        return unique(map(_contact, records))
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
         if not contact.owner:
             return None
-        path, params = f"sobjects/User/{segment(contact.owner)}", {"fields": self._owner_fields}
-        user = await found(self._api.ask("GET", path, call=call, params=params))
-        if user is None:
+        path, params = (
+            f"sobjects/User/{path_segment(contact.owner)}",
+            {"fields": self._owner_fields},
+        )
+        answer = await none_if_404(self._api.request("GET", path, call=call, params=params))
+        if answer is None:
             return None
+        user = row(answer)
         return Owner(id_of(user, "Id"), text_of(user.get("Name")), text_of(user.get("Email")), user)
 
-    async def log(self, entry: Entry) -> None:
-        async with self._one(entry.key):
-            where = f"CallObject = '{_quoted(entry.key)}'"
+    async def log(self, engagement: Engagement) -> None:
+        async with self._lock(engagement.key):
+            where = f"CallObject = '{_quoted(engagement.key)}'"
             params = {"q": f"SELECT Id FROM Task WHERE {where} LIMIT 1"}  # noqa: S608 - quoted
-            answer = await self._api.ask("GET", "query/", params=params, aside=True)
-            if not listed(answer, "records"):
-                await self._api.ask("POST", "sobjects/Task", json=_task(entry), aside=True)
+            answer = await self._api.request("GET", "query/", params=params, background=True)
+            if not rows(answer, "records"):
+                await self._api.request(
+                    "POST", "sobjects/Task", json=_task(engagement), background=True
+                )
 
     def _rank(self, row: Mapping[str, Any]) -> int:
         attributes = row.get("attributes")
@@ -153,32 +171,32 @@ class Salesforce:
         return self._objects.index(kind) if kind in self._objects else len(self._objects)
 
 
-def _task(entry: Entry) -> dict[str, Any]:
+def _task(engagement: Engagement) -> dict[str, Any]:
     task: dict[str, Any] = {
-        "Subject": f"Call to {entry.ivr}",
+        "Subject": f"Call to {engagement.ivr}",
         "Status": "Completed",
-        "ActivityDate": entry.begun.date().isoformat(),
+        "ActivityDate": engagement.begun.date().isoformat(),
         "TaskSubtype": "Call",
         "CallType": "Inbound",
-        "CallDurationInSeconds": round(entry.seconds),
-        "CallDisposition": entry.outcome,
-        "CallObject": entry.key,
-        "Description": told(entry),
+        "CallDurationInSeconds": round(engagement.seconds),
+        "CallDisposition": engagement.outcome,
+        "CallObject": engagement.key,
+        "Description": engagement.text,
     }
-    if entry.contact is not None:
-        task["WhoId"] = entry.contact.id
-    if entry.owner.startswith("005"):  # a task cannot be a queue's
-        task["OwnerId"] = entry.owner
+    if engagement.contact is not None:
+        task["WhoId"] = engagement.contact.id
+    if engagement.owner.startswith("005"):  # a queue cannot own a task
+        task["OwnerId"] = engagement.owner
     return task
 
 
 def _term(form: str) -> str:
-    """As a phrase of SOSL: what stands in it is searched for and is no operator."""
+    """Return ``form`` as a quoted phrase of SOSL, without operators."""
     return '"' + _RESERVED.sub(r"\\\1", form) + '"'
 
 
 def _quoted(value: str) -> str:
-    """As stands between the quotes of SOQL."""
+    """Return ``value`` escaped for a quoted string of SOQL."""
     return value.replace("\\", "\\\\").replace("'", "\\'")
 
 

@@ -1,7 +1,7 @@
-"""Who is calling: the schemes that the PBX may be told to authenticate with.
+"""The authentication schemes that an action URL can have on the PBX.
 
-Pure: the request, the time and the randomness are passed in, a verdict comes out. One scheme
-guards one action, with credentials of its own; there is no place where two could be mixed up.
+Pure: the request, the time and the randomness are arguments, and the result is a value. Each
+action has one scheme object, which holds the credentials of that action only.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Literal
 from receiver.auth.basic import Basic
 from receiver.auth.bearer import Bearer
 from receiver.auth.digest import NONCE_LIFE, Algorithm, Digest
-from receiver.auth.factor import Factor
 from receiver.auth.scheme import (
     NO_CREDENTIALS,
     Accepted,
-    Asked,
-    Once,
+    AuthRequest,
+    AuthResult,
+    NonceUse,
     Open,
     Refused,
     Scheme,
-    Verdict,
 )
-from receiver.secrets import Credentials
+from receiver.auth.secret_header import Factor
+from receiver.credentials import Credentials
 
 Auth = Literal["bearer", "basic", "digest"]
 """The schemes by the names that a declaration uses; None stands for no authentication."""
@@ -33,17 +33,17 @@ __all__ = [
     "NO_CREDENTIALS",
     "Accepted",
     "Algorithm",
-    "Asked",
     "Auth",
+    "AuthRequest",
+    "AuthResult",
     "Basic",
     "Bearer",
     "Digest",
     "Factor",
-    "Once",
+    "NonceUse",
     "Open",
     "Refused",
     "Scheme",
-    "Verdict",
     "make_scheme",
 ]
 
@@ -55,32 +55,38 @@ def make_scheme(
     entropy: Callable[[int], bytes],
     *,
     algorithms: Sequence[Algorithm] = ("MD5",),
+    uri_without_query: bool = False,
     keyed: bool = False,
 ) -> Scheme:
-    """The scheme that guards one action.
+    """Return the scheme that authenticates one action.
 
     Parameters:
-        auth: which one; None lets everybody in.
-        credentials: those accepted, the newest first (two sets during a rotation).
+        auth: its name; None accepts every request.
+        credentials: the accepted ones, newest first (two sets during a rotation).
         nonce_key: signs the nonces of this action.
-        entropy: gives that many random bytes.
-        algorithms: of digest, in the order in which they are offered.
-        keyed: whether a header has to hold the key of the credentials, too.
+        entropy: returns that many random bytes.
+        algorithms: of digest, in the order of the challenges.
+        uri_without_query: of digest, see `Digest`.
+        keyed: whether the action's secret header must hold the key of the credentials, too.
+
+    Raises:
+        ValueError: ``credentials`` is empty.
     """
     if not credentials:
-        raise ValueError("no credentials, nobody could be let in")
-    if keyed:
-        bare = make_scheme(auth, credentials, nonce_key, entropy, algorithms=algorithms)
-        return Factor(bare, credentials)
+        raise ValueError("no credentials, so every request would be refused")
+    scheme: Scheme
     if auth is None:
-        return Open()
-    if auth == "basic":
-        return Basic(credentials)
-    if auth == "bearer":
-        return Bearer(credentials)
-    return Digest(
-        credentials,
-        nonce_key=nonce_key,
-        entropy=entropy,
-        algorithms=algorithms,
-    )
+        scheme = Open()
+    elif auth == "basic":
+        scheme = Basic(credentials)
+    elif auth == "bearer":
+        scheme = Bearer(credentials)
+    else:
+        scheme = Digest(
+            credentials,
+            nonce_key=nonce_key,
+            entropy=entropy,
+            algorithms=algorithms,
+            uri_without_query=uri_without_query,
+        )
+    return Factor(scheme, credentials) if keyed else scheme

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 from collections.abc import Sequence
 
+from receiver.auth.known_secrets import KnownSecrets
 from receiver.auth.scheme import (
     ACCEPTED,
     NO_CREDENTIALS,
     OTHER_CREDENTIALS,
     REALM,
     WRONG_PASSWORD,
-    Asked,
+    AuthRequest,
+    AuthResult,
     Refused,
-    Verdict,
     split_authorization,
 )
-from receiver.secrets import Credentials
+from receiver.credentials import Credentials, Secret
 
 _CHALLENGE = f'Basic realm="{REALM}", charset="UTF-8"'
 
@@ -31,10 +31,12 @@ class Basic:
     """Accepts any of ``credentials``, compared as a whole in constant time."""
 
     def __init__(self, credentials: Sequence[Credentials]) -> None:
-        self._accepted = tuple(f"{c.username}:{c.password.reveal()}".encode() for c in credentials)
+        self._accepted = KnownSecrets(
+            Secret(f"{c.username}:{c.password.reveal()}") for c in credentials
+        )
 
-    def check(self, asked: Asked, now: float) -> Verdict:
-        found = split_authorization(asked)
+    def check(self, request: AuthRequest, now: float) -> AuthResult:
+        found = split_authorization(request)
         if isinstance(found, Refused):
             return found
         name, rest = found
@@ -45,8 +47,7 @@ class Basic:
         except (binascii.Error, ValueError):
             return self.refuse("credentials that are not base64", now)
         # The first colon ends the user name, and ours has none: comparing the whole is exact.
-        matches = [hmac.compare_digest(sent, accepted) for accepted in self._accepted]
-        return ACCEPTED if any(matches) else self.refuse(WRONG_PASSWORD, now)
+        return ACCEPTED if self._accepted.match(sent) else self.refuse(WRONG_PASSWORD, now)
 
     def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
         return Refused(reason, (_CHALLENGE,), wrong=not stale)

@@ -1,25 +1,25 @@
 """Bearer tokens, RFC 6750, in the header only.
 
-Whether the PBX adds the word "Bearer" to a token that has it already is not documented, so one
-doubled "Bearer " is forgiven.
+Whether the PBX adds the word "Bearer" to a token that begins with it is not documented, so
+"Bearer Bearer" followed by a token is accepted.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 
+from receiver.auth.known_secrets import KnownSecrets
 from receiver.auth.scheme import (
     ACCEPTED,
     NO_CREDENTIALS,
     OTHER_CREDENTIALS,
     REALM,
-    Asked,
+    AuthRequest,
+    AuthResult,
     Refused,
-    Verdict,
     split_authorization,
 )
-from receiver.secrets import Credentials
+from receiver.credentials import Credentials
 
 _CHALLENGE = f'Bearer realm="{REALM}"'
 _INVALID = _CHALLENGE + ', error="invalid_token"'
@@ -29,10 +29,10 @@ class Bearer:
     """Accepts the token of any of ``credentials``, in constant time."""
 
     def __init__(self, credentials: Sequence[Credentials]) -> None:
-        self._accepted = tuple(c.token.reveal().encode() for c in credentials)
+        self._accepted = KnownSecrets(c.token for c in credentials)
 
-    def check(self, asked: Asked, now: float) -> Verdict:
-        found = split_authorization(asked)
+    def check(self, request: AuthRequest, now: float) -> AuthResult:
+        found = split_authorization(request)
         if isinstance(found, Refused):
             return found
         name, token = found
@@ -41,8 +41,7 @@ class Bearer:
         if token[:7].lower() == "bearer ":
             token = token[7:].strip(" \t")
         sent = token.encode("latin-1", "backslashreplace")
-        matches = [hmac.compare_digest(sent, accepted) for accepted in self._accepted]
-        return ACCEPTED if any(matches) else self.refuse("wrong token", now)
+        return ACCEPTED if self._accepted.match(sent) else self.refuse("wrong token", now)
 
     def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
         return Refused(reason, (_INVALID,), wrong=not stale)

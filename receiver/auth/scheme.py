@@ -1,42 +1,44 @@
-"""What a scheme is asked and what it answers.
+"""The input and the result of a scheme.
 
-Rule 1: a scheme fails closed: whatever it cannot read, it refuses.
+Rule 1: a scheme fails closed: it refuses what it cannot read.
 Rule 2: an unknown user, a wrong password and a missing credential look the same from outside.
-Rule 3: what was used before is known to a store that workers share, not to a scheme: what may be
-        used only once is handed on with the verdict.
-Rule 4: ``reason`` is for the log and holds nothing that was sent.
+Rule 3: a scheme has no memory. The result names the nonce count, and the caller records its use in
+        a store that workers share.
+Rule 4: ``reason`` is for the log and holds nothing that the client sent.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from msgspec import Struct
 
 REALM = "callbacks"
-"""Plain letters: quotes, commas or other scripts in a realm break more than a dozen clients."""
+"""ASCII letters only: quotes, commas and other scripts break more than a dozen clients."""
 
 
 NO_CREDENTIALS = "no credentials"
-"""The reason given to a first try without any, which is how digest begins."""
+"""The reason for refusing a request without credentials, as digest begins."""
 
 OTHER_CREDENTIALS = "other credentials"
-"""The reason given to those of another scheme."""
+"""The reason for refusing credentials of another scheme."""
+
+LONGEST = 12_288
+"""Maximum characters of an `Authorization` header: 1.5 times the longest target."""
 
 WRONG_PASSWORD = "wrong user name or password"  # noqa: S105 - a phrase for the log
 
 
-class Asked(Struct, frozen=True):
-    """What a scheme needs to know of a request.
+class AuthRequest(Struct, frozen=True):
+    """The parts of a request that a scheme checks.
 
     Attributes:
         method: ``GET`` or ``POST``.
         target: the request target as it was sent, path and query, percent-encoding untouched.
         authorization: every ``Authorization`` header of the request.
-        public_path: the path of the URL that the PBX has, which a proxy may have shortened before
-            the request came here.
-        keys: every header with the name that the action keeps for a secret of its own.
+        public_path: the path of the action URL as the PBX has it; a proxy may have shortened the
+            path of ``target``.
+        keys: every value of the action's secret header.
     """
 
     method: str
@@ -46,19 +48,18 @@ class Asked(Struct, frozen=True):
     keys: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Asked({self.method!r})"  # all else may hold credentials, or what was keyed in
+        return f"AuthRequest({self.method!r})"  # the rest may hold credentials or digits
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Send it away.
+class Refused(Struct, frozen=True, gc=False):
+    """The credentials are refused.
 
     Attributes:
         reason: one phrase for the log.
         challenges: the values of ``WWW-Authenticate``; none with status 400 and 403.
-        status: 401; 400 where the header cannot be read at all, 403 where no scheme is asked for.
-        wrong: credentials were tried and are wrong, which counts against their sender.
-        stale: they were right, but for what may be used once.
+        status: 401; 400 if the header is malformed, 403 if the action has no scheme.
+        wrong: credentials were sent and are wrong, which the throttle counts.
+        stale: the credentials are right, but the nonce is too old or was used before.
     """
 
     reason: str
@@ -68,12 +69,11 @@ class Refused:
     stale: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Once:
-    """What may be used only once: a count of a nonce.
+class NonceUse(Struct, frozen=True, gc=False):
+    """The use of one nonce count, which is valid once.
 
     Attributes:
-        nonce, count: what is used up.
+        nonce, count: as the client sent them.
         made: when the nonce was made, in seconds since the epoch.
     """
 
@@ -82,54 +82,55 @@ class Once:
     made: float
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """Let it in; if there is a ``once``, only after it was used up."""
+class Accepted(Struct, frozen=True, gc=False):
+    """The credentials are right; with a ``nonce_use``, only if it was not recorded before."""
 
-    once: Once | None = None
+    nonce_use: NonceUse | None = None
 
 
 ACCEPTED = Accepted()
-"""The verdict that needs nothing further."""
+"""The result without a nonce count to record."""
 
-Verdict = Accepted | Refused
+AuthResult = Accepted | Refused
 
 
 class Scheme(Protocol):
     """One way to authenticate."""
 
-    def check(self, asked: Asked, now: float) -> Verdict:
-        """Judge a request at ``now`` (seconds since the epoch)."""
+    def check(self, request: AuthRequest, now: float) -> AuthResult:
+        """Check a request at ``now`` (seconds since the epoch)."""
         ...
 
     def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
-        """The verdict on wrong credentials, whatever else was right.
+        """Return the refusal of wrong credentials.
 
         Parameters:
-            stale: the credentials were right, only what may be used once was used before.
+            stale: the credentials are right, but the nonce is too old or was used before.
         """
         ...
 
 
 class Open:
-    """No authentication: for actions that say ``auth=None``."""
+    """No authentication: for actions declared with ``auth=None``."""
 
-    def check(self, asked: Asked, now: float) -> Verdict:
+    def check(self, request: AuthRequest, now: float) -> AuthResult:
         return ACCEPTED
 
     def refuse(self, reason: str, now: float, *, stale: bool = False) -> Refused:
         return Refused(reason, status=403, wrong=not stale)
 
 
-def split_authorization(asked: Asked) -> tuple[str, str] | Refused:
-    """The scheme's name in lower case, and the rest of the header.
+def split_authorization(request: AuthRequest) -> tuple[str, str] | Refused:
+    """Return the scheme's name in lower case, and the rest of the header.
 
-    Both are empty if there is no such header. Two of them are refused with 400: which one a proxy
-    in front of us looked at cannot be known.
+    Both are empty if there is no such header. Two headers are refused with 400, because it is
+    unknown which of them a proxy checked; so is a header longer than `LONGEST`.
     """
-    if not asked.authorization:
+    if not request.authorization:
         return "", ""
-    if len(asked.authorization) > 1:
+    if len(request.authorization) > 1:
         return Refused("more than one Authorization header", status=400)
-    name, _, rest = asked.authorization[0].strip(" \t").partition(" ")
+    if len(request.authorization[0]) > LONGEST:
+        return Refused(f"an Authorization header over {LONGEST} characters", status=400)
+    name, _, rest = request.authorization[0].strip(" \t").partition(" ")
     return name.lower(), rest.strip(" \t")

@@ -1,13 +1,13 @@
-"""How long a source that keeps failing must wait before its credentials are looked at again.
+"""The throttle: the answer to a client that keeps sending wrong credentials.
 
-Rule 1: the first `FREE` failures cost nothing: Java's HTTP client tries a wrong password 19 times
-        by itself (measured).
-Rule 2: past them it is slowed down to one try in `SLOW` seconds, and from `SHUT_AFTER` failures on
-        shut out for `SHUT` seconds after the last one. What is sent while it must wait is not
-        examined, and so is no failure.
-Rule 3: `FORGET` seconds without a failure wipe the record.
-Rule 4: nobody is shut out by a clock that was set back: a failure that lies ahead counts as one of
-        this moment, and further than `SHUT` ahead as none.
+Rule 1: the first `FREE` failures are not throttled: Java's HTTP client tries a wrong password 19
+        times by itself (measured).
+Rule 2: each further one is answered with `Retry-After` of `SLOW` seconds, and from
+        `SHUT_AFTER` failures on of `SHUT` seconds. Only wrong credentials are throttled: valid
+        ones are accepted at any time (`receiver.callbacks.authenticate`).
+Rule 3: `FORGET` seconds without a failure delete the record.
+Rule 4: after the clock was set back no record stays for ever: a failure more than `SHUT` seconds in
+        the future is not counted.
 
 Values in, values out: the time is passed in, in seconds since the epoch.
 """
@@ -16,66 +16,71 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 FREE = 20
-"""Failures that cost nothing."""
+"""Failures that are not throttled."""
 
 SLOW = 1
-"""Seconds between two tries of a source that is slowed down."""
+"""Seconds in `Retry-After` past `FREE` failures."""
 
 SHUT_AFTER = 50
-"""Failures from which on a source is shut out."""
+"""Number of failures from which `Retry-After` is `SHUT`."""
 
 SHUT = 60
-"""Seconds for which it is."""
+"""Seconds in `Retry-After` from `SHUT_AFTER` failures on."""
 
 FORGET = 300
-"""Seconds without a failure after which there was none."""
+"""Seconds without a failure after which the record is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What is known of a source: how often it failed, and when last."""
+class FailureRecord:
+    """The failures of one address.
+
+    Attributes:
+        failures: their number.
+        last: when the last one was, in seconds since the epoch.
+    """
 
     failures: int = 0
     last: float = -math.inf
 
-    def at(self, now: float) -> Standing:
-        """Itself, or an empty one if it is forgotten by ``now``."""
+    def at(self, now: float) -> FailureRecord:
+        """Return this record, or an empty one if it has expired ``now``."""
         return self if -SHUT <= now - self.last < FORGET else GOOD
 
-    def wait(self, now: float, patience: int = 1) -> int:
-        """Whole seconds until the source is examined again; 0 if it may try ``now``.
+    def retry_after(self, factor: int = 1) -> int:
+        """Return the seconds for `Retry-After` after a failure; 0 if it is not throttled.
 
         Parameters:
-            patience: how many times as many failures are put up with.
+            factor: multiplies both limits.
         """
-        failures = self.at(now).failures
-        if failures <= FREE * patience:
+        if self.failures <= FREE * factor:
             return 0
-        pause = SHUT if failures >= SHUT_AFTER * patience else SLOW
-        return math.ceil(max(0.0, pause - max(0.0, now - self.last)))
+        return SHUT if self.failures >= SHUT_AFTER * factor else SLOW
 
-    def failed(self, now: float) -> Standing:
-        """It, after one more failure ``now``."""
-        return Standing(self.at(now).failures + 1, now)
+    def failed(self, now: float) -> FailureRecord:
+        """Return the record after one more failure ``now``."""
+        return FailureRecord(self.at(now).failures + 1, now)
 
-    def joined(self, other: Standing, now: float) -> Standing:
-        """It and what somebody else knows of the same source: never milder than either."""
+    def joined(self, other: FailureRecord, now: float) -> FailureRecord:
+        """Return this record merged with another of the same address: the higher values of both."""
         mine, theirs = self.at(now), other.at(now)
-        return Standing(max(mine.failures, theirs.failures), max(mine.last, theirs.last))
+        return FailureRecord(max(mine.failures, theirs.failures), max(mine.last, theirs.last))
 
 
-GOOD = Standing()
-"""Of a source that never failed, as far as is known."""
+GOOD = FailureRecord()
+"""The record of an address without failures."""
 
 
+@lru_cache(1024)
 def group(address: IPv4Address | IPv6Address | None) -> str:
-    """The key under which failures are added up.
+    """Return the key by which the failures of an address are counted.
 
-    An IPv4 address stands for itself, also where it is mapped into IPv6. Whoever has one IPv6
-    address has 2**64 of them, so those of one /64 are one source.
+    An IPv4 address is its own key, also where it is mapped into IPv6. A client with one IPv6
+    address can usually use its whole /64, so a /64 is one key.
     """
     if address is None:
         return "unknown"

@@ -1,10 +1,17 @@
-"""How a callback comes in, and its answer goes out.
+"""The callback core: from a request to its answer.
 
-- `intake`: is the request framed as it must be?
-- `table`: whose path is it?
-- `endpoint`: one action, from the request to the answer
-- `admission`: may it ask?
-- `reading`: what the PBX says, in whatever form
-- `exchange`: one body in, one answer out
-- `marks`: how ``receiver doctor`` asks without a handler
+- `request`: both as plain values
+- `http_limits`, `request_checks`: is the request framed as HTTP requires?
+- `routes`: the action of a path
+- `unknown_actions`: paths of actions that do not exist
+- `context`: what the actions of an app share
+- `endpoint`: the core of one action: authenticate, parse, dispatch, respond
+- `authenticate`, `host_addresses`: credentials, client address and the throttle
+- `parser`, `lenient_json`, `content_coding`: what the PBX sends, in any form
+- `asgi_messages`: the entrance for ASGI servers
+- `observer`, `tracing`, `span_export`: log records, metrics and spans of each callback
+- `probe`: requests of ``receiver doctor``, which run no handler
+- `health`, `metrics_endpoint`, `metrics_folder`, `metrics_page`, `operator_access`: endpoints of
+  operators
+- `tcp_rtt`: the round-trip time of a connection
 """

@@ -1,15 +1,15 @@
-"""One action as an ASGI endpoint: who is it, what does he say, what shall happen.
+"""The callback core of one action: authenticate, parse, dispatch, respond.
 
-Rule 1: who may not ask is turned away before anything else is looked at; a digest POST begins with
-        an empty body, and a method of another action tells a stranger that there is one.
-Rule 2: past authentication a callback is always answered with HTTP 200 and a reply; only a body
-        over the limit, which no PBX sends, is not. The PBX has a caller on the
-        line and what it does with anything else is not documented ("Managing Virtual
-        Receptionist"), so what cannot be read gets the fallback.
-Rule 3: a request with the mark of ``receiver doctor`` is taken as any other, but no handler runs:
-        it is answered the fallback, and told what the mark was worth. One that is turned away for
-        its source is told so: only who has the service secret can make a mark.
+Rule 1: authentication comes first: a digest POST begins with an empty body, and a 405 would reveal
+        that the action exists.
+Rule 2: an authenticated callback is answered with HTTP 200 and a reply, except for a body over the
+        limit or in a coding other than gzip, which no PBX sends. A caller is on the line, and what
+        the PBX does with any other answer is not documented ("Managing Virtual Receptionist"), so
+        an unreadable callback gets the fallback.
+Rule 3: a probe of ``receiver doctor`` is authenticated as any request, but no handler runs: the
+        answer is the fallback, with a header for the probe (`receiver.callbacks.probe_answers`).
 Rule 4: the log line holds no digits, numbers or names, and nothing that a stranger wrote.
+Rule 5: a `Request` becomes an `Answer`, without a new task unless something is awaited.
 """
 
 from __future__ import annotations
@@ -18,221 +18,282 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 from msgspec import Struct
-from starlette.types import Receive, Scope, Send
 
-from receiver.actions import Action
-from receiver.callbacks.admission import Admission, Place, Turned
-from receiver.callbacks.exchange import (
+from receiver.callbacks.asgi_messages import Answers
+from receiver.callbacks.authenticate import Authenticator, AuthTarget, Refusal
+from receiver.callbacks.content_coding import ACCEPTED, TooLarge, UnsupportedCoding, decode
+from receiver.callbacks.observer import Completion, Observer, Times, Trace, refused
+from receiver.callbacks.probe_answers import PROBE, CheckToken, explain, result
+from receiver.callbacks.request import (
     BODY_LIMIT,
     CLOSE,
+    Answer,
     Gone,
-    Header,
-    TooLarge,
-    read,
+    Request,
+    Waiting,
+    read_callback,
     refuse,
-    respond,
 )
-from receiver.callbacks.marks import HEADER, SOURCE
-from receiver.callbacks.reading import Callback, read_body, read_query
+from receiver.callbacks.tcp_rtt import round_trip
 from receiver.calls import Call
-from receiver.dispatch.dispatcher import Dispatcher
-from receiver.dispatch.eager import within
+from receiver.declarations.actions import Action
+from receiver.dispatch.dispatcher import Decision, Dispatcher
+from receiver.dispatch.eager_task import within
+from receiver.dispatch.handler_run import Run
 from receiver.errors import CallbackError
 from receiver.replies import encode
-from receiver.serving.roundtrips import round_trip
-from receiver.serving.watchdog import RESCUE, Rescue
-from receiver.telemetry.observing import Observer, Times, refused
-
-ARRIVED = "receiver.arrived"
-"""Key of the scope: when the request arrived, in the loop's time, if somebody knows better."""
-
-_MARK = HEADER.lower().encode()
+from receiver.upstream.request_observer import OBSERVER
 
 log = logging.getLogger("receiver")
 
-Judge = Callable[[str, float], str]
-"""What a mark is worth, at a time in seconds since the epoch."""
 
+class Waited(Struct, eq=False):
+    """A callback whose handler waits; a `receiver.callbacks.request.Waiting`."""
 
-class Came(Struct, frozen=True):
-    """A request that was let in: when it arrived, that was, and its answer is due."""
-
-    arrived: float
-    admitted: float
-    due: float
+    endpoint: Endpoint
+    run: Run
+    call: Call
+    times: Times
     loop: asyncio.AbstractEventLoop
+    trace: Trace | None
+
+    def notify(self, callback: Callable[[], None]) -> None:
+        self.run.notify(self.loop, callback)
+
+    def finish(self) -> Answer:
+        return self.endpoint.finish(self)
+
+    async def wait(self) -> Answer:
+        await self.run.wait(self.loop)
+        return self.endpoint.finish(self)
 
 
-class Endpoint:
-    """Answers the callbacks of one action.
+class Endpoint(Answers):
+    """The core of one action.
 
     Parameters:
-        action: what was declared.
-        place: what is asked for there.
-        admission: who may ask.
-        dispatcher: runs the handler.
-        observer: is told what was answered.
-        judge: what a mark is worth, at a time in seconds since the epoch.
-        even_out: does once more what it takes to find that there is no action, so that a refusal
-            here takes as long as one where there is none.
-        now: the time in seconds since the epoch, for nonces and marks.
+        action: the declared action.
+        target: its identity and path.
+        observer: logs and counts the answers.
+        check_token: returns the state of a probe's token, at a time in seconds since the epoch.
+        even_out: repeats the look-up of an unknown action, so that a refusal here takes as long.
+        now: the time in seconds since the epoch, for nonces and tokens.
+        epoch: of the accepted credentials; those of the next epoch are accepted, too.
     """
 
     def __init__(
         self,
         action: Action,
-        place: Place,
-        admission: Admission,
+        target: AuthTarget,
+        authenticator: Authenticator,
         dispatcher: Dispatcher,
         *,
         observer: Observer,
-        judge: Judge = lambda mark, now: "wrong",
+        check_token: CheckToken = lambda token, now: "wrong",
         even_out: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.time,
+        epoch: int = 1,
     ) -> None:
         self._action = action
-        self._place = place
-        self._admission = admission
+        self._epoch = epoch
+        self._target = target
+        self._authenticator = authenticator
         self._dispatcher = dispatcher
-        self._judge = judge
+        self._check_token = check_token
         self._even_out = even_out
         self._now = now
-        self._observer = observer
+        self.observer = observer
+        self._margin = dispatcher.margin(action)
+        self._timeout = action.request_timeout
         fixed = dispatcher.has_fixed_fallback(action)
         self._late = encode(dispatcher.fallback(action, "late").reply) if fixed else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        begun, now = scope.get(ARRIVED) or loop.time(), self._now()
-        judged = await self._admission.judge(scope, self._place, now)
-        if isinstance(judged, Turned):
-            self._even_out()
-            refused(judged.cause)
-            told = explain(judged, scope, self._judge, now)
-            await refuse(scope, receive, send, judged.status, (*judged.headers, *told))
-            return
-        admitted = loop.time()
-        if scope["method"] != self._action.method:
-            await self._refuse_method(scope, receive, send)
-            return
-        arrived = self._dispatcher.charge(
-            self._action, begun, judged.spent, lambda: round_trip(scope)
-        )
-        due = self._dispatcher.deadline(self._action, arrived)
+    def may_wait(self, request: Request) -> bool:
+        """Return whether `answer` may need the task that it runs in."""
+        if request.body is None or self.observer.traces:
+            return True
+        return self._authenticator.is_shared and self._authenticator.may_wait(request)
+
+    async def answer(self, request: Request) -> Answer | Waiting | None:
+        """Return the answer to a request; None if the client left before it was complete."""
+        spent = 0.0
+        if not self._authenticator.knows(request):
+            now = self._now()
+            if self._authenticator.is_shared and request.rescue and self._late is not None:
+                due = request.arrived + self._timeout - self._margin.of(self._timeout)
+                request.on_checked = partial(request.rescue.arm, due, self._late)
+            found = await self._authenticator.authenticate(request, self._target, now)
+            if isinstance(found, Refusal):
+                self._even_out()
+                refused(found.cause)
+                headers = explain(found, request, self._check_token, now, self._epoch)
+                return await refuse(request, found.status, (*found.headers, *headers))
+            spent = found.spent
+        if request.method != self._action.method:
+            return await self._refuse_method(request)
         try:
-            body = await within(due, read(scope, receive))
+            return await self._answer_known(request, spent)
+        except Exception as error:
+            return self.failed(request, error)
+
+    def failed(self, request: Request, error: BaseException) -> Answer:
+        decision, now = self._broken(error), request.loop.time()
+        return self._respond(Call(), decision, Times(request.arrived, now, now), request.loop, None)
+
+    async def _answer_known(self, request: Request, spent: float) -> Answer | Waiting | None:
+        """Return the answer to a request with the right credentials."""
+        arrived = request.arrived
+        times = Times(arrived, request.loop.time())
+        if spent:  # before the request arrived, and since: it may have waited
+            spent -= times.authenticated - arrived
+            arrived = times.arrived = self._dispatcher.charge(self._action, arrived, spent)
+        elif arrived >= self._margin.again and self._action.auth and self._margin.wants(arrived):
+            self._margin.learn(round_trip(request.transport))
+        due = arrived + self._timeout - self._margin.of(self._timeout)
+        body = request.body
+        if body is None or b"content-encoding" in request.fields:
+            read = await self._read(request, due, times)
+            if not isinstance(read, bytes):
+                return read
+            body = read
+        if (token := request.fields.get(PROBE)) is not None:
+            return self._answer_probe(request, body, token)
+        return self._answer(request, body, times, due)
+
+    async def _read(self, request: Request, due: float, times: Times) -> bytes | Answer | None:
+        """Return the body, or an answer if it cannot be read; None if the client has left."""
+        try:
+            body = request.body
+            if body is None:
+                if request.rescue is not None and self._late is not None:
+                    request.rescue.arm(due, self._late)
+                body = await within(due, request.read())
+            return decode(request.headers, body, BODY_LIMIT)
+        except UnsupportedCoding as error:
+            refused("coding")
+            log.warning("%s refused: the body, %s", self._action.identity, error)
+            return Answer(415, b"", (ACCEPTED,))
         except TooLarge:
             refused("size")
             log.warning("%s refused: a body over %d bytes", self._action.identity, BODY_LIMIT)
-            await respond(send, 413, b"", (CLOSE,))
+            return Answer(413, b"", (CLOSE,))
         except TimeoutError:
-            await self._give_up(begun, admitted, send)
+            log.error("%s: deadline exceeded while reading the body", self._action.identity)
+            decision = self._dispatcher.fallback(self._action, "late")
+            times.read = request.loop.time()
+            answer = self._respond(Call(), decision, times, request.loop, None)
+            answer.headers = (CLOSE,)
+            return answer
         except Gone:
-            log.info("%s: the sender left before its request was complete", self._action.identity)
-        else:
-            await self._answer(scope, body, Came(arrived, admitted, due, loop), send)
+            log.info("%s: the client left too early", self._action.identity)
+            return None
 
-    async def _refuse_method(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused("method")
-        log.warning(
-            "%s refused: %s, but it is registered with %s",
-            self._action.identity,
-            scope["method"],
-            self._action.method,
+    def answer_blocked(self, request: Request, now: float, at_once: bool) -> Answer | None:
+        """Return a challenge or the fallback while the event loop is blocked; in another thread.
+
+        Parameters:
+            now: in the event loop's time.
+            at_once: whether the fallback is due now, however long the request could wait.
+
+        Returns:
+            None if the answer is not due yet, or has to be left to the loop.
+        """
+        action, wall = self._action, self._now()
+        due = self._dispatcher.deadline(action, request.arrived)
+
+        def is_due(spent: float) -> bool:
+            return at_once or now >= due - min(spent, action.request_timeout / 2)
+
+        arrived = wall - (now - request.arrived)
+        found = self._authenticator.authenticate_blocked(
+            request, self._target, arrived, wall, is_due
         )
-        allowed = (b"allow", self._action.method.encode())
-        await refuse(scope, receive, send, 405, (allowed,))
-
-    async def _give_up(self, arrived: float, admitted: float, send: Send) -> None:
-        """The body did not come in time."""
-        clock = asyncio.get_running_loop().time
-        log.error("%s: the body did not come in time", self._action.identity)
-        decision = self._dispatcher.fallback(self._action, "late")
-        given_up = clock()
-        await respond(send, 200, encode(decision.reply), (CLOSE,))
-        times = Times(arrived, admitted, given_up, given_up, clock())
-        self._observer.tell(Call(), decision, times)
-
-    async def _answer(self, scope: Scope, body: bytes, came: Came, send: Send) -> None:
-        if (mark := _mark(scope)) is not None:
-            await self._check(scope, body, mark, send)
-            return
+        if isinstance(found, Refusal):
+            return Answer(found.status, b"", found.headers)
+        if found is None or request.method != self._action.method:
+            return None
         call: Call | None = None
-        loop = came.loop
-        read = loop.time()
-        trace = self._observer.begin(scope, came.arrived, came.admitted, read)
-        rescue: Rescue | None = scope.get(RESCUE)
+        with suppress(CallbackError, UnsupportedCoding, TooLarge):
+            body = decode(request.headers, request.body or b"", BODY_LIMIT)
+            call = read_callback(request, body).call.without_finish_key(self._action.finish_key)
+        decision = self._dispatcher.fallback(self._action, "late", call)
+        times = Times(request.arrived, now, now, now, now)
+
+        def after(_: bool) -> None:
+            self.observer.add(call or Call(), decision, times)
+
+        return Answer(200, encode(decision.reply), (CLOSE,), after)
+
+    async def _refuse_method(self, request: Request) -> Answer | None:
+        refused("method")
+        identity, method = self._action.identity, self._action.method
+        log.warning("%s refused: %s, registered is %s", identity, request.method, method)
+        return await refuse(request, 405, ((b"allow", method.encode()),))
+
+    def _answer(self, request: Request, body: bytes, times: Times, due: float) -> Answer | Waited:
+        call, loop = None, request.loop
+        times.read = loop.time()
+        trace = self.observer.begin(request, times)
+        watching = self.observer.watch(times)
         try:
-            call, oddities = _callback(scope, body)
+            call, oddities = read_callback(request, body)
             if oddities:
                 log.debug("%s: %s", self._action.identity, "; ".join(oddities))
-            if rescue is not None:
-                rescue.arm(came.due, self._last_word(call))
-            decision = await self._dispatcher.decide(self._action, call, came.due, loop)
+            if request.rescue is not None:
+                request.rescue.arm(due, self._late or encode(self.late_decision(call).reply))
+            decision = self._dispatcher.ask(self._action, call, due, loop)
+            if isinstance(decision, Run):
+                return Waited(self, decision, call, times, loop, trace)
         except CallbackError as error:
             log.error("%s: %s; the fallback is answered", self._action.identity, error)
             decision = self._dispatcher.fallback(self._action, "invalid")
         except Exception as error:
-            # Ours, not the handler's: the caller still gets a valid answer.
+            decision = self._broken(error)
+        finally:
+            if watching is not None:
+                OBSERVER.reset(watching)
+            if trace is not None:
+                trace.leave()
+        return self._respond(call or Call(), decision, times, loop, trace)
+
+    def finish(self, waited: Waited) -> Answer:
+        """Return the answer to a callback whose handler has ended, or is late."""
+        try:
+            decision = self._dispatcher.finish(waited.run, waited.loop)
+        except Exception as error:
+            decision = self._broken(error)
+        return self._respond(waited.call, decision, waited.times, waited.loop, waited.trace)
+
+    def _broken(self, error: BaseException) -> Decision:
+        """Return the fallback after a fault in this package: the PBX still gets a valid answer."""
+        if isinstance(error, Exception):  # or else its task was cancelled
             log.critical("%s: %s inside the receiver", self._action.identity, type(error).__name__)
-            decision = self._dispatcher.fallback(self._action, "raised")
-        handled, release = loop.time(), decision.release
-        try:
-            if rescue is None or rescue.disarm():
-                await respond(send, 200, encode(decision.reply))
-            else:  # the event loop was stuck, and the watchdog has answered
-                decision = self._dispatcher.fallback(self._action, "late", call)
-        finally:  # also if the sender has left
-            release()
-        times = Times(came.arrived, came.admitted, read, handled, loop.time())
-        self._observer.tell(call or Call(), decision, times, trace)
+        return self._dispatcher.fallback(self._action, "raised")
 
-    def _last_word(self, call: Call) -> bytes:
-        """What the watchdog answers if this event loop is stuck."""
-        if self._late is not None:
-            return self._late
-        return encode(self._dispatcher.fallback(self._action, "late", call).reply)
+    def _respond(
+        self,
+        call: Call,
+        decision: Decision,
+        times: Times,
+        loop: asyncio.AbstractEventLoop,
+        trace: Trace | None,
+    ) -> Answer:
+        times.handled = loop.time()
+        done = Completion(self.observer, self.late_decision, call, decision, times, loop, trace)
+        return Answer(200, encode(decision.reply), (), done.after)
 
-    async def _check(self, scope: Scope, body: bytes, mark: str, send: Send) -> None:
-        """Answer what ``receiver doctor`` sent, without a handler."""
-        worth = self._judge(mark, self._now())
-        try:
-            complete = bool(_callback(scope, body).call.session_id)
-        except CallbackError:
-            complete = False
-        if worth == "ok" and not complete:
-            worth = "incomplete"  # something on the way took the body or the query away
-        log.info("%s checked by receiver doctor: %s", self._action.identity, worth)
+    def late_decision(self, call: Call) -> Decision:
+        """Return the fallback for a callback that the watchdog answers."""
+        return self._dispatcher.fallback(self._action, "late", call)
+
+    def _answer_probe(self, request: Request, body: bytes, token: bytes) -> Answer:
+        """Return the fallback and the result of the probe; no handler runs."""
+        state = self._check_token(token.decode("latin-1"), self._now())
+        found = result(request, body, state)
+        log.info("%s checked by receiver doctor: %s", self._action.identity, found)
         reply = self._dispatcher.fallback(self._action, "invalid").reply
-        await respond(send, 200, encode(reply), ((_MARK, worth.encode()),))
-
-
-def explain(turned: Turned, scope: Scope, judge: Judge, now: float) -> tuple[Header, ...]:
-    """What ``receiver doctor``, and nobody else, is told on top of ``turned``: a header."""
-    if turned.foreign and is_ours(scope, judge, now):
-        return ((_MARK, f"{SOURCE}{turned.source}".encode()),)
-    return ()
-
-
-def is_ours(scope: Scope, judge: Judge, now: float) -> bool:
-    """Whether the request has a good mark."""
-    return (mark := _mark(scope)) is not None and judge(mark, now) == "ok"
-
-
-def _mark(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == _MARK:
-            return str(value, "latin-1")
-    return None
-
-
-def _callback(scope: Scope, body: bytes) -> Callback:
-    if scope["method"] == "GET" or not body or body.isspace():
-        return read_query(scope["query_string"])
-    content_type = b""
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            content_type = value
-    return read_body(body, content_type.decode("latin-1"))
+        return Answer(200, encode(reply), ((PROBE, found.encode()),))

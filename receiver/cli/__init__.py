@@ -1,95 +1,158 @@
-"""The ``receiver`` command. One module a group of commands; the table below names them all."""
+"""The ``receiver`` command and the table of its subcommands."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
-from receiver.errors import ReceiverError
+from receiver.cli import exit_status
+from receiver.cli.output_charset import accept_any_character
+from receiver.errors import ReceiverError, SettingsError
 from receiver.settings import unknown_settings
 
-COMMANDS = {
-    "new": "starting:new",
-    "serve": "running:serve",
-    "dev": "developing:dev",
-    "check": "running:check",
-    "handlers": "configuring:handlers",
-    "schema": "configuring:schema_command",
-    "plan": "registering:plan",
-    "drift": "registering:drift",
-    "apply": "registering:apply",
-    "rotate": "rotating:rotate",
-    "destroy": "registering:destroy",
-    "drain": "guarding:drain",
-    "undrain": "guarding:undrain",
-    "guard": "guarding:guard",
-    "doctor": "doctoring:doctor",
-    "dial": "dialing:dial",
-    "scenario": "rehearsing:scenario",
-    "load": "rehearsing:load_command",
-    "replay": "replaying:replay",
-    "curl": "dialing:curl",
-    "metrics": "scraping:metrics",
-    "console": "consoling:console",
-    "after": "reviving:after",
-    "demo": "demo:demo",
-    "simulate": "simulating:simulate",
-    "ivrs": "resources:GROUPS",
-    "servers": "resources:GROUPS",
-    "holidays": "resources:GROUPS",
-    "files": "resources:GROUPS",
-    "action-urls": "resources:GROUPS",
+GROUPS = {
+    "Develop": {
+        "guide": ("guide:guide", "Print a page of the guide, which begins with a tutorial."),
+        "new": ("new:new", "Create a project: a handler, tests, a Dockerfile and CI."),
+        "dev": ("dev:dev", "Run an app with a simulated PBX and a phone in the browser."),
+        "check": ("check:check", "List the actions of an app; sends no request."),
+        "handlers": ("handlers:handlers", "List the installed handlers and their options."),
+        "schema": ("handlers:schema_command", "Print the JSON Schema of configuration files."),
+    },
+    "Register on the PBX": {
+        "plan": ("plan:plan", "Show what apply would change on the PBX."),
+        "drift": ("plan:drift", "Show the differences between the app and the PBX."),
+        "apply": ("apply:apply", "Create and update the action URLs on the PBX."),
+        "rotate": ("rotate:rotate", "Replace all credentials without a failed call."),
+        "destroy": ("apply:destroy", "Delete all action URLs that point to this service."),
+        "doctor": ("doctor:doctor", "Diagnose the service, the PBX and the registration."),
+    },
+    "Run": {
+        "serve": ("serve:serve", "Answer the callbacks of the PBX."),
+        "drain": ("guard:drain", "Disable all action URLs of an app, for maintenance."),
+        "undrain": ("guard:undrain", "Enable the action URLs that are declared enabled."),
+        "guard": ("guard:guard", "Disable the action URLs while the service is down."),
+        "metrics": ("metrics:metrics", "Print the scrape job for Prometheus."),
+        "console": ("console:console", "Print the URL and the password of the console."),
+        "jobs": ("jobs:jobs", "List, retry or delete dead letters (failed background jobs)."),
+    },
+    "Test": {
+        "demo": ("demo:demo", "Register on a simulated PBX and place calls."),
+        "dial": ("dial:dial", "Place a call on a simulated PBX."),
+        "scenario": ("scenario:scenario", "Place the calls of a file and check how they end."),
+        "load": ("load:load_command", "Place many calls and measure the answer times."),
+        "replay": ("replay:replay", "Replay recorded callbacks and compare the answers."),
+        "curl": ("curl:curl", "Print the curl command for a callback."),
+        "simulate": ("simulate:simulate", "Serve a simulated PBX."),
+    },
+    "Manage the PBX": {
+        "ivrs": ("resources:GROUPS", "The IVRs (virtual receptionists) of the PBX."),
+        "servers": ("resources:GROUPS", "The servers that run IVRs."),
+        "holidays": ("resources:GROUPS", "The holidays of the IVRs' rules."),
+        "files": ("resources:GROUPS", "The prompt files."),
+        "action-urls": ("resources:GROUPS", "The action URLs of one IVR."),
+    },
 }
-"""Where each command is: a module of this package, and a command in it or a table of commands."""
+"""The groups of ``receiver --help``: by command its module in this package, its attribute there (a
+command or a table of commands), and its summary, so that listing commands imports none of them."""
+
+COMMANDS = {name: place for group in GROUPS.values() for name, (place, _) in group.items()}
+"""The module and the attribute of each command."""
 
 
 class _Cli(click.Group):
-    """Ends in one clear line where a traceback would help nobody.
+    """A group that imports a command when it runs, and prints one line instead of a traceback.
 
-    A command is imported when it is wanted: each has needs of its own, and a worker that is started
-    anew lets callers wait.
+    Importing all commands would delay the start of each worker.
     """
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        accept_any_character()
+        if os.environ.get("NO_COLOR"):  # see no-color.org
+            options.setdefault("color", False)
+        return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for group, commands in GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl([(name, summary) for name, (_, summary) in commands.items()])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in COMMANDS and cmd_name not in self.commands:
             module, _, name = COMMANDS[cmd_name].partition(":")
             found = getattr(import_module(f"receiver.cli.{module}"), name)
-            self.add_command(found[cmd_name] if isinstance(found, dict) else found, cmd_name)
+            command = found[cmd_name] if isinstance(found, dict) else found
+            self.add_command(exit_status.documented(command, cmd_name), cmd_name)
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except SettingsError as error:
+            for problem in error.problems:
+                click.echo(f"Error: {problem}", err=True)
+            ctx.exit(error.exit_code)
         except ReceiverError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(exit_status.INTERRUPTED)
         except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
             if ctx.params["show_traceback"]:
                 raise
             kind = type(error).__name__
-            click.echo(f"Error: unexpected {kind}; receiver --traceback … shows where", err=True)
-            ctx.exit(1)
+            click.echo(
+                f"Error: unexpected {kind}; run receiver --traceback … for details", err=True
+            )
+            ctx.exit(exit_status.UNEXPECTED)
 
 
 @click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="portsip-receiver")
-@click.option("--traceback", "show_traceback", is_flag=True, help="Show where a fault of ours is.")
+@click.option(
+    "--traceback", "show_traceback", is_flag=True, help="Show the traceback of an unexpected error."
+)
 def main(show_traceback: bool) -> None:
-    """Put your own Python code on a phone call: action URLs of PortSIP PBX receptionists.
+    """Put your own Python code on a phone call: action URLs of PortSIP PBX IVRs.
 
-    APP is module:attribute, as uvicorn takes it (app:app), or a path (examples/01_first.py:app),
-    or a configuration file (receiver.toml), for which no code is needed.
-    Settings come from RECEIVER_* variables and the file .env; the README lists them.
+    APP is module:attribute, as uvicorn takes it (app:app), a path (examples/01_first.py:app),
+    or a configuration file (receiver.toml), which needs no code.
+    Settings come from RECEIVER_* variables and the file .env; `receiver guide settings` lists them.
+
+    \b
+    Completion of commands and options in bash: put into ~/.bashrc the line
+      eval "$(_RECEIVER_COMPLETE=bash_source receiver)"
+    zsh_source is for ~/.zshrc; for fish, in its config.fish:
+      _RECEIVER_COMPLETE=fish_source receiver | source
+
+    \b
+    Exit status of all commands (--help of a command has the details):
+      0    success
+      1    a finding, such as a difference or a failed call; or an operation failed
+      2    wrong use, or a setting or a declaration is missing or wrong
+      70   an unexpected error: a fault of this program
+      130  interrupted (Ctrl-C); 143 by SIGTERM
     """
-    # Other libraries log URLs, and those of a GET hold what callers keyed in.
+    _open_closed_streams()
+    # Other libraries log URLs, and the URL of a GET contains what the caller keyed in.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     for name, meant in unknown_settings(os.environ).items():
-        click.echo(f"Warning: {name} is not a setting; is {meant} meant?", err=True)
+        click.echo(f"Warning: {name} is not a setting; did you mean {meant}?", err=True)
+
+
+def _open_closed_streams() -> None:
+    """Open the streams that the shell closed (``<&-``), before a socket gets their descriptors."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - stays open

@@ -1,17 +1,16 @@
-"""What the commands share: the app they are about, colours."""
+"""Arguments, options and colours that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import click
 
-from receiver.actions import Action
-from receiver.apps import load_app
+from receiver.cli.arguments import app_argument, complete_path, json_option
+from receiver.config.load_app import load_app
 from receiver.pbx.accounts import client
-from receiver.registration.plans import SYMBOLS
+from receiver.registration.changes import SYMBOLS
+from receiver.registration.urls import parse
 
-__all__ = ["app_argument", "client", "coloured", "describe", "load_app"]
+__all__ = ["app_argument", "client", "coloured", "complete_path", "json_option", "load_app"]
 
 _COLOURS = {
     SYMBOLS["create"]: "green",
@@ -20,33 +19,42 @@ _COLOURS = {
     SYMBOLS["blocked"]: "red",
 }
 
-app_argument = click.argument("target", metavar="APP")
+take_over_option = click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take over an action URL of a declared name that points elsewhere; it keeps its id.",
+)
+force_option = click.option(
+    "--force-credentials",
+    is_flag=True,
+    help="Send credentials that the PBX does not return, after a change of RECEIVER_SECRET or "
+    "RECEIVER_EPOCH.",
+)
+
+
+def _url(context: click.Context, option: click.Parameter, value: str) -> str:
+    if value and parse(value) is None:
+        raise click.BadParameter("is not a URL such as https://ivr.example.com/calls")
+    return value
+
+
+moved_option = click.option(
+    "--moved-from",
+    "former",
+    default="",
+    callback=_url,
+    metavar="URL",
+    help="The former public URL of this service; its action URLs are moved to the new one.",
+)
+unchecked_option = click.option(
+    "--unchecked",
+    is_flag=True,
+    help="Do not probe the service first: it is down or not reachable from here.",
+)
 
 
 def coloured(printout: str) -> str:
-    """A plan's printout with its lines in the colour of what they announce."""
+    """Return the text of a plan with each line in the colour of its operation."""
     return "\n".join(
         click.style(line, fg=_COLOURS.get(line.lstrip()[:1])) for line in printout.splitlines()
     )
-
-
-def describe(actions: Iterable[Action]) -> list[str]:
-    """A line for each action."""
-    rows = [
-        (
-            action.identity,
-            action.kind,
-            str(action.mask),
-            action.method,
-            action.auth or "no authentication",
-            f"{action.request_timeout} s",
-            f"fallback {action.fallback}" if action.fallback is not None else "",
-            "" if action.enabled else "switched off",
-        )
-        for action in actions
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -1,4 +1,4 @@
-"""The calls that ``receiver demo`` places: what is declared, who calls, how it must end."""
+"""The app of ``receiver demo``, its calls and their expected outcomes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass
 
 from receiver.calls import Call
-from receiver.ivrs import Ivr
+from receiver.declarations.ivr import Ivr
+from receiver.pbx.callback_trace import Outcome
 from receiver.replies import Forward, Hangup, Repeat, Reply
-from receiver.simulator.trace import Outcome
 
 sales = Ivr("8000")
 support = Ivr("8100")
@@ -62,7 +62,7 @@ async def premium(call: Call) -> Reply:
 
 @dataclass(frozen=True, slots=True)
 class DemoCall:
-    """One call, and how each of its steps must end."""
+    """One call and the expected outcome of each step."""
 
     title: str
     ivr: str
@@ -74,15 +74,15 @@ class DemoCall:
 
 NO_ACTION = Outcome("menu")
 FAILED = Outcome("failed", "401")
-"""What a failure says differs; that its reason holds this is what counts."""
+"""Failures match by substring, because their text varies."""
 
 CALLS = (
     DemoCall(
-        "CALLER by POST, bearer: a colleague is put through before the prompt",
+        "CALLER by POST, bearer: a colleague is connected before the prompt",
         *("8100", "101", (), (Outcome("forwarded", "300"),)),
     ),
     DemoCall(
-        "CALLER by GET, basic: a premium number is hung up on",
+        "CALLER by GET, basic: a call from a premium number is ended",
         *("8100", "+19005550100", (), (Outcome("hung up"),)),
     ),
     DemoCall(
@@ -105,20 +105,20 @@ CALLS = (
         *("8000", "103", ("4711",), (NO_ACTION, Outcome("forwarded", "74711"))),
     ),
     DemoCall(
-        "DTMF by POST, no authentication: 5 says good-bye",
+        "DTMF by POST, no authentication: 5 ends the call",
         *("8000", "104", ("5",), (NO_ACTION, Outcome("hung up"))),
     ),
     DemoCall(
-        "A handler that sleeps for 10 s: the fallback rescues the caller",
+        "A handler that sleeps for 10 s: the caller gets the fallback",
         *("8000", "105", ("6",), (NO_ACTION, Outcome("forwarded", "0"))),
     ),
 )
 
 LOCKED = DemoCall(
-    "A wrong password: somebody changed the token of 7 on the PBX",
+    "Wrong credentials: the token of 7 was changed on the PBX",
     *("8000", "106", ("7",), (NO_ACTION, FAILED)),
 )
-MENDED = DemoCall(
-    "The same call after apply has put the token right",
+REPAIRED = DemoCall(
+    "The same call after apply restored the token",
     *("8000", "106", ("7",), (NO_ACTION, Outcome("forwarded", "700"))),
 )

@@ -1,4 +1,4 @@
-"""``receiver files upload`` and ``download``, and how a command talks to the settings' PBX."""
+"""``receiver files upload`` and ``download``, and clients of the PBX for other commands."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from typing import TypeVar
 
 import click
 
-from receiver.cli.common import client
-from receiver.cli.resources_output import echo_json, json_option, progress_bar
-from receiver.errors import DeclarationError, PbxError, RegistrationError
+from receiver.cli.common import client, json_option
+from receiver.cli.progress_bar import megabytes, progress_bar
+from receiver.cli.resources_output import echo_json
+from receiver.declarations.desired_ivr import Prompt
+from receiver.errors import DeclarationError, PbxError, RegistrationError, SettingsError
+from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.audio import examine
-from receiver.pbx.client import PbxClient
-from receiver.pbx.faults import may_have_happened
-from receiver.pbx.files import filename
-from receiver.pbx.wire import Download
+from receiver.pbx.connection import Download
+from receiver.pbx.models_ivr import Ivr
+from receiver.pbx.pbx_client import PbxClient
+from receiver.pbx.prompt_files import filename
+from receiver.registration.ivr_changes import Prompts
 from receiver.settings import Settings
 
 T = TypeVar("T")
 
 
 def run(work: Callable[[PbxClient], Awaitable[T]]) -> T:
-    """What ``work`` gives, done with the PBX of the settings."""
+    """Return the result of ``work`` with a client of the PBX of the settings."""
 
     async def inside() -> T:
-        async with client(Settings.read()) as pbx:
+        async with client(Settings.read(needed=("pbx_url", "pbx_account"))) as pbx:
             return await work(pbx)
 
     return asyncio.run(inside())
@@ -37,8 +41,8 @@ def run(work: Callable[[PbxClient], Awaitable[T]]) -> T:
 
 @click.command()
 @click.argument("path", metavar="WAV")
-@click.option("--name", help="What to call it on the PBX, instead of its own name.")
-@click.option("--unchecked", is_flag=True, help="Leave it to the PBX to look at the recording.")
+@click.option("--name", help="Its name on the PBX; default: the name of the file.")
+@click.option("--unchecked", is_flag=True, help="Do not check the recording.")
 @json_option
 def upload(path: str, name: str | None, unchecked: bool, machine: bool) -> None:
     """Upload a recording: WAV, PCM, 16 bit, mono, at 16, 32 or 48 kHz."""
@@ -53,15 +57,15 @@ def upload(path: str, name: str | None, unchecked: bool, machine: bool) -> None:
 @click.command()
 @click.argument("source", metavar="[URL]", required=False)
 @click.option("--ivr", help="The prompt of this IVR: a number, a name or an id.")
-@click.option("--transfer", is_flag=True, help="With --ivr: what is played before a transfer.")
-@click.option("--output", metavar="PATH", help="Where to write it; - is stdout.")
-@click.option("--yes", is_flag=True, help="Write over a file that is there.")
+@click.option("--transfer", is_flag=True, help="With --ivr: the prompt before a transfer.")
+@click.option("--output", metavar="PATH", help="The file to write; - is stdout.")
+@click.option("--yes", is_flag=True, help="Overwrite an existing file.")
 def download(
     source: str | None, ivr: str | None, transfer: bool, output: str | None, yes: bool
 ) -> None:
-    """Download a prompt: of an IVR, or by the URL or digest that the PBX gives for it."""
+    """Download a prompt: of an IVR, or by the PBX's URL or digest."""
     if bool(source) == bool(ivr):
-        raise DeclarationError("say what to download: a URL or digest of the PBX, or --ivr")
+        raise DeclarationError("nothing to download: give a URL or digest of the PBX, or --ivr")
 
     async def work(pbx: PbxClient) -> str:
         url = await _prompt_url(pbx, ivr, transfer) if ivr else source or ""
@@ -75,22 +79,32 @@ def download(
 
 @asynccontextmanager
 async def upload_prompts(
-    pbx: PbxClient, prompts: Mapping[str, str | None]
+    pbx: PbxClient, prompts: Mapping[str, str | None], ivr_id: str = ""
 ) -> AsyncIterator[dict[str, str]]:
-    """Uploads recordings; gives what an IVR calls their ids. Deletes them if nothing comes of it.
+    """Upload recordings and yield their ids by the IVR's fields; delete them after an error.
+
+    A recording that the PBX has is not uploaded again, and the one that the IVR plays is left out:
+    its name on the PBX contains the digest of its bytes (`receiver.declarations.desired_ivr`).
 
     Parameters:
+        pbx: a client of the PBX.
         prompts: paths by ``prompt`` and ``transfer_prompt``.
+        ivr_id: of the IVR to change; empty for a new one.
     """
-    recordings = {name: (path, _recording(path)) for name, path in prompts.items() if path}
-    ids: dict[str, str] = {}
+    wanted = {
+        name: Prompt.of(Path(path), _recording(path)) for name, path in prompts.items() if path
+    }
+    ivr = await pbx.ivrs.show(ivr_id) if wanted and ivr_id else Ivr()
+    there = Prompts(pbx, lambda prompt: _send(pbx, prompt.name, prompt.data))
     try:
-        for name, (path, data) in recordings.items():
-            ids[f"{name}_file_id"] = await _send(pbx, path, data)
-        yield ids
+        yield {
+            f"{name}_file_id": await there.bring(prompt)
+            for name, prompt in wanted.items()
+            if not prompt.is_of(ivr, name)
+        }
     except BaseException as error:
         if not (isinstance(error, PbxError) and may_have_happened(error)):
-            for made in ids.values():
+            for made in there.sent:
                 with contextlib.suppress(PbxError):
                     await pbx.files.destroy(made)
         raise
@@ -100,14 +114,14 @@ def _recording(path: str, unchecked: bool = False) -> bytes:
     try:
         data = Path(path).read_bytes()
     except OSError:
-        raise DeclarationError(f"{path}: there is no such file") from None
+        raise DeclarationError(f"{path}: no such file") from None
     if not unchecked:
         examine(path, data)
     return data
 
 
 async def _send(pbx: PbxClient, path: str, data: bytes) -> str:
-    with progress_bar(Path(path).name, len(data)) as progress:
+    with progress_bar(Path(path).name, megabytes) as progress:
         return await pbx.files.upload(path, data, progress=progress, checked=False)
 
 
@@ -121,7 +135,7 @@ async def _prompt_url(pbx: PbxClient, ivr: str, transfer: bool) -> str:
 
 
 async def _save(found: Download, output: str | None, yes: bool) -> str:
-    """Where it was written; nothing half is left."""
+    """Save a download and return its path; no partial file is left."""
     if output == "-":
         async for chunk in found.chunks():
             sys.stdout.buffer.write(chunk)
@@ -130,7 +144,7 @@ async def _save(found: Download, output: str | None, yes: bool) -> str:
     path = _goal(output or filename(found) or "prompt.wav", yes)
     part = path.with_name(f"{path.name}.part")
     try:
-        with part.open("wb") as file, progress_bar(path.name, found.size) as progress:
+        with part.open("wb") as file, progress_bar(path.name, megabytes) as progress:
             async for chunk in found.chunks():
                 file.write(chunk)
                 progress(file.tell(), found.size or file.tell())
@@ -145,5 +159,5 @@ async def _save(found: Download, output: str | None, yes: bool) -> str:
 def _goal(name: str, yes: bool) -> Path:
     path = Path(name)
     if path.exists() and not yes:
-        raise RegistrationError(f"{path} is there already: use --yes to write over it, or --output")
+        raise SettingsError(f"{path} already exists: use --yes to overwrite it, or --output")
     return path

@@ -1,9 +1,9 @@
-"""What a person wants to create or change: ``--set field=value`` and ``--file data.json``.
+"""The input of create and update: ``--set field=value`` and ``--file data.json``.
 
-Rule 1: the model decides what a text means; objects and lists are JSON, and a dot leads into an
-        object: ``--set timeout_forward_rule.timeout=10``.
-Rule 2: what ``show --json`` printed can be edited and given back: what the PBX alone sets, and what
-        was masked, is passed over.
+Rule 1: the model gives a value its type; objects and lists are JSON, and a dot selects a field of
+        an object: ``--set timeout_forward_rule.timeout=10``.
+Rule 2: the output of ``show --json`` is valid input: fields that only the PBX sets, and masked
+        ones, are ignored.
 Rule 3: ``--set field=`` empties a text or a list.
 """
 
@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Keys with their values, and keys to empty."""
+    """Fields with their values, and fields to empty."""
 
     data: dict[str, Any] = field(default_factory=dict)
     clear: tuple[str, ...] = ()
@@ -38,10 +38,10 @@ class Wanted:
 
 
 def field_options(command: F) -> F:
-    """The options that `gather` reads."""
+    """Add the options that `gather` reads."""
     for option in (
         click.option(
-            "--unchecked", is_flag=True, help="Leave it to the PBX to refuse what breaks a limit."
+            "--unchecked", is_flag=True, help="Do not check the fields before they are sent."
         ),
         click.option(
             "--file", "source", metavar="JSON", help="A file with a JSON object; - reads stdin."
@@ -59,12 +59,12 @@ def field_options(command: F) -> F:
 
 
 def gather(model: type[Model], sets: tuple[str, ...], source: str | None) -> Wanted:
-    """Everything that was given; ``--set`` wins over ``--file``.
+    """Return the fields of all options; ``--set`` takes precedence over ``--file``.
 
     Raises:
-        DeclarationError: it cannot be read; the text names the option or the field.
+        DeclarationError: invalid input; the text names the option or the field.
     """
-    data = _given_back(model, _read(source)) if source else {}
+    data = _writable(model, _read(source)) if source else {}
     clear: list[str] = []
     for text in sets:
         key, equals, value = text.partition("=")
@@ -88,7 +88,7 @@ def _read(source: str) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise DeclarationError(f"--file {source}: there is no such file with text") from None
+        raise DeclarationError(f"--file {source}: no such text file") from None
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -98,7 +98,7 @@ def _read(source: str) -> dict[str, Any]:
     return data
 
 
-def _given_back(model: type[Model], data: Mapping[str, Any]) -> dict[str, Any]:
+def _writable(model: type[Model], data: Mapping[str, Any]) -> dict[str, Any]:
     known = shapes(model)
     return {
         key: value
@@ -110,7 +110,7 @@ def _given_back(model: type[Model], data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shape(model: type[Model], path: list[str]) -> Shape:
-    """The field that ``path`` leads to."""
+    """Return the field with this path."""
     known, shape = shapes(model), None
     for number, key in enumerate(path):
         here = ".".join(path[: number + 1])

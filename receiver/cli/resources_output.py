@@ -1,24 +1,23 @@
-"""What the PBX has, for people and for programs: tables, JSON, a progress bar.
+"""The output of resources: tables and JSON.
 
-Rule 1: no secret is printed: not a PIN, password or token, nor the values of headers, nor what an
-        URL carries besides its path.
-Rule 2: on a terminal there is colour and what does not fit is folded; into a pipe go plain lines.
-Rule 3: what the PBX says cannot move a terminal's cursor.
+Rule 1: no secret is printed: no PIN, password or token, no values of headers, no user info, query
+        or fragment of a URL.
+Rule 2: on a terminal a table has colours and folds long cells; in a pipe it is plain lines.
+Rule 3: texts of the PBX cannot move a terminal's cursor.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import click
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -28,23 +27,21 @@ MASK = "***"
 
 _STYLES = {"ONLINE": "green", "OFFLINE": "red", "yes": "green", "no": "dim", MASK: "dim"}
 
-json_option = click.option("--json", "machine", is_flag=True, help="Print JSON, for programs.")
-
 
 def public(item: msgspec.Struct) -> dict[str, Any]:
-    """``item`` with its keys on the wire, and with its secrets masked; what is blank is None."""
+    """Return ``item`` with its JSON keys, masked secrets, and None for blank fields."""
     return {
         key: _public(key, shape.kind, getattr(item, shape.name)) for key, shape in _shapes(item)
     }
 
 
 def echo_json(data: object) -> None:
-    """``data`` as JSON, in ASCII."""
+    """Print ``data`` as JSON, in ASCII."""
     click.echo(json.dumps(data, indent=2))
 
 
 def echo_table(columns: Sequence[str], items: Iterable[msgspec.Struct]) -> None:
-    """A line for each item; ``columns`` are names of its attributes."""
+    """Print a line for each item; ``columns`` are names of its attributes."""
     rows = [
         tuple(_cell(public(item).get(key, getattr(item, key))) for key in columns) for item in items
     ]
@@ -52,29 +49,12 @@ def echo_table(columns: Sequence[str], items: Iterable[msgspec.Struct]) -> None:
 
 
 def echo_record(item: msgspec.Struct) -> None:
-    """A line for each field that says something, with dots into objects."""
+    """Print a line for each field with a value, with the path of nested ones."""
     echo_rows((), list(_flat(public(item), "")))
 
 
-@contextmanager
-def progress_bar(what: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
-    """Gives what has to be told how far it is; shows it, if there is a terminal to show it on."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    )
-    with Progress(*columns, console=Console(file=sys.stderr)) as bar:
-        task = bar.add_task(_line(what), total=total)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 def render(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
-    """A table in colour, as wide as the console at most."""
+    """Print a table in colour, at most as wide as the console."""
     table = Table(box=None, show_header=bool(headings), header_style="bold", pad_edge=False)
     for number in range(max(map(len, [headings, *rows]))):
         heading = headings[number] if headings else ""
@@ -86,11 +66,13 @@ def render(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Cons
 
 
 def echo_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A line for each row, below the headings if there are any."""
+    """Print a line for each row, below the headings, if given."""
     if not rows:
-        click.echo("There are none.", err=True)
+        click.echo("None found.", err=True)
     elif sys.stdout.isatty():
-        render(headings, rows, Console(file=sys.stdout, highlight=False))
+        # With NO_COLOR rich leaves out colours, and keeps bold and dim.
+        colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+        render(headings, rows, Console(file=sys.stdout, color_system=colours, highlight=False))
     else:
         lines = [headings, *rows] if headings else rows
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -1,6 +1,6 @@
-"""What kinds of things the PBX has, as groups of commands: a row for each.
+"""The resource types of the PBX as groups of commands, a row for each.
 
-Source: the PBX's REST API, as `receiver.pbx.groups` and `receiver.pbx.files` have it.
+Source: `receiver.pbx.resource_types`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from receiver.pbx.client import PbxClient
-from receiver.pbx.collections import Kind
-from receiver.pbx.files import FILE
-from receiver.pbx.groups import ACTION_URL, HOLIDAY, IVR, SERVER
+from receiver.pbx.pbx_client import PbxClient
+from receiver.pbx.resource_types import (
+    ACTION_URL,
+    FILE,
+    HOLIDAY,
+    IVR,
+    SERVER,
+    TOP_LEVEL,
+    ResourceType,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +27,16 @@ class Resource:
 
     Attributes:
         command: the group's name.
-        kind: what it is about.
-        of: its things, at a client and an IVR (empty where there is none).
+        type: the resource type.
+        of: returns the collection, given a client and an IVR (empty unless nested).
         columns: of the table that ``list`` prints.
         verbs: the commands.
-        title: what the group's help says.
-        nested: True wants to be told the IVR.
+        title: the help of the group.
+        nested: whether the commands need an IVR.
     """
 
     command: str
-    kind: Kind[Any, Any]
+    type: ResourceType[Any, Any]
     of: Callable[[PbxClient, str], Any]
     columns: tuple[str, ...]
     verbs: tuple[str, ...]
@@ -38,7 +44,20 @@ class Resource:
     nested: bool = False
 
 
-RESOURCES = (
+def default_group(type: ResourceType[Any, Any]) -> Resource:
+    """Return the group of a resource type without a row below: named by its path, all fields."""
+    columns = [key for key in type.summary.__struct_fields__ if key != "id"]
+    return Resource(
+        type.path.strip("/").replace("_", "-"),
+        type,
+        lambda pbx, ivr: pbx.collection(type),
+        (*columns, "id"),
+        ("list", "show", "create", "update", "delete"),
+        f"The {type.many}. NAME is its {', '.join(type.names[1:]).replace('_', ' ')} or id.",
+    )
+
+
+_ROWS = (
     Resource(
         "ivrs",
         IVR,
@@ -58,7 +77,7 @@ RESOURCES = (
     Resource(
         "holidays",
         HOLIDAY,
-        lambda pbx, ivr: pbx.holidays,
+        lambda pbx, ivr: pbx.collection(HOLIDAY),
         ("name", "region", "every_year", "month_start", "day_start", "month_end", "day_end", "id"),
         ("list", "show", "create", "update", "delete"),
         "The holidays that rules of IVRs refer to. NAME is a name or an id.",
@@ -77,8 +96,13 @@ RESOURCES = (
         lambda pbx, ivr: pbx.action_urls(ivr),
         ("name", "enabled", "type", "mask", "method", "auth", "url", "id"),
         ("list", "show", "create", "update", "delete"),
-        "The action URLs of one IVR, whoever made them. To register those of an app: receiver "
+        "The action URLs of one IVR, managed or not. To register those of an app: receiver "
         "apply. NAME is a name or an id, IVR a number, a name or an id.",
         nested=True,
     ),
+)
+
+RESOURCES = (
+    *_ROWS,
+    *(default_group(type) for type in TOP_LEVEL if type not in [row.type for row in _ROWS]),
 )

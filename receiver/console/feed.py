@@ -1,11 +1,10 @@
-"""What the console knows, and who looks at it.
+"""The console's state, its events, and the viewers that receive them.
 
-Rule 1: whoever writes never waits: a viewer has a bounded queue, and one whose queue is full is
-        dropped. It may come again, and is told to begin anew if too much happened meanwhile.
-Rule 2: all is bounded: the calls that are remembered, the steps of each, the events that can be
-        caught up with.
-Rule 3: an event is a value: what is given here is not changed afterwards. It is encoded when the
-        first viewer reads it, once for all, and never where nobody looks.
+Rule 1: publishing never waits: a viewer has a bounded queue, and is dropped when it is full. It may
+        connect again, and reloads everything if it missed too many events.
+Rule 2: everything is bounded: the calls, the steps of each, the events for viewers that reconnect.
+Rule 3: values that are passed in are not changed afterwards. An event is encoded once, when the
+        first viewer reads it.
 
 Used within one event loop.
 """
@@ -23,23 +22,23 @@ import msgspec
 
 Json = dict[str, Any]
 
-MOST_CALLS = 10_000
-"""Calls that are remembered."""
+MAX_CALLS = 10_000
+"""Calls that are kept."""
 
-MOST_STEPS = 1000
-"""Steps that are remembered of one call."""
+MAX_STEPS = 1000
+"""Steps of one call that are kept."""
 
 BACKLOG = 2000
-"""Events with which a viewer that comes again can catch up."""
+"""Events that are kept for viewers that reconnect."""
 
 QUEUE = 1000
-"""Events that may wait for a viewer; one that is further behind is dropped."""
+"""Events that may wait for a viewer before it is dropped."""
 
 RESET: Json = {"type": "reset"}
 
 
 class Event:
-    """One event: ``seq`` counts them, ``data`` is what the protocol says."""
+    """One event: its number ``seq``, and its ``data``."""
 
     def __init__(self, seq: int, data: Json) -> None:
         self.seq = seq
@@ -47,47 +46,47 @@ class Event:
 
     @cached_property
     def encoded(self) -> bytes:
-        """As a message of ``text/event-stream``."""
+        """The event as a message of ``text/event-stream``."""
         return b"id: %d\ndata: %b\n\n" % (self.seq, msgspec.json.encode(self.data))
 
 
 class Viewer:
-    """Somebody who looks: a queue of events, until it is full or the feed ends."""
+    """A queue of events for one connection, until it is full or the feed ends."""
 
-    def __init__(self, events: Iterable[Event], most: int) -> None:
+    def __init__(self, events: Iterable[Event], max_events: int) -> None:
         self._queue = deque(events)
-        self._most = most
-        self._came = asyncio.Event()
-        self._came.set()
+        self._max_events = max_events
+        self._wake = asyncio.Event()
+        self._wake.set()
         self.dropped = False
 
-    def give(self, event: Event) -> bool:
-        """Put ``event`` into the queue; False if it is full, and the viewer out."""
-        if len(self._queue) >= self._most:
+    def put(self, event: Event) -> bool:
+        """Add ``event``; return False if the queue is full, which drops the viewer."""
+        if len(self._queue) >= self._max_events:
             self.drop()
             return False
         self._queue.append(event)
-        self._came.set()
+        self._wake.set()
         return True
 
     def drop(self) -> None:
-        """No event comes any more."""
+        """End the viewer."""
         self.dropped = True
         self._queue.clear()
-        self._came.set()
+        self._wake.set()
 
-    async def next(self, patience: float) -> bytes | None:
-        """All that waits, encoded; empty if nothing came in so many seconds, None at the end."""
+    async def next(self, seconds: float) -> bytes | None:
+        """Return the waiting events; empty after ``seconds`` without one, None at the end."""
         try:
-            async with asyncio.timeout(patience):
-                await self._came.wait()
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
         except TimeoutError:
             return b""
         if self.dropped:
             return None
         found = b"".join(event.encoded for event in self._queue)
         self._queue.clear()
-        self._came.clear()
+        self._wake.clear()
         return found
 
 
@@ -95,25 +94,25 @@ class Feed:
     """The calls, the events, and the viewers.
 
     Parameters:
-        parts: what ``state`` says besides the calls, such as ``mode`` and ``title``.
-        most_calls, most_steps, backlog, queue: see `MOST_CALLS` and what follows it.
-        start: the number before that of the first event. A feed that begins at a higher one than
-            any before it, such as the time, has the viewers of the one before begin anew.
+        parts: the parts of the state apart from calls, such as ``mode`` and ``title``.
+        max_calls, max_steps, backlog, queue: see the constants above.
+        start: the number before that of the first event. With a number above those of the last
+            process, such as the time, viewers of the last process reload everything.
     """
 
     def __init__(
         self,
         parts: Json,
         *,
-        most_calls: int = MOST_CALLS,
-        most_steps: int = MOST_STEPS,
+        max_calls: int = MAX_CALLS,
+        max_steps: int = MAX_STEPS,
         backlog: int = BACKLOG,
         queue: int = QUEUE,
         start: int = 0,
     ) -> None:
         self._parts = dict(parts)
-        self._most_calls = most_calls
-        self._most_steps = most_steps
+        self._max_calls = max_calls
+        self._max_steps = max_steps
         self._queue = queue
         self._events: deque[Event] = deque(maxlen=backlog)
         self._viewers: set[Viewer] = set()
@@ -123,78 +122,78 @@ class Feed:
         self._closed = False
         self.seq = start
 
-    # What is written ---------------------------------------------------------------------------
+    # Writing -----------------------------------------------------------------------------------
     def publish(self, data: Json) -> None:
-        """Tell all viewers of an event."""
+        """Send an event to all viewers."""
         self.seq += 1
         event = Event(self.seq, data)
         self._events.append(event)
-        self._viewers = {viewer for viewer in self._viewers if viewer.give(event)}
+        self._viewers = {viewer for viewer in self._viewers if viewer.put(event)}
 
     def set(self, part: str, value: Any) -> None:
-        """Say what a part of ``state`` is now, such as ``service``; tell if it changed."""
+        """Set a part of the state, such as ``service``; publish it if it changed."""
         if self._parts.get(part) != value:
             self._parts[part] = value
             self.publish({"type": part, part: value})
 
     def call(self, summary: Json) -> None:
-        """Say what a call is now; its ``id`` tells it from others, the oldest is forgotten."""
+        """Add or replace a call by its ``id``; the oldest is removed when there are too many."""
         key = summary["id"]
         self._calls[key] = summary
         self.publish({"type": "call", "call": summary})
-        while len(self._calls) > self._most_calls:
+        while len(self._calls) > self._max_calls:
             old, _ = self._calls.popitem(last=False)
             self._now.pop(old, None)
             self._steps.pop(old, None)
 
     def now(self, key: str, now: Json) -> None:
-        """Say what a call does at this moment."""
+        """Set what a call does at this moment."""
         if key in self._calls and self._now.get(key) != now:
             self._now[key] = now
             self.publish({"type": "now", "id": key, "now": now})
 
     def step(self, key: str, index: int, step: Json) -> None:
-        """Say what the step at ``index`` of a call is; the next free index adds one.
+        """Set the step at ``index`` of a call; the next free index adds one.
 
-        Steps of a call that is forgotten, and more than are remembered, are passed over.
+        Steps of an unknown call, and those above the limit, are ignored.
         """
-        if key not in self._calls or index >= self._most_steps:
+        if key not in self._calls or index >= self._max_steps:
             return
         steps = self._steps.setdefault(key, [])
         steps[index : index + 1] = [step]
         self.publish({"type": "step", "id": key, "index": index, "step": step})
 
     def close(self) -> None:
-        """Let all viewers go; no further one is taken."""
+        """End all viewers; no further one is accepted."""
         self._closed = True
         self.release()
 
     def release(self) -> None:
-        """Let all viewers go; they may come again."""
+        """End all viewers; they may connect again."""
         for viewer in self._viewers:
             viewer.drop()
         self._viewers.clear()
 
-    # What is read ------------------------------------------------------------------------------
-    def state(self, most: int = 200) -> Json:
-        """All that a page begins with."""
-        return {**self._parts, "seq": self.seq, "calls": self.calls(limit=most)}
+    # Reading -----------------------------------------------------------------------------------
+    def state(self, max_calls: int = 200) -> Json:
+        """Return all that a page loads at its start."""
+        return {**self._parts, "seq": self.seq, "calls": self.calls(limit=max_calls)}
 
     def calls(self, before: int | None = None, limit: int = 200) -> list[Json]:
-        """The newest calls whose own ``seq`` is below ``before``, newest first."""
+        """Return the newest calls whose ``seq`` is below ``before``, newest first."""
         newest = reversed(self._calls.values())
         fitting = (one for one in newest if before is None or one["seq"] < before)
         return list(islice(fitting, limit))
 
     def whole(self, key: str) -> Json | None:
-        """One call with its steps; None if it is forgotten."""
+        """Return one call with its steps; None if it is unknown."""
         if (summary := self._calls.get(key)) is None:
             return None
         steps = list(self._steps.get(key, ()))
         return {**summary, "now": self._now.get(key), "steps": steps}
 
     def watch(self, after: int) -> Viewer:
-        """Look at what happens from the event after number ``after`` on."""
+        """Return a viewer of the events after number ``after``."""
         missed = [event for event in self._events if event.seq > after]
         if after > self.seq or after + len(missed) < self.seq or len(missed) > self._queue:
             missed = [Event(self.seq, RESET)]
@@ -206,10 +205,10 @@ class Feed:
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
-        """This viewer does not look any more."""
+        """Remove a viewer."""
         self._viewers.discard(viewer)
 
     @property
     def viewers(self) -> int:
-        """How many look."""
+        """The number of viewers."""
         return len(self._viewers)

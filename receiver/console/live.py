@@ -1,10 +1,10 @@
-"""The console in production: a process of its own beside the workers, on a port of its own.
+"""The console in production: a process beside the workers, with its own port.
 
-Rule 1: no callback waits for it: workers tell it what was answered, and what it does not take in
-        time is lost to it alone. Viewers are served by this process only.
-Rule 2: it listens where RECEIVER_CONSOLE says, by default on this machine alone, and is known by
-        the names of this machine and by those of the public URLs with TLS.
-Rule 3: what it knows is in memory, bounded, and begins anew with each start.
+Rule 1: no callback waits for the console: workers publish what they answered, and what the console
+        does not read in time is lost for the console only. This process serves all viewers.
+Rule 2: it listens on RECEIVER_CONSOLE, by default on the loopback interface. The accepted Host
+        values are the loopback names and the hosts of public URLs with TLS.
+Rule 3: its state is in memory, bounded, and empty after a start.
 """
 
 from __future__ import annotations
@@ -13,47 +13,49 @@ import asyncio
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
-from receiver.actions import Action
 from receiver.app import Receiver
 from receiver.auth import NONCE_LIFE
-from receiver.console.destinations import Declared, declared
+from receiver.auth.browser_sessions import BrowserSessions
+from receiver.callbacks.operator_access import Login, OperatorAccess, endpoint_authenticator
 from receiver.console.feed import Feed, Json
-from receiver.console.flowmap import Row, flow_json, public
-from receiver.console.login import DOOR, Gate, Sessions
-from receiver.console.security import loopback
-from receiver.console.standing import Standing
-from receiver.console.telling import Told, read
+from receiver.console.pages import page_of
+from receiver.console.registration_state import RegistrationState
+from receiver.console.security import TOKEN_NAME, loopback
 from receiver.console.totals import Totals
 from receiver.console.traffic import Traffic, iso, ivr_of
 from receiver.console.web import PAGE, make_console
-from receiver.dev.places import handler_of
-from receiver.operators.tokens import admission
-from receiver.serving.server import Server, configure, serve_on
-from receiver.serving.working import Channel
-from receiver.stores import Memory
-from receiver.telemetry.seldom import Seldom
+from receiver.declarations.actions import Action
+from receiver.declarations.call_flow import Row, flow_json, public
+from receiver.declarations.introspection import Declared, declared, source_location
+from receiver.observability.log_throttle import LogThrottle
+from receiver.recording.publisher import PublishedCallback, read
+from receiver.server.uvicorn_server import Server, configure, serve_on
+from receiver.server.worker import Channel
+from receiver.storage.memory import MemoryAuth
 
 TICK = 1.0
-"""Seconds between two looks at what is added up."""
+"""Seconds between two updates of the totals."""
 
-AT_ONCE = 50
-"""Datagrams that are taken before somebody else has his turn."""
+BATCH = 50
+"""Datagrams that are read before other work of the event loop runs."""
 
 
 class Live:
-    """What the console shows of an app's calls.
+    """The calls of an app, as the console shows them.
 
     Parameters:
-        app: whose.
-        title: what it is called.
-        end: the socket into which the workers tell, see `receiver.console.telling.lay`.
+        app: the declarations.
+        title: of the page.
+        end: the socket of the workers, see `receiver.recording.publisher.make_sockets`.
         now: seconds since the epoch.
+        batch: datagrams that are read at once.
+        tick: seconds between two updates of the totals.
     """
 
     def __init__(
@@ -63,65 +65,69 @@ class Live:
         end: socket.socket,
         *,
         now: Callable[[], float] = time.time,
+        batch: int = BATCH,
+        tick: float = TICK,
     ) -> None:
+        self._batch = batch
+        self._tick = tick
         end.setblocking(False)
         self._end = end
         self._now = now
         known = declared(app, app.fallbacks)
         self._rows = [_row(action, known[action.identity]) for action in app]
         self._names = {
-            (ivr.pbx, ivr.number): (ivr.receptionist.fields.name or "") if ivr.receptionist else ""
+            (ivr.pbx, ivr.number): (ivr.desired.fields.name or "") if ivr.desired else ""
             for ivr in app.ivrs
         }
         self._traffic = Traffic({row.action.identity: row.handler for row in self._rows})
         self._totals = Totals()
-        self._standing = Standing(app, now=lambda: iso(now()))
+        self._registration = RegistrationState(app, now=lambda: iso(now()))
         service = {"state": "running", "since": iso(now()), "text": "", "changes": []}
         parts = {"mode": "live", "title": title, "service": service}
         self.feed = Feed(parts, start=int(now() * 1000))
-        self.sessions = Sessions(self.feed.release)
+        self.sessions = BrowserSessions(self.feed.release, time.monotonic, secrets.token_bytes)
         self.tick()
 
-    def hear(self) -> None:
-        """Take what the workers told."""
-        for _, message in zip(range(AT_ONCE), read(self._end), strict=False):
+    def receive(self) -> None:
+        """Read what the workers published."""
+        for _, message in zip(range(self._batch), read(self._end), strict=False):
             self._totals.lost += message.lost
-            for told in message.callbacks:
-                self._take(told)
+            for published in message.callbacks:
+                self._take(published)
 
     def tick(self) -> None:
-        """Tell what adds up, and look at what has gone by."""
+        """Publish the totals, end silent calls, and refresh the registration state."""
         now = self._now()
-        for call in self._traffic.quiet(now):
+        for call in self._traffic.end_silent(now):
             self.feed.call(call.summary())
         self.feed.set("totals", self._totals.json(now))
-        observed, menus = self._totals.observed, self._standing.menus
+        observed, menus = self._totals.observed, self._registration.menus
         self.feed.set("flow", flow_json(self._rows, self._names, menus, observed))
         self.feed.set("ivrs", self._ivrs())
-        self.feed.set("registration", self._standing.json)
+        self.feed.set("registration", self._registration.json)
         self.sessions.sweep()
         if self.feed.viewers:
-            self._standing.look(self.tick)
+            self._registration.refresh(self.tick)
 
     async def run(self) -> None:
-        """Do both until cancelled."""
+        """Receive and update until cancelled."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._end, self.hear)
+        loop.add_reader(self._end, self.receive)
         try:
             while True:
-                await asyncio.sleep(TICK)
+                await asyncio.sleep(self._tick)
                 self.tick()
         finally:
             loop.remove_reader(self._end)
-            await self._standing.close()
+            await self._registration.close()
 
-    def _take(self, told: Told) -> None:
-        self._totals.add(told)
-        record = told.record
+    def _take(self, published: PublishedCallback) -> None:
+        self._totals.add(published)
+        record = published.record
         key = record.pbx, record.ivr or ivr_of(record)
         if record.ivr_name and key in self._names:
             self._names[key] = record.ivr_name
-        call, step = self._traffic.take(told)
+        call, step = self._traffic.take(published)
         self.feed.call(call.summary())
         self.feed.step(call.key, call.callbacks - 1, step)
 
@@ -148,18 +154,18 @@ class Live:
 def show(
     app: Receiver, title: str, listener: socket.socket, end: socket.socket, channel: Channel
 ) -> None:
-    """Serve the console until the parent says otherwise, or a signal does.
+    """Serve the console until the parent or a signal stops it.
 
     Parameters:
         app, title, end: see `Live`.
-        listener: where browsers come.
+        listener: the socket for browsers.
         channel: to the parent.
 
     Raises:
         SettingsError: a variable is missing or wrong.
     """
     live = Live(app, title, end)
-    asgi = _behind_a_login(app, live, listener.getsockname()[1])
+    asgi = _with_login(app, live, listener.getsockname()[1])
 
     async def beside(server: Server) -> None:
         beat = asyncio.create_task(channel.beat(server))
@@ -170,42 +176,57 @@ def show(
             with suppress(asyncio.CancelledError):
                 await beat
 
-    class Shown(Server):
+    class ConsoleServer(Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            live.feed.close()  # viewers would be waited for
+            live.feed.close()  # or the server would wait for the viewers
             await super().shutdown(sockets)
 
-    serve_on(listener, Shown(configure(asgi, "off"), beside=beside))
+    serve_on(listener, ConsoleServer(configure(asgi, "off"), beside=beside))
 
 
-def _behind_a_login(app: Receiver, live: Live, port: int) -> ASGIApp:
+def _with_login(app: Receiver, live: Live, port: int) -> ASGIApp:
     plain = loopback(port)
     token = secrets.token_urlsafe(24)
-    who = admission(DOOR, app.settings, Memory(life=NONCE_LIFE), Seldom())
+    store = MemoryAuth(life=NONCE_LIFE)
+    checker = endpoint_authenticator(TOKEN_NAME, app.settings, store, LogThrottle())
+    login = password_login(live.sessions, plain, f"receiver-console-{port}", token)
     return make_console(
         live.feed,
         hosts=plain | _public(app),
         token=token,
-        within=lambda console: Gate(
-            console,
-            live.sessions,
-            who,
-            plain=plain,
-            cookie=f"receiver-console-{port}",
-            token=token,
-            page=PAGE,
-        ),
+        within=lambda console: OperatorAccess(console, TOKEN_NAME, checker, login),
+    )
+
+
+def password_login(
+    sessions: BrowserSessions, plain: Collection[str], cookie: str, token: str
+) -> Login:
+    """Return the login of the production console.
+
+    Parameters:
+        sessions, plain: see `Login`.
+        cookie: its name.
+        token: of the pages, see `receiver.console.security`.
+    """
+    return Login(
+        sessions,
+        lambda _: cookie,
+        plain,
+        page=lambda: page_of(PAGE, "login.html", token=token),
+        page_status=200,
+        hint="you are not signed in: reload the page",
+        wrong="wrong password: receiver console prints it",
     )
 
 
 def _public(app: Receiver) -> frozenset[str]:
-    """The names under which a proxy may pass the console on: those with TLS."""
+    """Return the hosts of public URLs with TLS, where a proxy may serve the console."""
     urls = [urlsplit(app.settings_for(label).public_url) for label in ("", *app.pbxs)]
     return frozenset(url.netloc.lower() for url in urls if url.scheme == "https")
 
 
 def _row(action: Action, known: Declared) -> Row:
-    name, place = handler_of(action.handler, action.where)
+    name, place = source_location(action.handler, action.where)
     return Row(action, f"{name} ({place})", *known)
 
 

@@ -1,6 +1,6 @@
-"""The pages of the console, put together from the files of one folder as they are asked for.
+"""The pages of the console: templates in one folder.
 
-Rule: ``{{name.html}}`` stands for that file, which several pages share; ``{{word}}`` for a value.
+Rule: ``{{name.html}}`` is replaced by that file, ``{{name}}`` by a value.
 """
 
 from __future__ import annotations
@@ -8,18 +8,23 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_SLOT = re.compile(r"\{\{([\w.]+)\}\}")
+_PLACEHOLDER = re.compile(r"\{\{([\w.]+)\}\}")
 
 
 def page_of(folder: Path, name: str, **values: str) -> str:
-    """The file ``name``, with what stands in its slots.
+    """Return the file ``name`` with its placeholders replaced.
+
+    Parameters:
+        folder: of the files.
+        name: of the page.
+        values: of the placeholders.
 
     Raises:
-        OSError: it, or one that it names, is not there.
+        OSError: a file cannot be read.
     """
 
-    def filled(found: re.Match[str]) -> str:
-        slot = found[1]
-        return values[slot] if slot in values else page_of(folder, slot, **values)
+    def replaced(found: re.Match[str]) -> str:
+        key = found[1]
+        return values[key] if key in values else page_of(folder, key, **values)
 
-    return _SLOT.sub(filled, (folder / name).read_text("utf-8"))
+    return _PLACEHOLDER.sub(replaced, (folder / name).read_text("utf-8"))

@@ -1,23 +1,27 @@
-"""Who may look at the console, and what a browser may do with it.
+"""Protection of the console against other web pages in the same browser.
 
-Rule 1: the Host must be a name that the console is known by: a page of somebody else that has its
-        name lead here (DNS rebinding) gets 421 and nothing else.
-Rule 2: whatever changes something is a POST, and needs the token that stands in our own page, in a
-        header: no form and no other page can send that. An Origin, if one is sent, must be ours.
-Rule 3: every answer says what a browser may do: load from here alone, run no inline code, show it
-        in no frame, keep nothing.
-Rule 4: the token is compared in constant time.
+Rule 1: the Host must be one of the console's; otherwise the response is 421 (DNS rebinding).
+Rule 2: every change is a POST with the token of the console's page in a header, which no form and
+        no other page can send. An Origin, if there is one, must be the console's.
+Rule 3: headers of every response allow a browser to load from this origin only, and forbid inline
+        code, frames and caches.
+Rule 4: the token is compared as every secret is (`receiver.auth.known_secrets`).
 """
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Collection, Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from receiver.auth.known_secrets import KnownSecrets
+from receiver.credentials import Secret
+
 TOKEN = b"x-console-token"
+
+TOKEN_NAME = "console"  # noqa: S105 - not a password
+"""The endpoint's name, from which the password of the production console is derived."""
 
 POLICY = "; ".join(
     (
@@ -44,23 +48,23 @@ HEADERS = (
 
 
 def loopback(port: int) -> frozenset[str]:
-    """The hosts of a console on this machine alone."""
+    """Return the values of Host on the loopback interface."""
     return frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
 
 
 class Guard:
-    """Lets in who may, and puts `HEADERS` on every answer. An ASGI app.
+    """ASGI middleware that checks requests, and adds `HEADERS` to responses.
 
     Parameters:
-        app: what is guarded.
-        hosts: the values of Host that are ours, in lower case.
-        token: what stands in our page.
+        app: the console.
+        hosts: the accepted values of Host, in lower case.
+        token: required by POST requests.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str], token: str) -> None:
         self._app = app
         self._hosts = hosts
-        self._token = token.encode()
+        self._token = KnownSecrets((Secret(token),))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,9 +73,9 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                ours = dict(HEADERS)
+                known = dict(HEADERS)
                 others = [
-                    pair for pair in message.get("headers", ()) if pair[0].lower() not in ours
+                    pair for pair in message.get("headers", ()) if pair[0].lower() not in known
                 ]
                 message = {**message, "headers": [*others, *HEADERS]}
             await send(message)
@@ -82,25 +86,25 @@ class Guard:
             await self._app(scope, receive, guarded)
 
     def _problem(self, scope: Scope) -> tuple[int, str] | None:
-        """Why a request is not let in: a status and a text."""
+        """Return why a request is refused, as a status and a text."""
         headers = scope["headers"]
         hosts = _values(headers, b"host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            return 421, "the console is not known by this name: open the URL that it printed"
+            return 421, "unknown Host: open the URL that the console printed"
         if scope["method"] in ("GET", "HEAD"):
             return None
         for origin in _values(headers, b"origin"):
             scheme, _, host = origin.lower().partition("://")
             if scheme not in ("http", "https") or host not in self._hosts:
-                return 403, "the request comes from a page of somebody else"
+                return 403, "the Origin is another web page"
         tokens = [value for name, value in headers if name == TOKEN]
-        if len(tokens) != 1 or not hmac.compare_digest(tokens[0], self._token):
-            return 403, "the page is of an earlier start of this console: load it again"
+        if len(tokens) != 1 or not self._token.match(tokens[0]):
+            return 403, "the page is from before a restart of the console: reload it"
         return None
 
 
-def _values(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> list[str]:
-    return [value.decode("latin-1") for name, value in headers if name == wanted]
+def _values(headers: Iterable[tuple[bytes, bytes]], key: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in headers if name == key]
 
 
 async def _refuse(status: int, text: str, send: Send) -> None:

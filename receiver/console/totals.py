@@ -1,7 +1,7 @@
-"""What is added up of the callbacks of the last hour, and where calls were seen to go. Pure.
+"""Totals of the callbacks of the last hour, and the destinations of calls. Pure.
 
-Rule 1: no clock: what is told has its time.
-Rule 2: bounded: the minutes of an hour, and `MOST` destinations of an action; further ones are
+Rule 1: no clock: callbacks have their times.
+Rule 2: bounded: the minutes of an hour, and a number of destinations of an action; further ones are
         counted together.
 """
 
@@ -11,20 +11,21 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from receiver.console.telling import Told
-from receiver.console.traffic import WELL, iso, outcome
+from receiver.console.traffic import NO_FALLBACK, destination, iso
+from receiver.recording.publisher import PublishedCallback
+from receiver.replies import KINDS
 
 Json = dict[str, Any]
 
 MINUTES = 60
-MOST = 50
+MAX_DESTINATIONS = 50
 
 FURTHER = "further ones"
 
 
 @dataclass(slots=True)
 class Minute:
-    """What was answered within one."""
+    """The callbacks that were answered within one minute."""
 
     answers: int = 0
     fallbacks: int = 0
@@ -32,38 +33,41 @@ class Minute:
     reasons: Counter[str] = field(default_factory=Counter)
     decisions: Counter[str] = field(default_factory=Counter)
 
-    def add(self, told: Told) -> None:
-        record = told.record
+    def add(self, published: PublishedCallback) -> None:
+        record = published.record
         self.answers += 1
-        self.fallbacks += record.reason not in WELL
-        self.worst = max(self.worst, record.seconds / told.budget)
+        self.fallbacks += record.reason not in NO_FALLBACK
+        self.worst = max(self.worst, record.seconds / published.budget)
         self.reasons[record.reason] += 1
         self.decisions[record.decision] += 1
 
 
 class Totals:
-    """What is known.
+    """The totals.
+
+    Parameters:
+        max_destinations: of one action.
 
     Attributes:
-        lost: callbacks that the workers could not tell of.
-        observed: how often calls went where, by the identity of an action.
+        lost: callbacks that the workers could not publish.
+        observed: how often a destination was the answer, by the identity of an action.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_destinations: int = MAX_DESTINATIONS) -> None:
+        self._max_destinations = max_destinations
         self.lost = 0
         self.observed: dict[str, Counter[str]] = {}
         self._minutes: dict[int, Minute] = {}
 
-    def add(self, told: Told) -> None:
-        """One more callback."""
-        self._minutes.setdefault(int(told.arrived // 60), Minute()).add(told)
-        found = outcome(told.record)
-        to = found.detail or {"hung up": "hang up", "repeated": "repeat"}[found.kind]
-        seen = self.observed.setdefault(told.record.action, Counter())
-        seen[to if to in seen or len(seen) < MOST else FURTHER] += 1
+    def add(self, published: PublishedCallback) -> None:
+        """Add a callback."""
+        self._minutes.setdefault(int(published.arrived // 60), Minute()).add(published)
+        to = KINDS[published.record.decision].label.format(destination(published.record))
+        seen = self.observed.setdefault(published.record.action, Counter())
+        seen[to if to in seen or len(seen) < self._max_destinations else FURTHER] += 1
 
     def json(self, now: float) -> Json:
-        """The hour that ends ``now``, as the console's page is told."""
+        """Return the hour that ends ``now``, as the page shows it."""
         last = int(now // 60)
         first = last - MINUTES + 1
         self._minutes = {at: one for at, one in self._minutes.items() if first <= at}

@@ -1,11 +1,11 @@
-"""From what the workers tell to what the console's page is told: calls, and their callbacks. Pure.
+"""Calls and callbacks of production as the console's page shows them. Pure.
 
-Rule 1: callbacks with one session are one call; one without a session is a call of its own. No
-        clock: times come with what is told.
-Rule 2: only what a recording shows is shown; a masked text is told as its length, ``<3>``.
-Rule 3: that a caller has left is not told by a PBX: a call of which nothing is heard for `QUIET`
-        seconds has ended.
-Rule 4: bounded: `MOST` calls are known, the oldest are forgotten.
+Rule 1: callbacks with one session are one call; a callback without a session is a call. No clock:
+        callbacks have their times.
+Rule 2: only what a recording shows is shown; of a masked text the length, ``<3>``.
+Rule 3: a PBX does not report that a caller hangs up: a call ends after `CALL_TIMEOUT` seconds
+        without a callback.
+Rule 4: bounded: the oldest calls are removed.
 """
 
 from __future__ import annotations
@@ -16,69 +16,67 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from receiver.console.callbacks import outcome_json
-from receiver.console.telling import Told
-from receiver.printable import line
-from receiver.recordings.lines import Piece, Recorded, Text, Veiled
-from receiver.simulator.trace import Ending, Outcome
+from receiver.console.outcomes import callback_step, outcome_json
+from receiver.pbx.callback_trace import Outcome
+from receiver.recording.format import Masked, Piece, Recorded, Text
+from receiver.recording.publisher import PublishedCallback
+from receiver.replies import KINDS
+from receiver.text import line
 
 Json = dict[str, Any]
 
-QUIET = 300.0
+CALL_TIMEOUT = 300.0
 """Seconds without a callback after which a call has ended."""
 
-MOST = 10_000
-"""Calls that are known."""
+MAX_CALLS = 10_000
+"""Calls that are kept."""
 
-WELL = ("handled", "handed over")
-"""Reasons for which no fallback answered."""
-
-_KINDS: Mapping[str, Ending] = {"call": "forwarded", "hangup": "hung up", "repeat": "repeated"}
+NO_FALLBACK = ("handled", "continued")
+"""Reasons of replies that are not a fallback."""
 
 
 def shown(text: Text) -> str:
-    """A text, which turns nothing around on a page; or how long it is."""
-    return f"<{len(text.form)}>" if isinstance(text, Veiled) else line(text)
+    """Return a text with its control characters escaped, or the length of a masked one."""
+    return f"<{len(text.form)}>" if isinstance(text, Masked) else line(text)
 
 
 def destination(record: Recorded) -> str:
-    """Where a call is forwarded to; what the caller keyed in is in it as a length."""
-    told = record.destination
-    parts: Iterable[str | Piece] = (told,) if isinstance(told, str) else told
+    """Return where a call is forwarded to; of the caller's digits the length."""
+    found = record.destination
+    parts: Iterable[str | Piece] = (found,) if isinstance(found, str) else found
     return "".join(f"<{one.stop - one.start}>" if isinstance(one, Piece) else one for one in parts)
 
 
 def outcome(record: Recorded) -> Outcome:
-    """What the PBX is told, as the simulator says it."""
-    return Outcome(_KINDS[record.decision], destination(record))
+    """Return the reply as an outcome of the simulator."""
+    return Outcome(KINDS[record.decision].outcome, destination(record))
 
 
 @dataclass(slots=True)
 class Call:
-    """One call, as far as it is known."""
+    """One call, with the callbacks that were published."""
 
     seq: int
     key: str
-    first: Told
-    last: Told
+    first: PublishedCallback
+    last: PublishedCallback
     callbacks: int = 0
     worst: float = 0.0
     reason: str | None = None
     end: Json | None = None
 
-    def add(self, told: Told) -> None:
-        """One more callback; they may come out of their order."""
+    def add(self, published: PublishedCallback) -> None:
+        """Add a callback; the order does not matter."""
         self.callbacks += 1
-        self.worst = max(self.worst, told.record.seconds / told.budget)
-        if self.reason is None or told.record.reason not in WELL:
-            self.reason = told.record.reason
-        self.last = max(self.last, told, key=lambda one: one.arrived)
+        self.worst = max(self.worst, published.record.seconds / published.budget)
+        if self.reason is None or published.record.reason not in NO_FALLBACK:
+            self.reason = published.record.reason
+        self.last = max(self.last, published, key=lambda one: one.arrived)
         found = outcome(self.last.record)
-        over = found.kind != "repeated"
-        self.end = {"kind": found.kind, "text": found.text} if over else None
+        self.end = {"kind": found.kind, "text": found.text} if found.ends_call else None
 
     def summary(self) -> Json:
-        """What stands in the list of calls."""
+        """Return the entry in the list of calls."""
         record = self.first.record
         return {
             "seq": self.seq,
@@ -97,75 +95,70 @@ class Call:
 
 
 class Traffic:
-    """The calls that are known.
+    """The calls.
 
     Parameters:
-        handlers: what a handler is called, by the identity of an action.
+        handlers: the names of handlers, by the identity of an action.
+        max_calls: that are kept.
     """
 
-    def __init__(self, handlers: Mapping[str, str]) -> None:
+    def __init__(self, handlers: Mapping[str, str], max_calls: int = MAX_CALLS) -> None:
+        self._max_calls = max_calls
         self._handlers = handlers
         self._calls: OrderedDict[str, Call] = OrderedDict()
         self._seq = 0
 
-    def take(self, told: Told) -> tuple[Call, Json]:
-        """One callback: the call that it belongs to, and its step there."""
-        key = told.record.session or f"alone-{self._seq + 1}"
+    def take(self, published: PublishedCallback) -> tuple[Call, Json]:
+        """Add a callback; return its call, and its step there."""
+        key = published.record.session or f"alone-{self._seq + 1}"
         call = self._calls.get(key)
         if call is None:
             self._seq += 1
-            call = self._calls[key] = Call(self._seq, key, told, told)
-            if len(self._calls) > MOST:
+            call = self._calls[key] = Call(self._seq, key, published, published)
+            if len(self._calls) > self._max_calls:
                 self._calls.popitem(last=False)
-        call.add(told)
-        return call, self._step(call, told)
+        call.add(published)
+        return call, self._step(call, published)
 
-    def quiet(self, now: float) -> list[Call]:
-        """Calls that have ended by ``now``, since nothing is heard of them."""
-        over = [
+    def end_silent(self, now: float) -> list[Call]:
+        """End the calls that have had no callback for `CALL_TIMEOUT` seconds; return them."""
+        ended = [
             call
             for call in self._calls.values()
-            if call.end is None and now - call.last.arrived > QUIET
+            if call.end is None and now - call.last.arrived > CALL_TIMEOUT
         ]
-        for call in over:
+        for call in ended:
             call.end = {"kind": "caller left", "text": "no further callback"}
-        return over
+        return ended
 
-    def _step(self, call: Call, told: Told) -> Json:
-        record, found = told.record, outcome(told.record)
-        return {
-            "at": round(max(0.0, told.arrived - call.first.arrived), 3),
-            "type": "callback",
-            "text": f"asks {record.action}: {found.text}",
-            "callback": {
-                "id": call.callbacks,
-                "action": record.action,
-                "handler": self._handlers.get(record.action, ""),
-                "trigger": "arrival" if record.kind == "CALLER" else "press",
-                "digits": shown(record.digits),
-                "exchanges": [],
-                "deadline": told.budget,
-                "seconds": record.seconds,
-                "outcome": outcome_json(found, "prompt"),
-                "stages": {
-                    "authentication": told.authentication,
-                    "body": told.body,
-                    "handler": record.handler,
-                    "whole": record.seconds,
-                },
-                "reason": record.reason,
-                "log": [],
-                "error": None,
-                "upstream": [],
+    def _step(self, call: Call, published: PublishedCallback) -> Json:
+        record, found = published.record, outcome(published.record)
+        return callback_step(
+            round(max(0.0, published.arrived - call.first.arrived), 3),
+            f"callback to {record.action}: {found.text_of(record.kind)}",
+            id=call.callbacks,
+            action=record.action,
+            handler=self._handlers.get(record.action, ""),
+            trigger="arrival" if record.kind == "CALLER" else "press",
+            digits=shown(record.digits),
+            deadline=published.budget,
+            seconds=record.seconds,
+            outcome=outcome_json(found, "prompt", record.kind),
+            stages={
+                "authentication": published.authentication,
+                "body": published.body,
+                "handler": record.handler,
+                "whole": record.seconds,
             },
-        }
+            reason=record.reason,
+        )
 
 
 def ivr_of(record: Recorded) -> str:
-    """The number of the IVR in the action's identity, where the callback does not say it."""
+    """Return the IVR's number from the action's identity, for callbacks without it."""
     return record.action.split("/")[-2]
 
 
 def iso(when: float) -> str:
-    """RFC 3339, of seconds since the epoch."""
+    """Return seconds since the epoch in the format of RFC 3339."""
     return datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds")

@@ -1,14 +1,14 @@
-"""The console over HTTP: the page, the state, the events, and what the phone asks for.
+"""The console over HTTP: the page, the state, the events, and the controls of the phone.
 
-Rule 1: every request goes through `receiver.console.security.Guard`.
-Rule 2: it only reads what the `Feed` has, and hands what is asked for to `Controls`: no call, no
-        service and no PBX is known here. Without controls there is nothing to ask for.
-Rule 3: what a page sends is small, typed and checked; what is wrong with it is said in one line.
+Rule 1: every request passes `receiver.console.security.Guard`.
+Rule 2: state and events are those of the `Feed`, and requests go to `Controls`: this module knows
+        no call, service or PBX. Without controls the console is read-only.
+Rule 3: request bodies are small, typed and checked; an error is one line.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Protocol, TypeVar
@@ -29,14 +29,17 @@ from receiver.errors import ReceiverError
 
 PAGE = Path(__file__).parent / "page"
 
-LARGEST = 4096
-"""Octets of what a page sends."""
+MAX_BODY = 4096
+"""Bytes of a request's body."""
 
-PAGE_OF_CALLS, MOST = 200, 1000
-"""Calls that are given at once: if nobody says how many, and at most."""
+CALLER = "101"
+"""The number of the caller by default, also in the form of the page."""
 
-ALIVE = 15.0
-"""Seconds after which a viewer is sent a comment, so that nobody takes the connection for dead."""
+DEFAULT_LIMIT, MAX_LIMIT = 200, 1000
+"""Calls in one response: by default, and at most."""
+
+KEEP_ALIVE = 15.0
+"""Seconds after which an idle viewer gets a comment, so that proxies keep the connection."""
 
 _MEDIA = {
     ".html": "text/html",
@@ -50,14 +53,14 @@ _Short = Annotated[str, Meta(max_length=200)]
 
 
 class ControlError(ReceiverError):
-    """What the page asked for cannot be done; the text says why, and what to do."""
+    """A request of the page cannot be carried out; the text says why, and what to do."""
 
 
 class Dial(Struct, forbid_unknown_fields=True, frozen=True):
     """Call an IVR, ``"8000"`` or ``"label/8000"``."""
 
     ivr: _Short
-    caller: _Short = "101"
+    caller: _Short = CALLER
     name: _Short = ""
 
 
@@ -67,12 +70,12 @@ class Key(Struct, forbid_unknown_fields=True, frozen=True):
     key: Annotated[str, Meta(pattern="^[0-9*#]$")]
 
 
-class Nothing(Struct, forbid_unknown_fields=True, frozen=True):
-    """There is nothing to say."""
+class Empty(Struct, forbid_unknown_fields=True, frozen=True):
+    """A body without fields."""
 
 
 class Clock(Struct, forbid_unknown_fields=True, frozen=True):
-    """The time on the PBX, ``"2026-11-22T09:00"``; None for that of this machine."""
+    """The time on the PBX, ``"2026-11-22T09:00"``; None for this machine's."""
 
     at: _Short | None
 
@@ -85,7 +88,7 @@ class Night(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Faults(Struct, forbid_unknown_fields=True, frozen=True):
-    """What shall go wrong; what is not given stays as it is."""
+    """Faults to simulate; a field that is not given is not changed."""
 
     slow: Annotated[float, Meta(ge=0, le=10)] | UnsetType = UNSET
     network: Literal["ok", "drop", "refuse"] | UnsetType = UNSET
@@ -94,21 +97,21 @@ class Faults(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Audio(NamedTuple):
-    """A recording."""
+    """An audio file."""
 
     data: bytes
     media_type: str
 
 
 class Controls(Protocol):
-    """What the page may ask for. Each raises `ControlError` if it cannot be done."""
+    """The requests of the page. Each raises `ControlError` if it cannot be carried out."""
 
-    async def dial(self, wanted: Dial) -> str: ...
+    async def dial(self, request: Dial) -> str: ...
     async def key(self, call: str, pressed: Key) -> None: ...
     async def hang_up(self, call: str) -> None: ...
-    async def clock(self, wanted: Clock) -> None: ...
-    async def night(self, wanted: Night) -> None: ...
-    async def faults(self, wanted: Faults) -> None: ...
+    async def clock(self, request: Clock) -> None: ...
+    async def night(self, request: Night) -> None: ...
+    async def faults(self, request: Faults) -> None: ...
     async def audio(self, file_id: str) -> Audio | None: ...
 
 
@@ -123,36 +126,31 @@ def make_console(
     controls: Controls | None = None,
     page: Path = PAGE,
     within: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    more: Iterable[Route] = (),
 ) -> ASGIApp:
-    """The console as an ASGI app, to be served or mounted.
+    """Return the console as an ASGI app.
 
     Parameters:
-        feed: what it shows.
-        hosts: the values of Host that are ours, in lower case.
-        token: what a POST needs, made anew with each start.
-        controls: what the page may do; None lets it only look.
+        feed: its state and events.
+        hosts: the accepted values of Host, in lower case.
+        token: required by POST requests; new with each start.
+        controls: of the phone; None for a read-only console.
         page: the folder of the page's files.
-        within: what is between the guard and all that, such as a login.
+        within: wraps the app inside of the guard, for example with a login.
+        more: further routes.
     """
-    desk = _Desk(feed, token, controls, page)
+    endpoints = _Endpoints(feed, token, page)
     routes = [
-        Route("/", desk.index),
-        Route("/page/{name}", desk.file),
-        Route("/state", desk.state),
-        Route("/events", desk.events),
-        Route("/calls", desk.calls),
-        Route("/calls/{id}", desk.call),
+        Route("/", endpoints.index),
+        Route("/page/{name}", endpoints.file),
+        Route("/state", endpoints.state),
+        Route("/events", endpoints.events),
+        Route("/calls", endpoints.calls),
+        Route("/calls/{id}", endpoints.call),
+        *more,
     ]
     if controls is not None:
-        routes += [
-            Route("/audio/{id}", desk.audio(controls)),
-            Route("/phone/dial", desk.dial(controls), methods=["POST"]),
-            Route("/phone/{id}/key", desk.key(controls), methods=["POST"]),
-            Route("/phone/{id}/hangup", desk.hang_up(controls), methods=["POST"]),
-            Route("/pbx/clock", _posted(Clock, controls.clock), methods=["POST"]),
-            Route("/pbx/night", _posted(Night, controls.night), methods=["POST"]),
-            Route("/faults", _posted(Faults, controls.faults), methods=["POST"]),
-        ]
+        routes += [Route("/audio/{id}", endpoints.audio(controls)), *_control_routes(controls)]
     app = Starlette(
         routes=routes,
         exception_handlers={ControlError: _control_error, HTTPException: _http_error},
@@ -161,13 +159,24 @@ def make_console(
     return Guard(within(app), hosts=hosts, token=token)
 
 
+def _control_routes(controls: Controls) -> list[Route]:
+    return [
+        _post("/phone/dial", Dial, lambda _, body: controls.dial(body)),
+        _post("/phone/{id}/key", Key, controls.key),
+        _post("/phone/{id}/hangup", Empty, lambda call, _: controls.hang_up(call)),
+        _post("/pbx/clock", Clock, lambda _, body: controls.clock(body)),
+        _post("/pbx/night", Night, lambda _, body: controls.night(body)),
+        _post("/faults", Faults, lambda _, body: controls.faults(body)),
+    ]
+
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class _Desk:
-    """The endpoints."""
+class _Endpoints:
+    """The endpoints of the console."""
 
-    def __init__(self, feed: Feed, token: str, controls: Controls | None, page: Path) -> None:
+    def __init__(self, feed: Feed, token: str, page: Path) -> None:
         self._feed = feed
         self._token = token
         self._page = page
@@ -183,10 +192,10 @@ class _Desk:
 
     async def file(self, request: Request) -> Response:
         name = request.path_params["name"]
-        there = {path.name: path for path in self._page.iterdir() if path.suffix in _MEDIA}
-        if name not in there:
+        files = {path.name: path for path in self._page.iterdir() if path.suffix in _MEDIA}
+        if name not in files:
             raise HTTPException(404, "the page has no such file")
-        return Response(there[name].read_bytes(), media_type=_MEDIA[there[name].suffix])
+        return Response(files[name].read_bytes(), media_type=_MEDIA[files[name].suffix])
 
     async def state(self, request: Request) -> Response:
         return _json(self._feed.state())
@@ -195,78 +204,62 @@ class _Desk:
         after = _number(request, "after")
         after = self._feed.seq if after is None else after
         if (last := request.headers.get("last-event-id", "")).isdecimal():
-            after = int(last[:18])  # the browser connected again by itself
-        headers = {"X-Accel-Buffering": "no"}  # a proxy must not wait for more
+            after = int(last[:18])  # the browser reconnected
+        headers = {"X-Accel-Buffering": "no"}  # a proxy must not buffer
         stream = self._stream(after)
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
     async def _stream(self, after: int) -> AsyncIterator[bytes]:
         viewer = self._feed.watch(after)
         try:
-            yield b": welcome\n\n"
-            while (found := await viewer.next(ALIVE)) is not None:
-                yield found or b": still here\n\n"
+            yield b": connected\n\n"
+            while (found := await viewer.next(KEEP_ALIVE)) is not None:
+                yield found or b": keep-alive\n\n"
         finally:
             self._feed.leave(viewer)
 
     async def calls(self, request: Request) -> Response:
-        limit = min(_number(request, "limit") or PAGE_OF_CALLS, MOST)
+        limit = min(_number(request, "limit") or DEFAULT_LIMIT, MAX_LIMIT)
         return _json({"calls": self._feed.calls(_number(request, "before"), limit)})
 
     async def call(self, request: Request) -> Response:
         if (found := self._feed.whole(request.path_params["id"])) is None:
-            raise HTTPException(404, "this call is forgotten: only so many are remembered")
+            raise HTTPException(404, "this call is no longer kept: the oldest calls are removed")
         return _json(found)
 
     def audio(self, controls: Controls) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             if (found := await controls.audio(request.path_params["id"])) is None:
-                raise HTTPException(404, "the PBX has no such recording")
+                raise HTTPException(404, "the PBX has no such audio file")
             return Response(found.data, media_type=found.media_type)
 
         return endpoint
 
-    def dial(self, controls: Controls) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            return _json({"call": await controls.dial(await _body(request, Dial))})
 
-        return endpoint
+def _post(path: str, kind: type[S], work: Callable[[str, S], Awaitable[str | None]]) -> Route:
+    """Return a route whose requests have a body of ``kind``.
 
-    def key(self, controls: Controls) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            await controls.key(request.path_params["id"], await _body(request, Key))
-            return _json({})
+    ``work`` is called with the call's id in the path, or "", and the body; it may return a call.
+    """
 
-        return endpoint
-
-    def hang_up(self, controls: Controls) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            await _body(request, Nothing)
-            await controls.hang_up(request.path_params["id"])
-            return _json({})
-
-        return endpoint
-
-
-def _posted(kind: type[S], work: Callable[[S], Awaitable[None]]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        await work(await _body(request, kind))
-        return _json({})
+        call = await work(request.path_params.get("id", ""), await _body(request, kind))
+        return _json({} if call is None else {"call": call})
 
-    return endpoint
+    return Route(path, endpoint, methods=["POST"])
 
 
 async def _body(request: Request, kind: type[S]) -> S:
-    octets = bytearray()
+    content = bytearray()
     async with aclosing(request.stream()) as chunks:
         async for chunk in chunks:
-            octets += chunk
-            if len(octets) > LARGEST:
-                raise HTTPException(413, f"at most {LARGEST} octets are taken")
+            content += chunk
+            if len(content) > MAX_BODY:
+                raise HTTPException(413, f"a body has at most {MAX_BODY} bytes")
     try:
-        return msgspec.json.decode(bytes(octets) or b"{}", type=kind)
+        return msgspec.json.decode(bytes(content) or b"{}", type=kind)
     except msgspec.MsgspecError as error:
-        raise HTTPException(400, f"this cannot be asked for so: {error}") from None
+        raise HTTPException(400, f"invalid request: {error}") from None
 
 
 def _number(request: Request, name: str) -> int | None:
@@ -274,7 +267,7 @@ def _number(request: Request, name: str) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise HTTPException(400, f"{name} is no whole number")
+        raise HTTPException(400, f"{name} is not a whole number")
     return int(text)
 
 

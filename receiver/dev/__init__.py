@@ -1,1 +1,1 @@
-"""``receiver dev``: the app in a child process that is exchanged on change, a PBX beside it."""
+"""``receiver dev``: the app, reloaded on change, beside a simulated PBX."""

@@ -1,48 +1,54 @@
-"""The clock of the simulated PBXs: that of this machine, or as the page has set it.
+"""The clock of the simulated PBXs and of handlers: this machine's, or one set on the page.
 
-Rule: a clock that was set goes on from there by the seconds that really pass.
+Rule: a clock that was set advances in real time.
 """
 
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from receiver.console.web import ControlError
+from receiver.dev.messages import SimulatedTime
 from receiver.simulator.hours import LocalTime
 
 YEARS = range(1970, 3000)
-"""What it may be set to: it goes on from there, and Python's years end."""
+"""The years it may be set to; it advances from there, and Python's last year is 9999."""
 
 
 class PbxClock:
-    """Tells the time by which calls are taken."""
+    """The date and time at the PBX.
+
+    Attributes:
+        time: the one that was set; None for this machine's.
+    """
 
     def __init__(self) -> None:
-        self._set: tuple[datetime, float] | None = None
+        self.time: SimulatedTime | None = None
 
     def set(self, text: str | None) -> None:
-        """Set it to ``text``, as in ``"2026-11-22T09:00"``; None for the time of this machine.
+        """Set the clock.
+
+        Parameters:
+            text: as in ``"2026-11-22T09:00"``; None for the time of this machine.
 
         Raises:
-            ControlError: that is no time, or too far away.
+            ControlError: ``text`` is not a time, or its year is out of range.
         """
         try:
             at = datetime.fromisoformat(text) if text else None
         except ValueError:
-            raise ControlError("the time is none: write it as in 2026-11-22T09:00") from None
+            raise ControlError("not a date and time: write it as in 2026-11-22T09:00") from None
         if at is not None and at.year not in YEARS:
             raise ControlError(f"the year must be one from {YEARS[0]} to {YEARS[-1]}")
-        self._set = None if at is None else (at.replace(tzinfo=None), time.monotonic())
+        naive = None if at is None else at.replace(tzinfo=None)
+        self.time = None if naive is None else SimulatedTime(naive, time.monotonic())
 
     def today(self) -> datetime:
-        """Now, in the PBX's own zone."""
-        if self._set is None:
-            return datetime.now()
-        at, since = self._set
-        return at + timedelta(seconds=time.monotonic() - since)
+        """Return the time now, in the PBX's zone."""
+        return self.time.now() if self.time else datetime.now()
 
     def local(self) -> LocalTime:
-        """The same, as office hours go by it."""
+        """Return the time now, as `receiver.simulator.hours` compares it with office hours."""
         now = self.today()
         return LocalTime(now.year, now.month, now.day, now.hour, now.minute, now.weekday())

@@ -1,33 +1,40 @@
-"""What ``receiver dev`` and the child with the app say to each other: JSON, a line each.
+"""The messages between ``receiver dev`` and the child process with the app: lines of JSON.
 
-Rule 1: the code of the app is in the child alone. What it declares goes to the parent as data, and
-        there becomes the same `Action` and `Receptionist` values, whose handlers cannot be asked.
-Rule 2: nothing of this leaves the machine or is logged: it holds a PIN, and what callers keyed in.
+Rule 1: only the child has the app's code. It sends what the app declares as data; the parent makes
+        the same `Action` and `DesiredIvr` values of it, whose handlers cannot be called.
+Rule 2: messages are not logged and do not leave the machine: they hold PINs and callers' digits.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
-from receiver.actions import Action, Kind, Method
-from receiver.auth import Auth
 from receiver.calls import Call
-from receiver.ladders import Fallback
+from receiver.declarations.actions import Action
+from receiver.declarations.desired_ivr import DesiredIvr
+from receiver.declarations.fallbacks import Fallback
 from receiver.masks import Mask
 from receiver.pbx.checks import parse
 from receiver.pbx.models import write
 from receiver.pbx.models_ivr import Ivr as Fields
-from receiver.receptionists import Receptionist
-from receiver.replies import Forward, Hangup, Reply
+from receiver.replies import Reply, is_reply
+
+_COPIED = (
+    *("ivr", "pbx", "name", "kind", "method", "auth", "request_timeout", "connection_timeout"),
+    *("headers", "secret_header", "enabled", "where", "sensitive"),
+)
+"""The fields that `DeclaredAction` and `Action` have in common."""
 
 
-class DeclaredAction(Struct, frozen=True):
-    """An action, without its function. ``handler`` and ``fallback`` are for people."""
+class DeclaredAction(Struct, frozen=True, kw_only=True):
+    """An action without its function; ``handler`` and ``fallback`` are texts for the page."""
 
     ivr: str
     pbx: str
@@ -42,6 +49,7 @@ class DeclaredAction(Struct, frozen=True):
     secret_header: str
     enabled: bool
     where: str
+    sensitive: bool
     handler: str
     fallback: str
 
@@ -50,64 +58,50 @@ class DeclaredAction(Struct, frozen=True):
         return self.action().identity
 
     def action(self) -> Action:
-        """What there is to register."""
-        return Action(
-            ivr=self.ivr,
-            pbx=self.pbx,
-            name=self.name,
-            kind=cast("Kind", self.kind),
-            mask=Mask.parse(self.mask),
-            handler=_elsewhere,
-            method=cast("Method", self.method),
-            auth=cast("Auth | None", self.auth),
-            request_timeout=self.request_timeout,
-            connection_timeout=self.connection_timeout,
-            headers=self.headers,
-            secret_header=self.secret_header,
-            enabled=self.enabled,
-            where=self.where,
-        )
+        """Return the action to register."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in _COPIED}
+        return Action(mask=Mask.parse(self.mask), handler=_in_child, **values)
 
 
-class DeclaredReceptionist(Struct, frozen=True):
-    """A receptionist that there shall be; ``fields`` as they go to the PBX."""
+class DeclaredIvr(Struct, frozen=True):
+    """The declared fields of an IVR, as they are sent to the PBX."""
 
     pbx: str
     fields: dict[str, Any]
     prompt: str | None
     where: str
 
-    def receptionist(self) -> Receptionist:
-        """What there is to register."""
+    def desired(self) -> DesiredIvr:
+        """Return the IVR to register."""
         prompt = None if self.prompt is None else Path(self.prompt)
-        return Receptionist(parse(Fields, self.fields), prompt, self.where)
+        return DesiredIvr(parse(Fields, self.fields), prompt, self.where)
 
 
 # From the child ------------------------------------------------------------------------------
 
 
 class Ready(Struct, frozen=True, tag="ready"):
-    """It serves.
+    """The child serves the app.
 
     Attributes:
-        ivrs: label and number of each IVR.
-        actions, receptionists: what is declared.
-        files: the files of the code that is loaded, but for that of packages.
+        ivrs: the PBX's label and the number of each IVR.
+        actions, desired_ivrs: what the app declares.
+        files: the developer's files that are loaded.
     """
 
     ivrs: list[tuple[str, str]]
     actions: list[DeclaredAction]
-    receptionists: list[DeclaredReceptionist]
+    desired_ivrs: list[DeclaredIvr]
     files: list[str]
 
 
-class Failed(Struct, frozen=True, tag="failed"):
-    """It does not start.
+class StartFailed(Struct, frozen=True, tag="failed"):
+    """The app does not load.
 
     Attributes:
-        text: why, with its place.
-        file: of that place; empty if there is none: then the command is wrong, not the code.
-        files: as for `Ready`, as far as it came.
+        text: why, with file and line.
+        file: where; empty if the command is wrong and not the code.
+        files: as of `Ready`, as far as they were loaded.
     """
 
     text: str
@@ -116,7 +110,7 @@ class Failed(Struct, frozen=True, tag="failed"):
 
 
 class Line(Struct, frozen=True):
-    """A line that was logged; ``at`` in seconds since the callback came."""
+    """A log record; ``at`` in seconds since the callback arrived."""
 
     at: float
     level: str
@@ -125,7 +119,7 @@ class Line(Struct, frozen=True):
 
 
 class Error(Struct, frozen=True):
-    """What a handler raised, or a module when it was loaded."""
+    """An exception of a handler, or of a module that was loaded."""
 
     type: str
     text: str
@@ -136,8 +130,8 @@ class Error(Struct, frozen=True):
     trace: str
 
 
-class Asked(Struct, frozen=True):
-    """What a handler asked somebody else, as `receiver.upstream.witness.Asked` says."""
+class UpstreamRequest(Struct, frozen=True):
+    """A request of a handler to a service such as a CRM (`receiver.upstream.request_observer`)."""
 
     at: float
     method: str
@@ -148,51 +142,87 @@ class Asked(Struct, frozen=True):
     source: str = field(name="from")
 
 
-class Report(Struct, frozen=True, tag="report"):
-    """All that is known of a callback so far; a later one with the same ``id`` replaces it."""
+class Blocking(Struct, frozen=True):
+    """A call that blocked the event loop, as `receiver.execution.blocking_calls.BlockingCall`."""
+
+    file: str
+    line: int
+    problem: str
+
+
+class Report(Struct, tag="report"):
+    """What is known of a callback so far; a later report with the same ``id`` replaces it."""
 
     id: int
     action: str
-    session: str
     handler: str
-    stages: dict[str, float] | None
-    reason: str | None
-    log: list[Line]
-    error: Error | None
-    upstream: list[Asked]
+    session: str = ""
+    stages: dict[str, float] | None = None
+    reason: str | None = None
+    log: list[Line] = []
+    error: Error | None = None
+    upstream: list[UpstreamRequest] = []
+    blocking: list[Blocking] = []
 
 
 class Retired(Struct, frozen=True, tag="retired"):
-    """It takes no further callbacks."""
+    """The child accepts no further callbacks."""
 
 
 # To the child --------------------------------------------------------------------------------
 
 
 class Load(Struct, frozen=True, tag="load"):
-    """Load the app and serve it. Until then a child has only loaded what all apps need."""
+    """Load the app and serve it. Until then a child has only loaded this package."""
 
 
 class Retire(Struct, frozen=True, tag="retire"):
-    """Take no further callbacks, answer those in hand, and go."""
+    """Accept no further callbacks, answer those in progress, and end."""
 
 
-class Mischief(Struct, frozen=True, tag="mischief"):
-    """What shall go wrong: the seconds that a handler takes longer, and how the CRM is."""
+class SimulatedTime(Struct, frozen=True):
+    """A date and time that was set, and advances in real time.
+
+    Attributes:
+        at: the time that was set, without a zone.
+        since: when, in seconds of ``time.monotonic``, which the processes of a machine share.
+    """
+
+    at: datetime
+    since: float
+
+    def now(self) -> datetime:
+        """Return the time now."""
+        return self.at + timedelta(seconds=time.monotonic() - self.since)
+
+
+class Simulation(Struct, frozen=True, tag="simulation"):
+    """What is simulated in the child.
+
+    Attributes:
+        slow: seconds that each handler takes longer.
+        crm: ok, slow or down, for all requests over HTTP with httpx.
+        time: the date and time; None for this machine's.
+    """
 
     slow: float = 0.0
     crm: str = "ok"
+    time: SimulatedTime | None = None
+
+    def now(self) -> datetime:
+        """Return the date and time, for `receiver.Call.now`."""
+        return self.time.now() if self.time else datetime.now()
 
 
-Up = Ready | Failed | Report | Retired
-Down = Load | Retire | Mischief
+MessageFromChild = Ready | StartFailed | Report | Retired
+MessageToChild = Load | Retire | Simulation
 
-_up: msgspec.json.Decoder[Up] = msgspec.json.Decoder(Up)
-_down: msgspec.json.Decoder[Down] = msgspec.json.Decoder(Down)
+_from_child: msgspec.json.Decoder[MessageFromChild] = msgspec.json.Decoder(MessageFromChild)
+_to_child: msgspec.json.Decoder[MessageToChild] = msgspec.json.Decoder(MessageToChild)
 
 
-def encode(message: Up | Down) -> bytes:
-    """A line. Lone surrogates, which a text of the app's may have, are escaped as in Python."""
+def encode(message: MessageFromChild | MessageToChild) -> bytes:
+    """Return a message as a line. Lone surrogates in texts of the app are escaped as in Python."""
     try:
         return msgspec.json.encode(message) + b"\n"
     except UnicodeEncodeError:
@@ -207,60 +237,46 @@ def _escaped(value: Any) -> Any:
     return [_escaped(one) for one in value] if isinstance(value, list) else value
 
 
-def decode_up(line: bytes) -> Up:
-    """What the child says."""
-    return _up.decode(line)
+def decode_from_child(line: bytes) -> MessageFromChild:
+    """Return a message of the child."""
+    return _from_child.decode(line)
 
 
-def decode_down(line: bytes) -> Down:
-    """What the parent says."""
-    return _down.decode(line)
+def decode_to_child(line: bytes) -> MessageToChild:
+    """Return a message of the parent."""
+    return _to_child.decode(line)
 
 
 def declared_action(action: Action, handler: str) -> DeclaredAction:
-    """``action`` as data."""
+    """Return ``action`` as data; ``handler`` is its function's name and place."""
     return DeclaredAction(
-        ivr=action.ivr,
-        pbx=action.pbx,
-        name=action.name,
-        kind=action.kind,
         mask=str(action.mask),
-        method=action.method,
-        auth=action.auth,
-        request_timeout=action.request_timeout,
-        connection_timeout=action.connection_timeout,
         headers=dict(action.headers),
-        secret_header=action.secret_header,
-        enabled=action.enabled,
-        where=action.where,
         handler=handler,
-        fallback=_words(action.fallback or action.ivr_fallback),
+        fallback=_fallback_text(action.fallback or action.ivr_fallback),
+        **{name: getattr(action, name) for name in _COPIED if name != "headers"},
     )
 
 
-def declared_receptionists(
-    by_pbx: Mapping[str, Iterable[Receptionist]],
-) -> list[DeclaredReceptionist]:
-    """Receptionists, by the label of their PBX, as data."""
+def declared_ivrs(by_pbx: Mapping[str, Iterable[DesiredIvr]]) -> list[DeclaredIvr]:
+    """Return IVRs, by the label of their PBX, as data."""
     return [
-        DeclaredReceptionist(
+        DeclaredIvr(
             label, write(one.fields), None if one.prompt is None else str(one.prompt), one.where
         )
-        for label, people in by_pbx.items()
-        for one in people
+        for label, ivrs in by_pbx.items()
+        for one in ivrs
     ]
 
 
-def _words(fallback: Fallback | None) -> str:
-    """What a fallback does, for people."""
+def _fallback_text(fallback: Fallback | None) -> str:
+    """Return what a fallback does, as text."""
     if fallback is None:
         return ""
-    if isinstance(fallback, Forward):
-        return f"call {fallback.destination}"
-    if isinstance(fallback, Reply):
-        return "hang up" if isinstance(fallback, Hangup) else "repeat"
+    if is_reply(fallback):
+        return fallback.words
     return f"{getattr(fallback, '__name__', 'a function')}()"
 
 
-async def _elsewhere(call: Call) -> Reply:
+async def _in_child(call: Call) -> Reply:
     raise AssertionError("the handler is in the child")

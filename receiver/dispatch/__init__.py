@@ -1,9 +1,10 @@
-"""How a handler is asked within its deadline, and what stands behind its call.
+"""Run a handler within its deadline, and give its call a context.
 
-- `dispatcher`: a reply in time, whatever the handler does
-- `runs`: who owns what runs
-- `eager`: the first step is taken at once
-- `margins`: what the way there and back costs
-- `repeats`: nobody is told to repeat for ever
-- `live`: what a call can do
+- `dispatcher`: a reply in time, also if the handler fails
+- `handler_run`: a handler that runs, and its owner
+- `eager_task`: a task whose first step is taken at once
+- `latency_margin`: the time that the network takes
+- `repeat_guard`: no call repeats the prompt for ever
+- `live_context`: the context of a call
+- `sessions`, `session_manager`, `session`, `session_key`: what a call remembers
 """

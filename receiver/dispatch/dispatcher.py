@@ -1,13 +1,14 @@
-"""Runs a handler inside its deadline; whatever it does, a reply comes out.
+"""Run a handler within its deadline; there is always a reply.
 
 Rule 1: the deadline counts from the arrival of the request, or of the first of both that digest
         needs, and comes from the ``request_timeout`` that is registered on the PBX, less a margin
         for the way there and back.
-Rule 2: late, raised, nonsense, no room, something broken that it needs: the ladder of fallbacks.
-Rule 3: what is late is cancelled, watched if it cannot be, or handed over to the call's next
-        callback if the action says so.
-Rule 4: nobody is told to repeat more often in a row than the action allows.
-Rule 5: what a handler raised is logged as `receiver.functions.attempts` says.
+Rule 2: a handler that is late, raises, returns no reply or cannot start gets the fallback.
+Rule 3: a late handler is cancelled, watched if it cannot be cancelled, or continued for the call's
+        next callback if the action allows that.
+Rule 4: no call repeats the prompt more often in a row than the action allows. Callbacks of CALLER
+        actions are counted separately: there a repeat continues to the prompt.
+Rule 5: an exception of a handler is logged by the rules of `receiver.execution.guarded_call`.
 """
 
 from __future__ import annotations
@@ -21,28 +22,29 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from receiver.actions import Action
-from receiver.calls import Call
-from receiver.contexts import Context, Deadline
-from receiver.dispatch.margins import Margin
-from receiver.dispatch.repeats import Repeats
-from receiver.dispatch.runs import Run, Runs
+from receiver.call_context import UNBACKED, Context, Deadline
+from receiver.calls import Call, set_context
+from receiver.declarations.actions import Action
+from receiver.declarations.fallbacks import Fallback, first_reply
+from receiver.dispatch.handler_run import Run, Runs
+from receiver.dispatch.latency_margin import Margin
+from receiver.dispatch.repeat_guard import Repeats
 from receiver.errors import Unavailable
-from receiver.functions.attempts import Failed, describe
-from receiver.ladders import Fallback, descend
-from receiver.replies import Repeat, Reply
+from receiver.execution.guarded_call import Failed, at_once, describe
+from receiver.replies import Repeat, Reply, is_reply
+from receiver.text import counted
 
 MARGIN = 0.5
 """Seconds of the PBX's ``request_timeout`` that are kept for the way there and back."""
 
-Reason = Literal["handled", "late", "raised", "invalid", "shed", "broken", "looped", "handed over"]
+Reason = Literal["handled", "late", "raised", "invalid", "shed", "broken", "looped", "continued"]
 """Why the caller gets this reply; all but the first mean the fallback, or a repeat of the prompt:
 
 - late, raised, invalid: what the handler did, or the request.
-- shed: it was not asked, because too many calls are with it.
-- broken: what it needs is out of order (`receiver.errors.Unavailable`).
-- looped: it told the caller to repeat too often.
-- handed over: it goes on; its answer is given when the call asks again.
+- shed: it was not called, because it runs for too many calls.
+- broken: what it needs is unavailable (`receiver.errors.Unavailable`).
+- looped: it repeated the prompt too often.
+- continued: it runs on; its reply is for the next callback of the call.
 """
 
 log = logging.getLogger("receiver")
@@ -50,11 +52,11 @@ log = logging.getLogger("receiver")
 Loop = asyncio.AbstractEventLoop
 
 MakeContext = Callable[[Action, Call, Deadline, Loop], Context]
-"""What stands behind a call that is dispatched in the event loop that is running."""
+"""Makes the context of a call that is dispatched in the running event loop."""
 
 
-class Decision(Struct, frozen=True, eq=False):
-    """What the PBX is told, and why.
+class Decision(Struct, frozen=True, eq=False, gc=False):
+    """A reply and why it is given.
 
     Attributes:
         release: to be called once the answer is on its way.
@@ -74,15 +76,15 @@ class Decision(Struct, frozen=True, eq=False):
 
 
 class Dispatcher:
-    """Asks the handlers of an app.
+    """Runs the handlers of an app.
 
     Parameters:
-        fallback: the last rung of the ladder, for all actions.
+        fallback: the last one, for all actions.
         fallbacks: by the label of a PBX, what counts there instead of ``fallback``.
         margin: seconds, see `MARGIN`.
         threads: how many plain handlers may run at once.
         log_caller_data: whether exceptions are logged with their text.
-        context: makes what stands behind a call; by default that of a call made by hand.
+        context: makes the context of a call; by default that of a call made by hand.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class Dispatcher:
         self._context = context
 
     def deadline(self, action: Action, arrived: float) -> float:
-        """When the answer to a request that ``arrived`` then must be ready (the loop's time)."""
+        """Return when the answer to a request of that arrival must be ready, in loop time."""
         return arrived + action.request_timeout - self._margin(action).of(action.request_timeout)
 
     def charge(
@@ -115,7 +117,7 @@ class Dispatcher:
         spent: float,
         round_trip: Callable[[], float] = lambda: 0.0,
     ) -> float:
-        """When a callback began that ``arrived`` after the PBX had ``spent`` seconds on it.
+        """Return when a callback began on which the PBX had ``spent`` seconds before it arrived.
 
         What it ``spent``, or else now and then a ``round_trip`` in seconds, teaches the margin; not
         where anybody may ask, and could make us give up early by being slow.
@@ -132,39 +134,78 @@ class Dispatcher:
         return arrived - min(spent, (action.request_timeout - margin.of(2)) / 2)
 
     def has_fixed_fallback(self, action: Action) -> bool:
-        """Whether what it falls back on is the same for all calls."""
-        return not any(map(callable, self._ladder(action)))
+        """Return whether the fallback of ``action`` is the same for all calls."""
+        return not any(map(callable, self._fallbacks_of(action)))
 
     def fallback(self, action: Action, reason: Reason, call: Call | None = None) -> Decision:
-        """What is answered when the handler cannot be asked, or gave no answer."""
-        reply, broken = descend(self._ladder(action), call or Call())
+        """Return the fallback for a callback whose handler was not run or gave no reply."""
+        reply, broken = first_reply(self._fallbacks_of(action), call or Call())
         for problem in broken:
             log.error("%s: %s", action.identity, problem)
         return Decision(reply, reason)
 
     async def decide(self, action: Action, call: Call, due: float, loop: Loop) -> Decision:
-        """Ask the action's handler, and give its reply or a fallback before the deadline.
+        """Run the action's handler; return its reply, or the fallback, before the deadline.
 
         Parameters:
             due: the `deadline`.
             loop: the one that is running; to ask which one that is costs a system call.
         """
-        who = _who(action, call)
+        asked = self.ask(action, call, due, loop)
+        if isinstance(asked, Decision):
+            return asked
+        await asked.wait(loop)
+        return self.finish(asked, loop)
+
+    def ask(self, action: Action, call: Call, due: float, loop: Loop) -> Decision | Run:
+        """Call the handler; return the decision, or the run of a handler that waits.
+
+        Parameters:
+            call: if its context is `UNBACKED`, it gets one; any other call stays as it is.
+            due, loop: as for `decide`.
+        """
+        if action.finish_key:
+            call = call.without_finish_key(action.finish_key)
         if due <= loop.time():
             log.error("%s was not asked: the request came too late", action.identity)
             decision = self.fallback(action, "late", call)
-        elif isinstance(run := self._begin(action, call, who, due, loop), str):
+        elif isinstance(run := self._begin(action, call, due, loop), Decision):
+            decision = run
+        elif isinstance(run, str):
             log.error("%s shed: %s", action.identity, run)
             decision = self.fallback(action, "shed", call)
+        elif run.begun.done():
+            decision = self._judge(run)
         else:
-            decision = self._judge(run) if run.begun.done() else await self._await(run, who, loop)
-        return decision if who is None else self._guard(action, call, who, decision, loop.time)
+            return run
+        if self._repeats or isinstance(decision.reply, Repeat):
+            decision = self._guard(action, call, decision, loop)
+        return decision
+
+    def finish(self, run: Run, loop: Loop) -> Decision:
+        """Return the decision for ``run``, whose handler has ended or whose deadline is over."""
+        action, call = run.action, run.call
+        if run.begun.done():
+            decision = self._judge(run)
+        elif action.on_timeout == "continue" and (who := _who(action, call)) is not None:
+            self._runs.hand_over((action.identity, who), run)
+            log.warning("%s is late: the caller hears the prompt again", action.identity)
+            decision = Decision(Repeat(), "continued", call.context.release)
+        else:
+            run.cancel()
+            run.report_late(loop.time)
+            decision = self._fall_back(run, "late")
+        return self._guard(action, call, decision, loop)
+
+    def margin(self, action: Action) -> Margin:
+        """Return the action's latency margin, see `receiver.dispatch.latency_margin`."""
+        return self._margin(action)
 
     async def close(self) -> None:
-        """Cancel what still runs and wait for it to end; threads that are stuck are left."""
+        """Cancel the running handlers and wait for their end; blocked threads are left."""
         await self._runs.close()
 
-    def _ladder(self, action: Action) -> tuple[Fallback | None, ...]:
+    def _fallbacks_of(self, action: Action) -> tuple[Fallback | None, ...]:
         of_pbx = self._fallbacks.get(action.pbx, self._fallback)
         return action.fallback, action.ivr_fallback, of_pbx
 
@@ -173,44 +214,27 @@ class Dispatcher:
             self._margins[action.pbx] = Margin(self._least_margin)
         return self._margins[action.pbx]
 
-    async def _await(self, run: Run, who: Hashable, loop: Loop) -> Decision:
-        """What becomes of ``run`` until its deadline."""
-        action = run.action
-        keep = False
-        try:
-            await run.wait(loop)
-            keep = action.late == "hand-over" and not run.begun.done()
-        finally:
-            if not keep:
-                run.cancel()
-        if run.begun.done():
-            return self._judge(run)
-        if keep and who is not None:
-            self._runs.hand_over((action.identity, who), run)
-            log.warning("%s is late: the caller hears the prompt again", action.identity)
-            return Decision(Repeat(), "handed over", run.call.context.release)
-        run.cancel()
-        run.report_late(loop.time)
-        return self._fall_back(run, "late")
-
-    def _begin(
-        self,
-        action: Action,
-        call: Call,
-        who: Hashable,
-        due: float,
-        loop: Loop,
-    ) -> Run | str:
-        """The run that gives the answer, or why there is none."""
-        key = action.identity, who
-        if action.late == "hand-over" and (run := self._runs.take_over(key)) is not None:
-            run.deadline.due = due
-            return run
-        if self._runs.is_full(action):
-            return f"{action.at_once} calls are with it at once"
+    def _begin(self, action: Action, call: Call, due: float, loop: Loop) -> Decision | Run | str:
+        """Return the decision, or the run that gives it, or the reason why there is neither."""
+        if action.on_timeout == "continue":
+            run = self._runs.take_over((action.identity, _who(action, call)))
+            if run is not None:
+                run.deadline.due = due
+                return run
+        if action.max_concurrency and self._runs.is_full(action):
+            return f"{action.max_concurrency} calls are with it at once"
         deadline = Deadline(due)
         if self._context is not None:
-            call = call.backed(self._context(action, call, deadline, loop))
+            context = self._context(action, call, deadline, loop)
+            if call.context is UNBACKED:
+                set_context(call, context)
+            else:
+                call = call.backed(context)
+        if action.manner == "at once":
+            result = at_once(action.handler, call)
+            if is_reply(result):
+                return Decision(result, "handled", call.context.release)
+            return self._runs.settled(action, call, deadline, loop, result)
         try:
             return self._runs.start(action, call, deadline, loop)
         except Full:
@@ -223,7 +247,7 @@ class Dispatcher:
         except asyncio.CancelledError:
             log.error("%s raised CancelledError", action.identity)
             return self._fall_back(run, "raised")
-        if isinstance(result, Reply):
+        if is_reply(result):
             return Decision(result, "handled", run.call.context.release)
         if isinstance(result, Failed):
             return self._judge_failure(run, result.error)
@@ -240,26 +264,22 @@ class Dispatcher:
         return self._fall_back(run, "raised")
 
     def _fall_back(self, run: Run, reason: Reason) -> Decision:
-        """What is answered instead; what was asked for after the answer is done all the same."""
+        """Return the fallback; background jobs that the handler queued still run."""
         instead = self.fallback(run.action, reason, run.call)
         return replace(instead, release=run.call.context.release)
 
-    def _guard(
-        self,
-        action: Action,
-        call: Call,
-        who: Hashable,
-        decision: Decision,
-        clock: Callable[[], float],
-    ) -> Decision:
-        """End a loop: ``who`` tells how often this call was told to repeat."""
+    def _guard(self, action: Action, call: Call, decision: Decision, loop: Loop) -> Decision:
+        """Replace the reply if it would repeat the prompt too often."""
+        who = _who(action, call)
+        if who is None:
+            return decision
         if not isinstance(decision.reply, Repeat):
             self._repeats.end(who)
             return decision
-        times = self._repeats.count(who, clock())
-        if times <= action.repeats:
+        times = self._repeats.count(who, loop.time())
+        if times <= action.max_repeats:
             return decision
-        log.warning("%s: told to repeat %d times in a row", action.identity, times)
+        log.warning("%s: repeated %s in a row", action.identity, counted(times, "time"))
         looped = self.fallback(action, "looped", call)
         if not isinstance(looped.reply, Repeat):
             self._repeats.end(who)
@@ -267,7 +287,7 @@ class Dispatcher:
 
 
 def _who(action: Action, call: Call) -> Hashable | None:
-    """What tells this call from others; None if nothing does."""
+    """Return what identifies the call and the kind of its callbacks; None if nothing does."""
     if call.session_id:
-        return action.pbx, call.session_id
-    return (action.pbx, call.ivr, call.caller) if call.caller else None
+        return action.pbx, action.kind, call.session_id
+    return None if call.anonymous else (action.pbx, action.kind, call.ivr, call.caller)

@@ -1,28 +1,33 @@
-"""Where a PBX is, and whether it is the one: its URL, and the certificate it shows.
+"""The URL of a PBX, and the verification of its certificate.
 
-Rule 1: a URL holds no password; texts about it do not repeat it.
-Rule 2: certificates are checked, against the system's roots or a CA file. Not to check them has to
-        be said aloud.
+Rule 1: a URL with a password is refused; errors do not repeat the URL.
+Rule 2: certificates are verified, against the system's roots or a CA file, unless ``insecure``.
+Rule 3: a certificate without a subjectAltName matches no host name. It is accepted if the CA file
+        contains it: then the owner of its private key is the PBX.
 
 Source: "About" of the PBX's REST API, for the base URL. A PBX's first certificate is self-signed.
 """
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 
 import httpx
 
 from receiver.errors import SettingsError
+from receiver.pbx.api_errors import NamedCertificate, NamelessCertificate
+
+_PEM = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def normalise(url: str) -> str:
-    """The base of the PBX's API for ``url``, without a slash at its end.
+    """Return the base of the PBX's API for ``url``, without a trailing slash.
 
     Raises:
-        SettingsError: it is no URL of a PBX. The text does not repeat it, for it may hold a
-            password.
+        SettingsError: it cannot be the URL of a PBX. The text does not repeat it, for it may
+            contain a password.
     """
     advice = "RECEIVER_PBX_URL should look like https://pbx.example.com:8887"
     try:
@@ -39,7 +44,7 @@ def normalise(url: str) -> str:
 
 
 def tls(ca: Path | None, insecure: bool) -> ssl.SSLContext:
-    """How to speak TLS: ``ca`` is a PEM file, None for the system's roots.
+    """Return the TLS context; ``ca`` is a PEM file, None for the system's roots.
 
     Raises:
         SettingsError: the file cannot be used.
@@ -61,4 +66,27 @@ def tls(ca: Path | None, insecure: bool) -> ssl.SSLContext:
     # marked as a CA.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def pinned(ca: Path) -> ssl.SSLContext:
+    """Return the TLS context for a host whose certificate has no subjectAltName.
+
+    Its certificate has to be in ``ca``, a PEM file. The handshake raises `NamelessCertificate` if
+    it is not, and `NamedCertificate` if it has a subjectAltName.
+    """
+    context = tls(ca, insecure=False)
+    blocks = _PEM.findall(ca.read_text("latin-1"))
+    pins = {ssl.PEM_cert_to_DER_cert(block) for block in blocks}
+
+    class Pinned(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            if "subjectAltName" in (self.getpeercert() or {}):
+                raise NamedCertificate(1, "the certificate has a subjectAltName")
+            if self.getpeercert(binary_form=True) not in pins:
+                raise NamelessCertificate(1, "the certificate has no subjectAltName")
+
+    context.check_hostname = False
+    context.sslobject_class = Pinned
     return context

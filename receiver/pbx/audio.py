@@ -1,15 +1,18 @@
-"""Whether a PBX can play a recording, found out here, where the cure can be named.
+"""Check that a PBX can play a recording, and say how to convert one that it cannot.
 
-Rule 1: pure: octets in, a value out.
-Rule 2: WAV, PCM, 16 bit, mono, at 16, 32 or 48 kHz; nothing else. Since 22.6 the PBX looks itself.
+Rule 1: pure: bytes in, a value out.
+Rule 2: WAV, PCM, 16 bit, mono, at 16, 32 or 48 kHz; nothing else. Since 22.6 the PBX checks it.
+Rule 3: an extensible header is rewritten to a simple one, for Python reads it since 3.12 only.
 
-Source: the FAQ of the PBX on prompt files.
+Sources: the FAQ of the PBX on prompt files; Microsoft's "Multiple Channel Audio Data and WAVE
+Files".
 """
 
 from __future__ import annotations
 
 import io
 import shlex
+import struct
 import wave
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -19,26 +22,30 @@ from receiver.errors import DeclarationError
 RATES = (16_000, 32_000, 48_000)
 
 
+_SIMPLE, _EXTENSIBLE = 1, 0xFFFE  # wFormatTag
+_PCM = bytes.fromhex("0100000000001000800000aa00389b71")  # KSDATAFORMAT_SUBTYPE_PCM
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What is known of a recording that the PBX can play; ``rate`` is in Hz."""
+    """The format of a recording that the PBX can play; ``rate`` is in Hz."""
 
     rate: int
     seconds: float
 
 
 def examine(name: str, data: bytes) -> Recording:
-    """What ``data`` is, if the PBX can play it.
+    """Return the format of ``data``.
 
     Raises:
-        DeclarationError: it cannot; the text says why, and which command makes it so.
+        DeclarationError: the PBX cannot play it; the text says why, and how to convert it.
     """
     try:
-        with wave.open(io.BytesIO(data)) as file:
+        with wave.open(io.BytesIO(_simple(data))) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             frames, there = file.getnframes(), len(file.readframes(file.getnframes()))
     except (wave.Error, EOFError, OSError, ValueError, RuntimeError, ArithmeticError):
-        raise _unplayable(name, "is not a WAV file with PCM, or is broken") from None
+        raise _unplayable(name, "is not a WAV file with PCM, or is damaged") from None
     if width != 2:
         raise _unplayable(name, f"has {8 * width} bit a sample, and the PBX plays 16")
     if channels != 1:
@@ -47,10 +54,25 @@ def examine(name: str, data: bytes) -> Recording:
         rates = "16, 32 or 48 kHz"
         raise _unplayable(name, f"has a rate of {rate / 1000:g} kHz, and the PBX plays {rates}")
     if there < frames * width:
-        raise _unplayable(name, "ends before all that it announces has come")
+        raise _unplayable(name, "is truncated")
     if not frames:
-        raise _unplayable(name, "holds no sound")
+        raise _unplayable(name, "contains no sound")
     return Recording(rate, frames / rate)
+
+
+def _simple(data: bytes) -> bytes:
+    """Return ``data`` with a simple header if it is PCM with an extensible one, else unchanged."""
+    position = 12  # behind RIFF, the size, and WAVE
+    while position + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, position)
+        if name == b"fmt ":
+            header = data[position + 8 : position + 8 + size]
+            if header[:2] == struct.pack("<H", _EXTENSIBLE) and header[24:40] == _PCM:
+                start = position + 8
+                return data[:start] + struct.pack("<H", _SIMPLE) + data[start + 2 :]
+            return data
+        position += 8 + size + size % 2
+    return data
 
 
 def _unplayable(name: str, problem: str) -> DeclarationError:

@@ -1,9 +1,9 @@
-"""Strict on the way out: what a person or a program wants to send, checked before it is sent.
+"""Checks of requests before they are sent, and of their effect afterwards.
 
-Rule 1: every problem is found at once, and names the field as it is on the wire, with dots:
+Rule 1: all problems are reported at once, each with the JSON path of its field:
         ``timeout_forward_rule.number``.
 Rule 2: no text repeats a value that may be secret.
-Rule 3: an update is judged by what it makes worse: what was on the PBX before may stay.
+Rule 3: an update is refused only for problems that it adds; existing ones may stay.
 
 Source: the limits of `receiver.pbx.fields`.
 """
@@ -11,16 +11,16 @@ Source: the limits of `receiver.pbx.fields`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import msgspec
 
-from receiver.errors import DeclarationError
+from receiver.credentials import Secret
+from receiver.errors import DeclarationError, PbxInvalid
 from receiver.pbx.fields import Model, Shape, is_blank, leaf_problem, shapes
 from receiver.pbx.models import read, without_masked, write
-from receiver.secrets import Secret
 
 M = TypeVar("M", bound=Model)
 
@@ -30,11 +30,11 @@ _SAME = str.maketrans("‐‑‒–—―−,", "-------;", " ")
 
 
 def problems(item: Model, *, creating: bool = False, at: str = "") -> tuple[str, ...]:
-    """Everything that the PBX would not accept about ``item``.
+    """Return everything that the PBX would not accept about ``item``.
 
     Parameters:
-        creating: True wants what a create needs.
-        at: where ``item`` stands, with a dot at its end.
+        creating: whether the fields that a create needs are required.
+        at: the path of ``item``, with a dot at its end.
     """
     found: list[str] = []
     for key, shape in shapes(type(item)).items():
@@ -52,22 +52,22 @@ def problems(item: Model, *, creating: bool = False, at: str = "") -> tuple[str,
 
 
 def refuse(what: str, found: Iterable[str]) -> None:
-    """Nothing, if nothing was found.
+    """Raise an error with all problems in ``found``, if there are any.
 
     Raises:
-        DeclarationError: something was.
+        DeclarationError: there are problems.
     """
     if texts := "; ".join(found):
         raise DeclarationError(f"{what}: {texts}")
 
 
 def parse(model: type[M], data: Mapping[str, Any]) -> M:
-    """``data`` as a ``model``, with every key known and every value of the right type.
+    """Return ``data`` as a ``model``; all keys must be known, all values of the right type.
 
     Raises:
-        DeclarationError: it does not fit; the text names the key and those nearest to it.
+        DeclarationError: a key is unknown or a value has the wrong type; the text suggests keys.
     """
-    refuse("this cannot be sent", _strangers(model, data, ""))
+    refuse("invalid request", _unknown_keys(model, data, ""))
     try:
         return msgspec.convert(_objects(model, data), model, strict=False, dec_hook=_secret)
     except msgspec.ValidationError as error:
@@ -75,23 +75,23 @@ def parse(model: type[M], data: Mapping[str, Any]) -> M:
 
 
 def changes(model: type[M], wanted: M | Mapping[str, Any]) -> dict[str, Any]:
-    """What an update shall change, as JSON: what a model says, or just the keys of a mapping.
+    """Return the changes of an update as JSON: the fields of a model, or the keys of a mapping.
 
     Raises:
-        DeclarationError: see `parse`; or the PBX alone sets one of the keys.
+        DeclarationError: see `parse`; or only the PBX sets one of the keys.
     """
     if isinstance(wanted, Model):
         return write(wanted)
     readonly = [key for key in wanted if (s := shapes(model).get(key)) and s.spec.use == "read"]
-    refuse("this cannot be sent", (f"{key} is set by the PBX itself" for key in readonly))
+    refuse("invalid request", (f"{key} is set by the PBX itself" for key in readonly))
     typed = write(parse(model, wanted))
     return {key: typed[key] for key in wanted if key in typed}
 
 
 def overlay(before: M, change: Mapping[str, Any], clear: Iterable[str] = ()) -> M:
-    """``before`` with ``change`` laid over it: objects key by key, lists as a whole.
+    """Return ``before`` with ``change`` merged into it: objects key by key, lists as a whole.
 
-    Secrets that the PBX gave masked are left out, so that the mask is not sent as the secret.
+    Secrets that the PBX masked are left out, so that the mask is not sent as the secret.
     """
     emptied = frozenset(clear)
     base = {key: text for key, text in write(without_masked(before)).items() if key not in emptied}
@@ -99,7 +99,7 @@ def overlay(before: M, change: Mapping[str, Any], clear: Iterable[str] = ()) -> 
 
 
 def refuse_clearing(model: type[Model], clear: Iterable[str]) -> None:
-    """Nothing, if each of the fields can be emptied.
+    """Raise an error if one of the fields cannot be emptied.
 
     Raises:
         DeclarationError: one cannot.
@@ -113,20 +113,20 @@ def refuse_clearing(model: type[Model], clear: Iterable[str]) -> None:
 
 
 def refuse_fixed(before: Model, change: Mapping[str, Any]) -> None:
-    """Nothing, if ``change`` leaves alone what only a create can set.
+    """Raise an error if ``change`` changes a field that only a create can set.
 
     Raises:
-        DeclarationError: it does not.
+        DeclarationError: it does.
     """
     fixed = {
         key: shape for key, shape in shapes(type(before)).items() if shape.spec.use == "create"
     }
     moved = [key for key in change if key in fixed and change[key] != getattr(before, key)]
-    refuse("this cannot be changed, only chosen when it is created", moved)
+    refuse("this can only be set when it is created", moved)
 
 
 def not_taken(after: Model, change: Mapping[str, Any], clear: Iterable[str] = ()) -> list[str]:
-    """The keys of ``change`` that are not so ``after``; with the version that brought them."""
+    """Return the keys of ``change`` that differ in ``after``, with the release that added them."""
     found, known = write(after), shapes(type(after))
     visible = {
         key: value
@@ -139,8 +139,42 @@ def not_taken(after: Model, change: Mapping[str, Any], clear: Iterable[str] = ()
     return [f"{key} (since {since[key]})" if since[key] else key for key in lost]
 
 
+def confirm_taken(
+    what: str, after: Model, change: Mapping[str, Any], clear: Iterable[str] = ()
+) -> None:
+    """Raise an error if ``after`` differs from what was sent; ``what`` describes the request.
+
+    Raises:
+        PbxInvalid: it differs; the text names the keys, and the release that added them.
+    """
+    if lost := not_taken(after, change, clear):
+        raise PbxInvalid(
+            f"{what}, but these fields differ from what was sent: {', '.join(lost)}; is the PBX "
+            "older than the field?"
+        )
+
+
+def distinction(items: Iterable[Model], names: Sequence[str], common: str) -> str:
+    """Return how to distinguish ``items`` with the same ``common``: their numbers and ids.
+
+    Parameters:
+        items: of one resource type.
+        names: the keys that identify one, the id first.
+        common: one of ``names``.
+    """
+    marks = [name for name in names[1:] if name != common]
+    texts = (
+        f"{getattr(item, marks[0])} (id {getattr(item, 'id', '')!r})"
+        if marks
+        else repr(getattr(item, "id", ""))
+        for item in items
+    )
+    mark = marks[0].replace("_", " ") if marks else "id"
+    return f"its {mark}, one of {', '.join(texts)}"
+
+
 def covers(found: object, sent: object) -> bool:
-    """Whether ``found`` says at least what ``sent`` says, however the PBX writes it."""
+    """Return whether ``found`` contains all of ``sent``, in any of the PBX's spellings."""
     if isinstance(sent, Mapping):
         known = found if isinstance(found, Mapping) else {}
         return all(covers(known.get(key), value) for key, value in sent.items())
@@ -148,29 +182,29 @@ def covers(found: object, sent: object) -> bool:
         items = found if isinstance(found, list) else []
         return len(items) == len(sent) and all(map(covers, items, sent))
     if isinstance(sent, str) and isinstance(found, str):
-        return found.translate(_SAME) == sent.translate(_SAME)
+        return found.translate(_SAME).rstrip(";") == sent.translate(_SAME).rstrip(";")
     return found == sent
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Those of ``known`` that ``word`` may mean, in words; all of them if none is near."""
+    """Return a question for those of ``known`` that are similar to ``word``, else all of them."""
     names = sorted(known)
     near = get_close_matches(word, names, n=3, cutoff=0.6)
-    return f"is {' or '.join(near)} meant?" if near else f"there are {', '.join(names)}"
+    return f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names)}"
 
 
 def _problems_of_list(shape: Shape, items: Iterable[Any], at: str) -> list[str]:
     found: list[str] = []
     for number, item in enumerate(items):
-        if not shape.spec.as_ids:
+        if not shape.spec.refers:
             found += problems(item, creating=True, at=f"{at}[{number}].")
         elif not item.id:
             found.append(f"{at}[{number}].id is missing")
     return found
 
 
-def _strangers(model: type[Model], data: Mapping[str, Any], at: str) -> list[str]:
-    """A text for each key of ``data`` that the model does not have, at any depth."""
+def _unknown_keys(model: type[Model], data: Mapping[str, Any], at: str) -> list[str]:
+    """Return a text for each unknown key of ``data``, at any depth."""
     known, found = shapes(model), []
     for key, value in data.items():
         shape = known.get(key)
@@ -181,12 +215,12 @@ def _strangers(model: type[Model], data: Mapping[str, Any], at: str) -> list[str
             for number, item in items:
                 here = f"{at}{key}." if number is None else f"{at}{key}[{number}]."
                 if isinstance(item, Mapping):
-                    found += _strangers(shape.model, item, here)
+                    found += _unknown_keys(shape.model, item, here)
     return found
 
 
 def _objects(model: type[Model], data: Mapping[str, Any]) -> dict[str, Any]:
-    """``data`` without nulls, and with ids as objects where the model has objects."""
+    """Return ``data`` without nulls, and with ids as objects where the model has objects."""
     known = shapes(model)
     return {key: _object(known[key], value) for key, value in data.items() if value is not None}
 
@@ -196,7 +230,7 @@ def _object(shape: Shape, value: Any) -> Any:
         return value
     if isinstance(value, list):
         return [
-            {"id": item} if shape.spec.as_ids and isinstance(item, str) else _object(shape, item)
+            {"id": item} if shape.spec.refers and isinstance(item, str) else _object(shape, item)
             for item in value
         ]
     return _objects(shape.model, value) if isinstance(value, Mapping) else value
@@ -224,7 +258,7 @@ def _secret(kind: type, value: object) -> object:
 
 
 def dropped_secrets(before: Model, after: Model, touched: Set[str]) -> list[str]:
-    """The secrets that were there before an update of ``touched``, and are not there after it."""
+    """Return the secrets that an update of the fields ``touched`` has removed."""
     return [
         shape.name
         for shape in shapes(type(before)).values()

@@ -1,12 +1,12 @@
-"""A kind of thing on the PBX: listed, found, read, created, updated, deleted. Always the same way.
+"""Collections of the PBX: list, find, show, create, update and delete their resources.
 
-Rule 1: a list is read page by page, and whether ``skip`` counts from 0 or from 1 makes no
-        difference.
-Rule 2: a create whose answer was lost is looked up before it is sent again.
-Rule 3: an update reads, lays the change over what is there, sends all that can be written, and
-        reads again: whether the PBX replaces or overlays is not documented. What it did not take
+Rule 1: lists are read page by page, whether the PBX counts ``skip`` from 0 or from 1.
+Rule 2: after a create without an answer, the resource is searched for before a retry. A created
+        resource is read back; a field that the PBX did not store is an error, with the id.
+Rule 3: an update reads the resource, merges the change, sends all writable fields, and reads
+        again: whether the PBX replaces or merges is not documented. A field that it did not store
         is an error.
-Rule 4: what is sent is checked before, unless ``checked=False`` leaves that to the PBX.
+Rule 4: requests are checked before they are sent, unless ``checked=False``.
 
 Source: "About" of the PBX's REST API, for paging and for how updates go.
 """
@@ -14,16 +14,16 @@ Source: "About" of the PBX's REST API, for paging and for how updates go.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Set
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from receiver.errors import PbxError, PbxNonsense, PbxRefused, RegistrationError
+from receiver.errors import PbxError, PbxInvalid, PbxRefused, RegistrationError
 from receiver.pbx import checks
-from receiver.pbx.faults import may_have_happened
+from receiver.pbx.api_errors import may_have_happened
+from receiver.pbx.authorized_connection import AuthorizedConnection, segment
+from receiver.pbx.connection import log
 from receiver.pbx.fields import Model
 from receiver.pbx.models import Created, Page, read, read_page, write
-from receiver.pbx.requester import Requester, segment
-from receiver.pbx.wire import log
+from receiver.pbx.resource_types import ResourceType
 
 M = TypeVar("M", bound=Model)
 S = TypeVar("S", bound=Model)
@@ -32,36 +32,15 @@ PAGE = 100
 """Most items that the PBX puts on a page."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind(Generic[M, S]):
-    """What distinguishes one collection from another.
-
-    Attributes:
-        one, many: what its things are called.
-        whole, summary: the models of one thing, and of one in a list.
-        order: how a list is ordered if nobody says.
-        names: keys that a thing can be called by, the best first.
-        identity: keys by which a lost create is recognised.
-        paged: False if the list comes as a whole.
-    """
-
-    one: str
-    many: str
-    whole: type[M]
-    summary: type[S]
-    order: str = "name asc"
-    names: tuple[str, ...] = ("id", "name")
-    identity: tuple[str, ...] = ("name",)
-    paged: bool = True
-
-
 class Records(Generic[M, S]):
-    """What can be listed, found, read and deleted. Every method raises `PbxError`."""
+    """A collection to list, find, show and delete in. Every method raises `PbxError`."""
 
-    def __init__(self, requester: Requester, path: str, kind: Kind[M, S]) -> None:
-        self._requester = requester
-        self._path = path
-        self.kind = kind
+    def __init__(
+        self, connection: AuthorizedConnection, type: ResourceType[M, S], parent: str = ""
+    ) -> None:
+        self._connection = connection
+        self._path = parent + type.path
+        self.type = type
 
     async def list(
         self,
@@ -72,20 +51,20 @@ class Records(Generic[M, S]):
         skip: int = 0,
         top: int | None = None,
     ) -> AsyncIterator[S]:
-        """All of them, page by page.
+        """List the collection, page by page.
 
         Parameters:
             filter: as in ``name eq 'Sales' and startswith(extension_number,'80')``; `literal`
                 quotes a text for it.
             search: words to look for.
             orderby: as in ``name asc, extension_number desc``.
-            skip: how many to pass over. They are counted here, not by the PBX.
-            top: how many at most; None for all.
+            skip: how many to skip; counted by the client, not by the PBX.
+            top: how many to list at most; None for all.
         """
-        if not self.kind.paged:
+        if not self.type.paged:
             given = {"filter": filter, "search": search, "orderby": orderby}
             options = (key for key, text in given.items() if text)
-            checks.refuse(f"the list of the {self.kind.many} takes none of these", options)
+            checks.refuse(f"the list of the {self.type.many} has no such options", options)
         pages = self._pages(filter, search, orderby, None if top is None else skip + top)
         number = 0
         async for item in pages:
@@ -96,34 +75,33 @@ class Records(Generic[M, S]):
                 return
 
     async def show(self, item_id: str) -> M:
-        """One of them, whole."""
-        answer = await self._requester.get(f"reading {self.kind.one}", self._at(item_id))
-        return read(self.kind.whole, answer.json(), f"{answer.what}: the answer")
+        """Return one resource in full."""
+        answer = await self._connection.get(f"reading {self.type.one}", self._at(item_id))
+        return read(self.type.whole, answer.json(), f"{answer.what}: the answer")
 
     async def destroy(self, item_id: str) -> None:
-        """Delete one of them."""
-        await self._requester.post(f"deleting {self.kind.one}", f"{self._at(item_id)}/destroy")
+        """Delete one resource."""
+        await self._connection.post(f"deleting {self.type.one}", f"{self._at(item_id)}/destroy")
 
     async def find(self, text: str) -> S:
-        """The one that ``text`` names: by what is unique first, by its name last.
+        """Return the resource with this id, number or name, in this order.
 
         Raises:
-            RegistrationError: none is called so, or several; the text says which there are.
+            RegistrationError: none or several match; the text lists candidates.
         """
         items = [item async for item in self.list()]
-        for key in self.kind.names:
+        for key in self.type.names:
             found = [item for item in items if getattr(item, key) == text]
             if len(found) == 1:
                 return found[0]
             if found:
-                ids = ", ".join(repr(getattr(item, "id", "")) for item in found)
                 raise RegistrationError(
-                    f"{len(found)} {self.kind.many} have the {key} {text!r}: say which by its id, "
-                    f"one of {ids}"
+                    f"{len(found)} {self.type.many} have the {key} {text!r}: choose one by "
+                    f"{checks.distinction(found, self.type.names, key)}"
                 )
-        names = {str(getattr(item, key)) for item in items for key in self.kind.names[1:]} - {""}
-        known = checks.nearest(text, names) if names else "the PBX shows this account none"
-        raise RegistrationError(f"among the {self.kind.many} there is no {text!r}: {known}")
+        names = {str(getattr(item, key)) for item in items for key in self.type.names[1:]} - {""}
+        known = checks.nearest(text, names) if names else "this account sees none on the PBX"
+        raise RegistrationError(f"no match for {text!r} among the {self.type.many}: {known}")
 
     def _at(self, item_id: str) -> str:
         return f"{self._path}/{segment(item_id)}"
@@ -131,11 +109,11 @@ class Records(Generic[M, S]):
     async def _pages(
         self, filter: str, search: str, orderby: str, most: int | None
     ) -> AsyncIterator[S]:
-        """Each item once.
+        """Yield each item once.
 
-        Whether ``skip`` counts from 0 or from 1 is documented both ways, so pages may overlap:
-        what was seen is passed over, and where items are missing at the end, the last page is read
-        again from one item earlier.
+        ``skip`` is documented to count from 0 and from 1, so pages may overlap: known items are
+        dropped, and if items are missing at the end, the last page is read again from one item
+        earlier.
         """
         top = PAGE if most is None else max(1, min(PAGE, most))
         given = {"filter": filter, "search": search, "orderby": orderby}
@@ -150,52 +128,59 @@ class Records(Generic[M, S]):
             seen |= fresh.keys()
             skip += len(page.items)
             complete = page.count is None or len(seen) >= page.count
-            if not self.kind.paged or (complete and page.count is not None):
+            if not self.type.paged or (complete and page.count is not None):
                 return
             if fresh and len(page.items) >= top:
                 continue
             if complete:
                 return
-            many = self.kind.many
+            many = self.type.many
             if stepped and not fresh:
                 log.warning("the PBX counts %s %s but lists only %s", page.count, many, len(seen))
                 return
-            log.warning("the PBX lists fewer %s than it counts: reading on one item earlier", many)
+            log.warning(
+                "the PBX lists fewer %s than it counts: reading again from one item earlier", many
+            )
             skip, stepped = max(skip - 1, 0), True
 
     async def _page(self, query: Mapping[str, str | int]) -> Page[S]:
-        what = f"listing the {self.kind.many}"
-        if not self.kind.paged:
-            answer = await self._requester.get(what, self._path)
+        what = f"listing the {self.type.many}"
+        if not self.type.paged:
+            answer = await self._connection.get(what, self._path)
         elif "orderby" in query:
-            answer = await self._requester.get(what, self._path, query)
+            answer = await self._connection.get(what, self._path, query)
         else:
             try:
-                ordered = {**query, "orderby": self.kind.order}
-                answer = await self._requester.get(what, self._path, ordered)
+                ordered = {**query, "orderby": self.type.order}
+                answer = await self._connection.get(what, self._path, ordered)
             except PbxRefused as error:
                 if error.status != 400:  # which fields order is not documented
                     raise
-                answer = await self._requester.get(what, self._path, query)
-        page = read_page(self.kind.summary, answer.json(), f"{what}: the list")
+                answer = await self._connection.get(what, self._path, query)
+        page = read_page(self.type.summary, answer.json(), f"{what}: the list")
         if not all(_id(item) for item in page.items):
-            raise PbxNonsense(f"{what}: the PBX lists one without an id")
+            raise PbxInvalid(f"{what}: an item has no id")
         return page
 
 
 class Collection(Records[M, S]):
-    """What can be created and updated, too."""
+    """A collection to create and update in, too."""
 
     async def create(self, item: M, *, checked: bool = True) -> str:
-        """Create one; its id.
+        """Create a resource, read it back, and return its id.
 
         Raises:
             DeclarationError: the PBX would not accept it.
+            PbxInvalid: it was created with other values; the text names the id and the fields.
         """
         if checked:
-            checks.refuse(
-                f"{self.kind.one} cannot be created", checks.problems(item, creating=True)
-            )
+            found = self._problems(item, creating=True)
+            checks.refuse(f"{self.type.one} cannot be created", found)
+        made = await self._create(item)
+        await self._confirm(made, item)
+        return made
+
+    async def _create(self, item: M) -> str:
         try:
             return await self.create_once(item)
         except PbxError as error:
@@ -204,10 +189,20 @@ class Collection(Records[M, S]):
             there = await self._look_up(item)
         return there or await self.create_once(item)
 
+    async def _confirm(self, item_id: str, item: M) -> M:
+        """Return the created resource; raise `PbxInvalid` if it differs from what was sent."""
+        what = f"{self.type.one} was created, its id is {item_id}"
+        try:
+            after = await self.show(item_id)
+        except PbxError as error:
+            raise PbxInvalid(f"{what}, but it could not be read back: {error}") from error
+        checks.confirm_taken(what, after, write(item))
+        return after
+
     async def create_once(self, item: M) -> str:
-        """As `create`, but unchecked, and what becomes of a lost answer is left to the caller."""
+        """Create a resource without checks, without reading it back, and without a retry."""
         what = f"creating {getattr(item, 'name', '')!r}"
-        answer = await self._requester.post(what, self._path, write(item))
+        answer = await self._connection.post(what, self._path, write(item))
         return read(Created, answer.json(), f"{answer.what}: the answer").id
 
     async def update(
@@ -218,65 +213,65 @@ class Collection(Records[M, S]):
         clear: Iterable[str] = (),
         checked: bool = True,
     ) -> M:
-        """Change what ``change`` says, leave the rest; what it is then.
+        """Change the fields in ``change``, keep all others, and return the resource.
 
         Parameters:
-            item_id: of which one.
-            change: a model that says only what is to change, or a mapping of its keys. Objects are
+            item_id: of the resource.
+            change: a model with the changed fields only, or a mapping of its keys. Objects are
                 changed key by key, lists as a whole.
             clear: keys of texts and lists to empty.
-            checked: False leaves it to the PBX to refuse.
+            checked: False sends the change unchecked.
 
         Raises:
             DeclarationError: the PBX would not accept it.
-            PbxNonsense: it accepted it and did something else; the text names the fields.
+            PbxInvalid: it accepted the change and stored other values; the text names the fields.
         """
         emptied = tuple(clear)
-        wanted = checks.changes(self.kind.whole, change)
-        checks.refuse_clearing(self.kind.whole, emptied)
+        wanted = checks.changes(self.type.whole, change)
+        checks.refuse_clearing(self.type.whole, emptied)
         before = await self.show(item_id)
         checks.refuse_fixed(before, wanted)
         merged = checks.overlay(before, wanted, emptied)
         if checked:
-            old = checks.problems(before)
-            worse = [text for text in checks.problems(merged) if text not in old]
-            checks.refuse(f"{self.kind.one} cannot be updated", worse)
+            old = self._problems(before)
+            worse = [text for text in self._problems(merged) if text not in old]
+            checks.refuse(f"{self.type.one} cannot be updated", worse)
         await self.put(item_id, merged, clear=emptied)
         return await self._verified(before, await self.show(item_id), wanted, emptied)
+
+    def _problems(self, item: M, *, creating: bool = False) -> tuple[str, ...]:
+        """Return everything that this PBX would not accept about ``item``."""
+        return checks.problems(item, creating=creating)
 
     async def _verified(
         self, before: M, after: M, wanted: Mapping[str, Any], emptied: tuple[str, ...]
     ) -> M:
-        """``after``, if an update did what it was to do and nothing else."""
-        lost = checks.not_taken(after, wanted, emptied)
-        if lost:
-            raise PbxNonsense(
-                f"updating {self.kind.one}: the PBX accepted it, but afterwards this is not as it "
-                f"was sent: {', '.join(lost)}; is the PBX older than the field?"
-            )
+        """Return ``after``; raise `PbxInvalid` if the update did more or less than ``wanted``."""
+        what = f"updating {self.type.one}: the PBX accepted it"
+        checks.confirm_taken(what, after, wanted, emptied)
         touched = {*wanted, *emptied}
         gone = checks.dropped_secrets(before, after, touched)
         if gone := [*gone, *await self._lost(before, after, touched)]:
-            raise PbxNonsense(
-                f"{self.kind.one}: it was changed, but this PBX forgets what a change does not "
-                f"repeat, and {', '.join(gone)} cannot be read from it: set it again now, and with "
+            raise PbxInvalid(
+                f"{self.type.one} was changed, but this PBX drops fields that a change does not "
+                f"repeat, and {', '.join(gone)} cannot be read from it: set it again now, and in "
                 "each further change"
             )
         return after
 
     async def put(self, item_id: str, item: M, *, clear: Iterable[str] = ()) -> None:
-        """Send the whole of ``item``, as it is; ``clear`` names what to empty."""
+        """Send all fields of ``item``; ``clear`` names the fields to empty."""
         what = f"updating {getattr(item, 'name', '')!r}"
-        await self._requester.post(what, self._at(item_id), write(item, clear, updating=True))
+        await self._connection.post(what, self._at(item_id), write(item, clear, updating=True))
 
     async def _lost(self, before: M, after: M, touched: Set[str]) -> list[str]:
-        """Keys that are wrong after an update of ``touched``, in ways that only a kind knows."""
+        """Return keys that an update of ``touched`` has lost, by the rules of the resource type."""
         return []
 
     async def _look_up(self, item: M) -> str:
-        """The id of what a create with a lost answer left behind; empty if it left nothing."""
+        """Return the id of the resource that a create with a lost answer made; empty for none."""
         sent = write(item)
-        marks = {key: sent[key] for key in self.kind.identity if key in sent}
+        marks = {key: sent[key] for key in self.type.identity if key in sent}
         async for there in self.list():
             if checks.covers(write(there), marks):
                 return _id(there)
@@ -284,7 +279,7 @@ class Collection(Records[M, S]):
 
 
 def literal(text: str) -> str:
-    """``text`` as a literal for a ``filter``."""
+    """Return ``text`` as a literal for a ``filter``."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -1,8 +1,8 @@
-"""What the IVRs of a PBX share: holidays, prompt files, and the servers they run on.
+"""The resources that IVRs share: holidays, prompt files, IVR servers.
 
-The laws are those of `receiver.pbx.models`. A field that the PBX did not say is ``""`` or None.
+The rules of `receiver.pbx.models` apply. A field that the PBX did not return is ``""`` or None.
 
-Source: the PBX's REST API, ``/holidays``, ``/files``, ``/blobs``, ``/ivr_servers``. The ranges of
+Source: the PBX's REST API, ``/holidays``, ``/files``, ``/blobs``, ``/ivr_servers``. The bounds of
 a holiday's numbers are not in it: they are the calendar's.
 """
 
@@ -13,13 +13,14 @@ from typing import Annotated
 
 from receiver.pbx.fields import Model, Spec
 
-_MONTH, _DAY, _HOUR, _MINUTE = Spec(1, 12), Spec(1, 31), Spec(0, 23), Spec(0, 59)
+_YEAR, _MONTH, _DAY = Spec(0, 9999), Spec(1, 12), Spec(1, 31)
+_HOUR, _MINUTE = Spec(0, 23), Spec(0, 59)
 
 
 class Holiday(Model, frozen=True, kw_only=True):
     """A holiday. ``region`` is a country of ISO 3166-1 in three letters; January is month 1.
 
-    ``consecutive`` says that it lasts from its start to its end without a break.
+    A ``consecutive`` one lasts from its start to its end without a break.
     """
 
     id: Annotated[str, Spec(use="read")] = ""
@@ -27,8 +28,8 @@ class Holiday(Model, frozen=True, kw_only=True):
     region: Annotated[str, Spec(3, 3, pattern="^[A-Z]{3}$", required=True)] = ""
     consecutive: Annotated[bool | None, Spec(required=True)] = None
     every_year: Annotated[bool | None, Spec(required=True)] = None
-    year_start: int | None = None
-    year_end: int | None = None
+    year_start: Annotated[int | None, _YEAR] = None
+    year_end: Annotated[int | None, _YEAR] = None
     month_start: Annotated[int | None, _MONTH] = None
     month_end: Annotated[int | None, _MONTH] = None
     day_start: Annotated[int | None, _DAY] = None
@@ -40,7 +41,7 @@ class Holiday(Model, frozen=True, kw_only=True):
 
 
 class PromptFile(Model, frozen=True, kw_only=True):
-    """A file on the PBX; ``size`` is in octets."""
+    """A file on the PBX; ``size`` is in bytes."""
 
     id: Annotated[str, Spec(use="read")] = ""
     name: Annotated[str, Spec(use="read")] = ""
@@ -63,15 +64,17 @@ def _no_address(version: int) -> Spec:
 
 
 class IvrServer(Model, frozen=True, kw_only=True):
-    """A server that runs IVRs; ``type`` is ``INTERNAL`` for the one inside the PBX.
+    """An IVR server; ``type`` is ``INTERNAL`` for the built-in one.
 
     Only ``enabled`` can be changed later.
     """
 
+    pbx_checks_conflicts = True
+
     id: Annotated[str, Spec(use="read")] = ""
     name: Annotated[str, Spec(1, 64, required=True, use="create")] = ""
-    enabled: bool | None = None
-    type: Annotated[str, Spec(use="read")] = ""
+    enabled: Annotated[bool | None, Spec(default=True)] = None
+    type: Annotated[str, Spec(choices=("INTERNAL", "EXTERNAL"), use="read")] = ""
     ipv4: Annotated[str, _no_address(4)] = ""
     ipv6: Annotated[str, _no_address(6)] = ""
 
@@ -82,7 +85,7 @@ class IvrServer(Model, frozen=True, kw_only=True):
 
 
 class ServerStatus(Model, frozen=True, kw_only=True):
-    """How an IVR server is; the usages are in percent. ``status`` is ``ONLINE`` or ``OFFLINE``."""
+    """The status of an IVR server, ``ONLINE`` or ``OFFLINE``; the usages are in percent."""
 
     status: str = ""
     cpu_usage: int | None = None

@@ -1,15 +1,12 @@
-"""What is declared against what a PBX has: compared, planned, applied, checked.
+"""Register declared IVRs and action URLs on a PBX, and check the way to the service.
 
-- `registrar`: read, plan, apply, verify
-- `wanting`: what is declared
-- `drift`: what differs
-- `plans`: what has to change
-- `steps`: in which order
-- `carrying`: who sends it
-- `lints`: what may not be meant
-- `printout`: a plan to read
-- `reception`: receptionists that are declared
-- `rotation`: new credentials
-- `doctor`: what is wrong on the way
-- `probing`: one question that the PBX would ask
+- `registrar`: read the PBX, plan, apply, verify
+- `desired`, `ownership`, `urls`: the desired action URLs; which actual ones are managed
+- `changes`, `plans`, `compare`, `match`: the changes between desired and actual state
+- `sequence`, `plan_requests`, `ivr_changes`, `concurrency`: send the changes
+- `render`, `lints`: a plan as text and JSON, and its warnings
+- `rotation`: new credentials for all action URLs
+- `failover_guard`, `failover_rules`, `failover_switch`, `failover_drain`: switch action URLs off
+  while the service is down
+- `doctor`, `acceptance`, `probe`, `diagnosis`, `reachability`: test the running service
 """

@@ -14,13 +14,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
-from receiver.actions import Action
+from receiver.declarations.actions import Action
 from receiver.errors import MaskError
-from receiver.masks import Exact, Mask
+from receiver.mask_entries import example
+from receiver.masks import ANY_CALLER, Entry, Exact, Mask, Pattern
 from receiver.pbx.models import ActionUrl
-from receiver.printable import line
-from receiver.registration.drift import origin
-from receiver.registration.plans import Plan
+from receiver.pbx.models_ivr import Ivr, disa_warning
+from receiver.phone_numbers.numbers import SHORTEST, NumberFormat
+from receiver.registration.changes import Plan
+from receiver.registration.urls import origin
+from receiver.text import line
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Row:
     """An action URL as far as the warnings need it.
 
     Attributes:
-        name: as it is told to people, such as ``8000/pick``.
+        name: as it is printed, such as ``8000/pick``.
         kind: ``"DTMF"`` or ``"CALLER"``.
         mask: its numbers.
     """
@@ -45,10 +48,18 @@ class Own:
     Attributes:
         keys: what its menu listens for; a ``#`` at the end is a wait.
         excluded: entries that cannot be dialled directly, such as ``1001-2001``.
+        disa: the warning that it leads to DISA without a PIN, or ``""``.
     """
 
     keys: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    disa: str = ""
+
+    @classmethod
+    def of(cls, ivr: Ivr) -> Own:
+        """Return what ``ivr``, in full, does by itself."""
+        keys = tuple(rule.user_input for rule in ivr.custom_forward_rules or ())
+        return cls(keys, ivr.excluded, disa_warning(ivr))
 
 
 def prefixes(rows: Sequence[Row]) -> Iterator[str]:
@@ -64,42 +75,106 @@ def prefixes(rows: Sequence[Row]) -> Iterator[str]:
                 yield f'{short.name} matches "{begin}", {long.name} "{whole}": {_SHORT}'
 
 
+_MORE = "*" * 8
 _NOT_ALL = (0, 1, 2)  # ranks; "ALL" surely beats direct dialling
-_SHORT = "who keys in the longer one too slowly gets the shorter one"
+_SHORT = "a caller who enters the longer one too slowly gets the shorter one"
 
 
-def declared(actions: Iterable[Action]) -> tuple[str, ...]:
-    """The warnings that need no PBX."""
+def declared(
+    actions: Iterable[Action], formats: Mapping[str, NumberFormat] | None = None
+) -> tuple[str, ...]:
+    """Return the warnings that need no PBX.
+
+    Parameters:
+        actions: what is declared.
+        formats: how the trunk of each PBX writes callers' numbers, by its label.
+    """
     rows: dict[tuple[str, str], list[Row]] = {}
     for action in actions:
         if action.enabled:
             row = Row(action.identity, action.kind, action.mask)
             rows.setdefault((action.pbx, action.ivr), []).append(row)
-    return tuple(text for mine in rows.values() for text in prefixes(mine))
+    texts: list[str] = []
+    for (label, _), mine in rows.items():
+        texts += prefixes(mine)
+        texts += callers(mine, (formats or {}).get(label, "automatic"))
+    return tuple(texts)
+
+
+def callers(rows: Iterable[Row], number_format: NumberFormat) -> Iterator[str]:
+    """Masks that match no caller: a beginning with one ``*``, or numbers that no trunk writes so.
+
+    The PBX compares callers with masks as text. With ``automatic`` the trunk's form is not known.
+    """
+    for row in rows:
+        for entry in row.mask if row.kind == "CALLER" and row.mask != ANY_CALLER else ():
+            number = example(entry)
+            if _is_beginning(entry):
+                yield (
+                    f'{row.name} matches "{number}" and no longer number: in "{entry}" each * is '
+                    f'one digit. Write a * for every digit, as in "{entry}{_MORE}", or the mask '
+                    '"any" and compare call.caller in the handler'
+                )
+            if problem := _unwritten(number, number_format):
+                yield (
+                    f'{row.name} matches "{number}", which no caller has: RECEIVER_NUMBER_FORMAT '
+                    f"says {number_format}, {problem}"
+                )
+
+
+def _is_beginning(entry: Entry) -> bool:
+    """Return whether ``entry`` is too short for a phone number, and looks like the beginning."""
+    return (
+        isinstance(entry, Pattern)
+        and entry.text[0] in "+0"
+        and entry.text[-1] == "*"
+        and len(entry.text.lstrip("+")) < SHORTEST
+    )
+
+
+def _unwritten(number: str, number_format: NumberFormat) -> str:
+    """Why the trunk does not write ``number`` so; empty if it may."""
+    if number_format != "automatic" and len(number.lstrip("+")) >= SHORTEST:
+        if number.startswith("+") and number_format in ("e164-without-plus", "national"):
+            return "so no number has a +"
+        if number_format == "e164" and not number.startswith("+"):
+            return "so all numbers from outside have a +"
+        if number_format == "e164-without-plus" and number.startswith("0"):
+            return "so no number begins with 0"
+    return ""
 
 
 def lint(
-    plan: Plan, numbers: Iterable[str], own: Mapping[str, Own] | None = None
+    plan: Plan,
+    numbers: Iterable[str],
+    own: Mapping[str, Own] | None = None,
+    number_format: NumberFormat = "automatic",
 ) -> tuple[str, ...]:
-    """All warnings for a PBX.
+    """Return all warnings for a PBX.
 
     Parameters:
-        plan: what there shall be, and what is foreign.
+        plan: the desired and the unmanaged action URLs.
         numbers: extensions that can be dialled directly, as far as they are known.
         own: by extension number, what an IVR does by itself; None if it was not read.
+        number_format: how the trunk writes callers' numbers.
     """
     rows: dict[str, list[Row]] = {}
-    for item in plan.wanted:
+    for item in plan.desired:
         if item.action.enabled and (mask := _mask(item.action)):
             row = Row(f"{item.ivr}/{item.action.name}", item.action.type, mask)
             rows.setdefault(item.ivr, []).append(row)
     others: dict[str, list[ActionUrl]] = {}
-    for change in plan.of("foreign"):
-        others.setdefault(change.ivr.extension_number, []).append(change.action)
+    # What is blocked says by itself which action URL is in its way.
+    blocked = {(one.ivr.id, one.resource.name.lower()) for one in plan.of("blocked")}
+    for change in plan.of("unmanaged"):
+        if (change.ivr.id, change.resource.name.lower()) in blocked:
+            continue
+        others.setdefault(change.ivr.extension_number, []).append(change.resource)
     known = tuple(numbers)
-    texts: list[str] = []
+    texts = list(_ivrs(plan, own or {}))
     for number, mine in rows.items():
         texts += prefixes(mine)
+        texts += callers(mine, number_format)
         texts += _overlaps(mine, others.get(number, ()))
         itself = (own or {}).get(number, Own())
         texts += _menu(mine, itself.keys)
@@ -107,15 +182,24 @@ def lint(
     return tuple(texts)
 
 
+def _ivrs(plan: Plan, own: Mapping[str, Own]) -> Iterator[str]:
+    """Yield what is not safe about an IVR itself; what is declared of one counts as done."""
+    notes: dict[str, tuple[str, ...]] = {
+        number: (one.disa,) for number, one in own.items() if one.disa
+    }
+    notes |= {change.resource.number: change.notes for change in plan.ivrs}
+    yield from (f"IVR {number}: {note}" for number, texts in notes.items() for note in texts)
+
+
 def _overlaps(rows: Sequence[Row], others: Iterable[ActionUrl]) -> Iterator[str]:
-    foreign = [(item, _mask(item)) for item in others if item.enabled]
-    for row, (item, mask) in product(rows, foreign):
+    unmanaged = [(item, _mask(item)) for item in others if item.enabled]
+    for row, (item, mask) in product(rows, unmanaged):
         if mask is None or item.type.upper() != row.kind:
             continue
         if (number := row.mask.overlap(mask)) is not None:
             yield (
                 f'{row.name} and "{line(item.name)}" of another service ({origin(item.url)}) both '
-                f'match "{number}": which of them is asked is not documented'
+                f'match "{number}": which of them gets the callback is not documented'
             )
 
 

@@ -1,17 +1,19 @@
-"""Wanted against found: what has to change on a PBX.
+"""Compute the changes between the declarations and the actual state of a PBX.
 
-Rule 1: what is not ours (`receiver.registration.drift` tells) is listed and never touched.
-Rule 2: on one IVR, what is wanted and what is found belong together by URL, then by name. Of
-        several with one URL the one with the smallest id counts, so that two operators who
-        compare at the same time agree, whatever the order of their lists.
-Rule 3: planning the outcome of a plan gives nothing to do.
-Rule 4: a name that another service uses on the same IVR is not taken over unasked: it is blocked.
-        Taken over, its action URL stays the same one (id), and points here.
-Rule 5: the credentials of this epoch and of the next are both as wanted: a rotation is under way.
-        What is at the next epoch stays there, whatever else is updated.
-Rule 6: nothing here prints a secret.
+Rule 1: an unmanaged action URL (`receiver.registration.ownership`) is listed and never changed.
+Rule 2: on one IVR, desired and actual action URLs are paired by `receiver.registration.match`, so
+        that two operators who compare at the same time get the same plan, in any order of their
+        lists.
+Rule 3: planning the outcome of a plan gives no changes.
+Rule 4: a name that another service uses on the same IVR blocks the change unless ``take_over`` is
+        set. The action URL that is taken over keeps its id, and points to this service.
+Rule 5: the credentials of this epoch and of the next are both accepted during a rotation. An action
+        URL at the next epoch keeps it when other fields are updated.
+Rule 6: an IVR that is not on the PBX stops no other: its action URLs are missing, each with the
+        reason.
+Rule 7: no text contains a secret.
 
-Values in, values out: no network, no clock.
+Pure: no network, no clock.
 """
 
 from __future__ import annotations
@@ -19,168 +21,152 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TypedDict, Unpack
 
 import msgspec
 
-from receiver.errors import RegistrationError
-from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
-from receiver.printable import line
-from receiver.receptionists import ReceptionistChange
-from receiver.registration.drift import (
-    Difference,
+from receiver.declarations.desired_ivr import DesiredIvr
+from receiver.errors import DeclarationError, SettingsError
+from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_ivr import Ivr, disa_warning, pin_warnings
+from receiver.registration import match
+from receiver.registration.changes import Change, Op, Plan
+from receiver.registration.compare import (
     differences,
     hides_credentials,
     is_ahead,
-    is_ours,
-    key,
-    origin,
-    same_url,
+    ivr_differences,
     shows_secrets,
 )
-from receiver.registration.wanting import Wanted
+from receiver.registration.desired import DesiredActionUrl, absent
+from receiver.registration.ownership import Ownership
+from receiver.registration.urls import key, origin
+from receiver.text import line
 
-Op = Literal["create", "update", "delete", "keep", "foreign", "blocked"]
+FORMER = "still at the former public URL"
+"""The reason to delete an action URL of a declared action that has one at this public URL."""
 
-SYMBOLS: dict[Op, str] = {
-    "create": "+",
-    "update": "~",
-    "delete": "-",
-    "keep": "=",
-    "foreign": "?",
-    "blocked": "!",
-}
-"""What a line of the printout begins with."""
+MANAGED = "of this service"
+"""The reason to delete an action URL where all of them are to be deleted."""
 
-Found = Sequence[tuple[IvrSummary, Sequence[ActionUrl]]]
+Actual = Sequence[tuple[IvrSummary, Sequence[ActionUrl]]]
 """The IVRs of a PBX, each with all of its action URLs."""
 
-TWICE = "there twice"
-"""The reason to delete a second action URL with the URL of a wanted one."""
+DUPLICATE = "there twice"
+"""The reason to delete a second action URL with the URL of a desired one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One line of a plan.
+class Options(TypedDict, total=False):
+    """Options of a plan.
 
-    Attributes:
-        op: what to do.
-        ivr: where.
-        action: for a create, update or blocked one what shall be, with the id of what it
-            replaces; otherwise what is there.
-        differences: for an update, why.
-        clear: for an update, the fields to empty.
-        reason: for what is blocked or deleted, why; for an update that takes over, from whom.
-        where: ``file:line`` of the declaration, if there is one.
-        before: for an update, what is there.
+    Keys:
+        take_over: have an action URL that has a declared name and points elsewhere point here.
+        certain: update also where the PBX does not let its credentials be read.
+        pbx: the label of the PBX; by default the only one.
+        former: the public URL that the service had before: action URLs there are managed too.
     """
 
-    op: Op
-    ivr: IvrSummary
-    action: ActionUrl
-    differences: tuple[Difference, ...] = ()
-    clear: tuple[str, ...] = ()
-    reason: str = ""
-    where: str = ""
-    before: ActionUrl | None = None
-
-    def __str__(self) -> str:
-        return f"{self.op} {self.ivr.extension_number}/{line(self.action.name)}"
+    take_over: bool
+    certain: bool
+    pbx: str
+    former: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What has to change, and what it was computed from.
+def plan_again(before: Plan, actual: Actual) -> Plan:
+    """Return the plan for the same declarations, with the actual state of now."""
+    pbx, owner, former = before.pbx, before.owner, before.former
+    now = plan(before.desired, actual, before.base, pbx=pbx, owner=owner, former=former)
+    return replace(now, warnings=before.warnings, ivrs=before.ivrs)
 
-    Attributes:
-        base: the public URL of this service.
-        wanted: what there shall be.
-        changes: a line for each action URL that is wanted or there.
-        warnings: what is allowed, but may not do what was meant (`receiver.registration.lints`).
-        pbx: the label of the PBX, empty for the only one.
-        receptionists: a line for each declared one.
+
+def plan_ivr(
+    desired: DesiredIvr,
+    ivr: IvrSummary | None,
+    actual: Ivr | None,
+    *,
+    certain: bool = False,
+    version: str = "",
+) -> Change[DesiredIvr]:
+    """Return the change of one IVR; an IVR is never deleted.
+
+    Parameters:
+        desired: the declaration.
+        ivr: the IVR on the PBX, in short; None if it does not exist.
+        actual: the same in full.
+        certain: True counts a DISA PIN that cannot be read as a difference.
+        version: of the PBX, such as ``"22.2"``; empty if it is unknown.
     """
-
-    base: str
-    wanted: tuple[Wanted, ...]
-    changes: tuple[Change, ...]
-    warnings: tuple[str, ...] = ()
-    pbx: str = ""
-    receptionists: tuple[ReceptionistChange, ...] = ()
-
-    def of(self, *ops: Op) -> tuple[Change, ...]:
-        """The changes with one of these ops."""
-        return tuple(change for change in self.changes if change.op in ops)
-
-    @property
-    def pending(self) -> tuple[Change | ReceptionistChange, ...]:
-        """What is not yet as it should be; empty if there is nothing to do."""
-        people = (one for one in self.receptionists if one.op != "keep")
-        return (*people, *self.of("create", "update", "delete", "blocked"))
-
-    def count(self, op: Op) -> int:
-        """How many action URLs and receptionists have this op."""
-        return len(self.of(op)) + sum(one.op == op for one in self.receptionists)
+    actual = Ivr() if actual is None else actual
+    notes = list(pin_warnings(desired.fields, version, creating=not actual.id))
+    if not desired.fields.pin and (warning := disa_warning(actual)):
+        notes.append(warning)
+    drift = tuple(ivr_differences(desired, actual, certain=certain))
+    op: Op = "create" if ivr is None else "update" if drift else "unchanged"
+    new = IvrSummary(id="", extension_number=desired.number, name=desired.fields.name)
+    return Change(op, ivr or new, desired, drift, where=desired.where, notes=tuple(notes))
 
 
 def plan(
-    wanted: Iterable[Wanted],
-    found: Found,
+    desired: Iterable[DesiredActionUrl],
+    actual: Actual,
     base: str,
     *,
-    take_over: bool = False,
-    certain: bool = False,
-    pbx: str = "",
+    ivrs: tuple[Change[DesiredIvr], ...] = (),
+    owner: str = "",
+    **options: Unpack[Options],
 ) -> Plan:
-    """Compare.
+    """Return the plan for a PBX.
 
     Parameters:
-        wanted: what there shall be; nothing at all plans the removal of everything ours.
-        found: what there is.
-        base: the public URL of this service: with ``pbx`` it decides what is ours.
-        take_over: let what has a wanted name and points elsewhere point here.
-        certain: update also where the PBX does not let its credentials be read.
-        pbx: the label of the PBX.
+        desired: the desired action URLs; none plans the removal of all that are managed.
+        actual: the action URLs on the PBX.
+        base: the public URL of this service: with ``pbx``, ``owner`` and ``former`` it decides
+            what is managed (`receiver.registration.ownership`).
+        ivrs: the changes of IVRs; those to create count as actual, without action URLs.
+        owner: the owner mark of this installation; empty compares URLs alone.
+        options: see `Options`.
 
     Raises:
-        RegistrationError: an IVR is not on the PBX, two declarations have one URL, or ``base`` is
-            no URL.
+        DeclarationError: two declarations have one URL.
+        SettingsError: ``base`` is no URL.
     """
-    wanted = tuple(wanted)
-    options = _Options(base, take_over, certain, _shows_secrets(wanted, found), pbx)
-    _check(wanted, [ivr for ivr, _ in found], options)
-    by_ivr: dict[str, list[Wanted]] = {}
-    for item in wanted:
+    desired, pbx, former = tuple(desired), options.get("pbx", ""), options.get("former", "")
+    actual = (*actual, *((one.ivr, ()) for one in ivrs if one.op == "create"))
+    how = _How(
+        Ownership(base, pbx, owner, former),
+        options.get("take_over", False),
+        options.get("certain", False),
+        _shows_secrets(desired, actual),
+    )
+    _check(desired, how)
+    by_ivr: dict[str, list[DesiredActionUrl]] = {}
+    for item in desired:
         by_ivr.setdefault(item.ivr, []).append(item)
-    changes: list[Change] = []
-    for ivr, action_urls in sorted(found, key=_by_number):
-        changes += _plan_ivr(ivr, by_ivr.get(ivr.extension_number, ()), action_urls, options)
-    return Plan(base, wanted, tuple(changes), pbx=pbx)
+    changes: list[Change[ActionUrl]] = []
+    for ivr, action_urls in sorted(actual, key=_by_number):
+        changes += _plan_ivr(ivr, by_ivr.get(ivr.extension_number, ()), action_urls, how)
+    for item, reason in absent(desired, [ivr for ivr, _ in actual]):
+        nowhere = IvrSummary(id="", extension_number=item.ivr)
+        changes.append(Change("missing", nowhere, item.action, reason=reason, where=item.where))
+    return Plan(base, desired, tuple(changes), pbx=pbx, ivrs=ivrs, owner=owner, former=former)
 
 
-# what is wanted ------------------------------------------------------------------------------
+# the desired state ---------------------------------------------------------------------------
 
 
-def _check(wanted: Sequence[Wanted], ivrs: Sequence[IvrSummary], options: _Options) -> None:
-    numbers = {ivr.extension_number for ivr in ivrs}
-    if missing := sorted({item.ivr for item in wanted} - numbers):
-        where = next(item.where for item in wanted if item.ivr == missing[0])
-        raise RegistrationError(
-            f"there is no IVR {', '.join(missing)} on the PBX{f' ({where})' if where else ''}: "
-            f"{known_ivrs(ivrs, missing[0])}; correct the number, create the IVR first, or declare "
-            f'it: Ivr("{missing[0]}", name="…")'
-        )
-    twice = Counter((item.ivr, key(item.action.url)) for item in wanted)
-    for item in wanted:
-        if not options.owns(item.action):  # it would not be found again
-            raise RegistrationError(
-                f"the URL of {item.action.name!r} does not lie below {line(options.base)!r}: "
+def _check(desired: Sequence[DesiredActionUrl], how: _How) -> None:
+    twice = Counter((item.ivr, key(item.action.url)) for item in desired)
+    for item in desired:
+        if not how.whose.owns(item.action):  # the next plan would not recognise it
+            raise SettingsError(
+                f"the URL of {item.action.name!r} does not lie below {line(how.whose.base)!r}: "
                 "correct RECEIVER_PUBLIC_URL, as in https://ivr.example.com"
             )
         if twice[item.ivr, key(item.action.url)] > 1:
-            raise RegistrationError(
-                f"IVR {item.ivr} has two declarations named {item.action.name!r} ({item.where}): "
-                "give one of them another name="
+            raise DeclarationError(
+                f"IVR {item.ivr} has two declarations named {item.action.name!r}: give one of them "
+                "another name=",
+                item.where,
             )
 
 
@@ -192,107 +178,86 @@ def _by_number(pair: tuple[IvrSummary, object]) -> tuple[int, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
-    base: str
+class _How:
+    whose: Ownership
     take_over: bool
     certain: bool
     readable: bool
-    pbx: str
-
-    def owns(self, item: ActionUrl) -> bool:
-        return is_ours(item.url, self.base, self.pbx)
 
 
-def _shows_secrets(wanted: Iterable[Wanted], found: Found) -> bool:
-    """Whether the PBX gives one of our secrets back as it is, and so surely all of them."""
-    ours = {key(item.url): item for _, items in found for item in items}
+def _shows_secrets(desired: Iterable[DesiredActionUrl], actual: Actual) -> bool:
+    """Return whether the PBX returns one of the secrets in clear text, and so all of them."""
+    managed = {key(item.url): item for _, items in actual for item in items}
     return any(
-        shows_secrets(ours[key(want.url)], want)
-        for item in wanted
+        shows_secrets(managed[key(want.url)], want)
+        for item in desired
         for want in (item.action, item.coming)
-        if want is not None and key(want.url) in ours
+        if want is not None and key(want.url) in managed
     )
 
 
 def _plan_ivr(
-    ivr: IvrSummary, wanted: Sequence[Wanted], found: Sequence[ActionUrl], options: _Options
-) -> Iterator[Change]:
-    ours = [item for item in found if options.owns(item)]
-    foreign = [item for item in found if not options.owns(item)]
+    ivr: IvrSummary,
+    desired: Sequence[DesiredActionUrl],
+    actual: Sequence[ActionUrl],
+    how: _How,
+) -> Iterator[Change[ActionUrl]]:
+    whose = how.whose
+    managed = [item for item in actual if whose.owns(item)]
+    unmanaged = [item for item in actual if not whose.owns(item)]
     taken: dict[str, ActionUrl] = {}
-    for item in foreign:
+    for item in unmanaged:
         taken.setdefault(item.name.lower(), item)
-    pairs = _pair(wanted, ours)
-    for want in wanted:
+    pairs = match.pair([want.action for want in desired], managed, whose)
+    explained = set[int]()  # the reason of the blocked change names these
+    for want in desired:
         mine, rival = pairs.get(want.action.url), taken.get(want.action.name.lower())
         if rival is None or (mine is not None and _same_name(mine, want.action)):
-            yield _change(ivr, want, mine, options)
-        elif options.take_over:
+            yield _change(ivr, want, mine, how)
+        elif how.take_over:
             pairs[want.action.url] = rival
-            yield _take_over(_change(ivr, want, rival, options), rival)
+            yield _take_over(_change(ivr, want, rival, how), rival)
         else:
-            yield _block(ivr, want, rival)
+            explained.add(id(rival))
+            reason = match.rivalry(want.action, rival, whose)
+            yield Change("blocked", ivr, want.action, reason=reason, where=want.where)
     kept = {id(item) for item in pairs.values()}
-    for item in ours:
-        if id(item) not in kept:
-            known = any(same_url(item.url, want.action.url) for want in wanted)
-            yield Change("delete", ivr, item, reason=TWICE if known else "no longer declared")
-    for item in foreign:
-        if id(item) not in kept:
-            yield Change("foreign", ivr, item)
-
-
-def _pair(wanted: Sequence[Wanted], ours: Sequence[ActionUrl]) -> dict[str, ActionUrl]:
-    """What was found for each wanted URL: the first with that URL, else the first of that name."""
-    pairs: dict[str, ActionUrl] = {}
-    free = sorted(ours, key=_by_id)
-    for match in (
-        lambda want, item: same_url(item.url, want.url),
-        lambda want, item: item.name == want.name,
-    ):
-        for want in (item.action for item in wanted if item.action.url not in pairs):
-            for i, item in enumerate(free):
-                if match(want, item):
-                    pairs[want.url] = free.pop(i)
-                    break
-        # What stands there twice is not adopted by another declaration: it will be deleted.
-        free = [item for item in free if not any(same_url(item.url, url) for url in pairs)]
-    return pairs
-
-
-def _by_id(item: ActionUrl) -> tuple[int, str]:
-    return len(item.id), item.id
+    urls = {key(want.action.url) for want in desired}
+    known = {match.action_of(want.action, whose) for want in desired}
+    for item in (item for item in managed if id(item) not in kept):
+        if key(item.url) in urls:
+            yield Change("delete", ivr, item, reason=DUPLICATE)
+        elif whose.has_other_mark(item):
+            yield Change("unmanaged", ivr, item, reason=match.other_secret())
+        else:
+            former = match.action_of(item, whose) in known
+            yield Change("delete", ivr, item, reason=FORMER if former else "no longer declared")
+    for item in (item for item in unmanaged if id(item) not in kept):
+        reason = "" if id(item) in explained else match.moved(item, whose)
+        yield Change("unmanaged", ivr, item, reason=reason)
 
 
 def _same_name(one: ActionUrl, other: ActionUrl) -> bool:
     return one.name.lower() == other.name.lower()
 
 
-def _change(ivr: IvrSummary, want: Wanted, found: ActionUrl | None, options: _Options) -> Change:
+def _change(
+    ivr: IvrSummary, want: DesiredActionUrl, actual: ActionUrl | None, how: _How
+) -> Change[ActionUrl]:
     action = want.action
-    if found is None:
+    if actual is None:
         return Change("create", ivr, action, where=want.where)
-    hidden = not options.readable and hides_credentials(found, action)
-    if want.coming is not None and is_ahead(found, action, want.coming, hidden=hidden):
+    hidden = not how.readable and hides_credentials(actual, action)
+    if want.coming is not None and is_ahead(actual, action, want.coming, hidden=hidden):
         action = want.coming
-    action = msgspec.structs.replace(action, id=found.id)
-    drift = tuple(differences(action, found, certain=options.certain, readable=options.readable))
+    action = msgspec.structs.replace(action, id=actual.id)
+    drift = tuple(differences(action, actual, certain=how.certain, readable=how.readable))
     if not drift:
-        return Change("keep", ivr, found, where=want.where)
-    clear = ("headers",) if found.headers and not action.headers else ()
-    return Change("update", ivr, action, drift, clear, where=want.where, before=found)
+        return Change("unchanged", ivr, actual, where=want.where)
+    return Change("update", ivr, action, drift, where=want.where, before=actual)
 
 
-def _block(ivr: IvrSummary, want: Wanted, rival: ActionUrl) -> Change:
-    reason = (
-        f"IVR {ivr.extension_number} has an action URL of this name that belongs to another "
-        f"service ({origin(rival.url)}): use another name=, remove it there, or have it point "
-        "here with --take-over"
-    )
-    return Change("blocked", ivr, want.action, reason=reason, where=want.where)
-
-
-def _take_over(change: Change, rival: ActionUrl) -> Change:
+def _take_over(change: Change[ActionUrl], rival: ActionUrl) -> Change[ActionUrl]:
     whose = origin(rival.url)
     shown = tuple(
         replace(item, before=whose) if item.field == "url" else item for item in change.differences

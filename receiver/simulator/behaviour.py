@@ -1,7 +1,7 @@
-"""What PBXs may do differently from each other: one switch for each thing that is not documented.
+"""The behaviour of the simulated PBX where it is undocumented or differs: one switch for each.
 
-Rule 1: a switch is a field with a default; nothing else decides how the simulated PBX behaves.
-Rule 2: a version stands for its last release: "22.2" has what came with 22.2.19.
+Rule 1: a switch is a field with a default; the simulated PBX depends on nothing else.
+Rule 2: a version means its last release: "22.2" has the changes of 22.2.19.
 
 Source: the release notes of the PBX, and the change log of its REST API from 22.3 to 22.6. The
 switches are the places where the vendor's documents are silent or contradict each other.
@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from receiver.pbx.fields import older
+
 Version = Literal["22.0", "22.2", "22.3", "22.6"]
 """The releases between which the API differs."""
 
@@ -19,39 +21,49 @@ VERSIONS: tuple[Version, ...] = get_args(Version)
 """All of them, oldest first."""
 
 Blanks = Literal["null", "empty", "omitted"]
-"""How a field without a value is given: as ``null``, as ``""`` (texts only), or not at all."""
+"""How a field without a value is returned: as ``null``, as ``""`` (texts only), or not at all."""
+
+Nulls = Literal["refused", "ignored"]
+"""How a ``null`` in a request is treated: as an error, or as a missing field."""
 
 Secrets = Literal["clear", "masked"]
-"""How a password, token or PIN is given."""
+"""How a password, token or PIN is returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How this PBX behaves.
+    """The switches. ::
+
+        phone.behaviour = Behaviour(after_failure="menu")
 
     Attributes:
-        version: which fields, endpoints and forms of a mask there are.
-        blanks: how a field without a value is given.
-        secrets: how passwords, tokens and PINs are given.
+        version: the release, with its fields, endpoints and forms of a mask.
+        blanks: how a field without a value is returned; the schemas of the API allow no null.
+        nulls: how null in a request is treated; the schemas of the API allow none.
+        secrets: how passwords, tokens and PINs are returned.
         ids: a decimal number, or the base64 of one.
-        skip_origin: the number of the first item for ``skip``; the vendor says both 0 and 1.
-        update: what an update leaves out stays, or goes back to its default.
-        sign_in: False has ``/auth`` answer 404 in every version, as before 22.2.11.
-        token_life: seconds for which an access token is good.
-        switch_lasts: what a system administrator's choice of a tenant holds for: the tokens of
+        skip_origin: the number of the first item for ``skip``; the vendor documents both 0 and 1.
+        update: a field that an update leaves out is kept, or reset to its default.
+        sign_in: False makes ``/auth`` answer 404 in every version, as before 22.2.11.
+        token_life: lifetime of an access token in seconds.
+        switch_lasts: what a system administrator's choice of a tenant applies to: the tokens of
             one sign-in, or only the one access token.
-        rate: requests that are answered in a minute, 0 for any number; the others get 429.
+        rate: requests answered per minute, 0 for no limit; further ones get 429.
         quota: how many IVRs a tenant may create over the API.
-        pin_length: fewest and most digits of a PIN since 22.3, where the tenant's policy says it.
+        pin_length: fewest and most digits of a DISA PIN since 22.3, by the tenant's policy. Up to
+            22.2 there are 6 to 10, without repetitions and runs, and a create needs one.
         created, appended, destroyed: the status of a create, a chunk of an upload, a destroy.
-        digests: whether the ``digest`` of an upload is bare hexadecimal or ``sha256:`` before it.
-        after_failure: what becomes of a call whose callback failed: it stays at the prompt, it
-            follows the IVR's ``failure_forward_rule``, the IVR's own menu takes what was keyed in,
-            or it is hung up on.
+        digests: whether the ``digest`` of an upload is bare hexadecimal, or prefixed ``sha256:``.
+        after_failure: after a failed callback the call stays at the prompt, follows the IVR's
+            ``failure_forward_rule``, continues in the IVR's menu with the same digits, or is hung
+            up.
+        finish_key: whether ``#`` after digits ends the input, and whether it is then sent in
+            ``input`` behind them; with ``"none"`` it is a key like any other.
     """
 
     version: Version = "22.6"
-    blanks: Blanks = "null"
+    blanks: Blanks = "omitted"
+    nulls: Nulls = "refused"
     secrets: Secrets = "clear"
     ids: Literal["base64", "decimal"] = "base64"
     skip_origin: Literal[0, 1] = 0
@@ -67,7 +79,12 @@ class Behaviour:
     destroyed: Literal[204, 200] = 204
     digests: Literal["bare", "prefixed"] = "bare"
     after_failure: Literal["prompt", "failure_rule", "menu", "hang_up"] = "prompt"
+    finish_key: Literal["none", "sent", "stripped"] = "none"
+
+    def until(self, last: str) -> bool:
+        """Return whether this version is ``last`` or an older one; False for an empty ``last``."""
+        return bool(last) and not older(last, self.version)
 
     def has(self, since: Version) -> bool:
-        """Whether what came with version ``since`` is there."""
-        return VERSIONS.index(self.version) >= VERSIONS.index(since)
+        """Return whether this version is ``since`` or a newer one."""
+        return not older(self.version, since)

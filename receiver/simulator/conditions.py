@@ -3,7 +3,7 @@
 Rule 1: comparisons ``eq ne gt ge lt le`` with a text in single quotes (one within it is doubled),
         a number or true or false; ``startswith``, ``endswith``, ``contains``; ``and`` before
         ``or``; parentheses.
-Rule 2: a field that lists do not show cannot be asked for.
+Rule 2: only fields of lists can be filtered by.
 
 Source: "About" of the PBX's REST API. That a quote is doubled is OData's rule, and a guess here.
 """
@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any
 
-from receiver.simulator.schema import Fault, Json, invalid
+from receiver.simulator.validation import ApiError, Json, invalid
 
 Test = Callable[[Json], bool]
 
@@ -37,14 +37,14 @@ _WITHIN: dict[str, Callable[[str, str], bool]] = {
 
 
 def parse(text: str, names: Collection[str]) -> Test:
-    """The test that ``text`` stands for.
+    """Return the test for a condition.
 
     Parameters:
         text: a condition, not empty.
-        names: the fields that may be asked for.
+        names: the fields of lists.
 
     Raises:
-        Fault: 400, it cannot be read.
+        ApiError: 400, the condition is invalid.
     """
     parser = _Parser(_tokens(text), names)
     test = parser.either(0)
@@ -54,7 +54,7 @@ def parse(text: str, names: Collection[str]) -> Test:
 
 
 class _Parser:
-    """Reads from the front of ``rest``: pairs of what was quoted, and what was not."""
+    """A recursive-descent parser of ``rest``: pairs of a quoted and an unquoted token."""
 
     def __init__(self, rest: list[tuple[str | None, str]], names: Collection[str]) -> None:
         self.rest = rest
@@ -106,7 +106,7 @@ class _Parser:
 
     def _name(self, word: str) -> str:
         if word not in self._names:
-            raise invalid("filter", "names a field that is not listed")
+            raise invalid("filter", "names a field that lists do not have")
         return word
 
     def _word(self) -> str:
@@ -142,11 +142,11 @@ def _joined(how: Callable[[tuple[bool, bool]], bool], one: Test, other: Test) ->
 
 
 def _compare(sign: str, found: object, wanted: object) -> bool:
-    """What is of another type, or not there, is only unequal."""
+    """Compare values; those of different types, or missing ones, are only unequal."""
     if type(found) is not type(wanted):
         return sign == "ne"
     return _COMPARE[sign](found, wanted)
 
 
-def _unreadable() -> Fault:
+def _unreadable() -> ApiError:
     return invalid("filter", "is not a condition such as name eq 'text'")

@@ -1,14 +1,14 @@
-"""Office hours and holidays: which of its rules a menu entry of an IVR follows at a moment.
+"""Office hours and holidays, which select the rule of a menu entry.
 
-Rule 1: a day that is off, or of which nothing is said, is closed; a day that is on without ranges
-        is open all day; with ranges it is open in these only, until the minute in which one ends.
-Rule 2: a holiday counts before the office hours.
-Rule 3: what a holiday does not say is the whole of what it could say: no hour is the whole day, no
-        end is the end of the day on which it begins.
+Rule 1: a disabled or missing day is closed; an enabled day without ranges is open all day; with
+        ranges it is open in these only, excluding the minute in which one ends.
+Rule 2: a holiday takes precedence over office hours.
+Rule 3: a missing part of a holiday is unlimited: no hour means the whole day, no end means the end
+        of the day on which it begins.
 
-Source: the page on office hours in the administration guide for rule 1. Rules 2 and 3, that a range
-ends before its last minute begins, and that a holiday that is not consecutive has its hours on each
-of its days, are guesses: the documents are silent.
+Source: the page on office hours in the administration guide for rule 1. Guesses, for it is not
+documented: rules 2 and 3, that a range excludes its last minute, and that a holiday that is not
+consecutive has its hours on each of its days.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from receiver.simulator.schema import Json
+from receiver.simulator.validation import Json
 
 _WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PARTS = {"year": (0, 9999), "month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59)}
 
 
 class LocalTime(NamedTuple):
-    """A minute by the calendar and the clock on the wall, where the PBX is.
+    """A minute in the local time of the PBX.
 
     Attributes:
         weekday: 0 for Monday.
@@ -41,17 +41,17 @@ class LocalTime(NamedTuple):
 
     @property
     def clock(self) -> str:
-        """``HH:MM``, as it compares with the ranges of the PBX."""
+        """``HH:MM``, comparable with the ranges of the PBX."""
         return f"{self.hour:02}:{self.minute:02}"
 
 
 def is_open(hours: Json | None, tenant: Json | None, now: LocalTime) -> bool:
-    """Whether office hours hold.
+    """Return whether it is within office hours.
 
     Parameters:
-        hours: of a menu entry; its own if its ``mode`` is ``CUSTOM``, else the tenant's count.
-        tenant: the tenant's; always open if there are none.
-        now: the moment.
+        hours: of a menu entry; used if its ``mode`` is ``CUSTOM``, else the tenant's apply.
+        tenant: the tenant's; None for always open.
+        now: the local time.
     """
     counts = hours if hours and hours.get("mode") == "CUSTOM" else tenant
     if counts is None:
@@ -66,7 +66,7 @@ def is_open(hours: Json | None, tenant: Json | None, now: LocalTime) -> bool:
 
 
 def is_holiday(holidays: Iterable[Json | None], now: LocalTime) -> bool:
-    """Whether one of ``holidays`` holds at ``now``; what is gone (None) does not."""
+    """Return whether one of ``holidays`` includes ``now``; deleted ones (None) do not."""
     return any(holiday is not None and _holds(holiday, now) for holiday in holidays)
 
 
@@ -81,14 +81,14 @@ def _holds(holiday: Json, now: LocalTime) -> bool:
 
 
 def _within(start: tuple[int, ...], moment: tuple[int, ...], end: tuple[int, ...]) -> bool:
-    """Also where it begins late in a year, or a day, and ends early in the next."""
+    """Return whether a period includes a moment; it may cross the end of a year or a day."""
     if start <= end:
         return start <= moment <= end
     return moment >= start or moment <= end
 
 
 def _moment(holiday: Json, side: str) -> tuple[int, ...]:
-    """Year, month, day, hour and minute; a date that has no end ends as it starts."""
+    """Return year, month, day, hour and minute; a missing end date is the start date."""
 
     def part(name: str, missing: int) -> int:
         value: int | None = holiday.get(f"{name}_{side}")

@@ -1,10 +1,10 @@
-"""A telephone line into the simulated PBX: who dials, and what carries the callbacks.
+"""A telephone line into the simulated PBX, which dials and sends the callbacks.
 
-Rule 1: time on the line stands still unless it is told to pass, or a clock is given.
-Rule 2: whatever the far end does becomes an `Outcome`; only misuse of the line raises.
+Rule 1: the time on the line does not advance by itself, unless a clock is given.
+Rule 2: every failure of a callback is an `Outcome`; only misuse of the line raises.
 
-What a real PBX sends as ``input`` of a CALLER callback is not documented; here it is empty. A
-session id is sent since 22.3.
+The ``input`` of a CALLER callback is not documented; here it is empty. A session id is sent since
+22.3.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from __future__ import annotations
 import secrets
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 import httpx
 
 from receiver.calls import Call
-from receiver.simulator.calling import LineError, Listener, PhoneCall
-from receiver.simulator.delivery import Courier
-from receiver.simulator.flow import Ask, Flow, Moment
+from receiver.pbx.callback_client import CallbackClient
+from receiver.pbx.callback_request import CallbackFaults
+from receiver.pbx.callback_trace import Step
+from receiver.simulator.call import LineError, Listener, PhoneCall
+from receiver.simulator.events import Moment, PendingCallback
+from receiver.simulator.flow import Flow
 from receiver.simulator.hours import LocalTime
 from receiver.simulator.model import Pbx
-from receiver.simulator.trace import Step
-from receiver.simulator.trouble import Trouble
 
 __all__ = ["Line", "LineError", "Listener", "PhoneCall"]
 
@@ -34,21 +35,23 @@ class Line:
 
     Parameters:
         pbx: the PBX in memory.
-        transport: carries the requests, such as `httpx.ASGITransport`; it is not closed. By default
-            every callback has a connection of its own.
-        verify: True for the usual certificate authorities, False for no check, or a context.
+        transport: sends the requests, such as `httpx.ASGITransport`; it is not closed. By default
+            every callback has a new connection.
+        verify: True for the default certificate authorities, False for no verification, or a
+            context.
         scale: real seconds for each second of a timeout; tests make it small.
-        clock: seconds from some moment on.
-        session_id: gives the id of a new call.
-        cnonce: gives the client's nonce of a Digest answer.
-        seconds: the time on the line; by default it stands still, and only `PhoneCall.wait` moves
-            it. With ``time.monotonic`` somebody has to call `PhoneCall.on_time` when it is due.
-        today: the date and the time at the PBX, for office hours and holidays.
-        real_time: False has a slow network (`Trouble`) cost no time but on paper.
-        listener: is told what happens on all calls.
+        clock: monotonic seconds.
+        session_id: returns the id of a new call.
+        cnonce: returns the client nonce of a Digest answer.
+        seconds: the time on the line; by default only `PhoneCall.wait` advances it. With
+            ``time.monotonic``, the application calls `PhoneCall.on_time` when it is due.
+        today: the local date and time of the PBX, for office hours and holidays.
+        real_time: False counts the delay of a slow network (`CallbackFaults`) without sleeping.
+        listener: called with each event of all calls.
+        sensitive: returns the names of an IVR's sensitive actions; texts hide their DTMF input.
 
     Attributes:
-        trouble: what is wrong with the network or the credentials; may be set at any time.
+        faults: faults of the network or the credentials; may be set at any time.
     """
 
     def __init__(
@@ -65,9 +68,10 @@ class Line:
         today: Callable[[], datetime] = datetime.now,
         real_time: bool = True,
         listener: Listener = lambda call, event: None,
+        sensitive: Callable[[str], Collection[str]] = lambda ivr: (),
     ) -> None:
         self._pbx = pbx
-        self._courier = Courier(
+        self._client = CallbackClient(
             transport=transport,
             verify=verify,
             scale=scale,
@@ -79,14 +83,15 @@ class Line:
         self._seconds = seconds
         self._today = today
         self._listener = listener
+        self._sensitive = sensitive
 
     @property
-    def trouble(self) -> Trouble:
-        return self._courier.trouble
+    def faults(self) -> CallbackFaults:
+        return self._client.faults
 
-    @trouble.setter
-    def trouble(self, trouble: Trouble) -> None:
-        self._courier.trouble = trouble
+    @faults.setter
+    def faults(self, faults: CallbackFaults) -> None:
+        self._client.faults = faults
 
     async def dial(
         self,
@@ -96,13 +101,13 @@ class Line:
         caller_name: str = "",
         listener: Listener | None = None,
     ) -> PhoneCall:
-        """Call an IVR, and have the PBX ask the CALLER action URL that matches, if one does.
+        """Call an IVR; a CALLER action URL that matches gets a callback.
 
         Parameters:
             extension: the extension number of the IVR.
             caller: the caller's number.
             caller_name: the caller's display name.
-            listener: is told what happens on this call, instead of the line's.
+            listener: called with each event of this call, instead of the line's.
 
         Raises:
             LineError: there is no such IVR.
@@ -113,7 +118,7 @@ class Line:
         session = self._session_id() if self._pbx.behaviour.has("22.3") else ""
         call = Call(caller, caller_name, extension, ivr.name, session_id=session)
         phone_call = PhoneCall(
-            Flow(self._pbx, call),
+            Flow(self._pbx, call, self._sensitive(extension)),
             call=call,
             ask=self._ask,
             moment=self._moment,
@@ -122,11 +127,11 @@ class Line:
         await phone_call.arrive()
         return phone_call
 
-    async def _ask(self, ask: Ask) -> Step:
-        """Carry a callback to its action URL, and give what became of it."""
+    async def _ask(self, ask: PendingCallback) -> Step:
+        """Send a callback and return its step."""
         action = ask.action
-        exchanges, outcome, seconds = await self._courier.deliver(action, ask.call)
-        deadline = self._courier.seconds(action.request_timeout)
+        exchanges, outcome, seconds = await self._client.deliver(action, ask.call)
+        deadline = self._client.seconds(action.request_timeout)
         return Step(
             ask.trigger,
             ask.kind,
@@ -136,6 +141,7 @@ class Line:
             outcome,
             seconds,
             deadline,
+            sensitive=ask.sensitive,
         )
 
     def _moment(self, skipped: float) -> Moment:

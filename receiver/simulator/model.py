@@ -1,9 +1,9 @@
-"""A PBX in memory: what it holds, and which action URL a key press or a caller fires.
+"""A PBX in memory: its resources, and the matching of action URLs.
 
-Rule 1: pure. Ids come from a counter that is passed in; no clock, no network, no chance.
-Rule 2: what is stored went through the vendor's limits (`receiver.simulator.tables`); but a mask
-        may be any text, as at the PBX, and one that cannot be read never fires.
-Rule 3: where the vendor says nothing the PBX here has a `Behaviour`, one switch for each guess.
+Rule 1: pure. Ids come from a counter that is passed in; no clock, network or randomness.
+Rule 2: stored resources are within the vendor's limits (`receiver.pbx.fields`); but a mask may be
+        any text, as on the PBX, and an invalid one never matches.
+Rule 3: where it is not documented, a `Behaviour` has one switch for each guess.
 
 Source: the PBX's REST API, and "Managing Virtual Receptionist" in the administration guide.
 """
@@ -15,38 +15,48 @@ import itertools
 from collections.abc import Iterator
 from typing import Literal
 
-from receiver.actions import Kind
+from receiver.calls import Kind
 from receiver.errors import MaskError
 from receiver.masks import All, Mask, Pattern
 from receiver.pbx import models
-from receiver.simulator import tables
+from receiver.pbx.fields import Model
+from receiver.pbx.resource_types import (
+    ACTION_URL,
+    FILE,
+    HOLIDAY,
+    IVR,
+    SERVER,
+    TOP_LEVEL,
+    ResourceType,
+)
 from receiver.simulator.behaviour import Behaviour
+from receiver.simulator.blob_store import Blob, media_type
 from receiver.simulator.collection import Collection
-from receiver.simulator.schema import Context, Fault, Field, Json, invalid, missing
-from receiver.simulator.uploads import Blob, media_type
+from receiver.simulator.validation import ApiError, Context, Json, invalid, missing
 
 __all__ = ["Behaviour", "Pbx"]
 
 _FIRST_ID = 700551909773148160  # the vendor's example, NzAwNTUxOTA5NzczMTQ4MTYw
+_PIN = "739184"
 _SINCE: dict[type, Literal["22.2", "22.6"]] = {Pattern: "22.2", All: "22.6"}
 
 Type = Literal["EXTENSION", "RING_GROUP", "CALL_QUEUE", "CONFERENCE_ROOM"]
-"""What answers at an extension number, if it is no IVR."""
+"""The type of an extension that is no IVR."""
 
 
 class Pbx:
     """A PBX of one tenant.
 
     Parameters:
-        behaviour: may be replaced at any time; the ids already given stay.
-        numbers: gives the numbers that ids are made of, each once.
+        behaviour: may be replaced at any time; existing ids are kept.
+        numbers: yields the numbers that ids are made of, each once.
 
     Attributes:
-        ivrs, holidays, ivr_servers, files: what it holds, as collections. There is one built-in
-            server from the beginning.
-        offline: extension numbers of IVRs whose status is ``OFFLINE``; to be changed at will.
-        unreachable: numbers to which no call can be put through; to be changed at will.
-        night_mode: whether the tenant's night mode is on; an IVR has a switch of its own, too.
+        collections: all resources but action URLs, by the path of their type.
+        ivrs, holidays, ivr_servers, files: the same. One built-in server exists from the start.
+        offline: extension numbers of IVRs with the status ``OFFLINE``; may be changed.
+        unreachable: numbers to which a forward fails; may be changed.
+        night_mode: whether the tenant's night mode is on; each IVR has a switch, too.
         office_hours: the tenant's, as the days of a menu entry (`receiver.simulator.hours`); None
             for always open.
         tenant: the id of its tenant.
@@ -57,12 +67,9 @@ class Pbx:
     ) -> None:
         self.behaviour = behaviour or Behaviour()
         self._numbers = numbers if numbers is not None else itertools.count(_FIRST_ID)
-        self.ivrs = self._collection("IVR", tables.IVR)
-        self.holidays = self._collection("holiday", tables.HOLIDAY)
-        self.files = self._collection("file", tables.FILE)
-        self.ivr_servers = Collection(
-            "IVR server", tables.IVR_SERVER, self._context, self._new_id, tables.server_problem
-        )
+        self.collections = {type.path: self._collection(type) for type in TOP_LEVEL}
+        self.ivrs, self.ivr_servers = self.collections[IVR.path], self.collections[SERVER.path]
+        self.holidays, self.files = self.collections[HOLIDAY.path], self.collections[FILE.path]
         self.ivr_servers.put(
             {"name": "built-in", "enabled": True, "ipv4": "127.0.0.1", "type": "INTERNAL"},
             self._id_of(_FIRST_ID - 2),
@@ -75,53 +82,53 @@ class Pbx:
         self._action_urls: dict[str, Collection] = {}
         self._extensions: dict[str, Json] = {}
 
-    # What the API changes ----------------------------------------------------------------------
+    # Changes over the API ----------------------------------------------------------------------
     def create_ivr(self, data: object) -> str:
-        """Create an IVR as the API does: within the quota, at a number that nothing else has.
+        """Create an IVR as the API does: within the quota, at a free extension number.
 
         Raises:
-            Fault: 400, it breaks a limit; 403, the quota is used up.
+            ApiError: 400, it breaks a limit; 403, the quota is used up.
         """
         if len(self.ivrs) >= self.behaviour.quota:
-            raise Fault(403, "QUOTA_EXCEEDED", "the tenant has no more virtual receptionists")
+            raise ApiError(403, "QUOTA_EXCEEDED", "the tenant has no more virtual receptionists")
         if isinstance(data, dict) and str(data.get("extension_number")) in self._extensions:
             raise invalid("extension_number", "is taken already")
         return self.ivrs.create(data)
 
     def destroy_ivr(self, ivr_id: str) -> None:
-        """Forget an IVR together with its action URLs; errors as for `Collection.destroy`."""
+        """Delete an IVR with its action URLs; errors as for `Collection.destroy`."""
         self.ivrs.destroy(ivr_id)
         self._action_urls.pop(ivr_id, None)
 
     def action_urls(self, ivr_id: str) -> Collection:
-        """The action URLs of one IVR.
+        """Return the action URLs of one IVR.
 
         Raises:
-            Fault: 404, there is no such IVR.
+            ApiError: 404, there is no such IVR.
         """
         self.ivrs.stored(ivr_id)
         if ivr_id not in self._action_urls:
-            self._action_urls[ivr_id] = self._collection("action URL", tables.ACTION_URL)
+            self._action_urls[ivr_id] = self._collection(ACTION_URL)
         return self._action_urls[ivr_id]
 
     def create_ivr_server(self, data: object) -> str:
-        """Create a server outside of the PBX; errors as for `Collection.create`."""
+        """Create an external IVR server; errors as for `Collection.create`."""
         key = self.ivr_servers.create(data)
         self.ivr_servers.stored(key)["type"] = "EXTERNAL"
         return key
 
     def destroy_ivr_server(self, server_id: str) -> None:
-        """Forget a server.
+        """Delete an IVR server.
 
         Raises:
-            Fault: 404, there is no such server; 400, it is the one built in.
+            ApiError: 404, there is no such server; 400, it is the built-in one.
         """
         if self.ivr_servers.stored(server_id)["type"] == "INTERNAL":
-            raise invalid("the server", "is built in and stays")
+            raise invalid("the server", "is built in and cannot be deleted")
         self.ivr_servers.destroy(server_id)
 
     def add_file(self, blob: Blob, created_at: str) -> str:
-        """Make a file of uploaded bytes, give its id."""
+        """Create a file of a blob and return its id."""
         name = blob.filename or blob.digest
         return self.files.put(
             {
@@ -134,19 +141,28 @@ class Pbx:
             }
         )
 
-    # What is at a number -----------------------------------------------------------------------
+    def add_ivr(self, number: str, name: str = "") -> str:
+        """Create an IVR with the PBX's defaults; return its id.
+
+        Raises:
+            ApiError: 400, the number or the name breaks a limit.
+        """
+        data = {"name": name or f"Receptionist {number}", "extension_number": number}
+        return self.ivrs.create(data | ({"pin": _PIN} if self.behaviour.until("22.2") else {}))
+
+    # Extension numbers -----------------------------------------------------------------------
     def add_extension(self, number: str, name: str = "", kind: Type = "EXTENSION") -> str:
-        """Have something that is no IVR answer at an extension number; its id."""
+        """Add an extension that is no IVR, and return its id."""
         key = self._new_id()
         values = {"id": key, "extension_number": number, "name": name, "type": kind}
         self._extensions[number] = values
         return key
 
     def at(self, number: str) -> Json:
-        """What answers at an extension number: ``id``, ``extension_number``, ``name``, ``type``.
+        """Return the extension with a number: ``id``, ``extension_number``, ``name``, ``type``.
 
         Raises:
-            Fault: 404, nothing does.
+            ApiError: 404, there is no such extension.
         """
         if number in self._extensions:
             return self._extensions[number]
@@ -156,22 +172,22 @@ class Pbx:
         return {**found, "type": "VIRTUAL_RECEPTIONIST"}
 
     def ivr_at(self, extension: str) -> models.IvrSummary | None:
-        """The IVR that answers at an extension number, None if there is none."""
+        """Return the IVR with an extension number, None if there is no such IVR."""
         for item in self.ivrs:
             if item["extension_number"] == extension:
                 return models.read(models.IvrSummary, item)
         return None
 
     def fires(self, extension: str, kind: Kind, number: str) -> models.ActionUrl | None:
-        """The action URL that the PBX asks; None if it asks none.
+        """Return the action URL that the PBX calls; None if none matches.
 
-        An exact number in a mask beats a range, a range beats ``*``, ``*`` beats ``ALL``, and of
-        equals the one created first is asked. That order is a guess: the vendor names none. A
-        mask with an entry of a form that the version does not know never fires.
+        An exact number in a mask beats a range, a range beats ``*``, ``*`` beats ``ALL``, and the
+        first one created wins a tie. This order is a guess: it is not documented. A mask with an
+        entry that the version does not support never matches.
 
         Parameters:
             extension: the extension number of the IVR.
-            kind: ``"CALLER"`` when the call arrives, ``"DTMF"`` when digits were keyed in.
+            kind: ``"CALLER"`` when the call arrives, ``"DTMF"`` for DTMF input.
             number: the caller's number, or the digits.
         """
         ivr = self.ivr_at(extension)
@@ -179,22 +195,25 @@ class Pbx:
             return None
         ranked = []
         for item in self.action_urls(ivr.id):
-            action = models.read(models.ActionUrl, item)
+            action = models.with_defaults(models.read(models.ActionUrl, item))
             if action.enabled and action.type == kind:
                 rank = _rank(action, number, self.behaviour)
                 if rank is not None:
                     ranked.append((rank, action))
-        return min(ranked, key=lambda pair: pair[0])[1] if ranked else None  # the first of equals
+        return (
+            min(ranked, key=lambda pair: pair[0])[1] if ranked else None
+        )  # the first one on a tie
 
-    # Within ------------------------------------------------------------------------------------
-    def _collection(self, what: str, fields: tuple[Field, ...]) -> Collection:
-        return Collection(what, fields, self._context, self._new_id)
+    # Internal ------------------------------------------------------------------------------------
+    def _collection(self, type: ResourceType[Model, Model]) -> Collection:
+        return Collection(type, self._context, self._new_id)
 
     def _context(self) -> Context:
         return Context(self.behaviour, self._find)
 
-    def _find(self, kind: str, key: str) -> Json | None:
-        return {"file": self.files, "holiday": self.holidays}[kind].find(key)
+    def _find(self, noun: str, key: str) -> Json | None:
+        found = (each for each in self.collections.values() if each.type.noun == noun)
+        return next(found).find(key)
 
     def _new_id(self) -> str:
         return self._id_of(next(self._numbers))
@@ -214,5 +233,5 @@ def _rank(action: models.ActionUrl, number: str, behaviour: Behaviour) -> int | 
     if any(not behaviour.has(_SINCE.get(type(entry), "22.0")) for entry in mask):
         return None
     if action.type == "CALLER" and All() in mask.entries:
-        return None  # documented for what is keyed in only
+        return None  # documented for DTMF only
     return mask.rank(number)

@@ -10,10 +10,52 @@
 Without pytest: ``async with Phone(app) as phone: …``.
 """
 
-from receiver.simulator.behaviour import Behaviour
-from receiver.simulator.line import LineError, PhoneCall
-from receiver.simulator.trace import Outcome, Step
-from receiver.testing.faults import Faults
-from receiver.testing.phone import Clock, Phone
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Behaviour", "Clock", "Faults", "LineError", "Outcome", "Phone", "PhoneCall", "Step"]
+if TYPE_CHECKING:
+    from receiver.pbx.callback_trace import Exchange, Outcome, Step
+    from receiver.simulator.behaviour import Behaviour
+    from receiver.simulator.events import Event
+    from receiver.simulator.line import LineError, PhoneCall
+    from receiver.simulator.validation import ApiError
+    from receiver.testing.phone import BlockingCallWarning, Phone
+    from receiver.testing.phone_clock import Clock
+    from receiver.testing.phone_faults import Faults
+
+__all__ = [
+    "ApiError",
+    "Behaviour",
+    "BlockingCallWarning",
+    "Clock",
+    "Event",
+    "Exchange",
+    "Faults",
+    "LineError",
+    "Outcome",
+    "Phone",
+    "PhoneCall",
+    "Step",
+]
+
+_MODULES = {
+    "ApiError": "receiver.simulator.validation",
+    "Behaviour": "receiver.simulator.behaviour",
+    "BlockingCallWarning": "receiver.testing.phone",
+    "Clock": "receiver.testing.phone_clock",
+    "Event": "receiver.simulator.events",
+    "Exchange": "receiver.pbx.callback_trace",
+    "Faults": "receiver.testing.phone_faults",
+    "LineError": "receiver.simulator.line",
+    "Outcome": "receiver.pbx.callback_trace",
+    "Phone": "receiver.testing.phone",
+    "PhoneCall": "receiver.simulator.line",
+    "Step": "receiver.pbx.callback_trace",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: every pytest run imports this package."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

@@ -1,14 +1,14 @@
 """A telephone for tests: it calls the IVRs of an app through a simulated PBX.
 
-Rule 1: everything but the PBX is real: what would be registered is on the PBX in memory, a callback
-        has the credentials of its action, and goes through the whole app to the handler.
-Rule 2: within the process there is no socket and no second to wait for: time on the line passes by
-        `PhoneCall.wait`, the date is `Phone.clock`, a slow network costs time on paper only. With
-        ``http=True`` there are sockets, and what is slow takes its time.
-Rule 3: the app is a copy with a secret, and a file for durable work, of its own: neither settings
-        of the environment nor what other tests left behind count.
-Rule 4: it lives in a task of its own, so that it may be opened and closed from different ones; it
-        closes what it has also if only the event loop ends.
+Rule 1: only the PBX is simulated: the actions are registered on it, and a callback has the
+        credentials of its action and passes the whole app.
+Rule 2: in the process there are no sockets and no waiting: `PhoneCall.wait` moves the time on the
+        line, `Phone.clock` is the date, and a slow network is only calculated. With ``http=True``
+        there are sockets, and delays take real time.
+Rule 3: the app is a copy with a new secret and a temporary file for background jobs: settings of
+        the environment and other tests have no influence.
+Rule 4: a task owns the phone's resources, so that it may be opened and closed by different tasks;
+        they are also closed when only the event loop ends.
 """
 
 from __future__ import annotations
@@ -18,136 +18,149 @@ import contextlib
 import secrets
 import shutil
 import tempfile
+import warnings
 import weakref
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
 
 import httpx
-from starlette.types import Receive, Scope, Send
 
 from receiver.app import Receiver
-from receiver.apps import load_app, place
-from receiver.callbacks.endpoint import ARRIVED
+from receiver.config.load_app import find_ivr, load_app
+from receiver.credentials import Secret
+from receiver.declarations.actions import Handler, sensitive_names
 from receiver.errors import LoadError, ReceiverError
-from receiver.secrets import Secret
-from receiver.serving.server import running
+from receiver.execution.blocking_calls import BlockingCall, BlockingCallDetector
+from receiver.server.uvicorn_server import running
 from receiver.settings import Settings
-from receiver.simulator.flow import Event
+from receiver.simulator.behaviour import Behaviour
+from receiver.simulator.events import Event
 from receiver.simulator.line import Line, PhoneCall
-from receiver.simulator.model import Pbx
-from receiver.testing.equipping import equip, register
-from receiver.testing.faults import Faults, Gate
+from receiver.testing.declared_pbx import make_pbx, register
+from receiver.testing.ivr_copy import IvrCopy
+from receiver.testing.phone_clock import Clock
+from receiver.testing.phone_faults import Faults, HandlerGate, LateApp
 
 PHONES: weakref.WeakSet[Phone] = weakref.WeakSet()
-"""All phones that somebody still holds, for reports on tests that failed."""
-
-MONDAY = datetime(2026, 1, 5, 10, 0)
-"""The date and time at the PBX until a test says another: a Monday morning."""
+"""All phones that still exist, for the reports of failed tests."""
 
 _BASE = "http://127.0.0.1"
-_HASTE = 0.25
-"""Seconds that a handler has that is late by order; nobody has to wait for its whole time."""
 
 
-class Clock:
-    """The date and the time at the PBX. It stands still.
-
-    Attributes:
-        now: may be set at any time.
-    """
-
-    def __init__(self, now: datetime = MONDAY) -> None:
-        self.now = now
-
-    def advance(self, seconds: float) -> None:
-        """Move it. `PhoneCall.wait` moves the time of its own call only."""
-        self.now += timedelta(seconds=seconds)
+class BlockingCallWarning(UserWarning):
+    """A synchronous call in an async handler blocked the event loop, and so all other callers."""
 
 
 class Phone:
     """A telephone beside a simulated PBX on which ``app`` is registered.
 
-    Use it by ``async with``, or dial at once and have it closed by `close`.
+    Use it with ``async with``, or dial at once and `close` it. ::
+
+        async with Phone(app) as phone:
+            call = await phone.dial("8000", caller="101")
+            await call.press("1")
+            assert call.forwarded_to == "222"
 
     Parameters:
-        app: the Receiver, or how the command line names it, as in ``"app:app"``.
+        app: the Receiver, or its name on the command line, as in ``"app:app"``.
         http: serve the app on a free loopback port and send callbacks there.
-        settings: for the app; by default nothing but a secret is set.
+        settings: of the app; by default only a secret is set.
+        block_limit: seconds for which an async handler may block the event loop; a call that blocks
+            it for longer is a `BlockingCallWarning`, at its file and line.
 
     Raises:
         LoadError: ``app`` does not name a Receiver.
 
     Attributes:
-        app: the copy of the app that is called.
-        clock: the date and the time at the PBX, see `Clock`.
-        calls: those that were dialled, in their order.
-        pbxs: the PBXs by their labels; one app may be for several.
+        app: the copy of the app.
+        clock: the date and time at the PBX and for handlers, see `Clock`.
+        calls: all calls, in their order.
+        pbxs: the simulated PBXs by their labels.
+        blocking_calls: calls in async handlers that blocked the event loop.
     """
 
     def __init__(
-        self, app: Receiver | str, *, http: bool = False, settings: Settings | None = None
+        self,
+        app: Receiver | str,
+        *,
+        http: bool = False,
+        settings: Settings | None = None,
+        block_limit: float = 0.1,
     ) -> None:
         declared = load_app(app) if isinstance(app, str) else app
         if not isinstance(declared, Receiver):
             raise LoadError(f"a Phone calls a Receiver, not {type(declared).__name__}")
         self._folder = Path(tempfile.gettempdir(), f"receiver-{secrets.token_hex(8)}")
         self._settings = settings or _settings(self._folder)
-        self._gate = Gate()
+        self._gate = HandlerGate()
+        self._detector = BlockingCallDetector(block_limit)
+        self.blocking_calls: list[BlockingCall] = []
+        self._warned = 0
+        self._registry: dict[str | tuple[str, type[Warning], int], int] = {}
         self._faults = Faults()
         self._http = http
         self.app = Receiver(
-            *map(self._gate.behind, declared.ivrs),
+            *(IvrCopy(ivr, self._wrap) for ivr in declared.ivrs),
             fallback=declared.fallbacks,
             settings=self._settings,
         )
         self.clock = Clock()
+        self.app.use_clock(self._time)
         self.calls: list[PhoneCall] = []
-        self.pbxs = {label: equip(self.app, label) for label in self.app.pbxs}
+        self._by_session = weakref.WeakValueDictionary[str, PhoneCall]()
+        self.pbxs = {label: make_pbx(self.app, label) for label in self.app.pbxs}
         self._lines: dict[str, Line] = {}
-        self._life: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         PHONES.add(self)
 
+    def _wrap(self, handler: Handler) -> Handler:
+        return self._gate.wrap(self._detector.watched(handler, self.blocking_calls.append))
+
     @property
-    def pbx(self) -> Pbx:
-        """The PBX, or the first of several: its behaviour and what it holds may be changed."""
-        return next(iter(self.pbxs.values()))
+    def behaviour(self) -> Behaviour:
+        """What the vendor does not specify, of the PBX or of the first of several; may be set."""
+        return next(iter(self.pbxs.values())).behaviour
+
+    @behaviour.setter
+    def behaviour(self, behaviour: Behaviour) -> None:
+        next(iter(self.pbxs.values())).behaviour = behaviour
 
     @property
     def faults(self) -> Faults:
-        """What is wrong; may be set at any time, as in ``phone.faults = Faults(late=True)``."""
+        """The simulated faults; may be set at any time: ``phone.faults = Faults(late=True)``."""
         return self._faults
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
         self._faults = faults
         for line in self._lines.values():
-            line.trouble = faults
+            line.faults = faults
         if faults.late:
-            self._gate.shut()
+            self._gate.close()
         else:
             self._gate.open()
 
     def configure(self, ivr: str, **fields: Any) -> None:
-        """Change an IVR of the PBX, as its REST API would.
+        """Change an IVR of the PBX by its REST API.
 
         Parameters:
             ivr: as for `dial`.
             fields: such as ``timeout_forward_rule={"timeout": 5, "action": "HANGUP"}``.
 
         Raises:
-            LoadError: the app is for no such PBX.
-            Fault: there is no such IVR, or the PBX would refuse this.
+            LoadError: the app has no such PBX.
+            ApiError: there is no such IVR, or the PBX refuses the change.
         """
-        label, number = place(self.app, ivr)
+        label, number = find_ivr(self.app, ivr)
         pbx = self.pbxs[label]
         pbx.ivrs.update(pbx.at(number)["id"], fields)
 
     async def dial(self, ivr: str, *, caller: str = "101", caller_name: str = "") -> PhoneCall:
-        """Call an IVR; opens the phone, if nobody has.
+        """Call an IVR; open the phone, if it is not open.
 
         Parameters:
             ivr: its extension number; with several PBXs as in ``"north/8000"``.
@@ -158,40 +171,57 @@ class Phone:
             LoadError, LineError: there is no such IVR.
             ReceiverError: the phone is closed, or the app does not start.
         """
-        label, number = place(self.app, ivr)
+        label, number = find_ivr(self.app, ivr)
         await self.open()
         line = self._lines[label]
         return await line.dial(
             number, caller=caller, caller_name=caller_name, listener=self._listen
         )
 
+    def _time(self, session_id: str) -> datetime:
+        """Return the date and time in a call, as the PBX has it."""
+        call = self._by_session.get(session_id)
+        return self.clock.now + timedelta(seconds=call.skipped if call else 0.0)
+
     def _listen(self, call: PhoneCall, event: Event) -> None:
-        if len(call.events) == 1:  # also a call whose dialling fails is one of the test's
+        if len(call.events) == 1:  # also a call that fails while it is dialled
             self.calls.append(call)
+            self._by_session[call.call.session_id] = call
+        self._warn()
+
+    def _warn(self) -> None:
+        """Warn of calls that blocked the event loop since the last time."""
+        while self._warned < len(self.blocking_calls):
+            one = self.blocking_calls[self._warned]
+            self._warned += 1
+            warnings.warn_explicit(
+                one.problem, BlockingCallWarning, one.file, one.line, registry=self._registry
+            )
 
     async def open(self) -> None:
-        """Start the app and register it. Nothing happens if it is open.
+        """Start the app and register its actions, if the phone is not open.
 
         Raises:
             ReceiverError: the phone is closed, or the app does not start.
         """
-        if self._life is None:
+        if self._task is None:
             try:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
-                raise ReceiverError("a Phone needs asyncio, and not another event loop") from None
+                raise ReceiverError("a Phone needs asyncio as the event loop") from None
             self._closing = asyncio.Event()
             self._ready: asyncio.Future[None] = loop.create_future()
-            self._life = loop.create_task(self._live())
+            self._task = loop.create_task(self._run())
         await asyncio.shield(self._ready)
         if self._closing.is_set():
-            raise ReceiverError("this phone is closed: make another")
+            raise ReceiverError("this phone is closed: make a new one")
 
     async def close(self) -> None:
-        """Finish what the app does after its answers, and stop it."""
-        if self._life is not None:
+        """Finish the background jobs of the app, and stop it."""
+        if self._task is not None:
             self._closing.set()
-            await self._life
+            await self._task
+            self._warn()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -205,7 +235,7 @@ class Phone:
     ) -> None:
         await self.close()
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         async with AsyncExitStack() as stack:
             try:
                 await self._serve(stack)
@@ -214,15 +244,16 @@ class Phone:
                 self._ready.set_exception(error)
                 return
             self._ready.set_result(None)
-            with contextlib.suppress(asyncio.CancelledError):  # the loop ends: close all the same
+            with contextlib.suppress(asyncio.CancelledError):  # the event loop ends: close
                 await self._closing.wait()
             self._closing.set()
             self._gate.open()
 
     async def _serve(self, stack: AsyncExitStack) -> None:
         self._folder.mkdir(mode=0o700)
+        stack.callback(self._detector.close)
         stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
-        served = _Served(self)
+        served = LateApp(self.app, lambda: self._faults.late)
         base, transport = _BASE, None
         if self._http:
             base = await stack.enter_async_context(running(served))
@@ -237,33 +268,18 @@ class Phone:
                 transport=transport,
                 verify=False,  # there is no TLS on the loopback
                 today=lambda: self.clock.now,
+                sensitive=partial(sensitive_names, tuple(self.app), label),
                 real_time=self._http,
             )
-            line.trouble = self._faults
-
-
-class _Served:
-    """The app of a phone. Its handlers have little time if they are late by order."""
-
-    def __init__(self, phone: Phone) -> None:
-        self._phone = phone
-        self._budgets: dict[str, float] = {}
-        for action in phone.app:
-            for part in range(1, len(action.parts) + 1):
-                path = unquote(urlsplit(action.url(_BASE, part)).path)
-                margin = phone.app.settings.margin
-                self._budgets[path] = action.request_timeout - margin
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._phone.app
-        budget = self._budgets.get(scope.get("path", ""))
-        if not self._phone.faults.late or budget is None:
-            await app(scope, receive, send)
-            return
-        arrived = asyncio.get_running_loop().time() - budget + _HASTE
-        await app({**scope, ARRIVED: arrived}, receive, send)
+            line.faults = self._faults
 
 
 def _settings(folder: Path) -> Settings:
-    secret, after = Secret(secrets.token_hex(32)), Secret(str(folder / "after.db"))
-    return Settings(secret=secret, after=after, log_caller_data=True)
+    jobs = Secret(str(folder / "jobs.db"))
+    return Settings(secret=_secret(), jobs=jobs, log_caller_data=True)
+
+
+@cache
+def _secret() -> Secret:
+    """Return the secret of all phones of a process: deriving keys from a new one takes 40 ms."""
+    return Secret(secrets.token_hex(32))

@@ -1,21 +1,21 @@
-"""Scenario files: calls and how they end, in TOML, for those who write no Python.
+"""Scenario files: calls and their expected endings, in TOML, without Python.
 
 ::
 
     [[call]]
-    name = "sales"                    # all but ivr and expect may be left out
+    name = "sales"                    # optional, like all but ivr and expect
     ivr = "8000"
     caller = "101"
     caller_name = "Jason"
     at = 2026-12-25T10:00:00          # the date and time at the PBX
     fault = "late"                    # "refused", "dropped", "wrong password", "slow 3"
     press = ["1", "wait 30", "22"]    # "hang up"
-    asks = ["pick"]                   # the action URLs that are asked, in their order
+    asks = ["pick"]                   # the actions that get callbacks
     expect = "forward 222"            # "voicemail 222", "hang up", "dial out", "left", "prompt"
 
 Rule 1: pure: text in, values out. The values above the first ``[[call]]`` (``app``, ``ivr``,
-        ``caller``, ``caller_name``, ``at``) count for all calls that do not say them.
-Rule 2: an error names the file, the line and the key, and what may stand there.
+        ``caller``, ``caller_name``, ``at``) are defaults for all calls.
+Rule 2: an error names the file, the line, the key, and the possible values.
 """
 
 from __future__ import annotations
@@ -28,33 +28,32 @@ from datetime import datetime
 from typing import Any
 
 from receiver.errors import ReceiverError
-from receiver.printable import quoted
-from receiver.simulator.trace import Ending, Outcome
+from receiver.pbx.callback_trace import Outcome
+from receiver.replies import KINDS
+from receiver.text import quoted
 
 SUFFIX = ".calls.toml"
-"""How the name of a scenario file ends."""
+"""The end of a scenario file's name."""
 
 FAULTS = ("late", "dropped", "refused", "wrong password", "slow")
-"""What a call may have as its ``fault``; ``slow`` with seconds behind it."""
+"""The values of ``fault``; ``slow`` is followed by seconds."""
 
-_YEARS = range(1900, 3000)  # time goes on from there, and Python's years end
+_YEARS = range(1900, 3000)  # the clock advances from there, and Python's last year is 9999
 _KEYS = re.compile(r"[0-9*#]+")
 _WAIT = re.compile(r"wait ([0-9]+(?:\.[0-9]+)?)")
 _SLOW = re.compile(r"slow ([0-9]+(?:\.[0-9]+)?)")
 _CALL = re.compile(r"\s*\[\[\s*call\s*\]\]")
-_NUMBERED: dict[str, Ending] = {"forward": "forwarded", "voicemail": "voicemail"}
-_PLAIN: dict[str, Ending] = {"hang up": "hung up", "dial out": "disa", "left": "left"}
 
 
 class ScenarioError(ReceiverError):
-    """A scenario file that cannot be read; the text begins with the file and the line."""
+    """A scenario file is invalid; the text begins with the file and the line."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What the caller does: press ``keys``, wait for ``seconds``, or else hang up."""
+    """An act of the caller: press ``keys``, wait for ``seconds``, or hang up."""
 
     keys: str = field(default="", repr=False)
     seconds: float = 0.0
@@ -70,11 +69,11 @@ class Scenario:
     """One call, and how it must end.
 
     Attributes:
-        line: where it begins in its file.
+        line: of its beginning in the file.
         fault: one of `FAULTS`, or empty.
         slow: seconds, with ``slow``.
-        asks: the names of the action URLs that must be asked; None if it does not matter.
-        expect: how the call must end; None for not at all.
+        asks: the names of the actions that must get callbacks; None for any.
+        expect: how the call must end; None if it must not end.
     """
 
     line: int
@@ -92,27 +91,27 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Scenarios:
-    """A scenario file: the app that it names, empty if it names none, and its calls."""
+    """A scenario file: the app that it names, or empty, and its calls."""
 
     app: str
     calls: tuple[Scenario, ...]
 
 
 def parse(text: str, file: str) -> Scenarios:
-    """Read a scenario file.
+    """Parse a scenario file.
 
     Parameters:
-        text: all of it.
+        text: the content.
         file: its name, for errors.
 
     Raises:
-        ScenarioError: something in it cannot be read.
+        ScenarioError: the content is invalid.
     """
     return _Parser(text, file).scenarios()
 
 
 class _Parser:
-    """Reads one file; it knows where things stand in it."""
+    """Parses one file; it knows the lines of keys."""
 
     def __init__(self, text: str, file: str) -> None:
         self._file = file
@@ -123,7 +122,7 @@ class _Parser:
         except tomllib.TOMLDecodeError as error:
             at = re.search(r"line ([0-9]+)", str(error))
             line = int(at[1]) if at else len(self._lines)
-            raise ScenarioError(f"{file}:{line}: this is no TOML: {error}") from None
+            raise ScenarioError(f"{file}:{line}: not valid TOML: {error}") from None
 
     def scenarios(self) -> Scenarios:
         calls = self._found.pop("call", [])
@@ -131,7 +130,7 @@ class _Parser:
         if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
             raise self._error("call", 0, "begin each call with a line [[call]]")
         if not calls:
-            raise ScenarioError(f"{self._file}:1: there is no [[call]] in it")
+            raise ScenarioError(f"{self._file}:1: the file has no [[call]]")
         made = [self._scenario(number, call, whole) for number, call in enumerate(calls, 1)]
         return Scenarios(whole.get("app", ""), tuple(made))
 
@@ -160,31 +159,33 @@ class _Parser:
         for key, value in found.items():
             if key not in rows:
                 known = ", ".join(rows)
-                raise self._error(key, number, f"{quoted(key)} is no key here: there are {known}")
-            read, wanted = rows[key]
+                raise self._error(
+                    key, number, f"{quoted(key)} is not a key here; the keys are {known}"
+                )
+            read, expected = rows[key]
             try:
                 made[key] = read(value)
             except ValueError:
                 shown = quoted(str(value))
-                raise self._error(key, number, f"{key} is {shown}; it is {wanted}") from None
+                raise self._error(key, number, f"{key} is {shown}; expected {expected}") from None
         return made
 
     def _error(self, key: str, number: int, problem: str) -> ScenarioError:
         return ScenarioError(f"{self._file}:{self._line(key, number)}: {problem}")
 
     def _line(self, key: str, number: int) -> int:
-        """Where a key of a call stands, or else the call; 0 is what stands above the calls."""
+        """Return the line of a key of a call, or of the call; call 0 is above the first one."""
         bounds = [1, *self._starts, len(self._lines) + 1]
-        if number >= len(bounds) - 1:  # not written with [[call]]
+        if number >= len(bounds) - 1:  # not a [[call]] table
             return 1
         start, end = bounds[number], bounds[number + 1]
         pattern = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*(=|\])")
         within = range(start, max(end, start + 1))
-        there = (n for n in within if key and pattern.match(self._lines[n - 1].lstrip("[")))
-        return next(there, start)
+        lines = (n for n in within if key and pattern.match(self._lines[n - 1].lstrip("[")))
+        return next(lines, start)
 
 
-# What may stand at a key: a function that raises ValueError, and what it wants, in words.
+# The values of keys: a function that raises ValueError, and a description of the values.
 
 
 def _text(value: Any) -> str:
@@ -236,14 +237,19 @@ def _names(value: Any) -> tuple[str, ...]:
 
 def _expect(value: Any) -> Outcome | None:
     text = _text(value)
-    word, _, number = text.partition(" ")
-    if word in _NUMBERED and number:
-        return Outcome(_NUMBERED[word], number)
     if text == "prompt":
         return None
-    if text not in _PLAIN:
+    word, _, number = text.partition(" ")
+    ends = [kind for kind in KINDS.values() if kind.ends_call]
+    numbered = {"voicemail": "voicemail"}
+    numbered |= {kind.keyword: kind.outcome for kind in ends if kind.has_target()}
+    if word in numbered and number:
+        return Outcome(numbered[word], number)
+    plain = {"dial out": "disa", "left": "left"}
+    plain |= {kind.label: kind.outcome for kind in ends if not kind.has_target()}
+    if text not in plain:
         raise ValueError
-    return Outcome(_PLAIN[text])
+    return Outcome(plain[text])
 
 
 _Rows = Mapping[str, tuple[Callable[[Any], Any], str]]
@@ -251,7 +257,7 @@ _SHARED: _Rows = {
     "ivr": (_name, '"8000", or "north/8000" with several PBXs'),
     "caller": (_text, 'the caller\'s number, as in "101"'),
     "caller_name": (_text, "the caller's name"),
-    "at": (_at, "a date and time of our days without a zone, as in 2026-12-25T10:00:00"),
+    "at": (_at, "a date and time from 1900 on without a zone, as in 2026-12-25T10:00:00"),
 }
 _OF_THE_FILE: _Rows = {"app": (_name, '"module:attribute", as in "app:app"'), **_SHARED}
 _OF_A_CALL: _Rows = {
@@ -263,6 +269,6 @@ _OF_A_CALL: _Rows = {
     "expect": (
         _expect,
         '"forward 222", "voicemail 222", "hang up", "dial out", "left", or "prompt" '
-        "if the call goes on",
+        "if the call continues",
     ),
 }

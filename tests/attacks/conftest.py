@@ -1,4 +1,4 @@
-"""The four servers under attack: our connections, and uvicorn's own, with either parser."""
+"""The servers under attack: our connection on both event loops, and uvicorn's own two."""
 
 import asyncio
 import sys
@@ -8,10 +8,10 @@ import pytest
 import uvloop
 from uvicorn.protocols.http import h11_impl, httptools_impl
 
-from receiver.serving.connections import H11, HttpTools
+from receiver.server import Http
 from tests.attacks.wire import Target, served
 
-OURS = {"our-h11": H11, "our-httptools": HttpTools}
+OURS = {"our-asyncio": Http, "our-uvloop": Http}
 STACKS: dict[str, type[asyncio.Protocol]] = {
     **OURS,
     "uvicorn-h11": h11_impl.H11Protocol,
@@ -21,10 +21,10 @@ STACKS: dict[str, type[asyncio.Protocol]] = {
 
 @pytest.fixture(scope="session")
 def targets() -> Iterator[dict[str, Target]]:
-    """All four, for as long as the tests run: ours as it is served, with uvloop."""
+    """All four, for as long as the tests run."""
     with (
-        served(STACKS["our-h11"]) as one,
-        served(STACKS["our-httptools"], new_loop=uvloop.new_event_loop) as two,
+        served(STACKS["our-asyncio"]) as one,
+        served(STACKS["our-uvloop"], new_loop=uvloop.new_event_loop) as two,
         served(STACKS["uvicorn-h11"]) as three,
         served(STACKS["uvicorn-httptools"]) as four,
     ):
@@ -33,7 +33,7 @@ def targets() -> Iterator[dict[str, Target]]:
 
 @pytest.fixture(params=list(STACKS))
 def stack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of one; under uvicorn's h11 httptools is not loaded, as in a process of its own."""
+    """The name of one; under uvicorn's h11 httptools is not loaded, as in a separate process."""
     name: str = request.param
     if name == "uvicorn-h11":
         monkeypatch.delitem(sys.modules, httptools_impl.__name__)

@@ -18,9 +18,10 @@ def test_row(row: Row, stack: str, target: Target, caplog: pytest.LogCaptureFixt
         if row.runs is not None or answer.status != 200:
             assert ran == (row.runs is True and answer.status == 200)
         assert answer.status != 411 or answer.closes
-        if row.closes:
+        ends = row.ends(stack, answer.status)
+        if ends:
             assert wire.closed()
-        elif row.closes is False:
+        elif ends is False:
             assert wire.send(post())
             assert wire.answer().body == ANSWER
     assert target.still_answers()

@@ -21,7 +21,7 @@ def test_callbacks_in_segments_of_one_octet(stack: str, target: Target) -> None:
             assert wire.answer().body == ANSWER
 
 
-def test_who_expects_100_is_told_to_go_on(target: Target) -> None:
+def test_expect_100_continue(target: Target) -> None:
     with target.connect() as wire:
         length = b"Content-Length: %d" % len(BODY)
         wire.send(request(b"Host: x", token(), FORM, length, b"Expect: 100-continue"))
@@ -30,7 +30,7 @@ def test_who_expects_100_is_told_to_go_on(target: Target) -> None:
         assert wire.answer().body == ANSWER
 
 
-def test_who_expects_100_with_too_much_is_not(target: Target) -> None:
+def test_expect_100_with_a_large_body_is_refused(target: Target) -> None:
     with target.connect() as wire:
         wire.send(request(b"Host: x", token(), b"Content-Length: 99999", b"Expect: 100-continue"))
         assert wire.answer().status == 413

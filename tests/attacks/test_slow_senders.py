@@ -10,26 +10,20 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from receiver.serving import server as serving
-from receiver.serving.connections import H11, HttpTools
-from receiver.serving.listening import secured
+from receiver.cli.certificate import secured
+from receiver.server import Http
+from receiver.server import uvicorn_server as serving
 from tests.attacks.wire import Target, Wire, post, request, served
 from tests.support import ANSWER
 
 
-class HastyH11(H11):
+class Hasty(Http):
     head_time = 0.2
 
 
-class HastyHttpTools(HttpTools):
-    head_time = 0.2
-
-
-@pytest.fixture(scope="module", params=["h11", "httptools", "httptools on uvloop"])
+@pytest.fixture(scope="module", params=[asyncio.new_event_loop, uvloop.new_event_loop])
 def target(request: pytest.FixtureRequest) -> Iterator[Target]:
-    kind: type[asyncio.Protocol] = HastyH11 if request.param == "h11" else HastyHttpTools
-    loop = uvloop.new_event_loop if request.param.endswith("uvloop") else None
-    with served(kind, new_loop=loop) as found:
+    with served(Hasty, new_loop=request.param) as found:
         yield found
 
 
@@ -48,14 +42,14 @@ def drip(wire: Wire, data: bytes) -> bool:
     return False
 
 
-def test_who_says_nothing(target: Target) -> None:
+def test_a_silent_client(target: Target) -> None:
     with target.connect() as wire:
         assert wire.closed()
     assert target.still_answers()
 
 
 @pytest.mark.parametrize("start", [b"P", b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nHost: x\r\n"])
-def test_half_a_head(start: bytes, target: Target) -> None:
+def test_an_incomplete_head(start: bytes, target: Target) -> None:
     with target.connect() as wire:
         wire.send(start)
         assert wire.closed()
@@ -67,14 +61,14 @@ def test_a_head_octet_by_octet(target: Target) -> None:
     assert target.still_answers()
 
 
-def test_half_a_second_head(target: Target) -> None:
+def test_an_incomplete_second_head(target: Target) -> None:
     with target.connect() as wire:
         wire.send(post() + b"POST ")
         assert wire.answer().body == ANSWER
         assert wire.closed()
 
 
-def test_a_body_that_goes_on_after_its_answer(target: Target) -> None:
+def test_a_body_continues_after_its_answer(target: Target) -> None:
     with target.connect() as wire:
         first = b"POST /nowhere HTTP/1.1"
         wire.send(request(b"Host: x", b"Content-Length: 1000000", first=first))
@@ -90,11 +84,9 @@ def tls(program: Callable[[str], str], tmp_path: Path) -> ssl.SSLContext:
     return secured(certificate, key)
 
 
-def test_a_tls_handshake_that_does_not_come(
-    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_tls_handshake(tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "HEAD_TIME", 0.2)
     for loop in (None, uvloop.new_event_loop):
-        with served(HttpTools, tls=tls, new_loop=loop) as target, target.connect() as wire:
+        with served(Http, tls=tls, new_loop=loop) as target, target.connect() as wire:
             wire.send(b"\x16\x03\x01")
             assert wire.closed()

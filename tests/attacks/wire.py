@@ -1,4 +1,4 @@
-"""Raw sockets, and the servers that they attack: each in a thread of its own."""
+"""Raw sockets, and the servers that they attack: each in a thread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver import Settings
-from receiver.serving.server import running
+from receiver.server.uvicorn_server import running
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
 
 SETTINGS = Settings(secret=SECRET, margin=0.99)
@@ -103,7 +103,7 @@ class Target:
         return Wire(self.port, tls)
 
     def still_answers(self) -> bool:
-        """Whether a true callback on a connection of its own is answered, by the handler."""
+        """Return whether a valid callback on a new connection is answered by the handler."""
         before = len(self.handler.calls)
         with self.connect() as wire:
             wire.send(post())

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.auth import Accepted, Asked, Basic, Bearer, Open, Refused, Scheme, make_scheme
-from receiver.secrets import Credentials, Secret
+from receiver.auth import Accepted, AuthRequest, Basic, Bearer, Open, Refused, Scheme, make_scheme
+from receiver.credentials import Credentials, Secret
 
 OLD = Credentials("olduser", Secret("oldpassword"), Secret("oldtoken"))
 NEW = Credentials("newuser", Secret("newpassword"), Secret("newtoken"))
@@ -17,7 +17,7 @@ BEARER_CHALLENGE = 'Bearer realm="callbacks"'
 
 
 def check(scheme: Scheme, *authorization: str) -> Accepted | Refused:
-    return scheme.check(Asked("POST", "/x", authorization), 0)
+    return scheme.check(AuthRequest("POST", "/x", authorization), 0)
 
 
 def basic(text: str) -> str:
@@ -70,10 +70,10 @@ def test_the_examples_of_rfc_7617(username: str, password: str, header: str) -> 
     ],
 )
 def test_basic_refuses(header: str, reason: str) -> None:
-    verdict = check(BASIC, header)
-    assert isinstance(verdict, Refused)
-    assert (verdict.status, verdict.challenges) == (401, (BASIC_CHALLENGE,))
-    assert reason in verdict.reason
+    result = check(BASIC, header)
+    assert isinstance(result, Refused)
+    assert (result.status, result.challenges) == (401, (BASIC_CHALLENGE,))
+    assert reason in result.reason
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_bearer_accepts(header: str) -> None:
     ],
 )
 def test_bearer_refuses(header: str, challenge: str) -> None:
-    verdict = check(BEARER, header)
-    assert isinstance(verdict, Refused)
-    assert (verdict.status, verdict.challenges) == (401, (challenge,))
+    result = check(BEARER, header)
+    assert isinstance(result, Refused)
+    assert (result.status, result.challenges) == (401, (challenge,))
 
 
 def test_without_credentials_there_is_a_plain_challenge() -> None:
@@ -108,12 +108,12 @@ def test_without_credentials_there_is_a_plain_challenge() -> None:
 
 def test_two_headers_are_a_bad_request() -> None:
     for scheme in (BASIC, BEARER):
-        verdict = check(scheme, basic("newuser:newpassword"), "Bearer newtoken")
-        assert verdict == Refused("more than one Authorization header", status=400)
+        result = check(scheme, basic("newuser:newpassword"), "Bearer newtoken")
+        assert result == Refused("more than one Authorization header", status=400)
 
 
 @given(st.text(max_size=60))
-def test_no_text_is_let_in_or_raises(header: str) -> None:
+def test_no_other_text_is_accepted_or_raises(header: str) -> None:
     for scheme in (BASIC, BEARER):
         assert isinstance(check(scheme, header), Refused)
 
@@ -133,11 +133,11 @@ def test_schemes_are_made_by_name() -> None:
     assert check(Open()) == Accepted()
 
 
-def test_nobody_is_let_in_because_nothing_was_configured() -> None:
+def test_missing_configuration_accepts_no_credentials() -> None:
     with pytest.raises(ValueError, match="no credentials"):
         make_scheme("basic", [], nonce_key=b"", entropy=bytes)
 
 
-def test_what_was_asked_does_not_print_credentials() -> None:
-    asked = Asked("POST", "/x?input=4111", ("Bearer geheim",), keys=("geheim",))
-    assert repr(asked) == "Asked('POST')"
+def test_the_repr_of_a_request_has_no_credentials() -> None:
+    asked = AuthRequest("POST", "/x?input=4111", ("Bearer geheim",), keys=("geheim",))
+    assert repr(asked) == "AuthRequest('POST')"

@@ -1,6 +1,7 @@
 """Digest on values: the RFC's own examples, nonces, stale, and httpx as the other end."""
 
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.auth import Accepted, Asked, Digest, Once, Refused, Verdict
+from receiver.auth import Accepted, AuthRequest, AuthResult, Digest, NonceUse, Refused
 from receiver.auth import digest as digests
 from receiver.auth.digest import NONCE_LIFE, Algorithm, parse_parameters, response_hash
-from receiver.secrets import Credentials, Secret
+from receiver.credentials import Credentials, Secret
 
 KNOWN = Credentials("newuser", Secret("newpassword"), Secret("x"))
 OLD = Credentials("olduser", Secret("oldpassword"), Secret("x"))
@@ -23,13 +24,14 @@ TARGET = "/action/8000/pick?from=101&to=888"
 PUBLIC = "/ivr/action/8000/pick"
 
 
-def make(key: bytes = b"key", *algorithms: Algorithm) -> Digest:
+def make(key: bytes = b"key", *algorithms: Algorithm, uri_without_query: bool = False) -> Digest:
     counter = itertools.count()
     return Digest(
         [KNOWN, OLD],
         nonce_key=key,
         entropy=lambda n: next(counter).to_bytes(n, "big"),
         algorithms=algorithms or ("MD5",),
+        uri_without_query=uri_without_query,
     )
 
 
@@ -67,21 +69,23 @@ def header(challenge: str, known: Credentials = KNOWN, /, **changes: str | None)
     return "Digest " + ", ".join(f'{key}="{value}"' for key, value in parameters.items())
 
 
-def check(digest: Digest, *authorization: str, now: float = NOW, target: str = TARGET) -> Verdict:
-    return digest.check(Asked("POST", target, authorization, PUBLIC), now)
+def check(
+    digest: Digest, *authorization: str, now: float = NOW, target: str = TARGET
+) -> AuthResult:
+    return digest.check(AuthRequest("POST", target, authorization, PUBLIC), now)
 
 
-def is_let_in(verdict: Verdict) -> bool:
-    return isinstance(verdict, Accepted)
+def is_let_in(result: AuthResult) -> bool:
+    return isinstance(result, Accepted)
 
 
 def test_challenges_in_the_one_form_that_every_client_survives() -> None:
-    verdict = check(make())
-    assert isinstance(verdict, Refused)
-    parameters = parse_parameters(verdict.challenges[0].removeprefix("Digest "))
+    result = check(make())
+    assert isinstance(result, Refused)
+    parameters = parse_parameters(result.challenges[0].removeprefix("Digest "))
     assert parameters is not None
     nonce = parameters["nonce"]
-    assert verdict.challenges == (
+    assert result.challenges == (
         f'Digest realm="callbacks", nonce="{nonce}", algorithm=MD5, qop="auth"',
     )
     assert len(nonce) == 43
@@ -93,7 +97,7 @@ def test_challenges_in_the_one_form_that_every_client_survives() -> None:
 @pytest.mark.parametrize(
     "changes", [{}, {"qop": None, "nc": None, "cnonce": None}, {"nc": "0000000A"}]
 )
-def test_accepts_who_knows_the_password(
+def test_the_right_password_is_accepted(
     algorithm: Algorithm, known: Credentials, changes: dict[str, str | None]
 ) -> None:
     digest = make(b"key", algorithm)
@@ -141,23 +145,40 @@ def test_accepts_every_honest_form_of_the_uri(uri: str, target: str) -> None:
 )
 def test_a_header_for_another_url_is_a_bad_request(uri: str) -> None:
     digest = make()
-    verdict = check(digest, header(challenge_of(digest), uri=uri))
-    assert verdict == Refused("a Digest header for another URL", status=400)
+    result = check(digest, header(challenge_of(digest), uri=uri))
+    assert result == Refused("a Digest header for another URL", status=400)
+
+
+@pytest.mark.parametrize(
+    "uri", ["/action/8000/pick", "https://ivr.example.com/ivr/action/8000/pick", PUBLIC, TARGET]
+)
+def test_a_uri_without_the_query_is_accepted_where_it_is_declared(uri: str) -> None:
+    digest = make(uri_without_query=True)
+    assert is_let_in(check(digest, header(challenge_of(digest), uri=uri)))
+    wrong = Credentials("newuser", Secret("wrong"), Secret(""))
+    assert refusal(digest, header(challenge_of(digest), wrong, uri=uri)).wrong
+
+
+@pytest.mark.parametrize("uri", ["/", "/action/8000", "/action/8000/pick?", TARGET + "&x=1", "/x"])
+def test_no_other_uri_is_accepted_there(uri: str) -> None:
+    digest = make(uri_without_query=True)
+    result = check(digest, header(challenge_of(digest), uri=uri))
+    assert result == Refused("a Digest header for another URL", status=400)
 
 
 def refusal(digest: Digest, sent: str, now: float = NOW) -> Refused:
-    verdict = check(digest, sent, now=now)
-    assert isinstance(verdict, Refused)
-    assert verdict.status == 401
-    assert verdict.challenges[0].startswith('Digest realm="callbacks", nonce="')
-    return verdict
+    result = check(digest, sent, now=now)
+    assert isinstance(result, Refused)
+    assert result.status == 401
+    assert result.challenges[0].startswith('Digest realm="callbacks", nonce="')
+    return result
 
 
 @pytest.mark.parametrize(
     ("known", "changes"),
     [
         (Credentials("newuser", Secret("wrong"), Secret("")), {}),
-        (Credentials("nobody", Secret("newpassword"), Secret("")), {}),
+        (Credentials("unknown", Secret("newpassword"), Secret("")), {}),
         (Credentials("newuser", Secret("oldpassword"), Secret("")), {}),
         (KNOWN, {"response": "0" * 32}),
         (KNOWN, {"response": "ü\ud800"}),
@@ -197,14 +218,21 @@ def test_a_nonce_lives_its_life() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "count"),
-    [({}, 1), ({"nc": "0000000A"}, 10), ({"qop": None, "nc": None, "cnonce": None}, 0)],
+    [
+        ({}, 1),
+        ({"nc": "0000000A"}, 10),
+        ({"qop": None, "nc": None, "cnonce": None}, 0),
+        # Without qop the response proves nothing about nc: a captured one could have any.
+        ({"qop": None, "nc": "00000007", "cnonce": None}, 0),
+        ({"qop": None, "nc": "no count", "cnonce": "c"}, 0),
+    ],
 )
 def test_what_is_good_once_is_handed_on(changes: dict[str, str | None], count: int) -> None:
     digest = make()
     challenge = challenge_of(digest)
     nonce = (parse_parameters(challenge.removeprefix("Digest ")) or {})["nonce"]
-    verdict = check(digest, header(challenge, KNOWN, **changes), now=NOW + 1)
-    assert verdict == Accepted(Once(nonce, count, NOW))
+    result = check(digest, header(challenge, KNOWN, **changes), now=NOW + 1)
+    assert result == Accepted(NonceUse(nonce, count, NOW))
 
 
 def test_what_was_used_before_is_stale_and_no_failure() -> None:
@@ -216,7 +244,7 @@ def test_what_was_used_before_is_stale_and_no_failure() -> None:
 def test_only_wrong_credentials_count_as_wrong() -> None:
     digest = make()
     challenge = challenge_of(digest)
-    stranger = Credentials("nobody", Secret("newpassword"), Secret(""))
+    stranger = Credentials("unknown", Secret("newpassword"), Secret(""))
     assert refusal(digest, header(challenge, stranger)).wrong
     assert not refusal(digest, header(challenge, realm="other")).wrong
     assert not refusal(digest, header(challenge), now=NOW + 1e6).wrong
@@ -254,7 +282,7 @@ def test_an_unknown_user_costs_the_work_of_a_wrong_password(
         monkeypatch.setattr(digests, name, counted)
     digest = make()
     work = []
-    for known in (Credentials("nobody", Secret("x"), Secret("")), KNOWN):
+    for known in (Credentials("unknown", Secret("x"), Secret("")), KNOWN):
         sent = header(challenge_of(digest), known, response="0" * 32)
         done.clear()
         refusal(digest, sent)
@@ -280,19 +308,79 @@ def test_an_unknown_user_costs_the_work_of_a_wrong_password(
 )
 def test_an_incomplete_header_is_a_bad_request(changes: dict[str, str | None]) -> None:
     digest = make()
-    verdict = check(digest, header(challenge_of(digest), KNOWN, **changes))
-    assert verdict == Refused("a Digest header that cannot be read", status=400)
+    result = check(digest, header(challenge_of(digest), KNOWN, **changes))
+    assert result == Refused("a Digest header that cannot be read", status=400)
+
+
+def escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+QUOTED_TARGETS = ['"', "\\", '\\"', '"\\', "\\\\", '"a"&x=\\n', "\\a", '""']
+
+
+@pytest.mark.parametrize("text", QUOTED_TARGETS)
+@pytest.mark.parametrize("scheme", ["", "https://ivr.example"])
+def test_accepts_a_target_with_quotes_that_was_escaped_after_it_was_hashed(
+    text: str, scheme: str
+) -> None:
+    """As libcurl does from 8.19.0 on."""
+    digest, target = make(), f"{TARGET}&from_name={text}"
+    uri = scheme + target
+    sent = header(challenge_of(digest), uri=uri)
+    assert sent.count(f'uri="{uri}"') == 1
+    sent = sent.replace(f'uri="{uri}"', f'uri="{escaped(uri)}"')
+    assert is_let_in(check(digest, sent, target=target))
+    for other in (TARGET, target + "x", target.replace("101", "102")):
+        result = check(digest, sent, target=other)
+        assert result == Refused("a Digest header for another URL", status=400)
+    assert not is_let_in(check(digest, sent, target=escaped(target)))
+    result = check(digest, sent.replace('nc="00000001"', 'nc="00000002"'), target=target)
+    assert isinstance(result, Refused)
+    assert result.wrong
+
+
+@pytest.mark.parametrize("text", [*QUOTED_TARGETS, '"a" <1>, uri="b', '", nc="00000001'])
+@pytest.mark.parametrize("scheme", ["", "https://ivr.example"])
+def test_accepts_a_target_with_quotes_that_was_not_escaped(text: str, scheme: str) -> None:
+    """As libcurl does before 8.19.0, Java, neon, POCO and cpp-httplib."""
+    digest, target = make(), f"{TARGET}&from_name={text}"
+    sent = header(challenge_of(digest), uri=scheme + target)
+    assert is_let_in(check(digest, sent, target=target))
+    for other in (TARGET, target + "x", target.replace("101", "102")):
+        assert not is_let_in(check(digest, sent, target=other))
+    wrong = check(digest, sent.replace('cnonce="', 'cnonce="0'), target=target)
+    assert isinstance(wrong, Refused)
+    assert wrong.wrong
+
+
+@pytest.mark.parametrize("text", QUOTED_TARGETS)
+def test_the_hash_is_over_what_names_the_target(text: str) -> None:
+    """Neither of the two forms is good with the hash of the other."""
+    digest, target = make(), f"{TARGET}&from_name={text}"
+    sent = header(challenge_of(digest), uri=escaped(target))
+    result = check(digest, sent, target=target)
+    assert isinstance(result, Refused)
+    assert result.wrong
 
 
 @pytest.mark.parametrize(
     "rest",
-    ["=,=", "a", "a=", 'a="', 'a="b" c', "a=1, a=2", "a=1, A=2", 'a="b"c', "x" * 13_000, "a=b c=d"],
+    ["=,=", "a", "a=", 'a="', 'a="b" c', "a=1, a=2", "a=1, A=2", 'a="b"c', "x" * 12_000, "a=b c=d"],
 )
 def test_a_broken_header_is_a_bad_request(rest: str) -> None:
     assert parse_parameters(rest) is None
     assert check(make(), "Digest " + rest) == Refused(
         "a Digest header that cannot be read", status=400
     )
+
+
+@pytest.mark.parametrize("scheme", ["Digest", "Basic", "Bearer"])
+def test_a_header_that_is_too_long_is_not_read(scheme: str) -> None:
+    assert check(make(), f"{scheme} {'x' * 12_288}") == Refused(
+        "an Authorization header over 12288 characters", status=400
+    )
+    assert parse_parameters("a=" + "x" * 12_287) is None
 
 
 def test_other_credentials_get_a_challenge() -> None:
@@ -377,3 +465,12 @@ def test_httpx_as_the_other_end(algorithm: Algorithm) -> None:
     request = httpx.Request("POST", "https://ivr.example" + TARGET)
     sent = flow.send(httpx.Response(401, headers=challenge, request=request))
     assert is_let_in(check(digest, sent.headers["Authorization"]))
+
+
+@pytest.mark.parametrize(
+    "text", ["a=" * 6000 + '"', 'a="' * 4000, "a " * 6000, 'a="\\' * 3000, "a" * 12_000 + '"']
+)
+def test_a_header_of_any_form_is_parsed_in_linear_time(text: str) -> None:
+    begun = time.thread_time()
+    assert parse_parameters(text) is None
+    assert time.thread_time() - begun < 0.02  # a search takes 0.05 to 0.1

@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Callable
 
 from receiver.auth.digest import Digest, parse_parameters, response_hash
-from receiver.secrets import derive_key
+from receiver.credentials import derive_key
 from tests.support import SECRET, credentials
 
 IDENTITY = "888/post-digest"

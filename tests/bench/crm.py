@@ -3,7 +3,7 @@
     python -m tests.bench.crm [seconds [callers [searches a second]]]
 
 A HubSpot in memory on loopback, the real connector at its default pace (4 searches and 10 other
-requests a second), no log entries. Callers are drawn as calls come in life: of ``callers`` numbers
+requests a second), no log entries. Callers are drawn as in production: of ``callers`` numbers
 a few call often (Zipf's law). Once with an empty memory, and once again with what it then knows.
 """
 
@@ -17,7 +17,7 @@ from collections import Counter
 from handlers.crm.hubspot import HubSpot
 from handlers.crm.lookup import CallerLookup
 from receiver import Call, Forward
-from receiver.serving.server import running
+from receiver.server.uvicorn_server import running
 from tests.handlers.crm.fake_hubspot import FakeHubSpot
 from tests.upstream.stage import Timed
 
@@ -27,7 +27,7 @@ BUDGET = 1.5
 
 
 class Indexed(FakeHubSpot):
-    """Finds by an index: the fake shall not be what is measured."""
+    """Finds by an index: the fake must not dominate the measurement."""
 
     def fill(self) -> None:
         for number in range(CONTACTS):

@@ -2,8 +2,8 @@
 
     python -m tests.bench.memory [--calls 1000000] [--server session]
 
-Every callback is one of a call of its own, with a session; the log line goes to /dev/null and the
-metrics are counted. What is bounded (sessions, repeats) fills up within the first ten thousands.
+Every callback is one of a new call, with a session; the log line goes to /dev/null and the metrics
+are counted. What is bounded (sessions, repeats) fills up within the first ten thousands.
 Ends with status 1 if more than `GROWTH` came on top in the last half.
 """
 
@@ -13,7 +13,8 @@ import argparse
 import sys
 import time
 
-from tests.bench.asked import KINDS, OWN_CORE, Request, Wire, pin, served
+from tests.bench.contestants import OURS
+from tests.bench.requests_sent import KINDS, OWN_CORE, Request, Wire, pin, served
 
 GROWTH = 1.02
 MARKS = (0.001, 0.01, 0.1, 0.5, 1.0)
@@ -48,7 +49,7 @@ def measure(way: Wire, calls: int) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--calls", type=int, default=1_000_000)
-    parser.add_argument("--server", default="session", choices=("L1", "quiet", "full", "session"))
+    parser.add_argument("--server", default=OURS[-1], choices=("L1", *OURS))
     asked = parser.parse_args()
     with served(asked.server) as way:
         pin(OWN_CORE)

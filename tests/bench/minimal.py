@@ -12,9 +12,13 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from receiver.auth.scheme import REALM
@@ -26,7 +30,6 @@ Check = Callable[[Scope, bytes], bytes]
 _LIFE = 300.0
 _JSON = (b"content-type", b"application/json")
 _PARAMETER = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,]+))')
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 async def fixed(scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,18 +40,20 @@ async def fixed(scope: Scope, receive: Receive, send: Send) -> None:
 class Honest:
     """L1: path and method, credentials, body or query, a handler, JSON, all by hand."""
 
+    dumps = staticmethod(json.JSONEncoder(separators=(",", ":")).encode)
+
     def __init__(self) -> None:
         bearer, basic = credentials("888/post-bearer"), credentials("888/get-basic")
         digest = credentials("888/post-digest")
         pair = f"{basic.username}:{basic.password.reveal()}".encode()
-        self._routes: dict[str, tuple[str, Check]] = {
+        self.routes: dict[str, tuple[str, Check]] = {
             "/action/888/post-bearer": ("POST", _same(f"Bearer {bearer.token.reveal()}".encode())),
             "/action/888/get-basic": ("GET", _same(b"Basic " + base64.b64encode(pair))),
             "/action/888/post-digest": ("POST", _Digest(digest.username, digest.password.reveal())),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._routes.get(scope["path"])
+        found = self.routes.get(scope["path"])
         if found is None:
             await _respond(send, 404)
             return
@@ -72,12 +77,30 @@ class Honest:
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
             fields = json.loads(body)
-        destination = await _handle(fields)
+        destination = await handle(fields)
         answer = {"status_code": 200, "action": "call", "destination": destination}
-        await _respond(send, 200, _encode(answer).encode(), _JSON)
+        await _respond(send, 200, self.dumps(answer).encode(), _JSON)
 
 
-async def _handle(fields: dict[str, str]) -> str:
+def by_hand() -> Starlette:
+    """The same with Starlette: a route for each, its request, and its answer in JSON."""
+    honest = Honest()
+
+    async def callback(request: Request) -> Response:
+        _, check = honest.routes[request.url.path]
+        sent = request.headers.get("authorization", "").encode("latin-1")
+        if wanted := check(request.scope, sent):
+            return Response(status_code=401, headers={"www-authenticate": wanted.decode()})
+        fields = request.query_params if request.method == "GET" else await request.json()
+        destination = await handle(fields)
+        return JSONResponse({"status_code": 200, "action": "call", "destination": destination})
+
+    return Starlette(
+        routes=[Route(path, callback, methods=[way]) for path, (way, _) in honest.routes.items()]
+    )
+
+
+async def handle(fields: Mapping[str, str]) -> str:
     return "222" if fields["to"] == "888" else "0"
 
 
@@ -91,7 +114,7 @@ def _same(right: bytes) -> Check:
 
 
 class _Digest:
-    """MD5 and ``qop=auth`` on signed nonces; who is let in once may come again."""
+    """MD5 and ``qop=auth`` on signed nonces; a nonce may be used again."""
 
     def __init__(self, username: str, password: str) -> None:
         self._username = username

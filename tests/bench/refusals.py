@@ -4,9 +4,9 @@
 
 Pairs of refusals that must look alike are sent in random order, inside this process and over a
 connection to a service; so is each request against itself, which shows the noise. Every request
-says that it comes from another address, so that nobody is slowed down. Ends with status 1 if a pair
-can be told apart over the connection; what is seen inside only, some microseconds, shows where to
-look.
+names another client address, so that the throttle does not apply. Ends with status 1 if a pair
+can be distinguished over the connection; what is seen inside only, some microseconds, shows where
+to look.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from receiver.auth.sources import read_networks
+from receiver.auth.client_address import read_networks
 from tests.asgi import http_scope, status_of
 from tests.bench.attacks import digest_header
 from tests.bench.numbers import Compared, compare
@@ -44,7 +44,7 @@ _STRANGER = "a" * 16  # as long as our user names
 
 
 def pairs() -> dict[str, tuple[Request, Request]]:
-    """What must not be told apart: the first knows something that the second does not."""
+    """What must not be distinguishable: the first knows something that the second does not."""
     known = credentials("888/post-basic")
     name, password = known.username, known.password.reveal()
     near, far = password[:-1] + "0", "0" * len(password)
@@ -166,8 +166,8 @@ async def _take(
     kinds = (both[0], both[1], both[0])
     taken = []
     for _ in range(runs):
-        order = random.sample(range(3), 3)
-        times = {which: await ask(kinds[which], next(addresses)) for which in order}
+        shuffled = random.sample(range(3), 3)
+        times = {which: await ask(kinds[which], next(addresses)) for which in shuffled}
         taken.append((times[0], times[1], times[2]))
     return taken
 
@@ -178,7 +178,7 @@ async def _all(
     runs: int,
     chance: random.Random,
 ) -> bool:
-    """Whether no pair can be told apart."""
+    """Return whether no pair can be distinguished."""
     found: dict[str, Compared] = {}
     controls = []
     addresses = _addresses()
@@ -189,13 +189,13 @@ async def _all(
             found[name] = compare(first, second, chance)
             controls.append(compare(first, again, chance))
     print(f"{way.__name__}: {runs} runs each; µs, the second less the first, and with itself")
-    told = [name for name, one in found.items() if one.exceeds(controls)]
+    distinct = [name for name, one in found.items() if one.exceeds(controls)]
     for (name, one), control in zip(found.items(), controls, strict=True):
         print(
             f"  {name:44} {_text(one)}   itself {_text(control)}"
-            f"{'   TOLD APART' if name in told else ''}"
+            f"{'   DISTINGUISHABLE' if name in distinct else ''}"
         )
-    return not told
+    return not distinct
 
 
 def _text(one: Compared) -> str:
@@ -211,8 +211,8 @@ def main() -> None:
     random.seed(asked.seed)
     logging.disable()
     chance = random.Random(asked.seed)
-    told = pairs()
-    _, good = (asyncio.run(_all(way, told, asked.runs, chance)) for way in (inside, outside))
+    compared = pairs()
+    _, good = (asyncio.run(_all(way, compared, asked.runs, chance)) for way in (inside, outside))
     sys.exit(0 if good else 1)
 
 

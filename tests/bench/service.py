@@ -1,4 +1,4 @@
-"""``receiver serve`` in a process of its own, on a free port, and what it needs in memory."""
+"""``receiver serve`` in a separate process, on a free port, and what it needs in memory."""
 
 from __future__ import annotations
 
@@ -37,16 +37,21 @@ class Service:
             text=True,
         )
         self.port = self._wait()
-        threading.Thread(target=self._drain, daemon=True).start()
+        self._reader = threading.Thread(target=self._drain, daemon=True)
+        self._reader.start()
 
     @property
     def memory(self) -> int:
-        """Resident bytes."""
-        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * _PAGE
+        """Resident bytes of the workers; their parent answers nothing."""
+        pid = self._process.pid
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        found = [Path(f"/proc/{worker}/statm").read_text().split()[1] for worker in workers]
+        return sum(map(int, found)) * _PAGE
 
     def close(self) -> None:
         self._process.terminate()
         self._process.wait(20)
+        self._reader.join(20)
 
     def _wait(self) -> int:
         assert self._process.stderr is not None
@@ -58,8 +63,9 @@ class Service:
 
     def _drain(self) -> None:
         assert self._process.stderr is not None
-        for _ in self._process.stderr:
-            self.lines += 1
+        with self._process.stderr as lines:
+            for _ in lines:
+                self.lines += 1
 
 
 @contextmanager

@@ -5,7 +5,7 @@
 Bearer POSTs over kept connections, as many as `CONNECTIONS`, from one process that sends what it
 made before. Workers share a listener and are not pinned; on two cores the sender takes a part of
 what a second worker could use, more of it the faster the server is. So the gain of L1 tells what
-can be had here. All are asked in turns, and the median counts.
+can be had here. All have turns, and the median counts.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import time
 from contextlib import ExitStack
 from statistics import median
 
-from receiver.serving import listening
-from tests.bench.asked import KINDS, served
+from receiver.server import sockets
+from tests.bench.requests_sent import KINDS, served
 from tests.support import ANSWER
 
 CONNECTIONS = 32
-SERVERS = ("L1", "full")
+SERVERS = ("L1", "ours")
 
 
 def rate(port: int, seconds: float) -> float:
@@ -57,7 +57,7 @@ def main() -> None:
         for name in SERVERS:
             for workers in (1, 2):
                 with ExitStack() as stack:
-                    listener = stack.enter_context(listening.bind("127.0.0.1", 0))
+                    listener = stack.enter_context(sockets.bind("127.0.0.1", 0))
                     for _worker in range(workers):
                         stack.enter_context(served(name, listener))
                     port = listener.getsockname()[1]

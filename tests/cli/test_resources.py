@@ -17,22 +17,26 @@ from typing import Any
 
 import httpx
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from rich.console import Console
 
 from receiver.cli import main
+from receiver.cli.progress_bar import megabytes, progress_bar
 from receiver.cli.resources_input import Wanted, gather
-from receiver.cli.resources_output import progress_bar, public, render
-from receiver.cli.resources_table import RESOURCES
+from receiver.cli.resources_output import echo_record, echo_table, public, render
+from receiver.cli.resources_table import RESOURCES, default_group
+from receiver.credentials import Secret
 from receiver.errors import DeclarationError, ReceiverError
-from receiver.pbx.client import PbxClient
-from receiver.pbx.models import ActionUrl
-from receiver.pbx.models_ivr import Ivr
-from receiver.pbx.tokens import GivenToken
-from receiver.secrets import Secret
-from receiver.serving.server import running
+from receiver.pbx.access_tokens import GivenToken
+from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_ivr import Ivr, IvrStatus
+from receiver.pbx.models_shared import Holiday
+from receiver.pbx.pbx_client import PbxClient
+from receiver.pbx.resource_types import ResourceType
+from receiver.server.uvicorn_server import running
 from receiver.simulator.api import make_api
 from receiver.simulator.model import Pbx
+from tests.command_line import CliRunner
 from tests.pbx.fake_pbx import no_sleep
 
 TOKEN = Secret("the-token-of-these-tests")
@@ -71,6 +75,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requests: list[str]) ->
         return PbxClient("http://localhost", GivenToken(TOKEN), transport=transport, sleep=no_sleep)
 
     monkeypatch.setattr("receiver.cli.resources_files.client", client)
+    monkeypatch.setenv("RECEIVER_PBX_URL", "http://localhost")
+    monkeypatch.setenv("RECEIVER_PBX_TOKEN", "t")
     monkeypatch.chdir(tmp_path)
 
     def run(command: str, stdin: str | None = None) -> Result:
@@ -96,7 +102,7 @@ def made(run: Run, command: str) -> str:
     return str(json.loads(good(run(f"{command} --json")))["id"])
 
 
-SALES = "ivrs create --set name=Sales --set extension_number=8000 --set enable_pin=false"
+SALES = "ivrs create --set name=Sales --set extension_number=8000"
 XMAS = "holidays create --set name=Xmas --set region=DEU --set consecutive=1 --set every_year=0"
 ACTION = (
     "action-urls create 8000 --set name=a --set type=DTMF --set method=POST --set dtmf_mask=1 "
@@ -124,13 +130,37 @@ def test_the_life_of_an_ivr(run: Run) -> None:
     assert good(run("ivrs status Sales")) == "status  ONLINE\n"
     assert json.loads(good(run("ivrs status 8000 --json"))) == {"status": "ONLINE"}
     bad(
-        run("ivrs delete 8000"), "to delete the IVR 'Sales' with its action URLs takes a yes.*--yes"
+        run("ivrs delete 8000"),
+        "to delete the IVR 'Sales' with its action URLs, confirm .*--yes",
+        2,
     )
     assert good(run("ivrs delete 8000 --yes")).startswith("Deleted the IVR 'Sales' with its action")
-    bad(run("ivrs show 8000"), "among the IVRs there is no '8000': the PBX shows this account none")
+    bad(
+        run("ivrs show 8000"),
+        "no match for '8000' among the IVRs: this account sees none on the PBX",
+    )
 
 
-def test_what_was_shown_can_be_given_back(run: Run, tmp_path: Path) -> None:
+def test_an_ivr_is_created_with_the_given_fields_and_defaults(run: Run) -> None:
+    made(run, SALES)
+    assert json.loads(good(run("ivrs show 8000 --json")))["enable_pin"] is True
+    for verb in ("create", "update"):
+        assert "DISA PIN" in good(run(f"ivrs {verb} --help"))
+
+
+def test_disa_without_a_pin_is_warned_of(run: Run) -> None:
+    rules = '[{"user_input": "9", "office_hours_forward_rule": {"action": "DISA"}}]'
+    disa = f"--set custom_forward_rules={shlex.quote(rules)}"
+    warning = "Warning: its menu key 9 leads to DISA and enable_pin is false: every caller can"
+    created = run(f"{SALES} {disa} --set enable_pin=false")
+    assert created.exit_code == 0
+    assert created.stderr.startswith(warning)
+    assert run("ivrs update 8000 --set name=Desk").stderr.startswith(warning)
+    assert good(run("ivrs update 8000 --set pin=135792 --set enable_pin=true"))
+    assert run("ivrs update 8000 --set enable_pin=false").stderr.startswith(warning)
+
+
+def test_shown_json_is_valid_input(run: Run, tmp_path: Path) -> None:
     made(run, SALES)
     holiday = made(run, f"{XMAS} --set month_start=12")
     rules = json.dumps([{"user_input": "1", "holidays": [holiday]}])
@@ -152,9 +182,9 @@ def test_lists(run: Run) -> None:
     assert len(listed.splitlines()) == 2
     found = json.loads(good(run("ivrs list --filter \"name eq 'N2'\" --json")))
     assert [ivr["extension_number"] for ivr in found] == ["8002"]
-    nothing = run("ivrs list --search nobody")
-    assert (nothing.exit_code, nothing.stdout, nothing.stderr) == (0, "", "There are none.\n")
-    assert good(run("ivrs list --search nobody --json")) == "[]\n"
+    nothing = run("ivrs list --search unknown")
+    assert (nothing.exit_code, nothing.stdout, nothing.stderr) == (0, "", "None found.\n")
+    assert good(run("ivrs list --search unknown --json")) == "[]\n"
 
 
 def test_servers(run: Run) -> None:
@@ -164,7 +194,7 @@ def test_servers(run: Run) -> None:
     )
     assert re.search(r"ivr2 +no +EXTERNAL +10\.0\.0\.2", good(run("servers list")))
     assert json.loads(good(run("servers status ivr2 --json"))).keys() >= {"cpu_usage", "status"}
-    bad(run("servers update ivr2 --set name=x"), "only chosen when it is created: name", 2)
+    bad(run("servers update ivr2 --set name=x"), "only be set when it is created: name", 2)
     assert good(run("servers delete ivr2 --yes")) == "Deleted the IVR server 'ivr2'.\n"
 
 
@@ -191,7 +221,7 @@ def test_action_urls(run: Run) -> None:
     good(run("action-urls delete 8000 a --yes"))
 
 
-def test_files_go_up_and_come_down(run: Run, tmp_path: Path) -> None:
+def test_files_are_uploaded_and_downloaded(run: Run, tmp_path: Path) -> None:
     made(run, SALES)
     path = wav(tmp_path / "hello.wav", seconds=40)
     assert good(run("files upload hello.wav")).startswith("Uploaded 'hello.wav'; its id is ")
@@ -202,15 +232,15 @@ def test_files_go_up_and_come_down(run: Run, tmp_path: Path) -> None:
     good(run("ivrs update 8000 --prompt hello.wav"))
     shown = json.loads(good(run("ivrs show 8000 --json")))
     assert shown["prompt_file_name"] == "hello.wav"
-    bad(run("files download --ivr 8000"), "hello.wav is there already: use --yes")
+    bad(run("files download --ivr 8000"), "hello.wav already exists: use --yes", 2)
     assert good(run("files download --ivr 8000 --output x.wav")) == "Wrote x.wav.\n"
     assert good(run(f"files download {shown['prompt_file_url']} --output x.wav --yes"))
     assert Path("x.wav").read_bytes() == path.read_bytes()
     done = run("files download --ivr 8000 --output -")
     assert done.stdout_bytes == path.read_bytes()
     bad(run("files download --ivr 8000 --transfer"), "IVR 8000 'Sales' has no transfer prompt")
-    bad(run("files download"), "say what to download", 2)
-    bad(run("files download abc --ivr 8000"), "say what to download", 2)
+    bad(run("files download"), "nothing to download", 2)
+    bad(run("files download abc --ivr 8000"), "nothing to download", 2)
     bad(run("files download abc --output x.wav --yes"), "downloading a file: .*404")
     bad(
         run("files download --ivr 8000 --output no/dir.wav"),
@@ -226,11 +256,34 @@ def test_an_ivr_is_created_with_its_prompts(run: Run, tmp_path: Path, requests: 
     made(run, f"{SALES} --prompt a.wav --transfer-prompt b.wav")
     shown = json.loads(good(run("ivrs show 8000 --json")))
     names = [shown[f"{which}_file_name"] for which in ("prompt", "transfer_prompt")]
-    assert names == ["a.wav", "b.wav"]
+    assert all(map(re.fullmatch, ("a-[0-9a-f]{8}.wav", "b-[0-9a-f]{8}.wav"), names))
+    wav(tmp_path / "c.wav", seconds=2)
     requests.clear()
-    bad(run(f"{SALES} --prompt a.wav"), "400 ")
+    bad(run(f"{SALES} --prompt c.wav"), "400 ")
     assert requests[-2:] == ["POST /ivrs", requests[-1]]
     assert re.fullmatch("POST /files/.+/destroy", requests[-1])
+
+
+def test_a_recording_that_the_pbx_has_is_not_uploaded_again(
+    run: Run, tmp_path: Path, requests: list[str]
+) -> None:
+    wav(tmp_path / "a.wav")
+    wav(tmp_path / "b.wav", 48_000)
+    made(run, SALES)
+    good(run("ivrs update 8000 --prompt a.wav"))
+    requests.clear()
+    good(run("ivrs update 8000 --prompt a.wav"))  # the IVR plays it
+    good(run("ivrs update 8000 --transfer-prompt a.wav"))  # the PBX has it
+    assert not [line for line in requests if "/blobs/" in line]
+    good(run("ivrs update 8000 --prompt b.wav"))
+    assert [line for line in requests if "/blobs/" in line]
+    shown = json.loads(good(run("ivrs show 8000 --json")))
+    names = [shown[f"{which}_file_name"][:1] for which in ("prompt", "transfer_prompt")]
+    assert names == ["b", "a"]
+    assert len(good(run("files list")).splitlines()) == 3
+    requests.clear()
+    bad(run(f"{SALES} --prompt a.wav"), "400 ")  # it is not deleted for that, either
+    assert not [line for line in requests if "destroy" in line]
 
 
 def test_a_recording_that_the_pbx_does_not_play(
@@ -240,7 +293,7 @@ def test_a_recording_that_the_pbx_does_not_play(
     wav(tmp_path / "tel.wav", 8000)
     requests.clear()
     bad(run("files upload tel.wav"), "8 kHz, .* convert it with  ffmpeg -i tel.wav", 2)
-    bad(run("files upload none.wav"), "none.wav: there is no such file", 2)
+    bad(run("files upload none.wav"), "none.wav: no such file", 2)
     assert requests == []
     bad(run("ivrs update 8000 --prompt tel.wav"), "8 kHz", 2)
     assert {line.split()[0] for line in requests} == {"GET"}
@@ -250,15 +303,16 @@ def test_a_recording_that_the_pbx_does_not_play(
 @pytest.mark.parametrize(
     ("command", "status", "problem"),
     [
-        ("ivrs show Nobody", 1, "no 'Nobody': there are 8000, Sales"),
-        ("ivrs show Sale", 1, "is Sales meant"),
+        ("ivrs show Unknown", 1, "no match for 'Unknown' among the IVRs: known are 8000, Sales"),
+        ("ivrs show Sale", 1, "did you mean Sales"),
         ("ivrs update 8000", 2, "nothing to change: use --set FIELD=VALUE or --file"),
-        ("ivrs update 8000 --set languag=de", 2, "no field languag: is language meant"),
+        ("ivrs update 8000 --set languag=de", 2, "no field languag: did you mean language"),
         ("ivrs update 8000 --set dtmf_interval=x", 2, "dtmf_interval must be a whole number"),
         ("ivrs update 8000 --set enable_pin=x", 2, "enable_pin must be true or false"),
-        ("ivrs update 8000 --set pin=111222", 2, "pin must not hold a digit three times"),
-        ("ivrs update 8000 --set pin=111222 --unchecked", 1, "400 VALIDATE_FAILED"),
-        ("ivrs update 8000 --set extension_number=1234", 2, "only chosen when it is created"),
+        ("ivrs update 8000 --set pin=1x", 2, r"pin \(the DISA PIN\) must be made of digits only"),
+        ("ivrs update 8000 --set pin=1x --unchecked", 1, "400 VALIDATE_FAILED"),
+        ("ivrs update 8000 --set pin=12345", 1, "400 VALIDATE_FAILED.* pin "),
+        ("ivrs update 8000 --set extension_number=1234", 2, "only be set when it is created"),
         ("ivrs update 8000 --set prompt_file_url=x", 2, "prompt_file_url is set by the PBX"),
         ("ivrs update 8000 --set name=", 2, "this cannot be emptied: name"),
         ("ivrs update 8000 --set name", 2, "write it as FIELD=VALUE"),
@@ -270,13 +324,13 @@ def test_a_recording_that_the_pbx_does_not_play(
         ("ivrs update 8000 --set name.x=1", 2, "no field name.x: name is not an object"),
         ("ivrs update 8000 --set failure_forward_rule.number=", 2, "only a whole field"),
         ("ivrs update 8000 --set failure_forward_rule.x=1", 2, "no field failure_forward_rule.x"),
-        ("ivrs update 8000 --file none.json", 2, "--file none.json: there is no such file"),
+        ("ivrs update 8000 --file none.json", 2, "--file none.json: no such text file"),
         ("ivrs update 8000 --file text.json", 2, "--file text.json: this is not JSON"),
         ("ivrs update 8000 --file list.json", 2, "--file list.json: this is not a JSON object"),
         ("ivrs create --set id=7", 2, "id is set by the PBX itself"),
-        ("ivrs create", 2, "name is missing; extension_number is missing; pin is missing"),
-        ("action-urls list 9999", 1, "among the IVRs there is no '9999'"),
-        ("files delete none.wav --yes", 1, "among the files"),
+        ("ivrs create", 2, "name is missing; extension_number is missing$"),
+        ("action-urls list 9999", 1, "no match for '9999' among the IVRs"),
+        ("files delete none.wav --yes", 1, "no match for 'none.wav' among the files"),
     ],
 )
 def test_a_mistake_is_one_clear_line(
@@ -336,15 +390,28 @@ def test_what_does_not_fit_on_a_terminal_is_folded() -> None:
 
 def test_a_progress_bar_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
+    monkeypatch.setattr("receiver.cli.progress_bar.sys", screen)
+    with progress_bar("a\x1b[2J.wav", megabytes) as progress:
+        progress(50, 10_000_000)
+        progress(10_000_000, 10_000_000)
+    assert r"a\x1b[2J.wav  [####" in screen.getvalue()
+    assert "10.0 MB of 10.0 MB" in screen.getvalue()
+    assert "\x1b" not in screen.getvalue()
+
+
+def test_no_color_leaves_no_escape_codes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(run, SALES)
+    screen = Terminal()
     monkeypatch.setattr("receiver.cli.resources_output.sys", screen)
-    with progress_bar("a\x1b[2J.wav", 100) as progress:
-        progress(50, 100)
-        progress(100, 100)
-    assert "a [2J.wav" in screen.getvalue()
-    assert "100/100" in screen.getvalue()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    echo_table(("name",), [Ivr(name="Sales")])
+    echo_record(IvrStatus(status="ONLINE"))
+    assert "ONLINE" in screen.getvalue()
+    assert "\x1b" not in screen.getvalue()
 
 
-def test_what_the_pbx_says_moves_no_cursor(run: Run) -> None:
+def test_texts_of_the_pbx_move_no_cursor(run: Run) -> None:
     made(run, SALES)
     good(run("ivrs update 8000 --set name='a\x1b[2J\x9bm'"))
     for command in ("ivrs list", "ivrs show 8000", "ivrs list --json"):
@@ -364,7 +431,7 @@ def test_urls_show_no_secrets(url: str, shown: str | None) -> None:
     assert public(ActionUrl(url=url))["url"] == shown
 
 
-def test_what_is_wanted() -> None:
+def test_input_of_create_and_update() -> None:
     sets = (
         "name=A=B",
         "failure_forward_rule={}",
@@ -427,9 +494,20 @@ async def apart(
     )
 
 
-def test_errors_are_errors_of_ours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_receiver_errors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(settings: Any) -> PbxClient:
         raise ReceiverError("no")
 
     monkeypatch.setattr("receiver.cli.resources_files.client", broken)
     bad(run("ivrs list"), "no")
+
+
+def test_a_resource_type_without_a_row_has_all_commands_and_columns() -> None:
+    type = ResourceType(
+        one="a queue", many="queues", path="/call_queues", whole=Holiday, summary=IvrSummary
+    )
+    group = default_group(type)
+    assert (group.command, group.nested) == ("call-queues", False)
+    assert group.columns == ("name", "extension_number", "enable_audio_recording", "id")
+    assert group.verbs == ("list", "show", "create", "update", "delete")
+    assert group.title == "The queues. NAME is its name or id."

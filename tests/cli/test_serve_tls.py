@@ -1,17 +1,20 @@
-"""``receiver serve`` with a certificate, and its warning where there is none."""
+"""``receiver serve`` with a certificate, and its warning without one."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from receiver.cli import main
-from receiver.cli.running import in_the_open
-from receiver.serving import listening
-from receiver.serving import server as serving
+from receiver.cli import main, serve_worker
+from receiver.cli.serve_options import Listen
+from receiver.cli.serve_worker import crosses_public_network
+from receiver.server import sockets
+from receiver.server.uvicorn_server import Server
+from tests.command_line import CliRunner
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104
+FAKE = SimpleNamespace(context=None)
 APP = "from receiver import Ivr, Receiver\napp = Receiver(Ivr('8000'))\n"
 
 
@@ -33,8 +36,8 @@ APP = "from receiver import Ivr, Receiver\napp = Receiver(Ivr('8000'))\n"
         (EVERYWHERE, ["http://10.0.0.5"], True),
     ],
 )
-def test_what_is_in_the_open(host: str, urls: list[str], exposed: bool) -> None:
-    assert in_the_open(host, urls) is exposed
+def test_what_crosses_a_public_network(host: str, urls: list[str], exposed: bool) -> None:
+    assert crosses_public_network(host, urls) is exposed
 
 
 @pytest.mark.parametrize(
@@ -60,19 +63,19 @@ def test_plain_http_in_public_is_warned_of(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    given: list[Any] = []
-    context = object()
-    monkeypatch.setattr(listening, "secured", lambda *files: context)
-    monkeypatch.setattr(serving, "serve", lambda *found, **options: given.extend(found))
+    monkeypatch.setattr(sockets, "IS_POSIX", False)  # so it is this process that serves
+    monkeypatch.setattr(Listen, "certificate", lambda options: FAKE if options.certfile else None)
+    served = list[Server]()
+    monkeypatch.setattr(serve_worker, "serve_on", lambda listener, server: served.append(server))
     more = " --certfile x.pem" if secure else ""
-    result = serve(f"--host {EVERYWHERE}{more}", tmp_path, monkeypatch)
+    result = serve(f"--port 0 --keep-alive 75 --host {EVERYWHERE}{more}", tmp_path, monkeypatch)
     assert result.exit_code == 0, result.output
-    assert given[1:] == [EVERYWHERE, 8000, context if secure else None]
+    assert [server.config.timeout_keep_alive for server in served] == [75]
     assert ("travel unencrypted" in result.output + caplog.text) is not secure
 
 
 def serve(arguments: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (folder / "served.py").write_text(APP)
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("RECEIVER_SECRET", "a secret of the tests of TLS")
+    monkeypatch.setenv("RECEIVER_SECRET", "6d0f2c9ab17e4583f4c8d25e90ab3716")
     return CliRunner().invoke(main, ["serve", "served.py", *arguments.split()])

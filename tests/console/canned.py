@@ -32,9 +32,22 @@ _IVR = {
     "actions": [_PICK],
     "night": False,
     "office": "open",
+    "example": {"caller": "", "keys": "22"},
+}
+MISSING = {
+    "python": '# ivr is Ivr("8000")\n@ivr.dtmf("8")\nasync def key_8(call: Call) -> Reply:\n'
+    '    return Forward("222")\n',
+    "toml": '[[ivr]]\nnumber = "8000"\n\n[[ivr.dtmf]]\nmask = "8"\nname = "key_8"\nthen = "222"\n',
+    "note": "",
 }
 _VIP = {**_PICK, "name": "vip", "kind": "CALLER", "mask": "+49*********", "enabled": False}
-_SUPPORT = {"number": "8100", "pbx": "north", "name": "Support", "actions": [_VIP]}
+_SUPPORT = {
+    "number": "8100",
+    "pbx": "north",
+    "name": "Support",
+    "actions": [_VIP],
+    "example": {"caller": "+49301234567", "keys": ""},
+}
 
 
 def name(number: int) -> str:
@@ -62,7 +75,7 @@ def live_parts() -> Json:
         {
             "at": (_NOW - timedelta(minutes=60 - i)).isoformat(),
             "answers": 18 + (i * 7) % 13,
-            "fallbacks": 4 if i in (41, 42) else i % 17 == 0,
+            "fallbacks": 4 if i in (41, 42) else int(i % 17 == 0),
             "worst": 1.04 if i == 41 else 0.18 + (i * 11 % 23) / 60,
         }
         for i in range(60)
@@ -72,7 +85,7 @@ def live_parts() -> Json:
     seen = [{"to": "222", "count": 1204}, {"to": "0", "count": 16}, {"to": "333", "count": 2}]
     inputs = [
         {**pick, "declared": ["222", "0 (fallback)"], "observed": seen},
-        {**vip, "declared": ["300", "operator (fallback)"], "observed": []},
+        {**vip, "declared": ["300", "repeat (fallback)"], "observed": []},
     ]
     flow = {"ivrs": [{**_IVR, "inputs": inputs, "nowhere": ["3", "4-8", "*"]}]}
     return {
@@ -123,12 +136,11 @@ def old_call(seq: int, called: str) -> Json:
     step = answered("1" if seq % 10 == 0 else "22", {"network": "drop"} if seq % 50 == 0 else {})
     callback = step["callback"]
     failed = callback["outcome"]["kind"] == "failed"
-    to = callback["outcome"]["detail"]
-    end = {"kind": "failed", "text": "failed: no answer"} if failed else None
+    end = {"kind": "failed" if failed else "forwarded", "text": callback["outcome"]["text"]}
     return call | {
         "begun": (_NOW - timedelta(seconds=20_000 - seq)).isoformat(),
         "state": "ended",
-        "end": end or {"kind": "forwarded", "text": f"forwarded to {to}"},
+        "end": end,
         "callbacks": 1,
         "worst": callback["seconds"] / 2 + (seq * 13 % 40) / 100,
         "reason": callback["reason"],
@@ -166,21 +178,28 @@ def asking(keys: str) -> Json:
         "error": None,
         "upstream": [],
     }
-    return {"type": "callback", "text": "the PBX asks 8000/pick", "callback": callback}
+    return {"type": "callback", "text": "callback to 8000/pick", "callback": callback}
 
 
 def answered(keys: str, faults: Json) -> Json:
     """The same callback with its answer."""
     step = asking(keys)
-    step["callback"] |= (
-        _failed(faults) if _fails(faults) else _raised() if keys == "1" else _decided(keys)
-    )
+    if _fails(faults):
+        step["callback"] |= _failed(faults)
+    else:
+        step["callback"] |= {"1": _raised, "4": _late}.get(keys, lambda: _decided(keys))()
     return step
 
 
 def _fails(faults: Json) -> bool:
     wrong = faults.get("password") == "wrong" or faults.get("slow", 0) > 2
     return wrong or faults.get("network", "ok") != "ok"
+
+
+def unmatched(keys: str) -> Json:
+    """The step of keys that nothing takes."""
+    text = f"the caller presses {keys}: no DTMF action URL matches: the IVR goes on"
+    return {"type": "menu", "text": text, "missing": MISSING}
 
 
 def _failed(faults: Json) -> Json:
@@ -190,8 +209,8 @@ def _failed(faults: Json) -> Json:
         detail, seconds = "the service answered 401", 0.009
     else:
         legs, detail, seconds = [_leg(None, "")], "no answer within 2 s", 2.0
-    outcome = {"kind": "failed", "detail": detail, "then": then}
-    return {"exchanges": legs, "seconds": seconds, "outcome": outcome}
+    outcome = {"kind": "failed", "text": f"failed: {detail}", "then": then}
+    return {"exchanges": legs, "seconds": seconds, "outcome": outcome, "reason": "failed"}
 
 
 def _decided(keys: str) -> Json:
@@ -203,8 +222,8 @@ def _decided(keys: str) -> Json:
         "seconds": 0.634,
         "outcome": {
             "kind": "forwarded" if to else "repeated",
-            "detail": to,
-            "then": "the call is put through" if to else "the prompt is played again",
+            "text": f"forwarded to {to}" if to else "the prompt is repeated",
+            "then": "",
         },
         "stages": {"authentication": 0.021, "body": 0.002, "handler": 0.48, "whole": 0.514},
         "reason": "handled",
@@ -222,10 +241,15 @@ def _raised() -> Json:
     return {
         "exchanges": [_leg(401, "", challenge=True), _leg(200, body, proof=True)],
         "seconds": 0.019,
-        "outcome": {"kind": "forwarded", "detail": "0", "then": "the call is put through"},
+        "outcome": {
+            "kind": "forwarded",
+            "text": "forwarded to 0",
+            "then": "",
+        },
         "stages": {"authentication": 0.002, "body": 0.001, "handler": 0.003, "whole": 0.008},
         "reason": "raised",
         "log": [{"at": 0.004, "level": "ERROR", "logger": "receiver", "message": "pick raised"}],
+        "blocking": [{"file": "app.py", "line": 6, "problem": "requests.get in pick blocked"}],
         "error": {
             "type": "KeyError",
             "text": "'1'",
@@ -235,6 +259,20 @@ def _raised() -> Json:
             "code": "    return Forward(OWNERS[call.digits])",
             "trace": trace,
         },
+    }
+
+
+def _late() -> Json:
+    """The fallback answered, since the handler took too long."""
+    stages = {"authentication": 0.002, "body": 0.001, "handler": 1.495, "whole": 1.5}
+    raised = _raised()
+    return raised | {
+        "seconds": 1.51,
+        "stages": stages,
+        "reason": "late",
+        "log": [],
+        "blocking": [],
+        "error": None,
     }
 
 

@@ -1,6 +1,6 @@
 """A server that speaks the console's protocol with canned calls, over a real socket.
 
-It stands in for the real one in the tests of the page: IVR 8000 has one action URL, whose handler
+For tests of the page: IVR 8000 has one action URL, whose handler
 forwards 22 and raises at 1; 9 is in the IVR's own menu, and all else repeats the prompt.
 """
 
@@ -203,6 +203,13 @@ class Console:
         if call["now"]["keys"] != keys or call["end"]:
             return
         self._step(call, {"type": "gap", "text": f"{self.gap} s without a key: {keys} is entered"})
+        if keys == "8":
+            self._step(call, canned.unmatched(keys))
+            self._change(call, "prompt", keys="", gap_until=None, repeats=1)
+        else:
+            await self._ask(call, keys)
+
+    async def _ask(self, call: Json, keys: str) -> None:
         self._change(call, "asking", keys="", gap_until=None)
         self._step(call, canned.asking(keys), index=(at := len(call["steps"])))
         await asyncio.sleep(0.05)
@@ -213,8 +220,8 @@ class Console:
         call["reason"] = step["callback"]["reason"]
         outcome = step["callback"]["outcome"]
         if outcome["kind"] == "forwarded":
-            self._step(call, {"type": "forward", "text": f"connected to {outcome['detail']}"})
-            self._end(call, "forwarded", f"forwarded to {outcome['detail']}")
+            self._step(call, {"type": "forward", "text": outcome["text"]})
+            self._end(call, "forwarded", outcome["text"])
         else:
             self._change(call, "waiting", repeats=call["now"]["repeats"] + 1)
 

@@ -55,6 +55,12 @@ class Tab:
         for key in keys:
             await self.at(f'[data-press="{key}"]').click()
 
+    async def part(self, name: str) -> None:
+        """Show a part of the console, which a narrow screen has behind a tab."""
+        tab = self.at(f'#tabs a[href="#{name}"]')
+        if await tab.is_visible():
+            await tab.click()
+
     async def shown(self, state: str) -> None:
         """Wait until the display shows a call in this state."""
         await expect(self.at("#display")).to_have_attribute("data-state", state)

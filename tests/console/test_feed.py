@@ -1,4 +1,4 @@
-"""What the console knows, and its viewers: bounded, and nobody is waited for."""
+"""The feed and its viewers: bounded, and publishing never waits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from receiver.console.feed import Feed, Json, Viewer
 from receiver.console.web import make_console
-from receiver.serving.server import running
+from receiver.server.uvicorn_server import running
 
 
 def call(number: int, **more: object) -> Json:
@@ -86,7 +86,7 @@ async def test_an_event_is_encoded_when_it_is_read_and_once_for_all() -> None:
     assert await two.next(0.001) == made
 
 
-async def test_who_leaves_is_not_told_any_more() -> None:
+async def test_a_viewer_that_left_gets_no_events() -> None:
     feed = Feed({})
     viewer = feed.watch(0)
     feed.leave(viewer)
@@ -122,8 +122,8 @@ def test_the_state_has_all_parts_and_the_newest_calls() -> None:
     assert feed.calls(before=2) == [call(1, state="ended"), call(0)]
 
 
-def test_the_oldest_call_is_forgotten_with_all_of_it() -> None:
-    feed = Feed({}, most_calls=2, most_steps=1)
+def test_the_oldest_call_is_removed_with_its_steps() -> None:
+    feed = Feed({}, max_calls=2, max_steps=1)
     for number in range(3):
         feed.call(call(number))
         feed.step(f"c{number}", 0, {"type": "key"})

@@ -1,4 +1,4 @@
-"""What the console in production shows, from what workers tell to what the page is told."""
+"""The console in production: from the publisher of a worker to the state of the page."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Settings
-from receiver.console import live
+from receiver.callbacks.observer import Times
 from receiver.console.live import Live
-from receiver.console.telling import Teller, lay
-from receiver.console.traffic import QUIET
+from receiver.console.traffic import CALL_TIMEOUT
 from receiver.dispatch.dispatcher import Decision
+from receiver.recording.publisher import Publisher, make_sockets
 from receiver.replies import Repeat
-from receiver.telemetry.observing import Times
 from tests.support import SECRET
 
 ANSWER = Forward("222")
@@ -29,22 +28,22 @@ async def pick(call: Call) -> Reply:
 
 @dataclass
 class Stage:
-    """A worker's end, and the console."""
+    """A publisher, and the console."""
 
     live: Live
-    teller: Teller
+    publisher: Publisher
     app: Receiver
     now: list[float]
 
-    def tell(self, reply: Reply = ANSWER, **fields: str) -> None:
-        """A callback, answered just now."""
+    def answer(self, reply: Reply = ANSWER, **fields: str) -> None:
+        """Publish a callback that was answered now."""
         action = next(iter(self.app))
         known: dict[str, Any] = {"ivr": "8000", "digits": "22", "session_id": "s", **fields}
-        self.teller.of(action)(Call(**known), Decision(reply, "handled"), Times(0, 1, 2, 3, 4))
+        self.publisher.of(action)(Call(**known), Decision(reply, "handled"), Times(0, 1, 2, 3, 4))
 
-    def hear(self) -> None:
-        self.teller._spool.close(10)  # what is told is there now
-        self.live.hear()
+    def receive(self) -> None:
+        self.publisher._writer.close(10)  # waits until it is sent
+        self.live.receive()
 
     @property
     def state(self) -> dict[str, Any]:
@@ -52,18 +51,25 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
+def options() -> dict[str, Any]:
+    """Options of `Live`, for parametrization."""
+    return {}
+
+
+@pytest.fixture
+def stage(options: dict[str, Any]) -> Iterator[Stage]:
     ivr = Ivr("8000")
     ivr.add("DTMF", "22", pick, name="pick", auth=None)
     app = Receiver(ivr, settings=Settings(secret=SECRET))
     now = [NOW]
-    workers, console = lay()
+    workers, console = make_sockets()
     with workers, console:
-        teller = Teller(workers, SECRET, app, app.fallbacks, clock=lambda: now[0])
-        yield Stage(Live(app, "app:app", console, now=lambda: now[0]), teller, app, now)
+        publisher = Publisher(workers, SECRET, app, app.fallbacks, clock=lambda: now[0])
+        live = Live(app, "app:app", console, now=lambda: now[0], **options)
+        yield Stage(live, publisher, app, now)
 
 
-def test_it_begins_with_what_is_declared(stage: Stage) -> None:
+def test_the_first_state_has_the_declarations(stage: Stage) -> None:
     state = stage.state
     assert (state["mode"], state["title"], state["calls"]) == ("live", "app:app", [])
     assert state["service"]["state"] == "running"
@@ -77,49 +83,49 @@ def test_it_begins_with_what_is_declared(stage: Stage) -> None:
 
 async def test_a_call_as_it_comes(stage: Stage) -> None:
     viewer = stage.live.feed.watch(stage.live.feed.seq)
-    stage.tell(ivr_name="Sales")
-    stage.hear()
-    told = await viewer.next(30)
-    assert told is not None
-    assert b'"type":"call"' in told
-    assert b'"type":"step"' in told
+    stage.answer(ivr_name="Sales")
+    stage.receive()
+    events = await viewer.next(30)
+    assert events is not None
+    assert b'"type":"call"' in events
+    assert b'"type":"step"' in events
     stage.live.tick()
     state = stage.state
     assert state["calls"][0]["end"]["text"] == "forwarded to 222"
     assert state["ivrs"][0]["name"] == "Sales"
     assert state["totals"]["minutes"][-1]["answers"] == 1
     assert state["flow"]["ivrs"][0]["inputs"][0]["observed"] == [{"to": "222", "count": 1}]
-    stage.tell(ivr="9999", ivr_name="no IVR of ours", session_id="other")
-    stage.hear()
+    stage.answer(ivr="9999", ivr_name="unknown IVR", session_id="other")
+    stage.receive()
     stage.live.tick()
     assert [ivr["number"] for ivr in stage.state["ivrs"]] == ["8000"]
 
 
 def test_a_quiet_call_has_ended(stage: Stage) -> None:
-    stage.tell(Repeat())
-    stage.hear()
+    stage.answer(Repeat())
+    stage.receive()
     assert stage.state["calls"][0]["state"] == "waiting"
-    stage.now[0] += QUIET + 10
+    stage.now[0] += CALL_TIMEOUT + 10
     stage.live.tick()
     assert stage.state["calls"][0]["end"]["kind"] == "caller left"
 
 
-def test_others_have_their_turn(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "AT_ONCE", 1)
+@pytest.mark.parametrize("options", [{"batch": 1}])
+def test_the_event_loop_runs_other_work_between_batches(stage: Stage) -> None:
     for number in range(30):  # more than go into one datagram
-        stage.tell(session_id=str(number))
-    stage.hear()
+        stage.answer(session_id=str(number))
+    stage.receive()
     some = len(stage.state["calls"])
     assert 0 < some < 30
-    stage.live.hear()
+    stage.live.receive()
     assert len(stage.state["calls"]) > some
 
 
-async def test_the_pbx_is_asked_only_while_somebody_looks(
+async def test_the_pbx_is_read_only_while_the_console_has_a_viewer(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(stage.live._standing, "look", asked.append)
+    monkeypatch.setattr(stage.live._registration, "refresh", asked.append)
     stage.live.tick()
     assert asked == []
     stage.live.feed.watch(0)
@@ -127,12 +133,12 @@ async def test_the_pbx_is_asked_only_while_somebody_looks(
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("options", [{"tick": 0.001}])
 async def test_it_runs_until_it_is_cancelled(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "TICK", 0.001)
     ticked = asyncio.Event()
     monkeypatch.setattr(stage.live.sessions, "sweep", ticked.set)
     task = asyncio.create_task(stage.live.run())
-    stage.tell()
+    stage.answer()
     await asyncio.wait_for(ticked.wait(), 30)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import expect
 
-from receiver.console.login import DOOR
-from receiver.operators.tokens import token
-from receiver.secrets import Secret
-from receiver.serving.listening import bind
+from receiver.callbacks.operator_access import operator_token
+from receiver.console.security import TOKEN_NAME
+from receiver.credentials import Secret
+from receiver.server.sockets import bind
+from tests.console.geometry import assert_in_order, no_violation
 from tests.console.tab import Tab
 from tests.served import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SECRET = "0123456789abcdef0123456789abcdef"
-PASSWORD = token(DOOR, Secret(SECRET), 1).reveal()
+SECRET = "6d0f2c9ab17e4583f4c8d25e90ab3716"
+PASSWORD = operator_token(TOKEN_NAME, Secret(SECRET), 1).reveal()
 APP = """
 from receiver import Call, Forward, Ivr, Receiver, Repeat, Reply
 
@@ -29,7 +31,7 @@ sales = Ivr("8000", name="Sales")
 @sales.dtmf("1;22;1000-1999", auth=None, fallback=Forward("0"))
 async def pick(call: Call) -> Reply:
     if call.digits == "1":
-        raise KeyError("nobody")
+        raise KeyError("no owner")
     return Forward("222") if call.digits == "22" else Repeat()
 
 @sales.dtmf("4711", auth=None, sensitive=True)
@@ -71,20 +73,25 @@ async def ask(service: Service, digits: str, session: str, action: str = "pick")
         assert answer.status_code == 200
 
 
-async def no_violation(tab: Tab) -> None:
-    found = await Axe().run(tab.page)
-    assert found.violations_count == 0, found.generate_report()
-
-
 async def photograph(tab: Tab, pictures: Path) -> None:
-    for theme, width in (("light", 1440), ("dark", 1440), ("light", 360)):
+    for theme, width in (("light", 1440), ("dark", 1440), ("light", 390)):
         await tab.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         await tab.page.set_viewport_size({"width": width, "height": 900})
+        await assert_in_order(tab)
         await tab.page.screenshot(path=pictures / f"real-{theme}-{width}.png", full_page=True)
     await tab.page.set_viewport_size({"width": 1440, "height": 900})
 
 
-async def test_login_calls_as_they_come_and_logout(
+async def sign_in(service: Service, tab: Tab) -> None:
+    """Open the console and sign in."""
+    [url] = service.until(r"the console: (http://\S+)/,")
+    await tab.page.goto(f"{url}/")
+    await tab.at("#password").fill(f" {PASSWORD} ")
+    await tab.page.keyboard.press("Enter")
+    await expect(tab.at("#connection")).to_have_text("connected")
+
+
+async def test_a_wrong_password_is_refused_and_the_right_one_opens_the_console(
     service: Service, tab: Tab, pictures: Path
 ) -> None:
     [url] = service.until(r"the console: (http://\S+)/,")
@@ -92,18 +99,21 @@ async def test_login_calls_as_they_come_and_logout(
     await expect(tab.at("#password")).to_be_focused()
     await no_violation(tab)
     await tab.page.screenshot(path=pictures / "login-light-1440.png")
-
     await tab.page.keyboard.type("ein falsches Paßwort")
     await tab.page.keyboard.press("Enter")
-    await expect(tab.at("#trouble")).to_contain_text("not the password")
+    await expect(tab.at("#trouble")).to_contain_text("wrong password")
     assert len(tab.said) == 1  # the browser's own line on the 401
     tab.said.clear()
-    await tab.at("#password").fill(f" {PASSWORD} ")
-    await tab.page.keyboard.press("Enter")
-    await expect(tab.at("#connection")).to_have_text("connected")
+    await sign_in(service, tab)
     await expect(tab.at("#phone")).to_be_hidden()
-    await expect(tab.at("#registration")).to_contain_text("Not looked at")
+    await expect(tab.at("#registration")).to_contain_text("Not compared")
+    await expect(tab.at("#ladder")).to_have_text(re.compile("^Choose a call from the list"))
 
+
+async def test_calls_are_shown_as_they_come_and_sensitive_digits_never(
+    service: Service, tab: Tab, pictures: Path
+) -> None:
+    await sign_in(service, tab)
     await ask(service, "22", "one")
     await expect(tab.at("#calls-count")).to_have_text("1 call")
     row = tab.at("#list [role=option]").first
@@ -133,8 +143,14 @@ async def test_login_calls_as_they_come_and_logout(
     await no_violation(tab)
     await photograph(tab, pictures)
 
+
+async def test_the_cookie_of_a_session_that_was_signed_out_opens_nothing(
+    service: Service, tab: Tab
+) -> None:
+    await sign_in(service, tab)
     every = await tab.page.context.cookies()  # of the consoles at all ports
-    cookies = [one for one in every if one.get("name", "").startswith("receiver-console-")]
+    name = f"receiver-console-{urlsplit(tab.page.url).port}"
+    cookies = [one for one in every if one.get("name") == name]
     assert [(one["httpOnly"], one["sameSite"]) for one in cookies] == [(True, "Strict")]
     await tab.at("#logout").click()
     await expect(tab.at("#password")).to_be_visible()
@@ -144,13 +160,9 @@ async def test_login_calls_as_they_come_and_logout(
 
 
 async def test_signed_out_elsewhere(service: Service, tab: Tab) -> None:
-    [url] = service.until(r"the console: (http://\S+)/,")
-    await tab.page.goto(f"{url}/")
-    await tab.at("#password").fill(PASSWORD)
-    await tab.page.keyboard.press("Enter")
-    await expect(tab.at("#connection")).to_have_text("connected")
+    await sign_in(service, tab)
     other = await tab.page.context.new_page()
-    await other.goto(f"{url}/")
+    await other.goto(tab.page.url.partition("#")[0])
     await other.locator("#logout").click()
     await expect(other.locator("#password")).to_be_visible()
     await expect(tab.at("#notice")).to_contain_text("You are signed out")

@@ -16,13 +16,13 @@ from typing import Any
 import httpx
 import pytest
 
-from receiver.console.login import DOOR
-from receiver.operators.tokens import token
-from receiver.secrets import Secret
-from receiver.serving.listening import bind
+from receiver.callbacks.operator_access import operator_token
+from receiver.console.security import TOKEN_NAME
+from receiver.credentials import Secret
+from receiver.server.sockets import bind
 from tests.served import Service
 
-SECRET = "0123456789abcdef0123456789abcdef"
+SECRET = "6d0f2c9ab17e4583f4c8d25e90ab3716"
 APP = """
 import os
 from receiver import Call, Forward, Ivr, Receiver, Reply
@@ -36,7 +36,7 @@ async def pick(call: Call) -> Reply:
 app = Receiver(ivr)
 """
 WAIT = 60.0
-TLS = ssl.create_default_context()  # nobody speaks it, but each client would make one
+TLS = ssl.create_default_context()  # not used, but each client would make one
 
 
 def free_port() -> int:
@@ -63,13 +63,15 @@ async def signed_in(service: Service) -> AsyncIterator[httpx.AsyncClient]:
         found = re.search('console-token" content="([^"]+)"', page.text)
         assert found
         head = {"X-Console-Token": found[1]}
-        password = {"Authorization": f"Bearer {token(DOOR, Secret(SECRET), 1).reveal()}"}
+        password = {
+            "Authorization": f"Bearer {operator_token(TOKEN_NAME, Secret(SECRET), 1).reveal()}"
+        }
         assert (await browser.post("/login", headers={**head, **password})).status_code == 200
         yield browser
 
 
 async def ask(service: Service, session: str) -> str:
-    """A callback on a connection of its own; the worker that answered."""
+    """Send a callback on a new connection; return the worker that answered."""
     async with httpx.AsyncClient(base_url=service.url, timeout=WAIT, verify=TLS) as pbx:
         fields = {"from": "101", "to": "8000", "input": "22", "session_id": session}
         return str((await pbx.post("/action/8000/pick", json=fields)).json()["destination"])
@@ -105,7 +107,7 @@ async def test_it_shows_the_calls_of_all_workers(service: Service) -> None:
         assert one["callback"]["digits"] == "<2>"
 
 
-async def test_nobody_waits_for_viewers_or_for_the_console(service: Service) -> None:
+async def test_no_callback_waits_for_viewers_or_the_console(service: Service) -> None:
     async with signed_in(service) as browser, asyncio.timeout(WAIT):
         [(host, port)] = {(browser.base_url.host, browser.base_url.port)}
         cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
@@ -120,7 +122,7 @@ async def test_nobody_waits_for_viewers_or_for_the_console(service: Service) -> 
         console = _console_of(service.process.pid)
         os.kill(console, signal.SIGSTOP)
         try:
-            # Answered within what the PBX waits, or they would be told of as late.
+            # Answered before the deadline, or they would be published as late.
             answers = await asyncio.gather(*(ask(service, f"stopped{n}") for n in range(40)))
         finally:
             os.kill(console, signal.SIGCONT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from http.cookies import SimpleCookie
 
@@ -11,20 +12,26 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 from receiver import Settings
-from receiver.auth.throttle import FREE, SHUT_AFTER
-from receiver.console import login
+from receiver.auth.browser_sessions import LIFETIME, BrowserSessions
+from receiver.auth.client_address import Network, read_networks
+from receiver.auth.throttle import FREE
+from receiver.callbacks.operator_access import (
+    OperatorAccess,
+    endpoint_authenticator,
+    operator_token,
+)
 from receiver.console.feed import Feed
-from receiver.console.login import DOOR, Gate, Sessions
-from receiver.console.web import PAGE, make_console
-from receiver.operators.tokens import admission, token
-from receiver.stores import Memory
-from receiver.telemetry.seldom import Seldom
+from receiver.console.live import password_login
+from receiver.console.security import TOKEN_NAME
+from receiver.console.web import make_console
+from receiver.observability.log_throttle import LogThrottle
+from receiver.storage.memory import MemoryAuth
 from tests.support import SECRET
 
 HERE = "127.0.0.1:8001"
 OUTSIDE = "ivr.example.com"
 HEAD = {"X-Console-Token": "of-this-start"}
-PASSWORD = {"Authorization": f"Bearer {token(DOOR, SECRET, 1).reveal()}"}
+PASSWORD = {"Authorization": f"Bearer {operator_token(TOKEN_NAME, SECRET, 1).reveal()}"}
 WRONG = {"Authorization": "Bearer wrong"}
 
 
@@ -41,26 +48,19 @@ class Clock:
 class Console:
     """The console behind its login."""
 
-    def __init__(self) -> None:
+    def __init__(self, trusted_proxies: tuple[Network, ...] = ()) -> None:
         self.clock = Clock()
         self.feed = Feed({"mode": "live"})
-        self.sessions = Sessions(self.feed.release, self.clock)
-        settings = Settings(secret=SECRET)
-        self.admission = admission(DOOR, settings, Memory(life=60), Seldom())
+        self.sessions = BrowserSessions(self.feed.release, self.clock, secrets.token_bytes)
+        settings = Settings(secret=SECRET, trusted_proxies=trusted_proxies)
+        store = MemoryAuth(life=60)
+        self.authenticator = endpoint_authenticator(TOKEN_NAME, settings, store, LogThrottle())
         hosts = {HERE, OUTSIDE}
         self.app = make_console(self.feed, hosts=hosts, token="of-this-start", within=self._gate)
 
     def _gate(self, inner: ASGIApp) -> ASGIApp:
-        return Gate(
-            inner,
-            self.sessions,
-            self.admission,
-            plain={HERE},
-            cookie="receiver-console-8001",
-            token="of-this-start",
-            page=PAGE,
-            now=self.clock,
-        )
+        login = password_login(self.sessions, {HERE}, "receiver-console-8001", "of-this-start")
+        return OperatorAccess(inner, TOKEN_NAME, self.authenticator, login, now=self.clock)
 
     def browser(self, host: str = HERE, address: str = "198.51.100.9") -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app, client=(address, 40000))
@@ -78,7 +78,7 @@ async def browser(console: Console) -> AsyncIterator[httpx.AsyncClient]:
         yield browser
 
 
-async def test_nothing_is_told_to_whoever_is_not_signed_in(browser: httpx.AsyncClient) -> None:
+async def test_without_a_session_nothing_is_served(browser: httpx.AsyncClient) -> None:
     page = await browser.get("/")
     assert "Sign in" in page.text
     assert "of-this-start" in page.text
@@ -86,7 +86,7 @@ async def test_nothing_is_told_to_whoever_is_not_signed_in(browser: httpx.AsyncC
     for path in ("/state", "/events", "/calls", "/calls/1", "/page", "//page/x", "/login", "/x"):
         assert (await browser.get(path)).status_code == 401, path
     assert (await browser.head("/")).status_code == 401
-    assert (await browser.post("/page/login.js")).status_code == 405
+    assert (await browser.post("/page/login.js")).status_code == 401
 
 
 async def test_signing_in_and_out(browser: httpx.AsyncClient, console: Console) -> None:
@@ -96,25 +96,25 @@ async def test_signing_in_and_out(browser: httpx.AsyncClient, console: Console) 
     assert 'id="logout"' in (await browser.get("/")).text
     kept = dict(browser.cookies)
     assert (await browser.post("/logout")).json() == {}
-    browser.cookies.update(kept)  # whoever has kept the word has nothing
+    browser.cookies.update(kept)  # a kept cookie is useless
     assert (await browser.get("/state")).status_code == 401
 
 
-async def test_whoever_looks_on_is_let_go_at_the_end(console: Console) -> None:
-    word = console.sessions.begin()
+async def test_viewers_are_disconnected_at_the_end_of_a_session(console: Console) -> None:
+    cookie = console.sessions.begin()
     viewer = console.feed.watch(0)
     console.sessions.end("another")
     assert not viewer.dropped
-    console.sessions.end(word)
+    console.sessions.end(cookie)
     assert viewer.dropped
     assert await viewer.next(10) is None
     assert not console.feed.watch(0).dropped  # the others may come again
 
 
-async def test_a_session_ends_by_itself(browser: httpx.AsyncClient, console: Console) -> None:
+async def test_a_session_expires(browser: httpx.AsyncClient, console: Console) -> None:
     await browser.post("/login", headers=PASSWORD)
     viewer = console.feed.watch(0)
-    console.clock.now += login.LASTS - 1
+    console.clock.now += LIFETIME - 1
     console.sessions.sweep()
     assert (await browser.get("/state")).status_code == 200
     assert not viewer.dropped
@@ -124,11 +124,11 @@ async def test_a_session_ends_by_itself(browser: httpx.AsyncClient, console: Con
     assert viewer.dropped
 
 
-def test_sessions_are_few(monkeypatch: pytest.MonkeyPatch, console: Console) -> None:
-    monkeypatch.setattr(login, "MOST", 2)
-    first, *others = [console.sessions.begin() for _ in range(3)]
-    assert not console.sessions.has(first)
-    assert all(map(console.sessions.has, others))
+def test_the_number_of_sessions_is_bounded() -> None:
+    sessions = BrowserSessions(lambda: None, Clock(), secrets.token_bytes, max_sessions=2)
+    first, *others = [sessions.begin() for _ in range(3)]
+    assert not sessions.has(first)
+    assert all(map(sessions.has, others))
 
 
 @pytest.mark.parametrize(("host", "secure"), [(HERE, False), (OUTSIDE, True)])
@@ -164,32 +164,38 @@ async def test_who_is_not_signed_in(
 
 
 async def test_the_next_epochs_password_is_good(browser: httpx.AsyncClient) -> None:
-    following = {"Authorization": f"Bearer {token(DOOR, SECRET, 2).reveal()}"}
+    following = {"Authorization": f"Bearer {operator_token(TOKEN_NAME, SECRET, 2).reveal()}"}
     assert (await browser.post("/login", headers=following)).status_code == 200
 
 
-async def test_whoever_guesses_has_to_wait(console: Console) -> None:
-    async with console.browser(address="8.8.8.8") as stranger:
-        tries = [await stranger.post("/login", headers=WRONG) for _ in range(FREE + 1)]
+@pytest.mark.parametrize("address", ["8.8.8.8", "127.0.0.1"])
+async def test_wrong_passwords_are_throttled_and_the_right_one_is_accepted(
+    console: Console, address: str
+) -> None:
+    async with console.browser(address=address) as browser:
+        tries = [await browser.post("/login", headers=WRONG) for _ in range(FREE)]
         assert {one.status_code for one in tries} == {401}
-        late = await stranger.post("/login", headers=WRONG)
+        late = await browser.post("/login", headers=WRONG)
         assert (late.status_code, late.headers["retry-after"]) == (429, "1")
         assert "try again in 1 s" in late.json()["error"]
-        assert (await stranger.post("/login", headers=PASSWORD)).status_code == 429
-    async with console.browser(address="1.1.1.1") as other:
-        assert (await other.post("/login", headers=PASSWORD)).status_code == 200
-
-
-async def test_from_an_address_that_others_share_the_right_one_is_let_in(console: Console) -> None:
-    async with console.browser(address="127.0.0.1") as browser:
-        for _ in range(SHUT_AFTER):
-            last = await browser.post("/login", headers=WRONG)
-        assert last.status_code == 429
         assert (await browser.post("/login", headers=PASSWORD)).status_code == 200
+    async with console.browser(address="1.1.1.1") as other:
+        assert (await other.post("/login", headers=WRONG)).status_code == 401
+
+
+@pytest.mark.parametrize("forged", ["for=unknown", "for=_hidden", 'for="'])
+async def test_a_forged_address_does_not_turn_the_throttle_off(forged: str) -> None:
+    console = Console(trusted_proxies=read_networks("10.0.0.1"))
+    head = {**WRONG, "Forwarded": forged}
+    async with console.browser(address="10.0.0.1") as browser:
+        tries = [await browser.post("/login", headers=head) for _ in range(FREE + 1)]
+        assert [one.status_code for one in tries] == [401] * FREE + [429]
+        good = {**PASSWORD, "Forwarded": forged}
+        assert (await browser.post("/login", headers=good)).status_code == 200
 
 
 async def test_a_stream_ends_with_the_session(console: Console) -> None:
-    word = console.sessions.begin()
+    cookie = console.sessions.begin()
     begun = asyncio.Event()
     sent: list[bytes] = []
 
@@ -202,16 +208,16 @@ async def test_a_stream_ends_with_the_session(console: Console) -> None:
             sent.append(message["body"])
             begun.set()
 
-    cookie = f"receiver-console-8001={word}".encode()
+    header = f"receiver-console-8001={cookie}".encode()
     scope = {
         "type": "http",
         "method": "GET",
         "path": "/events",
         "query_string": b"",
-        "headers": [(b"host", HERE.encode()), (b"cookie", cookie)],
+        "headers": [(b"host", HERE.encode()), (b"cookie", header)],
     }
     task = asyncio.ensure_future(console.app(scope, receive, send))
     await begun.wait()
-    console.sessions.end(word)
+    console.sessions.end(cookie)
     await asyncio.wait_for(task, 30)
-    assert (sent[0], sent[-1]) == (b": welcome\n\n", b"")  # and it is complete
+    assert (sent[0], sent[-1]) == (b": connected\n\n", b"")  # and it is complete

@@ -42,7 +42,7 @@ async def test_ten_thousand_calls(tab: Tab, stage: Stage) -> None:
 async def test_those_that_are_not_well(tab: Tab, stage: Stage) -> None:
     stage.console.add_calls(100)
     await tab.open(stage)
-    await tab.at("#unwell").check()
+    await tab.at("#problems").check()
     # Every tenth raised; every fiftieth failed instead.
     await expect(tab.at("#calls-count")).to_have_text("10 of 100 calls")
     await tab.at("#filter").fill("failed")
@@ -64,7 +64,7 @@ async def test_new_calls_do_not_move_what_is_being_read(tab: Tab, stage: Stage) 
     assert await moved.bounding_box() == before
 
 
-async def test_a_call_that_is_forgotten_is_said_so(tab: Tab, stage: Stage) -> None:
+async def test_a_removed_call_is_reported(tab: Tab, stage: Stage) -> None:
     stage.console.add_calls(3)
     await tab.page.goto(f"{stage.url}#call=call-77")
     await expect(tab.at("#ladder")).to_have_text("The console no longer has this call.")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
 from tests.console import canned
+from tests.console.geometry import box_of
 from tests.console.stage import Stage
 from tests.console.tab import Tab
 
@@ -27,7 +30,7 @@ async def test_call_by_mouse(tab: Tab, stage: Stage) -> None:
     await expect(tab.at("#call-button")).to_have_attribute("aria-disabled", "false")
 
     ladder = tab.at("#ladder .steps > li")
-    await expect(ladder.last).to_contain_text("connected to 222")
+    await expect(ladder.last).to_contain_text("forwarded to 222")
     arrows = tab.at("#ladder .callback .arrow")
     assert await arrows.all_inner_texts() == [
         "PBX to Service:\nPOST /action/8000/pick",
@@ -43,6 +46,55 @@ async def test_call_by_mouse(tab: Tab, stage: Stage) -> None:
     await expect(sheet).to_contain_text("the CRM took its time")
     await expect(sheet.get_by_role("row", name="Handler")).to_contain_text("480 ms")
     await expect(tab.at("#list [aria-selected=true]")).to_contain_text("forwarded to 222")
+
+
+async def test_the_first_view_says_what_to_press(tab: Tab, stage: Stage) -> None:
+    await tab.open(stage)
+    await expect(tab.at(".first-step")).to_have_text("Press Call, then 22.")
+    await expect(tab.at("#valid-keys")).to_have_text("Valid keys: 1; 22; 1000-1999; 9")
+    await tab.at("#ivr").select_option(label="8100 Support")
+    step = "Enter caller +49301234567, press Call"
+    await expect(tab.at(".first-step")).to_have_text(f"{step}.")
+    await expect(tab.at(".display-prompt")).to_have_text(step)
+    await tab.at("#caller").fill("+49301234567")
+    await expect(tab.at(".first-step")).to_have_text("Press Call.")
+    stage.console.set("ivrs", [])
+    await expect(tab.at("#ladder")).to_have_text(re.compile("^Each callback is shown here"))
+
+
+async def test_there_is_a_lane_for_a_crm_only_if_it_was_asked(tab: Tab, stage: Stage) -> None:
+    await tab.open(stage)
+    await tab.dial("1")
+    await expect(tab.at(".exception")).to_be_visible()
+    assert await tab.at(".heads b").all_inner_texts() == ["Caller", "PBX", "Service"]
+    await tab.dial("22")
+    await expect(tab.at("#ladder .verdict")).to_have_text("forwarded to 222")
+    assert await tab.at(".heads b").all_inner_texts() == ["Caller", "PBX", "Service", "CRM"]
+    lanes = [(await box_of(tab, f".lanes i:nth-child({n})"))["x"] for n in (2, 3, 4)]
+    for arrow, (start, end) in {0: (0, 1), 3: (1, 2)}.items():
+        shaft = await tab.at(".callback .shaft").nth(arrow).bounding_box()
+        assert shaft is not None
+        assert shaft["x"] == pytest.approx(lanes[start], abs=1.5)
+        assert shaft["x"] + shaft["width"] == pytest.approx(lanes[end], abs=1.5)
+
+
+async def test_calls_with_problems_are_explained(tab: Tab, stage: Stage) -> None:
+    await tab.open(stage)
+    await tab.dial("1")
+    row = tab.at("#list [role=option]").first
+    await expect(row).to_contain_text("forwarded to 0 (raised)")
+    await expect(row).to_contain_text("1 %")
+    legend = "answered fallback failed active %: the slowest answer’s share of its deadline"
+    await expect(tab.at(".legend")).to_have_text(legend)
+
+
+async def test_keys_that_nothing_takes_show_what_to_declare(tab: Tab, stage: Stage) -> None:
+    await tab.open(stage)
+    await tab.dial("8")
+    shown = tab.at("#ladder .missing pre")
+    await expect(shown.first).to_have_text(canned.MISSING["python"])
+    await expect(shown.last).to_have_text(canned.MISSING["toml"])
+    await expect(tab.at("#announcer")).to_contain_text("No action takes these keys")
 
 
 async def test_call_by_keyboard_alone(tab: Tab, stage: Stage) -> None:
@@ -91,7 +143,7 @@ async def test_short_cuts_keep_out_of_text_and_can_be_switched_off(tab: Tab, sta
     assert stage.console.posted == []
 
 
-async def test_the_gap_counts_down_and_the_prompt_stands_there(tab: Tab, stage: Stage) -> None:
+async def test_the_gap_counts_down_beside_the_prompt(tab: Tab, stage: Stage) -> None:
     stage.console.gap = 600.0
     await tab.open(stage)
     await tab.dial()
@@ -125,10 +177,12 @@ async def test_faults(tab: Tab, stage: Stage) -> None:
     assert stage.console.parts["faults"]["password"] == "wrong"
     await tab.dial("22")
     await expect(tab.at(".display-verdict")).to_have_text(
-        "Callback failed: the service answered 401. "
+        "Callback failed: the service answered 401"
+    )
+    await expect(tab.at("#ladder .verdict")).to_have_text(
+        "failed: the service answered 401"
         "The PBX then: not documented; here the call stays at the prompt"
     )
-    await expect(tab.at("#ladder .verdict")).to_contain_text("failed: the service answered 401")
 
     await tab.at("#slow").focus()
     await tab.page.keyboard.press("End")
@@ -152,6 +206,15 @@ async def test_an_exception_is_shown_with_its_place(tab: Tab, stage: Stage) -> N
     await expect(tab.at(".exception .place")).to_have_text("app.py:7 in pick")
     await expect(tab.at(".exception")).to_contain_text("return Forward(OWNERS[call.digits])")
     await expect(tab.at(".verdict")).to_contain_text("the handler raised: the fallback answered")
+
+
+async def test_a_call_that_blocks_the_event_loop_is_shown_with_its_place(
+    tab: Tab, stage: Stage
+) -> None:
+    await tab.open(stage)
+    await tab.dial("1")
+    await expect(tab.at(".blocking-call .place")).to_have_text("app.py:6")
+    await expect(tab.at(".blocking-call")).to_contain_text("requests.get in pick blocked")
 
 
 async def test_the_pbx_is_set_from_the_page(tab: Tab, stage: Stage) -> None:

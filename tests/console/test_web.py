@@ -14,7 +14,7 @@ import pytest
 from receiver.console.feed import Feed
 from receiver.console.security import HEADERS, loopback
 from receiver.console.web import (
-    LARGEST,
+    MAX_BODY,
     Audio,
     Clock,
     ControlError,
@@ -24,7 +24,7 @@ from receiver.console.web import (
     Night,
     make_console,
 )
-from receiver.serving.server import running
+from receiver.server.uvicorn_server import running
 
 HOST = "127.0.0.1:8080"
 TOKEN = "the-token-of-this-start"
@@ -168,7 +168,7 @@ async def test_what_the_page_asks_for_is_done(
     ],
     ids=str,
 )
-async def test_nobody_else_can_ask_for_it(
+async def test_other_pages_are_refused(
     browser: httpx.AsyncClient, noted: Noted, path: str, headers: dict[str, str]
 ) -> None:
     answer = await browser.post(path, json=POSTS[path][0], headers=headers)
@@ -200,16 +200,16 @@ async def test_a_get_changes_nothing(browser: httpx.AsyncClient, noted: Noted, p
         ("faults", "[]"),
     ],
 )
-async def test_what_makes_no_sense_is_refused(
+async def test_invalid_requests_are_refused(
     browser: httpx.AsyncClient, noted: Noted, path: str, body: str
 ) -> None:
     answer = await browser.post(path, content=body, headers=HEAD)
     assert (answer.status_code, noted.asked) == (400, [])
-    assert "cannot be asked for so" in answer.json()["error"]
+    assert "invalid request" in answer.json()["error"]
 
 
-async def test_what_is_too_much_is_refused(browser: httpx.AsyncClient) -> None:
-    answer = await browser.post("phone/dial", content="x" * (LARGEST + 1), headers=HEAD)
+async def test_a_body_that_is_too_large_is_refused(browser: httpx.AsyncClient) -> None:
+    answer = await browser.post("phone/dial", content="x" * (MAX_BODY + 1), headers=HEAD)
     assert answer.status_code == 413
 
 
@@ -275,7 +275,7 @@ async def test_events_come_as_they_happen(feed: Feed, how: str) -> None:
         ):
             assert answer.headers["content-type"].startswith("text/event-stream")
             lines = answer.aiter_lines()
-            assert [await anext(lines) for _ in range(2)] == [": welcome", ""]
+            assert [await anext(lines) for _ in range(2)] == [": connected", ""]
             assert [await anext(lines) for _ in range(3)] == [
                 "id: 2",
                 'data: {"type":"missed"}',

@@ -1,4 +1,4 @@
-"""Whatever a handler does, the caller gets a valid answer in time.
+"""The caller gets a valid answer in time, for any behaviour of a handler.
 
 Deadlines are made short by a large margin: a request_timeout of 2 s less 1.95 s leaves 50 ms.
 """
@@ -15,14 +15,14 @@ from typing import Any
 import anyio
 import pytest
 
-from receiver.actions import Action
 from receiver.app import Receiver
-from receiver.calls import Call
-from receiver.contexts import Deadline, Detached
+from receiver.call_context import Deadline, Detached
+from receiver.calls import Call, FinishKey
+from receiver.declarations.actions import Action
+from receiver.declarations.ivr import Ivr
 from receiver.dispatch.dispatcher import Decision, Dispatcher
 from receiver.errors import DeclarationError, Unavailable
-from receiver.functions.manners import is_async
-from receiver.ivrs import Ivr
+from receiver.execution.kinds import is_async
 from receiver.replies import Forward, Hangup, Repeat, Reply
 
 FALLBACK, APP = Forward("0"), Forward("9")
@@ -60,6 +60,19 @@ async def test_an_async_handler_answers(dispatcher: Dispatcher) -> None:
         return Forward(call.digits)
 
     assert await decide(dispatcher, declare(pick)) == Decision(Forward("4111"), "handled")
+
+
+async def test_the_finish_key_is_stripped_where_it_is_declared(dispatcher: Dispatcher) -> None:
+    async def pick(call: Call) -> Reply:
+        return Forward(call.digits)
+
+    wanted: dict[FinishKey, str] = {"": "1#", "#": "1", "*": "1#"}
+    for finish_key, digits in wanted.items():
+        action = Ivr("8000").add("DTMF", "1", pick, finish_key=finish_key)
+        loop = asyncio.get_running_loop()
+        due = dispatcher.deadline(action, loop.time())
+        decision = await dispatcher.decide(action, Call(digits="1#"), due, loop)
+        assert decision == Decision(Forward(digits), "handled")
 
 
 async def test_a_plain_handler_answers_from_a_thread(dispatcher: Dispatcher) -> None:
@@ -120,7 +133,7 @@ async def test_what_a_simple_handler_returns_is_waited_for(dispatcher: Dispatche
 WORD = contextvars.ContextVar("WORD", default="none")
 
 
-async def test_a_simple_handler_has_a_task_and_a_context_of_its_own(
+async def test_a_simple_handler_has_a_separate_task_and_context(
     dispatcher: Dispatcher,
 ) -> None:
     async def pick(call: Call) -> Reply:
@@ -264,7 +277,7 @@ async def test_a_handler_that_raises(
     assert "4111" not in caplog.text
 
 
-async def test_the_text_of_an_exception_is_shown_if_the_operator_says_so(
+async def test_the_text_of_an_exception_is_logged_only_if_configured(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def pick(call: Call) -> Reply:
@@ -295,7 +308,7 @@ async def test_a_destination_that_cannot_be_dialled_raises(dispatcher: Dispatche
     assert await decide(dispatcher, declare(pick)) == Decision(FALLBACK, "raised")
 
 
-async def test_without_a_fallback_of_its_own_the_apps_is_used(dispatcher: Dispatcher) -> None:
+async def test_an_action_without_a_fallback_uses_that_of_the_app(dispatcher: Dispatcher) -> None:
     async def pick(call: Call) -> Reply:
         sys.exit()
 
@@ -415,7 +428,7 @@ def again(session: str = "s1") -> Call:
 
 
 async def ask(dispatcher: Dispatcher, action: Action, call: Call, seconds: float) -> Decision:
-    """With so many seconds until the deadline."""
+    """Decide with ``seconds`` until the deadline."""
     loop = asyncio.get_running_loop()
     return await dispatcher.decide(action, call, loop.time() + seconds, loop)
 
@@ -428,10 +441,10 @@ async def test_a_late_answer_is_given_when_the_call_asks_again(dispatcher: Dispa
         await finish.wait()
         return Forward("222")
 
-    action = Ivr("8000").add("DTMF", "1", pick, late="hand-over", fallback=FALLBACK)
+    action = Ivr("8000").add("DTMF", "1", pick, on_timeout="continue", fallback=FALLBACK)
     for _ in range(2):
         decision = await ask(dispatcher, action, again(), 0.01)
-        assert decision == Decision(Repeat(), "handed over")
+        assert decision == Decision(Repeat(), "continued")
     finish.set()
     assert await ask(dispatcher, action, again(), 1) == Decision(Forward("222"), "handled")
     assert asked == ["s1"]
@@ -444,8 +457,8 @@ async def test_only_the_same_call_takes_over_what_was_handed_over(dispatcher: Di
         await asyncio.sleep(0 if call.session_id == "quick" else 60)
         return Forward("222")
 
-    action = Ivr("8000").add("DTMF", "1", pick, late="hand-over", fallback=FALLBACK)
-    assert (await ask(dispatcher, action, again("slow"), 0.01)).reason == "handed over"
+    action = Ivr("8000").add("DTMF", "1", pick, on_timeout="continue", fallback=FALLBACK)
+    assert (await ask(dispatcher, action, again("slow"), 0.01)).reason == "continued"
     assert (await ask(dispatcher, action, again("quick"), 1)).reason == "handled"
     stranger = Call(digits="1")
     assert await ask(dispatcher, action, stranger, 0.01) == Decision(FALLBACK, "late")
@@ -454,7 +467,7 @@ async def test_only_the_same_call_takes_over_what_was_handed_over(dispatcher: Di
 async def test_a_call_that_never_asks_again_is_given_up(
     dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("receiver.dispatch.runs.PATIENCE", 0.01)
+    monkeypatch.setattr("receiver.dispatch.handler_run.PATIENCE", 0.01)
     ended = asyncio.Event()
 
     async def pick(call: Call) -> Reply:
@@ -464,8 +477,8 @@ async def test_a_call_that_never_asks_again_is_given_up(
             ended.set()
         return Repeat()
 
-    action = Ivr("8000").add("DTMF", "1", pick, late="hand-over")
-    assert (await ask(dispatcher, action, again(), 0.01)).reason == "handed over"
+    action = Ivr("8000").add("DTMF", "1", pick, on_timeout="continue")
+    assert (await ask(dispatcher, action, again(), 0.01)).reason == "continued"
     await asyncio.wait_for(ended.wait(), 5)
 
 
@@ -482,9 +495,9 @@ async def test_of_two_requests_of_a_call_at_once_the_earlier_is_given_up(
             ended.append(number)
         return Repeat()
 
-    action = Ivr("8000").add("DTMF", "1", pick, late="hand-over")
+    action = Ivr("8000").add("DTMF", "1", pick, on_timeout="continue")
     both = (ask(dispatcher, action, again(), 0.01) for _ in range(2))
-    assert {one.reason for one in await asyncio.gather(*both)} == {"handed over"}
+    assert {one.reason for one in await asyncio.gather(*both)} == {"continued"}
     await asyncio.sleep(0)
     assert (len(running), len(ended)) == (2, 1)
 
@@ -492,7 +505,7 @@ async def test_of_two_requests_of_a_call_at_once_the_earlier_is_given_up(
 async def test_what_waits_for_its_call_is_bounded(
     dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("receiver.dispatch.runs.MOST_WAITING", 2)
+    monkeypatch.setattr("receiver.dispatch.handler_run.MOST_WAITING", 2)
     running: set[str] = set()
 
     async def pick(call: Call) -> Reply:
@@ -503,7 +516,7 @@ async def test_what_waits_for_its_call_is_bounded(
             running.discard(call.session_id)
         return Repeat()
 
-    action = Ivr("8000").add("DTMF", "1", pick, late="hand-over")
+    action = Ivr("8000").add("DTMF", "1", pick, on_timeout="continue")
     for number in range(4):
         await ask(dispatcher, action, again(str(number)), 0.01)
     await asyncio.sleep(0)
@@ -517,12 +530,27 @@ async def test_a_loop_of_repeats_ends_in_the_fallback(dispatcher: Dispatcher) ->
     async def pick(call: Call) -> Reply:
         return Repeat()
 
-    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, repeats=2)
+    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, max_repeats=2)
     reasons = [(await ask(dispatcher, action, again(), 1)).reason for _ in range(6)]
     assert reasons == ["handled", "handled", "looped"] * 2
     assert (await ask(dispatcher, action, again("s2"), 1)).reason == "handled"
     for _ in range(9):  # nothing tells these calls from each other
         assert (await ask(dispatcher, action, Call(), 1)).reason == "handled"
+
+
+async def test_a_caller_action_that_continues_to_the_prompt_does_not_count(
+    dispatcher: Dispatcher,
+) -> None:
+    async def pick(call: Call) -> Reply:
+        return Repeat()
+
+    ivr = Ivr("8000")
+    before = ivr.add("CALLER", "any", pick, name="ahead")
+    action = ivr.add("DTMF", "1", pick, max_repeats=2, fallback=FALLBACK)
+    reasons = [(await ask(dispatcher, one, again(), 1)).reason for one in (before, *[action] * 3)]
+    assert reasons == ["handled", "handled", "handled", "looped"]
+    reasons = [(await ask(dispatcher, before, again(), 1)).reason for _ in range(3)]
+    assert reasons == ["handled", "handled", "looped"]  # a PBX that asks the same again and again
 
 
 async def test_an_answer_in_between_ends_the_count(dispatcher: Dispatcher) -> None:
@@ -531,16 +559,18 @@ async def test_an_answer_in_between_ends_the_count(dispatcher: Dispatcher) -> No
     async def pick(call: Call) -> Reply:
         return next(replies)
 
-    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, repeats=1)
+    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, max_repeats=1)
     reasons = [(await ask(dispatcher, action, again(), 1)).reason for _ in range(4)]
     assert reasons == ["handled", "handled", "handled", "looped"]
 
 
-async def test_where_the_fallback_repeats_too_the_loop_is_told(dispatcher: Dispatcher) -> None:
+async def test_a_fallback_that_repeats_as_well_is_reported_as_a_loop(
+    dispatcher: Dispatcher,
+) -> None:
     async def pick(call: Call) -> Reply:
         return Repeat()
 
-    action = Ivr("8000").add("DTMF", "1", pick, fallback=Repeat(), repeats=1)
+    action = Ivr("8000").add("DTMF", "1", pick, fallback=Repeat(), max_repeats=1)
     decisions = [await ask(dispatcher, action, again(), 1) for _ in range(3)]
     assert decisions[1:] == [Decision(Repeat(), "looped")] * 2
 
@@ -555,7 +585,7 @@ async def test_more_than_may_be_there_at_once_are_shed(dispatcher: Dispatcher) -
         await finish.wait()
         return Forward("222")
 
-    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, at_once=2)
+    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, max_concurrency=2)
     first = [asyncio.create_task(ask(dispatcher, action, again(s), 5)) for s in "ab"]
     await asyncio.sleep(0)
     assert await ask(dispatcher, action, again("c"), 5) == Decision(FALLBACK, "shed")
@@ -571,7 +601,7 @@ async def test_a_thread_counts_until_it_ends(
         release.wait(10)
         return Forward("222")
 
-    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, at_once=1)
+    action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, max_concurrency=1)
     assert (await ask(dispatcher, action, again(), 0.01)).reason == "late"
     assert (await ask(dispatcher, action, again(), 0.5)).reason == "shed"
     release.set()
@@ -641,7 +671,7 @@ def no_argument() -> Reply:
     return Hangup()
 
 
-@pytest.mark.parametrize("option", ["at_once", "repeats"])
+@pytest.mark.parametrize("option", ["max_concurrency", "max_repeats"])
 @pytest.mark.parametrize("value", [-1, 1.5, True, "3", 10**6])
 def test_counts_are_whole_numbers(option: str, value: Any) -> None:
     with pytest.raises(DeclarationError, match=f"{option}=.* is not a whole number from"):
@@ -660,7 +690,7 @@ def test_a_fallback_may_be_built_in() -> None:
 
 def test_a_plain_handler_is_tested_by_hand_too() -> None:
     def bill(call: Call) -> Reply:
-        assert call.after.durably_from_thread(no_argument, idempotency_key="k")
+        assert call.after.durably(no_argument, idempotency_key="k")
         return Hangup()
 
     call = Call()

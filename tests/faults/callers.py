@@ -1,8 +1,8 @@
 """Callers at a steady rate, and what each of them got as the PBX sees it.
 
 Rule 1: a call's time runs from before it connects to the last octet of its answer, over all legs
-        of digest; whatever is wrong makes it lost, and the kind of it is kept.
-Rule 2: each leg has a connection of its own, so that any worker may get it.
+        of digest; any problem makes it lost, and the kind of it is kept.
+Rule 2: each leg has a new connection, so that any worker may get it.
 Rule 3: whose nonce is too old by then asks once more with the new one, as libcurl does (RFC 7616,
         section 3.3, "stale").
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from receiver.secrets import Secret, derive
+from receiver.credentials import Secret, derive
 from tests.faults import faulty
 
 RATE = 50
@@ -40,7 +40,7 @@ DIGITS = {action.name: str(action.mask) for action in faulty.ivr}
 
 @dataclass(frozen=True)
 class Answer:
-    """What a caller got: ``handled``, ``fallback``, or what was wrong; when he called, and the
+    """What a caller got: ``handled``, ``fallback``, or the error; when the call began, and the
     seconds it took."""
 
     outcome: str

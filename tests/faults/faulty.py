@@ -1,4 +1,4 @@
-"""An app whose handlers do what handlers should not, each under a digit of its own.
+"""An app whose handlers do what handlers should not, each under another digit.
 
 Rule 1: what a handler does to its process has an end: the table is about what comes after, too.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import multiprocessing
 import os
 import resource
 import time
@@ -84,7 +85,13 @@ def block(call: Call) -> Reply:
 
 @ivr.dtmf("10", auth=None)
 async def stick(call: Call) -> Reply:
-    time.sleep(2.5)  # noqa: ASYNC251 - the event loop is to be stuck
+    time.sleep(2.5)  # noqa: ASYNC251 - the event loop is to be blocked
+    return HANDLED
+
+
+@ivr.dtmf("14", auth=None)
+async def freeze(call: Call) -> Reply:
+    time.sleep(3)  # noqa: ASYNC251 - as synchronous HTTP to a CRM that hangs
     return HANDLED
 
 
@@ -105,6 +112,28 @@ async def mute(call: Call) -> Reply:
         with open("/dev/full", "wb", buffering=0) as full:  # noqa: ASYNC230 - it is no disk
             os.dup2(full.fileno(), STDERR)
         asyncio.get_running_loop().call_later(1, _unmute)
+    return HANDLED
+
+
+@ivr.dtmf("31", auth=None)
+async def job(call: Call) -> Reply:
+    """Queue a background job that outlives the signal to stop."""
+    call.after(asyncio.sleep, 4)
+    return HANDLED
+
+
+@ivr.dtmf("32", auth=None)
+async def fork(call: Call) -> Reply:
+    """Start a process that outlives the service by some seconds."""
+    context = multiprocessing.get_context("fork")
+    context.Process(target=time.sleep, args=(6,)).start()
+    return HANDLED
+
+
+@ivr.dtmf("33", auth=None)
+def chat(call: Call) -> Reply:
+    """Print more than an unread pipe holds."""
+    print("x" * 8000)
     return HANDLED
 
 

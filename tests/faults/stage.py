@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -25,8 +26,9 @@ from pathlib import Path
 
 import redis
 
-from receiver.secrets import Secret
+from receiver.credentials import Secret
 from tests.cli.test_workers import SECRET
+from tests.damage import garbage
 from tests.faults.callers import Callers
 from tests.served import Service
 from tests.shared_stage import Server
@@ -96,7 +98,7 @@ class _Desk(BaseHTTPRequestHandler):
 
 
 class Way:
-    """The way to a Redis, on a port of its own, on which answers are held up."""
+    """A proxy of a Redis, on a separate port, that delays answers."""
 
     def __init__(self, path: str) -> None:
         self.delay = 0.0
@@ -136,16 +138,22 @@ class Way:
 
 
 class Stage:
-    """``receiver serve --workers 2`` with `tests.faults.faulty`, in ``folder``.
+    """``receiver serve`` with `tests.faults.faulty`, in ``folder``.
 
     Parameters:
         folder: for its files.
         server: the Redis it shares; None for a SQLite file.
         limited: whether it has few descriptors.
+        workers: how many.
     """
 
     def __init__(
-        self, folder: Path, server: Server | None = None, *, limited: bool = False
+        self,
+        folder: Path,
+        server: Server | None = None,
+        *,
+        limited: bool = False,
+        workers: int = 2,
     ) -> None:
         self.folder = folder
         self.server = server
@@ -157,11 +165,12 @@ class Stage:
         self._disk.mkdir()
         self._offset = folder / "offset"
         self._offset.write_bytes(struct.pack("d", 0))
-        self._start(limited=limited)
+        self._limited, self._count = limited, workers
+        self._start(limited=limited, workers=workers)
 
-    def _start(self, *, limited: bool) -> None:
+    def _start(self, *, limited: bool, workers: int) -> None:
         command = [sys.executable, "-m", "receiver", "serve", "tests.faults.faulty:app"]
-        command += ["--port", "0", "--workers", "2"]
+        command += ["--port", "0", "--workers", str(workers)]
         if limited:
             command = ["sh", "-c", LIMITED, *command]
         process = subprocess.Popen(
@@ -171,17 +180,19 @@ class Stage:
                 **{name: v for name, v in os.environ.items() if not name.startswith("RECEIVER_")},
                 "RECEIVER_SECRET": SECRET,
                 "RECEIVER_STORE": self.way.url if self.way else str(self._disk / "store.sqlite"),
+                "RECEIVER_JOBS": str(self._disk / "queue.sqlite"),
                 "CRM_URL": f"http://127.0.0.1:{self.crm.port}",
                 "CLOCK_OFFSET": str(self._offset),
                 "PYTHONPATH": f"{ROOT / 'tests' / 'faults' / 'clock'}{os.pathsep}{ROOT}",
             },
+            stdout=subprocess.PIPE,  # which is not read
             stderr=subprocess.PIPE,
             text=True,
         )
         self.service = Service(process)
         self._reader = threading.Thread(target=self.service.read, daemon=True)
         self._reader.start()
-        self.service.until(r"Application startup complete", 2)
+        self.service.until(r"Application startup complete", workers)
         url = self.service.until(r"serving on (http://\S+)")[0]
         self.callers = Callers(int(url.rpartition(":")[2]), self.secret)
 
@@ -194,6 +205,7 @@ class Stage:
             self.service.process.wait(60)
         finally:
             self.service.process.kill()
+            self._close_output()
             self._reader.join(20)
             if self.way:
                 self.way.close()
@@ -242,6 +254,39 @@ class Stage:
         for file in self._disk.glob("store.sqlite*"):
             file.unlink()
 
+    def damage_files(self) -> None:
+        """Replace the store and the queue by garbage, and their write-ahead logs.
+
+        A file that is overwritten in place need not be noticed: a worker that has all pages in its
+        cache goes on, and writes them back. Another file of this name is opened anew by all.
+        """
+        for name in ("store.sqlite", "store.sqlite.failures", "queue.sqlite"):
+            for file in (self._disk / f"{name}-wal", self._disk / name):
+                if file.exists():
+                    shutil.copy(file, new := file.with_name("damaged"))
+                    garbage(new)
+                    new.replace(file)
+
+    def delete_queue(self) -> None:
+        """As by an operator who has moved it away."""
+        for file in self._disk.glob("queue.sqlite*"):
+            file.unlink()
+
+    def kill_oldest_worker(self) -> None:
+        os.kill(self._workers()[0], signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.service.process.terminate()
+
+    def start_again(self) -> None:
+        assert self.service.process.wait(30) == 0
+        self._close_output()
+        self._start(limited=self._limited, workers=self._count)
+
+    def _close_output(self) -> None:
+        assert self.service.process.stdout is not None
+        self.service.process.stdout.close()
+
     def kill_worker(self) -> None:
         os.kill(self.service.workers()[-1], signal.SIGKILL)
 
@@ -277,10 +322,14 @@ class Stage:
 
     def _limit_files(self, octets: int) -> None:
         """Have no file of a worker's grow: there is no right to make a disk that is full."""
+        for worker in self._workers():
+            _, hard = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, (octets, hard))
+
+    def _workers(self) -> list[int]:
+        """Those that run, the oldest first."""
         pid = self.service.process.pid
-        for worker in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            _, hard = resource.prlimit(int(worker), resource.RLIMIT_FSIZE)
-            resource.prlimit(int(worker), resource.RLIMIT_FSIZE, (octets, hard))
+        return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
     def _offset_by(self, seconds: float) -> None:
         with self._offset.open("r+b") as file:  # in place, for it is mapped

@@ -2,7 +2,7 @@
 
 Rule 1: in each row all callers get a valid answer in time, but for those whose call a worker had
         in its hands when it was killed.
-Rule 2: in each row everything is handled again afterwards, without anybody's help.
+Rule 2: in each row everything is handled again afterwards, without an operator.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ class Row:
         acts: which levers are pulled, and after how many seconds.
         repair: the levers that are pulled after the load.
         says: what else the log says, as a pattern: that the fault was there.
-        once: the action that the tenth caller comes to.
+        once: the action that the tenth caller comes to, and a number of later ones.
+        times: how many callers come to it, two places apart.
         stage: which one of `tests.faults.test_faults`.
         seconds: of load.
         after: the actions that callers come to afterwards; by default as before.
-        lasts: whether the load goes on until the log says so.
-        kills: whether calls under way at the last act may be lost: nobody is left to answer
-            them.
+        lasts: whether the load goes on until the log has what `says` expects.
+        refuses: whether later callers may be refused at once, so that the PBX goes on.
+        kills: whether calls under way at an act may be lost: no process is left to answer them.
     """
 
     name: str
@@ -43,15 +44,17 @@ class Row:
     repair: tuple[Lever, ...] = ()
     says: str = ""
     once: str = ""
+    times: int = 1
     stage: str = "plain"
     seconds: float = 1.6
     after: tuple[str, ...] = ()
     lasts: bool = False
     kills: bool = False
+    refuses: bool = False
 
     def action(self, number: int) -> str:
         """Where the caller with this number comes to."""
-        if self.once and number == 9:
+        if self.once and number in range(9, 9 + 2 * self.times, 2):
             return self.once
         return self.sends[number % len(self.sends)]
 
@@ -65,6 +68,9 @@ SIGNED = ("known", "remember")
 
 HALF = (0.5, 0.9)
 """Handled without a session; and those with one before the fault and after it."""
+
+MOST = (0.5, 0.99)
+"""The same for a time that is short beside the load."""
 
 HANDLERS = (
     Row("handler slow", ("slow",), NONE, because("late"), seconds=1, after=("good",)),
@@ -89,10 +95,28 @@ HANDLERS = (
         ("good",),
         (0.85, 0.999),
         because("late"),
-        says=r"stuck in the handler of 8000/stick",
+        says=r"blocked in the handler of 8000/stick",
         once="stick",
         seconds=2.5,
     ),
+    *[
+        Row(
+            f"all event loops blocked, {name}",
+            ("good", "known"),
+            (0.05, 0.8),
+            because("late"),
+            says=r"answered \d+ requests for a blocked event loop",
+            once="freeze",
+            times=times,
+            seconds=5,
+            stage=stage,
+        )
+        for name, times, stage in (
+            ("1 worker", 1, "one worker"),
+            ("2 workers", 2, "plain"),
+            ("3 workers", 3, "three workers"),
+        )
+    ],
 )
 
 UPSTREAM = (
@@ -176,7 +200,64 @@ SHARED = (
     ),
 )
 
+STOPPED = (
+    tuple(
+        Row(
+            f"SIGTERM, {what}, {workers}",
+            sends,
+            (0.2, 0.7),
+            once=once,
+            acts=((0.8, Stage.terminate),),
+            repair=(Stage.start_again,),
+            stage=stage,
+            seconds=2.5,
+            after=("good",),
+            refuses=True,
+        )
+        for what, sends, once in (
+            ("jobs running", ("job", "good"), ""),
+            ("a forked child", ("good", "plain"), "fork"),
+        )
+        for workers, stage in (("1 worker", "one worker"), ("2 workers", "plain"))
+    )
+    + tuple(
+        Row(
+            f"SIGTERM, all event loops blocked, {workers}",
+            ("good", "known"),
+            (0.05, 0.5),
+            because("late"),
+            says=r"the event loop is blocked in the handler of 8000/freeze",
+            once="freeze",
+            times=times,
+            acts=((0.8, Stage.terminate),),
+            repair=(Stage.start_again,),
+            stage=stage,
+            seconds=4,
+            after=("good",),
+            refuses=True,
+        )
+        for workers, stage, times in (("1 worker", "one worker", 1), ("2 workers", "plain", 2))
+    )
+    + (
+        Row(
+            "SIGTERM, 1 of 2 event loops blocked",
+            ("good", "known"),
+            (0.7, 0.95),  # by the other worker, until the first one is stopped
+            because("late"),
+            says=r"the event loop is blocked in the handler of 8000/freeze",
+            once="freeze",
+            acts=((0.8, Stage.terminate),),
+            repair=(Stage.start_again,),
+            seconds=4,
+            after=("good",),
+            refuses=True,
+        ),
+    )
+)
+
 PROCESSES = (
+    *STOPPED,
+    Row("standard output blocked", ("chat", "good"), ALL, after=("good",)),
     Row(
         "a worker killed (SIGKILL)",
         ("good", "known"),
@@ -195,12 +276,37 @@ PROCESSES = (
         lasts=True,
     ),
     Row(
+        "store and queue damaged, new workers",
+        SIGNED,
+        HALF,
+        because("broken"),
+        ((0.3, Stage.damage_files), (0.5, Stage.reload)),
+        (Stage.delete_queue,),
+        says=r"(?s)was damaged \(SQLITE_NOTADB\).*INFO reloaded",
+        lasts=True,
+    ),
+    Row(
+        "store and queue damaged, workers killed",
+        SIGNED,
+        MOST,
+        because("broken"),
+        (
+            (0.3, Stage.damage_files),
+            (0.5, Stage.kill_oldest_worker),
+            (3.0, Stage.kill_oldest_worker),
+        ),
+        (Stage.delete_queue,),
+        says=r"was damaged \(SQLITE_NOTADB\)",
+        seconds=5,
+        kills=True,
+    ),
+    Row(
         "descriptors taken by idle connections",
         ("good", "known"),
         ALL,
         acts=((0.2, Stage.hold),),
         repair=(Stage.let_go,),
-        says=r"too many connections: those without a request make room",
+        says=r"connection limit: idle connections are evicted",
         stage="limited",
     ),
     Row(

@@ -1,4 +1,4 @@
-"""The fault table: real processes, 50 calls per second, and somebody who breaks things."""
+"""The fault table: real processes, 50 calls per second, and faults in the middle of them."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ where twice as many processes want to run as there are processors."""
 TRIES = 3
 """How often a row is run where that was so."""
 
+WORKERS = {"one worker": 1, "three workers": 3}
+
 HEADINGS = ("calls", "in time", "handled", "fallback", "slowest ms", "back after ms")
 
 
@@ -52,7 +54,12 @@ def stage_for(
                 server = Server(program("redis-server"))
                 stack.callback(server.close)
                 server.start()
-            stage = Stage(tmp_path_factory.mktemp("stage"), server, limited=name == "limited")
+            stage = Stage(
+                tmp_path_factory.mktemp("stage"),
+                server,
+                limited=name == "limited",
+                workers=WORKERS.get(name, 2),
+            )
             stack.callback(stage.close)
             return stage
 
@@ -103,7 +110,7 @@ class Run:
         during: the calls while the fault was there.
         after: those afterwards, until all was as it was.
         back: seconds until it was; None if it was not within `BACK`.
-        acted: when the last lever was pulled.
+        acted: when the levers were pulled.
         reasons: why callers got what they got, by the log.
         missing: what the log does not say.
     """
@@ -111,7 +118,7 @@ class Run:
     during: Calls
     after: Calls
     back: float | None
-    acted: float
+    acted: tuple[float, ...]
     reasons: frozenset[str]
     missing: tuple[str, ...]
 
@@ -126,7 +133,13 @@ def _problems(row: Row, run: Run) -> list[str]:
     least, most = row.handled
     lost = [*run.during.lost, *run.after.lost]
     if row.kills:
-        lost = [one for one in lost if not one.began <= run.acted <= one.began + one.seconds]
+        lost = [
+            one
+            for one in lost
+            if not any(one.began <= acted <= one.began + one.seconds for acted in run.acted)
+        ]
+    if row.refuses:
+        lost = [one for one in lost if not (_is_refused(one) and one.began > max(run.acted))]
     found = {
         f"{len(lost)} lost": bool(lost),
         "share handled": not least <= run.during.share("handled") <= most,
@@ -135,6 +148,10 @@ def _problems(row: Row, run: Run) -> list[str]:
         "not as it was": run.back is None,
     }
     return [problem for problem, there in found.items() if there]
+
+
+def _is_refused(answer: Answer) -> bool:
+    return answer.outcome == "ConnectionRefusedError" and answer.seconds < 0.5
 
 
 async def _run(stage: Stage, row: Row) -> Run:
@@ -147,7 +164,7 @@ async def _run(stage: Stage, row: Row) -> Run:
     during = await stage.callers.load(
         round(row.seconds * RATE), row.action, row.name[:8], said if row.lasts else lambda: True
     )
-    acted = [await act for act in acting]
+    acted = tuple([await act for act in acting])
     signs = [row.says] if row.says else []
     signs += [rf": \w+, ({'|'.join(row.reasons)}), \d+ ms of"] if row.reasons else []
     logged = [await asyncio.to_thread(_logged, stage.service, before, sign) for sign in signs]
@@ -158,7 +175,7 @@ async def _run(stage: Stage, row: Row) -> Run:
         during,
         after,
         back,
-        max(acted, default=0.0),
+        acted,
         _reasons(stage.service.lines[before:]),
         tuple(sign for sign, there in zip(signs, logged, strict=True) if not there),
     )
@@ -189,7 +206,7 @@ def _in_turn(names: tuple[str, ...], number: int) -> str:
 
 
 def _logged(service: Service, since: int, sign: str) -> bool:
-    """Whether the log says so, now or soon."""
+    """Return whether the log has ``sign``, now or soon."""
     with service.came:
         return service.came.wait_for(
             lambda: re.search(sign, "".join(service.lines[since:])) is not None, 20

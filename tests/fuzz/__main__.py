@@ -1,9 +1,10 @@
-"""Fuzzing with atheris: octets that a coverage of our code guides.
+"""Coverage-guided fuzzing with atheris.
 
-    python -m tests.fuzz headers|body|app [-max_total_time=60] [other options of libFuzzer]
+    python -m tests.fuzz headers|body|app|connection [-max_total_time=60] [options of libFuzzer]
 
-Rule: no exception escapes, what is read is text that can be written, nobody without credentials is
-let in, and an answer has one of the known statuses. It needs the extra ``fuzz``.
+Rule: no exception escapes, parsed text can be encoded, no client without credentials is accepted,
+and an answer has one of the known statuses. On a connection the answers are the same however the
+bytes are cut into segments. It needs the extra ``fuzz``.
 """
 
 from __future__ import annotations
@@ -11,22 +12,28 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import re
 import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from typing import Any
+
+from uvicorn.server import ServerState
 
 atheris: Any = importlib.import_module("atheris")  # has no types, and is not there everywhere
 atheris.enabled_hooks.add("str")  # what a text is compared with guides it too
 with atheris.instrument_imports(include=["receiver", "python_multipart"]):
-    from receiver.auth import Accepted, Algorithm, Asked, Auth, make_scheme
+    from receiver.auth import Accepted, Algorithm, Auth, AuthRequest, make_scheme
+    from receiver.auth.client_address import Sources, read_networks
     from receiver.auth.digest import response_hash
-    from receiver.auth.sources import Sources, read_networks
-    from receiver.callbacks.reading import Callback, read_body, read_query
+    from receiver.callbacks.parser import Callback, read_body, read_query
     from receiver.calls import WIRE, Call
     from receiver.errors import CallbackError
+    from receiver.server import Http
+    from receiver.server.uvicorn_server import configure
     from tests.asgi import KNOWN, http_scope, status_of
     from tests.support import ALGORITHMS, METHODS, MODES, Counted, credentials, make_app
 
@@ -50,15 +57,15 @@ _PATHS = [f"888/{method.lower()}-{auth or 'open'}" for method in METHODS for aut
 
 
 def headers(octets: bytes) -> None:
-    """What says who is asking, and whence."""
+    """Return the headers with credentials and client addresses."""
     data = atheris.FuzzedDataProvider(octets)
     scheme = data.PickValueInList(_SCHEMES)
     lines = [_line(data) for _ in range(data.ConsumeIntInRange(0, 2))]
     keys = tuple(_latin(data, 20) for _ in range(data.ConsumeIntInRange(0, 2)))
-    verdict = scheme.check(Asked("POST", "/a?b", tuple(lines), _latin(data, 10), keys), NOW)
-    assert not isinstance(verdict, Accepted)
-    assert verdict.status in (400, 401)
-    assert all(text.isascii() and text.isprintable() for text in verdict.challenges)
+    result = scheme.check(AuthRequest("POST", "/a?b", tuple(lines), _latin(data, 10), keys), NOW)
+    assert not isinstance(result, Accepted)
+    assert result.status in (400, 401)
+    assert all(text.isascii() and text.isprintable() for text in result.challenges)
     peer = data.PickValueInList(["127.0.0.1", "::1", "192.0.2.1", "", _latin(data, 20)])
     sent = [(data.PickValueInList(_NAMES[:2]), data.ConsumeBytes(60)) for _ in range(2)]
     source = _SOURCES.find((peer, 4711), sent)
@@ -116,14 +123,115 @@ def app(octets: bytes) -> None:
     assert status in KNOWN, status
 
 
+def connection(octets: bytes) -> None:
+    """Octets on a connection, in one segment and in several."""
+    _HANDLER.calls.clear()
+    data = atheris.FuzzedDataProvider(octets)
+    cuts = sorted(data.ConsumeIntInRange(0, 300) for _ in range(data.ConsumeIntInRange(0, 4)))
+    parts = [data.PickValueInList(_PARTS) for _ in range(data.ConsumeIntInRange(0, 12))]
+    parts.insert(data.ConsumeIntInRange(0, len(parts)), data.ConsumeBytes(300))
+    sent = b"".join((*parts, b"\r\n\r\n"))  # no line is left without its end
+    whole = _LOOP.run_until_complete(_statuses([sent]))
+    segments = [sent[begin:end] for begin, end in pairwise((0, *cuts, len(sent)))]
+    cut = _LOOP.run_until_complete(_statuses([segment for segment in segments if segment]))
+    # A raw space in a target is accepted only where a segment begins with its request.
+    assert cut == whole or _SPACED.search(sent), (cut, whole, sent)
+
+
+async def _statuses(segments: list[bytes]) -> list[int]:
+    """Return what is answered on a connection, of which all else is checked."""
+    transport = _Transport()
+    protocol = Http(_CONFIG, ServerState(), {}, _LOOP)
+    protocol.connection_made(transport)
+    for segment in segments:
+        if not transport.ended:
+            protocol.data_received(segment)
+        await _settle()
+    answers = transport.written.split(b"HTTP/1.1 ")
+    assert answers[0] == b""
+    statuses = [int(answer[:3]) for answer in answers[1:]]
+    assert {*statuses} <= {*KNOWN, *_FRAMING}, statuses
+    for answer in answers[1:-1]:  # which another follows
+        assert b"\r\nconnection: close\r\n" not in answer
+    protocol.connection_lost(None)
+    await _settle()
+    assert not protocol.shared.tasks
+    assert not protocol.shared.all
+    return [401 if status == 429 else status for status in statuses]  # by what was sent before
+
+
+async def _settle() -> None:
+    for _ in range(6):
+        await asyncio.sleep(0)
+
+
+class _Transport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written, self.ended = b"", False
+
+    def write(self, data: Any) -> None:
+        assert not self.ended
+        self.written += data
+
+    def close(self) -> None:
+        self.ended = True
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.ended
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        pass
+
+    resume_reading = pause_reading
+
+
+_TOKEN = credentials("888/post-bearer").token.reveal().encode()
+_PARTS = [
+    *(b"GET ", b"POST ", b"HEAD ", b"CONNECT ", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b"\r\n", b"\n"),
+    *(b"/action/888/get-open?input=1", b"/action/888/post-open", b"/action/888/post-bearer"),
+    *(
+        b"http://x",
+        b"/live",
+        b"*",
+        b"\r\n\r\n",
+        b": ",
+        b" ",
+        b"\t\r\n",
+        b"0\r\n\r\n",
+        b"2\r\n{}\r\n",
+    ),
+    *(b"Host: x\r\n", b"Content-Length: 2\r\n\r\n{}", b"Content-Length: 9\r\n", b"{}"),
+    *(b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n", b"Upgrade: h2c\r\n"),
+    *(b"Expect: 100-continue\r\n", b"Authorization: Bearer " + _TOKEN + b"\r\n", b"Trailer: a\r\n"),
+    b"GET /action/888/get-open?input=1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /action/888/post-open HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+]
+_SPACED = re.compile(rb"(GET|POST) [^\r\n]*[ \x80-\xff][^\r\n]* HTTP/1")
+_FRAMING = (100, 400, 413, 414, 417, 431, 501, 505)
+
+
 def _latin(data: Any, most: int) -> str:
     found: bytes = data.ConsumeBytes(data.ConsumeIntInRange(0, most))
     return found.decode("latin-1")
 
 
 _LOOP = asyncio.new_event_loop()
-_APP = make_app(Counted())
-_HARNESSES: dict[str, Callable[[bytes], None]] = {"headers": headers, "body": body, "app": app}
+_HANDLER = Counted()
+_APP = make_app(_HANDLER)
+_CONFIG = configure(_APP, "off")
+_CONFIG.load()
+_HARNESSES: dict[str, Callable[[bytes], None]] = {
+    "headers": headers,
+    "body": body,
+    "app": app,
+    "connection": connection,
+}
 
 
 def main() -> None:

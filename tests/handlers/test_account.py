@@ -10,11 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.account import Account, Tries, luhn
+from handlers.account import Account, Attempts
+from handlers.accounts.checks import luhn
+from handlers.balance import Balance
+from handlers.hours import Hours
+from handlers.menu import Menu
+from handlers.screen import Screen
 from receiver import (
     Call,
     DeclarationError,
     Forward,
+    Handler,
     Hangup,
     Ivr,
     Receiver,
@@ -23,7 +29,8 @@ from receiver import (
     Secret,
     Settings,
 )
-from receiver.contexts import Detached
+from receiver.call_context import Detached
+from receiver.testing import Phone
 from tests.support import SECRET, credentials
 
 RIGHT, WRONG, LOCKED = Forward("222"), Repeat(), Hangup()
@@ -51,6 +58,26 @@ async def test_accounts_in_a_table_or_a_list() -> None:
     assert await key_in(listed, "4712", "4711", "4713", "") == [RIGHT, RIGHT, WRONG, WRONG]
 
 
+@pytest.mark.parametrize("kind", ["account", "card", "pin"])
+async def test_the_finish_key_is_removed(kind: Any) -> None:
+    check: Any = VISA if kind == "pin" else [VISA]
+    account = Account(check, "222", kind=kind)
+    assert await key_in(account, f"{VISA}#", VISA, f"{VISA}*") == [RIGHT, RIGHT, WRONG]
+    star = Account(check, "222", kind=kind, finish_key="*")
+    assert await key_in(star, f"{VISA}*", f"{VISA}#") == [RIGHT, WRONG]
+    exact = Account(check, "222", kind=kind, finish_key="")
+    assert await key_in(exact, f"{VISA}#", VISA) == [WRONG, RIGHT]
+    with pytest.raises(DeclarationError, match="finish_key='##'"):
+        Account(check, "222", kind=kind, finish_key="##")  # type: ignore[arg-type]
+
+
+async def test_a_check_gets_the_digits_without_the_finish_key() -> None:
+    async def check(call: Call) -> bool:
+        return call.digits == "4711"
+
+    assert await key_in(Account(check, then=RIGHT), "4711#") == [RIGHT]
+
+
 async def test_an_async_function_decides() -> None:
     async def check(call: Call) -> bool | Forward | None:
         found: dict[str, bool | Forward] = {"1": True, "2": False, "3": Forward("333")}
@@ -62,17 +89,17 @@ async def test_an_async_function_decides() -> None:
         await key_in(Account(check), "1")
 
 
-async def test_the_pin_of_everybody_and_of_each_caller() -> None:
+async def test_one_pin_for_all_and_one_per_caller() -> None:
     shared = Account("2580", then="222", kind="pin", locked="hangup")
     assert await key_in(shared, "2580", "0852", "2580") == [RIGHT, WRONG, RIGHT]
     own = Account({"030 123456": "1111", "101": Secret("2222")}, "222", kind="pin", region="DE")
     assert await key_in(own, "1111", "2222", caller="+4930123456") == [RIGHT, WRONG]
     assert await key_in(own, "2222", "1111", caller="101") == [RIGHT, WRONG]
-    for nobody in ("102", "", "anonymous"):
-        assert await key_in(own, "1111", caller=nobody) == [WRONG]
+    for unknown in ("102", "", "anonymous"):
+        assert await key_in(own, "1111", caller=unknown) == [WRONG]
 
 
-async def test_cards_are_checked_before_anybody_is_asked() -> None:
+async def test_cards_are_checked_before_the_function_runs() -> None:
     asked: list[str] = []
 
     async def known(call: Call) -> bool:
@@ -94,7 +121,7 @@ async def test_attempts_of_a_call() -> None:
     assert await key_in(account, "4711") == [RIGHT]  # the next call begins anew
 
 
-async def test_two_accounts_in_a_call_count_apart() -> None:
+async def test_two_accounts_in_a_call_count_separately() -> None:
     context = Detached()
     one, two = (Account(["4711"], "222", attempts=1, name=name) for name in ("one", "two"))
     assert await one(Call(digits="1", context=context)) == LOCKED
@@ -110,7 +137,7 @@ async def test_attempts_of_a_caller_and_the_lock_out() -> None:
     assert await key_in(account, "4711", caller="101") == [RIGHT]
     clock.now = 899
     assert await key_in(account, "4711") == [LOCKED]
-    clock.now = 900  # being turned away is no attempt, and does not keep the door shut
+    clock.now = 900  # a refused call is no attempt and does not extend the lock-out
     assert await key_in(account, "1", "4711") == [WRONG, RIGHT]
 
 
@@ -121,7 +148,7 @@ async def test_callers_without_a_number_count_as_one() -> None:
     assert await key_in(account, "4711", caller="Restricted") == [LOCKED]
 
 
-async def test_many_at_once_are_not_more_attempts() -> None:
+async def test_concurrent_attempts_do_not_exceed_the_limit() -> None:
     going = asyncio.Event()
     checked: list[str] = []
 
@@ -140,7 +167,7 @@ async def test_many_at_once_are_not_more_attempts() -> None:
     assert await asyncio.gather(*tasks) == [[LOCKED]] * 20
 
 
-async def test_a_check_that_fails_is_nobodys_attempt() -> None:
+async def test_a_failed_check_does_not_count() -> None:
     failing = True
 
     async def check(call: Call) -> bool:
@@ -157,7 +184,7 @@ async def test_a_check_that_fails_is_nobodys_attempt() -> None:
     assert await account(call) == RIGHT
 
 
-async def test_a_check_that_is_late_is_no_attempt_of_the_caller() -> None:
+async def test_a_late_check_does_not_count() -> None:
     begun = asyncio.Event()
 
     async def forever(_: Call) -> bool:
@@ -168,14 +195,14 @@ async def test_a_check_that_is_late_is_no_attempt_of_the_caller() -> None:
     account = Account(forever, then=RIGHT, per_caller=1)
     task = asyncio.create_task(key_in(account, "1"))
     await begun.wait()
-    assert account._tries.locked("4930123456", 0)
+    assert account._by_caller.locked("4930123456", 0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not account._tries.locked("4930123456", 0)
+    assert not account._by_caller.locked("4930123456", 0)
 
 
-async def test_a_session_that_cannot_be_had_lets_nobody_in() -> None:
+async def test_without_a_session_all_are_refused() -> None:
     class Lost(Detached):
         def session(self) -> Any:
             raise OSError("lost")
@@ -186,15 +213,15 @@ async def test_a_session_that_cannot_be_had_lets_nobody_in() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 200)), max_size=200))
-def test_what_is_remembered_is_bounded(events: list[tuple[int, int]]) -> None:
-    tries, now = Tries(3, 100, remember=10), 0.0
+def test_the_memory_is_limited(events: list[tuple[int, int]]) -> None:
+    attempts, now = Attempts(3, 100, remember=10), 0.0
     for who, later in events:
         now += later
-        tries.begin(str(who), now)
-        assert len(tries._counts) <= 10
+        attempts.begin(str(who), now)
+        assert len(attempts._counts) <= 10
 
 
-async def test_nothing_of_it_is_in_any_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_log_contains_keyed_input(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     ivr = Ivr("888")
 
@@ -235,7 +262,7 @@ async def test_nothing_of_it_is_in_any_log(caplog: pytest.LogCaptureFixture) -> 
     assert "4711" not in repr(Account(["4711"], "222"))
 
 
-def test_the_user_may_say_so_aloud() -> None:
+def test_sensitive_may_be_disabled() -> None:
     account = Account(["4711"], "222")
     assert Ivr("888").add("DTMF", "1", account, name="a").sensitive
     assert not Ivr("888").add("DTMF", "1", account, name="a", sensitive=False).sensitive
@@ -263,8 +290,8 @@ def test_luhn_of_known_numbers() -> None:
 @pytest.mark.parametrize(
     ("args", "options", "problem"),
     [
-        ((["1"],), {}, "then= says where"),
-        (("2580",), {"kind": "pin"}, "then= says where"),
+        ((["1"],), {}, "then= is missing"),
+        (("2580",), {"kind": "pin"}, "then= is missing"),
         ((None, "2"), {}, "check= is a list or a table"),
         (("4711", "2"), {}, "check= is a list or a table"),
         (([], "2"), {}, "check= is a list or a table"),
@@ -280,9 +307,9 @@ def test_luhn_of_known_numbers() -> None:
         ((["1"], "2"), {"wrong": "x"}, "Account: wrong is neither"),
         ((["1"], "2"), {"locked": "x"}, "Account: locked is neither"),
         ((["1"], "2"), {"kind": "iban"}, "kind='iban' is none of account, card, pin"),
-        ((["1"], "2"), {"attempts": 0}, "attempts=0 is no number above 0"),
+        ((["1"], "2"), {"attempts": 0}, "attempts=0 is no whole number from 1 to 100"),
         ((["1"], "2"), {"per_caller": True}, "per_caller=True is no number"),
-        ((["1"], "2"), {"attempts": float("nan")}, "attempts=nan is no number above 0"),
+        ((["1"], "2"), {"attempts": float("nan")}, "attempts=nan is no whole number from 1 to 100"),
         ((["1"], "2"), {"lock": float("nan")}, "lock=nan is no number above 0"),
         ((["1"], "2"), {"lock": "900"}, "lock='900' is no number"),
         ((["1"], "2"), {"remember": 0}, "remember=0 is no number above 0"),
@@ -308,3 +335,89 @@ async def test_the_session_is_not_held_while_it_is_checked() -> None:
     assert await Account(check, "222")(Call(digits="1", context=context)) == RIGHT
     assert context.remembered["customer"] == 7
     assert held
+
+
+# how often it repeats the prompt -------------------------------------------------------------
+
+
+def attempts_of(handler: Handler) -> list[str]:
+    """Wrong digits until the call ends, on a PBX whose app has ``handler``."""
+
+    async def place() -> list[str]:
+        ivr = Ivr("8000")
+        ivr.add("DTMF", "****", handler, name="account")
+        ivr.add("CALLER", "any", _continue, name="ahead")
+        async with Phone(Receiver(ivr, fallback=Forward("0"))) as phone:
+            call = await phone.dial("8000")
+            while not call.ended and len(call.callbacks) < 20:
+                await call.press("9999")
+            return [step.outcome.kind for step in call.callbacks[1:]]
+
+    return asyncio.run(place())
+
+
+async def _continue(call: Call) -> Reply:
+    return Repeat()
+
+
+@pytest.mark.parametrize("attempts", [1, 3, 5, 12])
+def test_the_last_attempt_of_an_action_leads_to_locked(attempts: int) -> None:
+    ends = attempts_of(Account(["4711"], "222", attempts=attempts, per_caller=99))
+    assert ends == ["repeated"] * (attempts - 1) + ["hung up"]
+
+
+def _plain(call: Call) -> Reply:
+    return Forward("222")
+
+
+def test_a_handler_that_leads_to_an_account_repeats_as_often() -> None:
+    account = Account(["4711"], "222", attempts=5, per_caller=99)
+    composed: list[Any] = [
+        Menu({"9999": account}),
+        Hours(open=account, closed=account, zone="UTC", week={"mon-sun": "00:00-24:00"}),
+        Screen(then=account),
+        Balance([account]),
+    ]
+    for handler in composed:
+        assert handler.repeats == 4
+        assert attempts_of(handler) == ["repeated"] * 4 + ["hung up"]
+
+
+@pytest.mark.parametrize(
+    ("options", "repeats"),
+    [
+        ({}, 2),
+        ({"attempts": 7}, 6),
+        ({"attempts": 7, "wrong": "8999"}, 0),
+        ({"attempts": 7, "wrong": Hangup()}, 0),
+        ({"attempts": 7, "wrong": " Repeat"}, 6),
+        ({"attempts": 7, "wrong": _continue}, 6),
+        ({"wrong": "8999", "locked": Account(["1"], "2", attempts=9)}, 8),
+        ({"wrong": "8999", "then": Account(["1"], "2", attempts=9)}, 8),
+        ({"check": {"1": Account(["1"], "2", attempts=9), "2": _plain}}, 8),
+    ],
+)
+def test_how_often_an_account_repeats_the_prompt(options: dict[str, Any], repeats: int) -> None:
+    assert Account(**{"check": ["4711"], "then": "222", **options}).repeats == repeats
+
+
+def test_fewer_repeats_than_the_handler_needs_are_an_error_at_the_declaration() -> None:
+    account = Account(["4711"], "222", attempts=5)
+    with pytest.raises(DeclarationError, match="it repeats the prompt up to 4 times") as error:
+        Ivr("8000").add("DTMF", "1", account, name="account", max_repeats=3)
+    assert error.value.where.partition(":")[0] == __file__
+    assert Ivr("8000").add("DTMF", "1", account, name="a", max_repeats=4).max_repeats == 4
+    assert Ivr("8000").add("DTMF", "1", account, name="a").max_repeats == 4
+    assert Ivr("8000").add("DTMF", "1", _plain).max_repeats == 3
+
+
+def test_an_own_handler_declares_its_repeats_too() -> None:
+    class Patient:
+        repeats = 8
+
+        async def __call__(self, call: Call) -> Reply:
+            return Repeat()
+
+    assert Ivr("8000").add("DTMF", "1", Patient(), name="a").max_repeats == 8
+    Patient.repeats = True
+    assert Ivr("8000").add("DTMF", "1", Patient(), name="a").max_repeats == 3

@@ -28,7 +28,7 @@ async def test_turns() -> None:
     assert await places(Balance({"1": 2, "2": 1, "3": 0}), *"abcdef") == [1, 2, 1, 1, 2, 1]
 
 
-async def test_handlers_are_asked_with_the_call() -> None:
+async def test_handlers_get_the_call() -> None:
     async def again(call: Call) -> Reply:
         return Forward(call.digits)
 
@@ -37,9 +37,7 @@ async def test_handlers_are_asked_with_the_call() -> None:
 
 
 @given(WEIGHTS, st.integers(1, 3))
-async def test_a_round_of_turns_gives_each_its_share_and_never_runs_ahead(
-    weights: list[int], rounds: int
-) -> None:
+async def test_turns_are_fair_and_interleaved(weights: list[int], rounds: int) -> None:
     total, balance = sum(weights), of(weights)
     found = await places(balance, *[""] * (total * rounds))
     assert Counter(found) == Counter({p: w * rounds for p, w in enumerate(weights) if w})
@@ -50,7 +48,7 @@ async def test_a_round_of_turns_gives_each_its_share_and_never_runs_ahead(
 
 
 @given(WEIGHTS, st.floats(0, 1, exclude_max=True))
-async def test_chance_goes_by_weight(weights: list[int], drawn: float) -> None:
+async def test_chance_is_weighted(weights: list[int], drawn: float) -> None:
     [place] = await places(of(weights, by="chance", draw=lambda: drawn), "101")
     assert weights[place]
     assert sum(weights[:place]) <= drawn * sum(weights) + 1e-9
@@ -58,14 +56,14 @@ async def test_chance_goes_by_weight(weights: list[int], drawn: float) -> None:
 
 
 @given(WEIGHTS, WHO)
-async def test_a_caller_stays_where_they_are(weights: list[int], who: str) -> None:
+async def test_a_caller_keeps_its_place(weights: list[int], who: str) -> None:
     first = await places(of(weights, by="caller"), who, who)
     assert first == await places(of(weights, by="caller"), who, who)
     assert weights[first[0]]
 
 
 @given(WEIGHTS, WHO, st.data())
-async def test_callers_move_only_to_what_has_become_heavier(
+async def test_callers_move_only_to_higher_weights(
     weights: list[int], who: str, data: st.DataObject
 ) -> None:
     grown = data.draw(st.integers(0, len(weights) - 1))
@@ -85,13 +83,13 @@ async def test_shares_of_callers() -> None:
     assert all(abs(thirds[p] - 20_000 * w / 6) < 350 for p, w in enumerate((3, 2, 1)))
 
 
-async def test_names_keep_canaries_apart() -> None:
+async def test_names_separate_canaries() -> None:
     callers = [str(number) for number in range(1000)]
     one, two = [await places(of([1, 1], by="caller", name=n), *callers) for n in ("a", "b")]
     assert 400 < sum(a == b for a, b in zip(one, two, strict=True)) < 600
 
 
-async def test_who_has_no_number_is_told_apart_by_the_call() -> None:
+async def test_callers_without_a_number_are_distinguished_by_call() -> None:
     balance = of([1, 1], by="caller", draw=lambda: 0.99)
     found = {str(await balance(Call(session_id=str(n)))) for n in range(50)}
     assert len(found) == 2
@@ -119,3 +117,16 @@ async def test_who_has_no_number_is_told_apart_by_the_call() -> None:
 def test_wrong_options(to: Any, options: Any, problem: str) -> None:
     with pytest.raises(DeclarationError, match=problem):
         Balance(to, **options)
+
+
+async def test_notations_of_a_number_are_one_caller() -> None:
+    handler = of([1] * 50, by="caller")
+    written = ("+4930123456", "004930123456", "4930123456", "sip:+4930123456@192.0.2.10")
+    assert len({(await handler(Call(caller=one))) for one in written}) == 1
+
+
+async def test_anonymous_callers_are_distinguished_by_call() -> None:
+    handler = of([1] * 50, by="caller")
+    calls = [Call(caller="anonymous", session_id=str(n)) for n in range(20)]
+    assert len({await handler(call) for call in calls}) > 5
+    assert {await handler(calls[0]) for _ in range(5)} == {await handler(calls[0])}

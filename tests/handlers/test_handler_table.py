@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from handlers.table import Table
 from receiver import Call, DeclarationError, Forward, Hangup, Repeat, Reply, Unavailable
-from receiver.upstream import reloading
+from receiver.call_context import Detached
+from receiver.upstream import reload
 
 QUERY = "SELECT phone, extension FROM staff"
 
@@ -102,9 +103,18 @@ async def test_any_database(
     base.execute("DROP TABLE staff")
     assert await ask(table) == Forward("444")
     assert caplog.messages == [
-        "the database of a Table cannot be read, the old stays in use: the database does not "
+        "the database of a Table cannot be read, the old value is kept: the database does not "
         "answer the query: no such table: staff"
     ]
+
+
+async def test_a_query_of_a_server_gives_two_columns(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = Table("sqlite://", query="SELECT 1, 2, 3")
+    with pytest.raises(Unavailable):
+        await ask(table)
+    assert "no value yet: the query gives two columns" in caplog.text
 
 
 async def test_a_database_that_is_down_at_the_start(
@@ -113,14 +123,14 @@ async def test_a_database_that_is_down_at_the_start(
     table = Table(f"sqlite:///{tmp_path}/later/office.db", query=QUERY, every=0)
     with pytest.raises(Unavailable, match="could not be read yet"):
         await ask(table)
-    assert "nothing is known yet: the database does not answer the query: unable to" in caplog.text
+    assert "no value yet: the database does not answer the query: unable to" in caplog.text
     (tmp_path / "later").mkdir()
     with closing(sqlite3.connect(tmp_path / "later" / "office.db")) as late, late:
         late.execute("CREATE TABLE staff AS SELECT '101' phone, '222' extension")
     assert await ask(table) == Forward("222")
 
 
-async def test_a_changed_file_is_read_again_and_a_broken_one_is_not_taken(
+async def test_a_changed_file_is_reloaded_and_an_invalid_one_refused(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.write_text("number,destination\n101,222\n")
@@ -131,13 +141,13 @@ async def test_a_changed_file_is_read_again_and_a_broken_one_is_not_taken(
         assert await ask(table) == Forward("222")
     file.unlink()
     assert await ask(table) == Forward("222")
-    assert len(caplog.messages) == 4
-    assert f"{file} cannot be read, the old stays in use: {file}:3: the destination" in caplog.text
+    assert len(caplog.messages) == 5
+    assert f"the old value is kept: {file}:3: column 'destination': the destination" in caplog.text
     file.write_text("number,destination\n101,333\n")
     assert await ask(table) == Forward("333")
 
 
-async def test_what_has_not_changed_is_not_read_again(file: Path) -> None:
+async def test_an_unchanged_file_is_not_read_again(file: Path) -> None:
     file.write_text("number,destination\n101,222\n")
     os.utime(file, (1, 1))
     table = Table(file)
@@ -148,14 +158,12 @@ async def test_what_has_not_changed_is_not_read_again(file: Path) -> None:
     assert await ask(table) == Forward("333")
 
 
-async def test_a_disk_that_hangs_costs_nobody_a_call(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_hanging_disk_delays_no_call(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text("number,destination\n101,222\n")
     table = Table(file)
     file.unlink()
     os.mkfifo(file)
-    monkeypatch.setattr(reloading, "PATIENCE", 0.01)
+    monkeypatch.setattr(reload, "MAX_WAIT", 0.01)
     for _ in range(3):
         assert await ask(table) == Forward("222")
     assert len([t for t in threading.enumerate() if t.name == "receiver-handler"]) >= 1
@@ -163,11 +171,14 @@ async def test_a_disk_that_hangs_costs_nobody_a_call(
     writer.close()
 
 
-KEYS = st.text(string.ascii_letters + string.digits + "#*äß, \"'\n;", min_size=1).map(str.strip)
+# No decimal, such as 1,5 or 1e5, which are refused.
+KEYS = st.text(string.ascii_letters + string.digits + "#*äß, \"'\n;", min_size=1).map(
+    lambda text: text.strip().replace(",", ", ").replace("e", "é").strip()
+)
 
 
 @given(st.dictionaries(KEYS.filter(bool), st.from_regex(r"\+?[0-9*#]{1,9}", fullmatch=True)))
-async def test_what_is_written_is_found(
+async def test_written_rows_are_found(
     tmp_path_factory: pytest.TempPathFactory, table: dict[str, str]
 ) -> None:
     import csv
@@ -181,7 +192,7 @@ async def test_what_is_written_is_found(
 
 
 @given(st.binary(max_size=200))
-def test_any_octets_are_a_table_or_a_wrong_one(
+def test_any_octets_are_a_table_or_raise(
     tmp_path_factory: pytest.TempPathFactory, octets: bytes
 ) -> None:
     path = tmp_path_factory.mktemp("tables") / "table.csv"
@@ -195,29 +206,55 @@ def test_any_octets_are_a_table_or_a_wrong_one(
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", ":1: there is no column 'number'"),
+        (b"", ":1: the file is empty: its first line must hold the names of the columns"),
         (b"number\n1\n", ":1: there is no column 'destination'"),
-        (b"number,destination\n101\n", ":2: the destination is neither"),
-        (b"number,destination\n101,222\n102,x y\n", ":3: the destination is neither"),
-        (b"number,destination\n,222\n", ":2: the number is missing"),
-        (b"number,destination\n101,222\n+101,3\n", ":3: the number is there twice"),
-        (b"number,destination\n\xff,2\n", " is not a CSV file in UTF-8"),
-        (b"number,destination\n" + b'"' + b"x" * 200_000, " is not a CSV file in UTF-8"),
+        (b"number,destination\n101\n", ": no row has both a number and a destination"),
+        (b"number,destination\n,222\n", ": no row has both a number and a destination"),
+        (
+            b"number,destination\n101,222\n102,x y\n",
+            ":3: column 'destination': the destination is neither",
+        ),
+        (
+            b"number,destination\n101,222\n\n+101,3\n",
+            ":4: column 'number': the number is also in",
+        ),
+        (b"number,destination\n1,2\n\x81,2\n", ":3: this is no text in utf-8 or cp1252: name its"),
+        (b"number,destination\n1,2\n" + b'"' + b"x" * 200_000, ":3: a quote is not closed"),
+        (b'number,destination\n1,2\n"3,2\n4,2\n', ":3: a quote is not closed"),
+        (b'"' + b"x" * 200_000, ":1: the file is empty"),
+        (b"\r\n\nnumber,destination\n101,x\n", ":4: column 'destination': the destination is"),
+        (b"PK\x03\x04\x14\0", ' is a workbook of a spreadsheet, not text: save it as "CSV UTF-8"'),
+        (b"+4930123,222\n", ":1: there is no column 'number': the first line must hold the names"),
+        (
+            b"phone,ziel,destination\n1,2,3\n",
+            ":1: several columns may be the destination, 'ziel' and",
+        ),
+        (
+            b"phone^ziel\n1^2\n",
+            ":1: there is no column 'number': there is one column only: name the",
+        ),
+        (
+            b"a;b\n",
+            ":1: there is no column 'number': name the columns with columns=, the "
+            "destination's last; there are 'a', 'b'",
+        ),
     ],
 )
-def test_a_wrong_file_is_told_by_its_line(content: bytes, problem: str, file: Path) -> None:
+def test_errors_of_a_file_name_the_line(content: bytes, problem: str, file: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(DeclarationError, match=re.escape(f"{file}{problem}")):
         Table(file)
 
 
-def test_a_wrong_database_is_told(base: sqlite3.Connection, tmp_path: Path) -> None:
+def test_errors_of_a_database(base: sqlite3.Connection, tmp_path: Path) -> None:
     path = tmp_path / "office.db"
     for query, problem in {
         "": "a database needs query=",
         "SELECT 1": "the query gives two columns",
         "SELEC": "syntax error",
-        "SELECT phone, 'x' FROM staff": "the query|row 1: the destination is neither",
+        "SELECT phone, 'x' AS y FROM staff": "row 1: column 'y': the destination is neither",
+        "SELECT 101.0 AS phone, '1'": "row 1: column 'phone' holds float, as a REAL column",
+        "SELECT x'31' AS phone, '1'": "row 1: column 'phone' holds bytes",
     }.items():
         with pytest.raises(DeclarationError, match=problem):
             Table(path, query=query)
@@ -231,24 +268,23 @@ def test_a_wrong_database_is_told(base: sqlite3.Connection, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("source", "options", "problem"),
     [
-        (None, {}, "source= is a path, a URL or an async function"),
+        (None, {}, "source= must be a path, a URL or an async function"),
         ("none.csv", {}, r"none\.csv: No such file"),
-        ("none.csv", {"key": "to"}, "key='to' is neither"),
-        ("none.csv", {"columns": ("a",)}, "columns= are two names"),
+        ("none.csv", {"key": "to"}, "key='to' must be"),
+        ("none.csv", {"columns": ("a",)}, "columns= are names"),
+        ("none.csv", {"columns": "ab"}, "columns= are names"),
+        ("none.csv", {"columns": ("a", 1)}, "columns= are names"),
+        ("none.csv", {"columns": ("a", " ")}, "columns= are names"),
+        ("none.csv", {"delimiter": ";;"}, "delimiter= is one character"),
+        ("none.csv", {"delimiter": '"'}, "delimiter= is one character"),
+        ("none.csv", {"encoding": "ansi-none"}, "encoding= is one that Python knows"),
+        ("none.csv", {"encoding": "hex"}, "encoding= is one that Python knows"),
+        ("none.csv", {"encoding": 1}, "encoding= is one that Python knows"),
+        ("none.csv", {"finish_key": "1"}, "finish_key='1'"),
         ("none.csv", {"unknown": "x"}, "Table: unknown is neither"),
         ("none.csv", {"region": "Germany"}, "region='Germany'"),
         ("sqlite://", {}, "a database needs query="),
-        (
-            "nosql://user:hunter2@host/x",
-            {"query": QUERY},
-            "the URL of the database: not understood",
-        ),
-        (
-            "mysql+none://u:hunter2@host/x",
-            {"query": QUERY},
-            "the URL of the database: not understood",
-        ),
-        ("oracle://u:hunter2@host/x", {"query": QUERY}, "no module 'oracledb'"),
+        ("oracle://u:hunter2@host/x", {"query": QUERY}, "no module '(oracledb|cx_Oracle)'"),
     ],
 )
 def test_wrong_options(source: Any, options: Any, problem: str) -> None:
@@ -261,3 +297,54 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     with pytest.raises(DeclarationError, match=re.escape("pip install 'portsip-receiver[sql]'")):
         Table("sqlite://", query=QUERY)
+
+
+@pytest.mark.parametrize("caller", ["+491701234567", "491701234567", "0170 1234567"])
+@pytest.mark.parametrize("cell", ["+491701234567", "491701234567", "0170 1234567", "01701234567"])
+async def test_a_plus_that_a_spreadsheet_or_a_trunk_dropped(
+    file: Path, cell: str, caller: str
+) -> None:
+    file.write_text(f"number,destination\n{cell},222\n", "utf-8")
+    assert await ask(Table(file, region="DE", unknown="0"), caller) == Forward("222")
+
+
+@pytest.mark.parametrize(
+    ("cell", "why"),
+    [
+        ("030 1234567; 0170 1234567", "more than one number"),
+        ("4.93012E+11", "REAL column"),
+        ("49301234567.0", "REAL column"),
+        ("Ada", "not a phone number"),
+    ],
+)
+def test_a_cell_that_is_not_one_number_is_refused(file: Path, cell: str, why: str) -> None:
+    file.write_text(f"number,destination\n{cell},222\n", "utf-8")
+    with pytest.raises(DeclarationError, match=f"callers.csv:2: .*{why}") as refused:
+        Table(file)
+    assert cell not in str(refused.value)
+
+
+def test_a_column_of_floats_is_refused(base: sqlite3.Connection, tmp_path: Path) -> None:
+    base.execute("CREATE TABLE wrong (phone REAL, extension)")
+    base.execute("INSERT INTO wrong VALUES (49301234567, '222')")
+    with pytest.raises(DeclarationError, match=r"row 1: .*REAL column"):
+        Table(tmp_path / "office.db", query="SELECT phone, extension FROM wrong")
+
+
+async def test_anonymous_callers_are_not_looked_up() -> None:
+    async def find(sought: str) -> str:
+        return "222"
+
+    table = Table(find, unknown="0")
+    for caller in ("", "anonymous@192.0.2.10", "+266696687", "000"):
+        assert await ask(table, caller) == Forward("0")
+    assert await ask(table) == Forward("222")
+    assert await Table(find, key="digits")(Call(digits="1")) == Forward("222")
+
+
+async def test_the_format_of_the_trunk_counts(file: Path) -> None:
+    file.write_text("number,destination\n+33123456789,222\n", "utf-8")
+    table = Table(file, region="DE", unknown="0")
+    said = Detached(number_format="e164-without-plus")
+    assert await table(Call(caller="33123456789", context=said)) == Forward("222")
+    assert await ask(table, "33123456789") == Forward("0")

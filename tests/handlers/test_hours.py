@@ -15,7 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.hours import Hours
-from receiver import Call, DeclarationError, Forward, Reply
+from receiver import Call, DeclarationError, Forward, Ivr, Receiver, Reply
+from receiver.testing import Phone
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 ZONES = (
@@ -38,6 +39,25 @@ def make(now: str = "2026-11-23T12:00+00:00", **options: Any) -> Hours:
 
 async def replies(handler: Hours) -> Reply:
     return await handler(Call())
+
+
+@pytest.mark.parametrize(
+    ("now", "number"),
+    [
+        (datetime(2026, 11, 30, 10), "1"),  # a Monday, in the handler's zone
+        (datetime(2026, 11, 29, 10), "2"),
+        (datetime(2026, 11, 30, 8, 30, tzinfo=UTC), "2"),  # 14:15 there
+        (datetime(2026, 11, 30, 4, 15, tzinfo=UTC), "1"),  # 10:00 there
+    ],
+)
+async def test_the_clock_of_the_phone_is_that_of_the_hours(now: datetime, number: str) -> None:
+    ivr = Ivr("8000")
+    week = {"mon-fri": "09:00-14:00"}
+    hours = Hours(open="1", closed="2", zone="Asia/Kathmandu", week=week)
+    ivr.add("CALLER", "1**", hours, name="pick")
+    async with Phone(Receiver(ivr)) as phone:
+        phone.clock.now = now
+        assert (await phone.dial("8000")).forwarded_to == number
 
 
 def opens(hours: Hours, *times: str) -> str:
@@ -112,13 +132,13 @@ def written(ranges: list[tuple[int, int]]) -> str:
 
 
 def is_open(ranges: list[tuple[int, int]], minute: int) -> bool:
-    """Whether a day with ``ranges`` is open so many minutes after it began, maybe a day later."""
+    """Return whether a day with ``ranges`` is open ``minute`` minutes after its begin."""
     return any(a <= minute < (b if b > a else b + 24 * 60) for a, b in ranges)
 
 
 @given(instants(), WEEKS, st.dictionaries(st.integers(-2, 2), st.lists(RANGES, max_size=2)))
 @example(("Pacific/Apia", datetime(2011, 12, 30, 11, tzinfo=UTC)), {"fri": [(0, 1)]}, {})
-def test_it_goes_by_the_clock_on_the_wall(
+def test_local_time_counts(
     drawn: tuple[str, datetime],
     week: dict[str, list[tuple[int, int]]],
     special: dict[int, list[tuple[int, int]]],
@@ -143,14 +163,14 @@ def test_it_goes_by_the_clock_on_the_wall(
 
 
 @given(instants())
-def test_what_is_always_open_is_open_at_every_instant(drawn: tuple[str, datetime]) -> None:
+def test_always_open_is_open_at_every_instant(drawn: tuple[str, datetime]) -> None:
     zone, now = drawn
     assert make(zone=zone, week={"mon-sun": "00:00-24:00"}).is_open(now)
     assert make(zone=zone, week={"mon-sun": "06:00-06:00"}).is_open(now)
     assert not make(zone=zone, week={"mon-sun": "closed"}).is_open(now)
 
 
-async def test_holidays_days_and_where_they_lead() -> None:
+async def test_routes_of_holidays_and_days() -> None:
     options: dict[str, Any] = {
         "country": "DE",
         "subdivision": "BE",
@@ -162,13 +182,72 @@ async def test_holidays_days_and_where_they_lead() -> None:
         "2027-03-08T12:00Z": "3",  # Women's Day, in Berlin
         "2026-12-24T11:59Z": "1",
         "2026-12-24T12:00Z": "3",
-        "2026-12-25T10:30Z": "1",  # a day of our own comes first
+        "2026-12-25T10:30Z": "1",  # a day in days= takes precedence
         "2026-12-28T10:00Z": "3",
         "2026-12-23T20:00Z": "2",
     }.items():
         assert await replies(make(now, **options)) == Forward(expected), now
     assert await replies(make("2027-03-08T12:00Z", country="DE")) == Forward("1")
     assert await replies(make("2026-12-25T12:00Z", country="DE")) == Forward("2")
+
+
+def test_ranges_of_days() -> None:
+    days = {
+        "12-24 to 01-06": "closed",
+        "12-27": "09:00-10:00",
+        "2026-12-28 to 2026-12-29": "10:00-11:00",
+        "2027-01-04": "09:00-10:00",
+    }
+    hours = make(days=days, week={"mon-sun": "09:00-11:00"})
+    december = opens(hours, *(f"2026-12-{day}T09:30Z" for day in range(23, 32)))
+    assert december == "o---o----"
+    assert opens(hours, "2026-12-28T10:30Z", "2026-12-29T10:30Z", "2026-12-30T10:30Z") == "oo-"
+    january = opens(hours, *(f"2027-01-0{day}T09:30Z" for day in range(3, 8)))
+    assert january == "-o--o"
+    assert opens(hours, "2031-12-31T09:30Z", "2031-01-06T09:30Z", "2031-07-01T09:30Z") == "--o"
+
+
+DAY = st.dates(date(2026, 1, 1), date(2029, 12, 31))
+
+
+@given(DAY, st.integers(0, 400), DAY)
+def test_a_range_includes_its_ends(begin: date, length: int, day: date) -> None:
+    end = begin + timedelta(length)
+    hours = make(days={f"{begin} to {end}": "closed"}, week={"mon-sun": "00:00-24:00"})
+    assert hours.is_open(datetime(day.year, day.month, day.day, 12, tzinfo=UTC)) is not (
+        begin <= day <= end
+    )
+
+
+@given(st.dates(date(2028, 1, 1), date(2028, 12, 31)), st.integers(0, 364), DAY)
+def test_a_range_without_a_year_may_span_new_year(begin: date, length: int, day: date) -> None:
+    span = [begin + timedelta(number) for number in range(length + 1)]
+    meant = {f"{one:%m-%d}" for one in span}
+    if date(2029, 2, 28) in span and date(2029, 3, 1) in span:
+        meant.add("02-29")  # which that year does not have
+    hours = make(days={f"{span[0]:%m-%d} to {span[-1]:%m-%d}": "closed"})
+    assert (hours._special(day) == ()) is (f"{day:%m-%d}" in meant)
+
+
+async def test_a_calendar_closes_and_is_reloaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "holidays.ics"
+    event = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART;VALUE=DATE:{}\nEND:VEVENT\nEND:VCALENDAR\n"
+    path.write_text(event.format("20261123"))
+    hours = make("2026-11-23T10:00Z", calendar=path, holiday="3")
+    assert not hours.is_open(datetime(2026, 11, 23, 10, tzinfo=UTC))
+    assert await replies(hours) == Forward("3")
+    path.write_text(event.format("20261124"))
+    assert await replies(hours) == Forward("1")
+    path.write_text(event.format("24.11."))
+    assert await replies(hours) == Forward("1")
+    assert f"the calendar {path} cannot be read, the old value is kept: {path}:3:" in caplog.text
+    path.write_text(event.format("20261124"))
+    own = make("2026-11-24T10:00Z", calendar=path)
+    assert await replies(own) == Forward("2")
+    some = make("2026-11-24T10:00Z", calendar=path, days={"11-24": "09:00-12:00"})
+    assert await replies(some) == Forward("1")
 
 
 async def test_the_switch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -192,13 +271,39 @@ async def test_the_switch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> N
     assert await both("open until 2026-11-23") == "11"  # to the end of the day
     assert await both("open until 2026-11-22") == "12"
     assert not caplog.messages
-    for nonsense in ("opne", "closed until tomorrow", "open until 2026-13-01"):
-        assert await both(nonsense) == "12"
-    assert {*caplog.messages} == {
-        f"the switch {switch} says neither open nor closed: the hours count"
+    assert await both("closed") == "22"
+    for nonsense in ("opne", "closed until 24.12.2026", "open until 2026-13-01"):
+        assert await both(nonsense) == "22"  # what it said before
+        with pytest.raises(DeclarationError, match="closed until 2026-12-24 18:00"):
+            make(switch=switch)
+    assert {(record.levelname, record.getMessage()) for record in caplog.records} == {
+        (
+            "ERROR",
+            f"the switch {switch} cannot be read, the old value is kept: {switch} cannot be "
+            "understood: write open or closed, alone or with a time, as in closed until "
+            "2026-12-24, or closed until 2026-12-24 18:00",
+        )
     }
     switch.unlink()
     assert await replies(night) == Forward("2")
+
+
+async def test_a_switch_that_powershell_wrote(tmp_path: Path) -> None:
+    switch = tmp_path / "office.switch"
+    switch.write_bytes("closed\r\n".encode("utf-16"))
+    assert await replies(make("2026-11-23T12:00+00:00", switch=switch)) == Forward("2")
+    switch.write_bytes("open\r\n".encode("utf-16"))
+    assert await replies(make("2026-11-23T22:00+00:00", switch=switch)) == Forward("1")
+
+
+def test_days_as_people_write_them() -> None:
+    assert (
+        make(week={"Mon – Fri": "09:00-20:00"})._week == make(week={"mon-fri": "09:00-20:00"})._week
+    )
+    with pytest.raises(DeclarationError, match="write one of mon, tue, wed, thu, fri, sat, sun"):
+        make(week={"monday": "09:00-20:00"})
+    with pytest.raises(DeclarationError, match='no range, as "12-24 to 01-06"'):
+        make(days={"12-24 - 01-06": "closed"})
 
 
 async def test_a_switch_until_the_last_day(tmp_path: Path) -> None:
@@ -213,10 +318,10 @@ def test_a_switch_that_is_no_file(tmp_path: Path) -> None:
         make("2026-11-23T12:00+00:00", switch=tmp_path)
 
 
-async def test_a_switch_that_hangs_costs_nobody_a_call(
+async def test_a_hanging_switch_delays_no_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from receiver.upstream import reloading
+    from receiver.upstream import reload
 
     switch = tmp_path / "switch"
     switch.write_text("open")
@@ -224,7 +329,7 @@ async def test_a_switch_that_hangs_costs_nobody_a_call(
     hours = make("2026-11-22T12:00Z", switch=switch)
     switch.unlink()
     os.mkfifo(switch)
-    monkeypatch.setattr(reloading, "PATIENCE", 0.01)
+    monkeypatch.setattr(reload, "MAX_WAIT", 0.01)
     assert await replies(hours) == Forward("1")
     writer = await asyncio.to_thread(switch.open, "w")
     writer.close()
@@ -246,16 +351,21 @@ async def test_a_switch_that_hangs_costs_nobody_a_call(
         ({"week": {"mon-tue-wed": "09:00-17:00"}}, "is no day"),
         ({"week": {1: "09:00-17:00"}}, "week: 1 is no day"),
         ({"week": {"mon-wed": "09:00-17:00", "tue": "closed"}}, "week: tue is there twice"),
-        ({"week": {"mon": "9-17"}}, "week: 'mon': hours are"),
-        ({"week": {"mon": "09:60-17:00"}}, "hours are"),
-        ({"week": {"mon": "24:00-25:00"}}, "hours are"),
-        ({"week": {"mon": "09:00-24:01"}}, "hours are"),
-        ({"week": {"mon": ""}}, "hours are"),
-        ({"week": {"mon": 9}}, "hours are"),
+        ({"week": {"mon": "9-17"}}, "week: 'mon': write hours as"),
+        ({"week": {"mon": "09:60-17:00"}}, "write hours as"),
+        ({"week": {"mon": "24:00-25:00"}}, "write hours as"),
+        ({"week": {"mon": "09:00-24:01"}}, "write hours as"),
+        ({"week": {"mon": ""}}, "write hours as"),
+        ({"week": {"mon": 9}}, "write hours as"),
         ({"days": {"24.12.": "closed"}}, r"days: '24.12.' is no date"),
         ({"days": {"02-30": "closed"}}, "is no date"),
         ({"days": {"2027-02-29": "closed"}}, "is no date"),
-        ({"days": {"12-24": "9"}}, "days: '12-24': hours are"),
+        ({"days": {"12-24": "9"}}, "days: '12-24': write hours as"),
+        ({"days": {"12-24 to": "closed"}}, r"days: '12-24 to' is no date"),
+        ({"days": {"12-24 to 12-32": "closed"}}, "days: '12-32' is no date"),
+        ({"days": {"2026-12-24 to 01-06": "closed"}}, "is no range, as"),
+        ({"days": {"2026-12-24 to 2026-12-23": "closed"}}, "is no range, as"),
+        ({"calendar": "none.ics"}, r"none\.ics: No such file"),
         ({"country": "XX"}, "does not know country='XX'"),
         ({"country": "DE", "subdivision": "XX"}, "subdivision='XX'"),
         ({"subdivision": "BE"}, "subdivision= needs a country="),

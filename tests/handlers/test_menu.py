@@ -29,6 +29,25 @@ async def test_each_choice_leads_to_its_reply() -> None:
     assert await Menu({"1": "hangup"})(Call(digits="9")) == Repeat()
 
 
+async def test_the_finish_key_is_not_part_of_a_choice() -> None:
+    menu = Menu({"1": "222", "2": Menu({"1": "331"}), "4*": "444"}, otherwise="0")
+    found = [await menu(Call(digits=d)) for d in ("1#", "21#", "40#", "1*", "#", "1##")]
+    assert found == [*map(Forward, ("222", "331", "444", "0", "0", "0"))]
+    star = Menu({"1": "222"}, otherwise="0", finish_key="*")
+    assert [await star(Call(digits=d)) for d in ("1*", "1#")] == [Forward("222"), Forward("0")]
+    none = Menu({"1": "222"}, otherwise="0", finish_key="")
+    assert await none(Call(digits="1#")) == Forward("0")
+    with pytest.raises(DeclarationError, match="finish_key='0'"):
+        Menu({"1": "222"}, finish_key="0")  # type: ignore[arg-type]
+
+
+async def test_a_choice_gets_the_digits_without_the_finish_key() -> None:
+    async def call_back(call: Call) -> Reply:
+        return Forward(call.digits)
+
+    assert await Menu({"1**": call_back})(Call(digits="123#")) == Forward("123")
+
+
 async def test_ranges_patterns_and_lists_are_choices() -> None:
     menu = Menu({"1000-1999": "1", "4*": "2", "5;6": "3", "7": "4"})
     found = [await menu(Call(digits=d)) for d in ("1500", "49", "5", "6", "7", "2000", "4", "4*")]
@@ -36,7 +55,7 @@ async def test_ranges_patterns_and_lists_are_choices() -> None:
     assert menu.mask == "1000-1999;4*;5;6;7"
 
 
-async def test_handlers_are_choices_and_get_the_call_as_it_is() -> None:
+async def test_handlers_as_choices_get_the_call_unchanged() -> None:
     async def later(call: Call) -> Reply:
         return Forward(call.digits + call.caller)
 
@@ -48,7 +67,7 @@ async def test_handlers_are_choices_and_get_the_call_as_it_is() -> None:
     assert found == [Forward("177"), Forward("772"), Forward("377")]
 
 
-async def test_a_menu_inside_goes_on_with_the_digits_that_follow() -> None:
+async def test_a_nested_menu_takes_the_following_digits() -> None:
     inner = Menu({"1": "331", "2": Menu({"5-9": "3329", "4;0*": "3324"})}, otherwise="99")
     menu = Menu({"1": "222", "3": inner}, otherwise="0")
     assert menu.mask == "1;31;325-329;324;320*"
@@ -68,16 +87,14 @@ def menu_of(tree: dict[str, Any]) -> Menu:
 
 
 @given(TREES, DIGITS)
-async def test_menus_in_menus_are_one_menu_of_what_their_digits_spell(
-    tree: dict[str, Any], stray: str
-) -> None:
+async def test_nested_menus_equal_one_menu(tree: dict[str, Any], stray: str) -> None:
     menu, expected = menu_of(tree), leaves(tree)
     for digits in (*expected, stray):
         assert await menu(Call(digits=digits)) == expected.get(digits, Repeat())
     assert {str(entry) for entry in Mask.parse(menu.mask)} == set(expected)
 
 
-def test_its_mask_is_what_to_register() -> None:
+def test_the_mask_has_all_choices() -> None:
     menu = Menu({"1": Forward("222"), "22": Hangup()})
     assert menu.mask == "1;22"
     assert Ivr("8000").add("DTMF", menu.mask, menu, name="menu").mask.matches("22")
@@ -111,4 +128,4 @@ def test_wrong_menus(choices: Any, problem: str) -> None:
 
 def test_a_wrong_otherwise() -> None:
     with pytest.raises(DeclarationError, match="Menu: otherwise is neither"):
-        Menu({"1": "2"}, otherwise="nobody")
+        Menu({"1": "2"}, otherwise="unknown")

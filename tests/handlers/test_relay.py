@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 from typing import Any
 
@@ -18,6 +19,7 @@ from receiver import (
     Hangup,
     Repeat,
     Reply,
+    ReplyError,
     Secret,
     Unavailable,
 )
@@ -28,17 +30,17 @@ SECRET = "whsec_" + base64.b64encode(b"thirty-two octets, and no fewer.").decode
 CALL = Call("+4930123456", "Ada", "8000", "Sales", "22", "s1")
 
 
-def told(request: str) -> tuple[dict[str, str], str]:
+def parsed(request: str) -> tuple[dict[str, str], str]:
     head, _, body = request.partition("\r\n\r\n")
     lines = (line.partition(": ") for line in head.split("\r\n")[1:])
     return {name.lower(): value for name, _, value in lines}, body
 
 
-async def test_the_other_side_gets_the_call_and_decides(other: Crm) -> None:
+async def test_the_service_gets_the_call_and_decides(other: Crm) -> None:
     other.script = [answer(b'{"action":"call","destination":"222"}'), answer(b"hangup")]
     relay = Relay(other.url + "/hook/7?flow=a", headers={"X-Key": "k"})
     assert [await relay(CALL), await relay(CALL)] == [Forward("222"), Hangup()]
-    headers, body = told(other.requests[0])
+    headers, body = parsed(other.requests[0])
     assert other.requests[0].startswith("POST /hook/7?flow=a HTTP/1.1")
     assert (headers["x-key"], headers["content-type"]) == ("k", "application/json")
     assert "webhook-signature" not in headers
@@ -57,7 +59,7 @@ async def test_an_independent_library_verifies_the_signature(other: Crm) -> None
     relay = Relay(other.url, secret=SECRET)
     await relay(CALL)
     await relay(CALL)
-    (headers, body), (again, _) = map(told, other.requests)
+    (headers, body), (again, _) = map(parsed, other.requests)
     assert Webhook(SECRET).verify(body, headers) == json.loads(body)
     assert headers["webhook-id"] != again["webhook-id"]
     wrong = "whsec_" + base64.b64encode(b"x" * 32).decode()
@@ -66,10 +68,10 @@ async def test_an_independent_library_verifies_the_signature(other: Crm) -> None
             Webhook(secret).verify(text, headers)
 
 
-async def test_an_old_signature_is_refused_by_the_other_side(other: Crm) -> None:
+async def test_an_old_signature_is_refused(other: Crm) -> None:
     other.script = [answer(b"222")]
     await Relay(other.url, secret=Secret(SECRET), clock=lambda: 1_000_000.0)(CALL)
-    headers, body = told(other.requests[0])
+    headers, body = parsed(other.requests[0])
     assert headers["webhook-timestamp"] == "1000000"
     with pytest.raises(WebhookVerificationError, match="too old"):
         Webhook(SECRET).verify(body, headers)
@@ -113,7 +115,43 @@ async def test_an_old_signature_is_refused_by_the_other_side(other: Crm) -> None
 def test_how_answers_are_read(body: bytes, reply: Reply | None) -> None:
     if b" 00491" in body:
         reply = Forward("00491234567890123456")
-    assert read(body) == reply
+    if reply is not None:
+        assert read(body) == reply
+        return
+    with pytest.raises(ReplyError):
+        read(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"<html>Workflow started hunter2</html>", "it is HTML or XML: does url= lead to"),
+        (b"Workflow hunter2", "the text of 16 characters is neither hangup, repeat nor a n"),
+        (b'{"action":"hunter2"', "it begins like JSON and cannot be read"),
+        (b'[{"destination":"222"},{"hunter2":"333"}]', "it is a list of 2 items"),
+        (b"null", "it is null, not an object"),
+        (b"[true]", "it is true or false, not an object"),
+        (b"[[1]]", "it is a list, not an object"),
+        (b'{"action":["call"]}', "its action is a list, not a text"),
+        (b'{"action":"hunter2","destination":"222"}', "its action is none of call, forward, trans"),
+        (b'{"hunter2":"222"}', "it has no action and no destination, as in"),
+        (b'{"action":"call","destination":"  "}', "it has no destination"),
+        (b'{"action":"call","destination":{"hunter2":1}}', "its destination is an object"),
+        (
+            b'{"action":"call","destination":"sip:hunter2@x"}',
+            "its destination of 13 characters is no number that",
+        ),
+    ],
+)
+async def test_the_log_names_the_error_of_an_answer(
+    body: bytes, reason: str, other: Crm, caplog: pytest.LogCaptureFixture
+) -> None:
+    other.script = [answer(body)]
+    assert await Relay(other.url, fallback="8000")(CALL) == Forward("8000")
+    assert "Relay uses its fallback: the answer of http://127.0.0.1" in caplog.text
+    assert f"is no reply: {reason}" in caplog.text.replace("Forward got ", "")
+    assert "hunter2" not in caplog.text
 
 
 JSON = st.recursive(
@@ -126,8 +164,9 @@ JSON = st.recursive(
 
 
 @given(JSON.map(lambda value: json.dumps(value).encode()) | st.binary())
-def test_whatever_is_answered_is_a_reply_or_none(body: bytes) -> None:
-    assert read(body) is None or isinstance(read(body), Reply)
+def test_any_answer_is_a_reply_or_raises(body: bytes) -> None:
+    with contextlib.suppress(ReplyError):
+        assert isinstance(read(body), Reply)
 
 
 REDIRECT = answer(b"222", "302 Found", "Location: http://127.0.0.1:1/\r\n")
@@ -136,7 +175,7 @@ REDIRECT = answer(b"222", "302 Found", "Location: http://127.0.0.1:1/\r\n")
 @pytest.mark.parametrize(
     "step", [BROKEN, CUT, REDIRECT, answer(b"started"), answer(b"", "204 No Content")]
 )
-async def test_what_is_no_answer_is_the_fallback(
+async def test_no_answer_leads_to_the_fallback(
     step: bytes, other: Crm, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def menu(call: Call) -> Reply:
@@ -146,7 +185,7 @@ async def test_what_is_no_answer_is_the_fallback(
     assert await Relay(other.url + "/secret-path", fallback=menu)(CALL) == Forward("22")
     assert other.count == 1
     [line] = caplog.messages
-    assert line.startswith("Relay gives its fallback: ")
+    assert line.startswith("Relay uses its fallback: ")
     assert other.url in line
     for text in ("secret-path", "30123456", "Ada", "started"):
         assert text not in line
@@ -154,7 +193,7 @@ async def test_what_is_no_answer_is_the_fallback(
         await Relay(other.url)(CALL)
 
 
-async def test_in_the_time_that_the_call_has(other: Crm) -> None:
+async def test_the_deadline_of_the_call_applies(other: Crm) -> None:
     other.script = [HANG]
     relay = Relay(other.url, fallback="0", timeout=60)
     assert await relay(Timed(left=0.2)) == Forward("0")
@@ -162,7 +201,7 @@ async def test_in_the_time_that_the_call_has(other: Crm) -> None:
         await Relay(other.url)(Timed(left=0.0))
 
 
-async def test_a_service_that_fails_is_left_alone(other: Crm) -> None:
+async def test_a_failing_service_opens_the_circuit(other: Crm) -> None:
     other.script = [BROKEN]
     relay = Relay(other.url)
     for _ in range(5):
@@ -173,7 +212,7 @@ async def test_a_service_that_fails_is_left_alone(other: Crm) -> None:
     assert other.count == 5
 
 
-async def test_nobody_listens() -> None:
+async def test_connection_refused() -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()
@@ -200,7 +239,7 @@ def test_good_urls(url: str) -> None:
     ("url", "options", "problem"),
     [
         ("http://n8n.example.com/x", {}, "url= is plain http to another machine"),
-        ("http://10.0.0.1/x", {}, "say plain=True aloud"),
+        ("http://10.0.0.1/x", {}, "set plain=True"),
         ("http://localhost.example.com/x", {}, "plain http to another"),
         ("ftp://x/y", {}, "url= is an https URL"),
         ("n8n.example.com/x", {}, "url= is an https URL"),
@@ -212,7 +251,7 @@ def test_good_urls(url: str) -> None:
         ("https://x", {"secret": "hunter2"}, 'secret= is "whsec_" and 24 to 64 octets'),
         ("https://x", {"secret": "whsec_" + base64.b64encode(b"hunter2").decode()}, "24 to 64"),
         ("https://x", {"fallback": "x"}, "Relay: fallback is neither"),
-        ("https://x", {"ca": "none.pem"}, "ca='none.pem' is no PEM file"),
+        ("https://x", {"ca": "none.pem"}, "ca='none.pem' is not a PEM file"),
     ],
 )
 def test_wrong_options(url: Any, options: Any, problem: str) -> None:
@@ -222,6 +261,6 @@ def test_wrong_options(url: Any, options: Any, problem: str) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
-def test_no_time_at_all_is_told_at_once(timeout: float) -> None:
-    with pytest.raises(DeclarationError, match="is no number of seconds above 0"):
+def test_a_timeout_of_zero_is_refused(timeout: float) -> None:
+    with pytest.raises(DeclarationError, match="must be a number of seconds above 0"):
         Relay("https://example.com", timeout=timeout)

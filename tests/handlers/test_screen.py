@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.screen import Screen, Visits
+from handlers.screen import CallCounter, Screen
 from receiver import Call, DeclarationError, Forward, Hangup, Reply
+from receiver.call_context import Detached
 
 IN, OUT = Forward("1"), Hangup()
 
@@ -24,7 +25,7 @@ async def ask(screen: Screen, *callers: str) -> list[Reply]:
     return [await screen(Call(caller=caller)) for caller in callers]
 
 
-async def test_numbers_masks_ranges_and_beginnings() -> None:
+async def test_numbers_masks_ranges_and_prefixes() -> None:
     screen = Screen("1", block=["+49 30 123456", "200-299", "+49301***", "+49900...", "77..."])
     out = ("+4930123456", "004930123456", "250", "+49301999", "00499001", "7701")
     assert await ask(screen, *out) == [OUT] * len(out)
@@ -39,15 +40,14 @@ async def test_numbers_as_they_are_dialled_in_a_region() -> None:
     assert await ask(screen, "+12015550900", "101") == [IN, IN]
 
 
-async def test_beginnings_compare_however_they_are_written() -> None:
+async def test_prefixes_compare_in_any_notation() -> None:
     for entry in ("0049900...", "+49 900...", "+49 (900) ...", "(+49)900..."):
         screen = Screen("1", block=[entry])
         assert await ask(screen, "+499001", "00499001", "+49901") == [OUT, OUT, IN]
-    for entry in ("00...", "0900..."):
-        assert await ask(Screen("1", block=[entry]), "+499001") == [IN]
+    assert await ask(Screen("1", block=["0900..."]), "+499001") == [IN]
 
 
-async def test_the_allowed_come_before_all_others() -> None:
+async def test_allowed_callers_take_precedence() -> None:
     screen = Screen("1", allow=["101", "2**"], block=["1..."], most=1, blocked="0", often="9")
     assert await ask(screen, "101", "101", "102", "200", "200") == [
         IN,
@@ -60,11 +60,11 @@ async def test_the_allowed_come_before_all_others() -> None:
     assert await ask(only, "101", "102", "") == [IN, OUT, OUT]
 
 
-async def test_the_anonymous() -> None:
+async def test_anonymous_callers() -> None:
     screen = Screen("1", anonymous="8", block=["1"], most=1)
-    nobody = ("", "anonymous", "Restricted", "+", "anonymous")
-    assert await ask(screen, *nobody) == [Forward("8")] * 5
-    assert await ask(Screen("1", most=1), *nobody) == [IN] * 5
+    anonymous = ("", "anonymous", "Restricted", "+", "anonymous")
+    assert await ask(screen, *anonymous) == [Forward("8")] * 5
+    assert await ask(Screen("1", most=1), *anonymous) == [IN] * 5
 
 
 async def test_lists_in_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -77,14 +77,14 @@ async def test_lists_in_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     block.write_text("301\n")
     allow.write_text("")
     assert await ask(screen, "102", "101", "300", "301") == [IN, IN, OUT, OUT]
-    block.write_text("302\n303 nobody\n")
+    block.write_text("302\n303 unknown\n")
     assert await ask(screen, "301", "302") == [OUT, IN]
     block.write_bytes(b"\xff")
     assert await ask(screen, "301") == [OUT]
     block.unlink()
     assert await ask(screen, "301") == [OUT]
-    assert [m.partition("use: ")[2].partition(":")[2][:20] for m in caplog.messages[:1]] == [
-        "2: an entry is a num"
+    assert [m.partition("kept: ")[2].partition(":")[2][:20] for m in caplog.messages[:1]] == [
+        "2: it is not a phone"
     ]
     assert len(caplog.messages) == 3
     assert "303" not in caplog.text
@@ -103,16 +103,16 @@ async def test_too_many_calls_of_one_number() -> None:
     assert await ask(Screen("1", most=1), "1", "1") == [IN, OUT]  # as the blocked
 
 
-def test_a_window_ends_to_the_second_and_who_is_idle_longest_is_forgotten() -> None:
-    visits = Visits(1, 60, remember=2)
-    assert [visits.add("a", "", now) for now in (0, 59.9, 120)] == [False, True, False]
-    assert visits.add("a", "", 179.9)
-    assert not visits.add("b", "", 179.9)
-    assert visits.add("a", "", 179.9)
-    assert not visits.add("c", "", 179.9)  # in the place of b
-    assert visits.add("a", "", 179.9)
-    assert not visits.add("b", "", 179.9)
-    edge = Visits(1, 60, remember=2)
+def test_the_window_is_exact_and_the_least_recent_is_dropped() -> None:
+    counter = CallCounter(1, 60, remember=2)
+    assert [counter.add("a", "", now) for now in (0, 59.9, 120)] == [False, True, False]
+    assert counter.add("a", "", 179.9)
+    assert not counter.add("b", "", 179.9)
+    assert counter.add("a", "", 179.9)
+    assert not counter.add("c", "", 179.9)  # in the place of b
+    assert counter.add("a", "", 179.9)
+    assert not counter.add("b", "", 179.9)
+    edge = CallCounter(1, 60, remember=2)
     assert [edge.add("a", "", now) for now in (0, 60)] == [False, False]
 
 
@@ -130,7 +130,7 @@ EVENTS = st.lists(
 
 @given(EVENTS, st.integers(1, 5))
 def test_the_window_slides(events: list[tuple[str, int, str]], most: int) -> None:
-    visits, now = Visits(most, 60, 100), 0.0
+    counter, now = CallCounter(most, 60, 100), 0.0
     counted: list[tuple[str, float, str]] = []
     for who, later, session in events:
         now += later
@@ -138,16 +138,16 @@ def test_the_window_slides(events: list[tuple[str, int, str]], most: int) -> Non
         if not session or session not in recent:
             counted.append((who, now, session))
             recent = [*recent, session]
-        assert visits.add(who, session, now) == (len(recent) > most)
+        assert counter.add(who, session, now) == (len(recent) > most)
 
 
 @given(st.lists(st.integers(0, 50), max_size=200))
-def test_what_is_remembered_is_bounded(callers: list[int]) -> None:
-    visits = Visits(3, 60, remember=10)
+def test_the_memory_is_limited(callers: list[int]) -> None:
+    counter = CallCounter(3, 60, remember=10)
     for now, who in enumerate(callers):
-        visits.add(str(who), "", now)
-        assert len(visits._calls) <= 10
-        assert all(len(calls) <= 4 for calls in visits._calls.values())
+        counter.add(str(who), "", now)
+        assert len(counter._calls) <= 10
+        assert all(len(calls) <= 4 for calls in counter._calls.values())
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_what_is_remembered_is_bounded(callers: list[int]) -> None:
         ({"often": "x"}, "Screen: often is neither"),
         ({"block": "101"}, "block= is a list of numbers"),
         ({"allow": None}, "allow= is a list of numbers"),
-        ({"block": ["101", "x"]}, "block: entry 2: an entry is a number"),
+        ({"block": ["101", "x"]}, "block: entry 2: it is .*; an entry is a number"),
         ({"block": [101]}, "block: entry 1: an entry is a number"),
         ({"block": [""]}, "block: entry 1"),
         ({"block": ["..."]}, "block: entry 1"),
@@ -179,3 +179,61 @@ def test_what_is_remembered_is_bounded(callers: list[int]) -> None:
 def test_wrong_options(options: Any, problem: str) -> None:
     with pytest.raises(DeclarationError, match=problem):
         Screen(**({"then": "1"} | options))
+
+
+@pytest.mark.parametrize(
+    ("number_format", "caller"),
+    [
+        ("automatic", "491701234567"),
+        ("e164", "+491701234567"),
+        ("e164-without-plus", "491701234567"),
+        ("national", "01701234567"),
+        ("automatic", "sip:+491701234567@192.0.2.10;user=phone"),
+    ],
+)
+async def test_blocked_numbers_are_blocked_in_all_formats_of_a_trunk(
+    number_format: Any, caller: str
+) -> None:
+    for entry in ("+491701234567", "+49170...", "0170...", "0170 1234567", "+4917012*****"):
+        screen = Screen("1", block=[entry], region="DE")
+        call = Call(caller=caller, context=Detached(number_format=number_format))
+        assert await screen(call) == OUT
+
+
+async def test_the_number_format_applies_to_callers_only() -> None:
+    screen = Screen("1", block=["+33 1 23456789"], region="DE")
+    said = Detached(number_format="e164-without-plus")
+    assert await screen(Call(caller="33123456789", context=said)) == OUT
+    assert await screen(Call(caller="33123456789")) == IN  # 0331 23456789, as far as can be seen
+
+
+@pytest.mark.parametrize(
+    "caller", ["anonymous@192.0.2.10", "+266696687", "0000", '"Private" <sip:restricted@pbx>', "-"]
+)
+async def test_anonymous_callers_in_the_spellings_of_pbxs(caller: str) -> None:
+    screen = Screen("1", anonymous="8", block=["+266...", "0...", "***"])
+    assert await ask(screen, caller) == [Forward("8")]
+
+
+async def test_an_ambiguous_dash_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(
+        DeclarationError, match=r"block: entry 1: .* neither reading was taken: write"
+    ):
+        Screen("1", block=["6555-7777"])
+    file = tmp_path / "block.txt"
+    file.write_text("415-555-2671\n6555..7777\n", "utf-8")
+    screen = Screen("1", block_file=file, region="US")
+    assert await ask(screen, "7000", "+14155552671", "65557777") == [OUT, OUT, IN]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("newline", ["\r\n", "\n"])
+async def test_a_list_may_be_saved_by_any_editor(
+    tmp_path: Path, encoding: str, newline: str
+) -> None:
+    file = tmp_path / "blocked.txt"
+    text = newline.join(["# Gesperrte Anrufer von Herrn Müller", "", "+49 30 1234567  # Köln", ""])
+    file.write_bytes(text.encode(encoding))
+    screen = Screen("1", block_file=file)
+    assert await screen(Call(caller="+49301234567")) == Hangup()
+    assert await screen(Call(caller="+49301234568")) == Forward("1")

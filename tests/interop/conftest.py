@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import pytest_asyncio
 
-from receiver.serving.server import running
+from receiver.server.uvicorn_server import running
 from tests.interop.senders import Sender
 from tests.interop.senders.scripts import close_all
 from tests.interop.stage import Stage, Wire
@@ -43,6 +43,6 @@ async def one_stage() -> AsyncIterator[Stage]:
 
 @pytest.fixture
 def stage(one_stage: Stage) -> Stage:
-    """A service that nobody called yet, behind a server that starts only once."""
+    """A new service behind a server that is started once."""
     one_stage.wire.renew()
     return one_stage

@@ -36,7 +36,7 @@ class Seen:
 
 
 class Wire:
-    """An app with somebody who listens in front of it."""
+    """An app behind an observer of its callbacks."""
 
     def __init__(self) -> None:
         self.renew()

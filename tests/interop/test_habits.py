@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from receiver.auth.digest import NONCE_LIFE, Digest
-from receiver.auth.scheme import Asked, Verdict
+from receiver.auth.scheme import AuthRequest, AuthResult
 from tests.interop.senders import SENDERS, Sender
 from tests.interop.stage import Stage
 from tests.support import ANSWER
@@ -41,7 +41,7 @@ HABITS_WITH_OLD_NONCES = {
 
 
 async def send(sender: Sender, stage: Stage, method: str = "POST") -> str:
-    """What was seen of three callbacks, which were answered if the method is one of its own."""
+    """Send three callbacks and return what was observed."""
     read = await asyncio.to_thread(sender.run, stage.sent(method, "digest"))
     assert read == (ANSWER * 3 if method in sender.methods else b"")
     return ", ".join(map(str, stage.wire.seen))
@@ -61,12 +61,12 @@ async def test_urllib_counts_on_from_nonce_to_nonce(stage: Stage, there: There) 
 
 
 @pytest.mark.parametrize("name", [sender.name for sender in DIGEST if sender.keeps])
-async def test_a_nonce_that_ran_out_costs_no_callback(
+async def test_an_expired_nonce_loses_no_callback(
     name: str, stage: Stage, there: There, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check = Digest.check
 
-    def later(self: Digest, asked: Asked, now: float) -> Verdict:
+    def later(self: Digest, asked: AuthRequest, now: float) -> AuthResult:
         return check(self, asked, now + len(stage.handler.calls) * 2 * NONCE_LIFE)
 
     monkeypatch.setattr(Digest, "check", later)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from tests.interop.senders.libcurl import libcurl
 from tests.interop.stage import Stage
 from tests.support import ANSWER
 
@@ -36,3 +38,17 @@ async def test_what_curl_sees_on_the_wire(
         assert status == "http/1.1 401 unauthorized"
         assert headers.keys() == names | {"www-authenticate"}
         assert headers["www-authenticate"].startswith(f'{mode} realm="callbacks"')
+
+
+@pytest.mark.parametrize("text", ['"', "\\", '\\"a"\\\\'])
+async def test_libcurl_sends_quotes_and_backslashes_of_a_digest_target(
+    text: str, stage: Stage
+) -> None:
+    """From 8.19.0 on it escapes the ``uri`` of the header and hashes the target as it is."""
+    sent = stage.sent("GET", "digest", times=1)
+    sent = replace(sent, url=sent.url.replace("from_name=", f"from_name={text}"))
+    assert text in sent.url
+    await asyncio.to_thread(libcurl, sent)
+    assert [seen.status for seen in stage.wire.seen] == [401, 200]
+    (call,) = stage.handler.calls
+    assert call.caller_name.startswith(text)

@@ -1,4 +1,4 @@
-"""A PBX in sixty lines, for the tests of the client and of the registration."""
+"""A minimal PBX for the tests of the client and the registration."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 
-from receiver.pbx.client import PbxClient
-from receiver.pbx.tokens import GivenToken, TokenSource
-from receiver.secrets import Secret
+from receiver.credentials import Secret
+from receiver.pbx.access_tokens import GivenToken, TokenSource
+from receiver.pbx.pbx_client import PbxClient
 
 Json = dict[str, Any]
 Fault = Callable[[httpx.Request], httpx.Response | None]
@@ -25,7 +25,7 @@ async def no_sleep(seconds: float) -> None:
 class FakePbx:
     """IVRs by number, each with its action URLs; every request is kept in ``log``.
 
-    ``before`` and ``after`` are asked before and after a request takes effect, and may answer
+    ``before`` and ``after`` are called before and after a request takes effect, and may answer
     instead or raise.
     """
 

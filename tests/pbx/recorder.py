@@ -1,4 +1,4 @@
-"""A PBX that answers from a script and keeps what it was asked, for tests of exact requests."""
+"""A PBX that answers from a script and records the requests."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 
-from receiver.pbx.client import PbxClient
-from receiver.pbx.tokens import GivenToken
-from receiver.secrets import Secret
+from receiver.credentials import Secret
+from receiver.pbx.access_tokens import GivenToken
+from receiver.pbx.pbx_client import PbxClient
 from tests.pbx.fake_pbx import TOKEN, no_sleep
 
 Step = httpx.Response | Exception
@@ -43,10 +43,13 @@ class Recorder:
         ]
 
     def client(
-        self, sleep: Callable[[float], Awaitable[None]] = no_sleep, url: str = "http://localhost"
+        self,
+        sleep: Callable[[float], Awaitable[None]] = no_sleep,
+        url: str = "http://localhost",
+        version: str = "",
     ) -> PbxClient:
-        given = GivenToken(Secret(TOKEN))
-        return PbxClient(url, given, transport=httpx.MockTransport(self), sleep=sleep)
+        given, transport = GivenToken(Secret(TOKEN)), httpx.MockTransport(self)
+        return PbxClient(url, given, transport=transport, sleep=sleep, version=version)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)

@@ -1,4 +1,4 @@
-"""Whether the PBX lets the service in: told in ``/ready``, waited for by nobody."""
+"""The check of the PBX account, which ``/ready`` reports."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from receiver import Secret, Settings
 from receiver.errors import SettingsError
-from receiver.pbx.accounts import FRESH, Accounts, tokens
-from receiver.pbx.client import PbxClient
+from receiver.pbx.accounts import FRESH, Accounts, token_source
+from receiver.pbx.pbx_client import PbxClient
 from tests.pbx_stage import TOKEN, Stage
 from tests.shared_stage import Clock
 from tests.support import SECRET, Counted, make_app
@@ -35,7 +35,9 @@ class World:
         async def no_sleep(seconds: float) -> None: ...
 
         transport = httpx.MockTransport(self.answer)
-        return PbxClient(settings.pbx_url, tokens(settings), transport=transport, sleep=no_sleep)
+        return PbxClient(
+            settings.pbx_url, token_source(settings), transport=transport, sleep=no_sleep
+        )
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
@@ -47,8 +49,8 @@ class World:
         """What is known after the next look."""
         self.clock.time += FRESH
         await self.accounts.good()
-        assert self.accounts._visits._task is not None
-        await self.accounts._visits._task
+        assert self.accounts._check._task is not None
+        await self.accounts._check._task
         return await self.accounts.good()
 
 
@@ -59,7 +61,7 @@ async def world() -> AsyncIterator[World]:
     await world.accounts.close()
 
 
-async def test_nobody_waits_and_one_look_lasts_a_minute(world: World) -> None:
+async def test_a_status_does_not_wait_and_a_check_is_valid_for_a_minute(world: World) -> None:
     assert await world.accounts.good() is None
     assert await world.later() is True
     assert [await world.accounts.good() for _ in range(50)] == [True] * 50
@@ -68,7 +70,9 @@ async def test_nobody_waits_and_one_look_lasts_a_minute(world: World) -> None:
     assert world.asked == 1
 
 
-async def test_what_is_wrong_is_said_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refused_account_is_logged_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     found = []
     for status in (200, 401, 401, 503, 200, 200):
         world.status = status
@@ -76,17 +80,17 @@ async def test_what_is_wrong_is_said_once(world: World, caplog: pytest.LogCaptur
     assert found == [True, False, False, False, True, True]
     said = [(r.levelno, r.getMessage()) for r in caplog.records if r.name == "receiver"]
     assert [level for level, _ in said] == [logging.ERROR, logging.WARNING]
-    assert "so no guard can act: the PBX did not accept the token" in said[0][1]
+    assert "failover cannot switch action URLs: the PBX did not accept the token" in said[0][1]
 
 
-async def test_without_an_account_nobody_is_asked() -> None:
+async def test_without_an_account_no_request_is_sent() -> None:
     world = World(NONE)
     assert await world.accounts.good() is None
-    assert (world.asked, world.accounts._visits._task) == (0, None)
+    assert (world.asked, world.accounts._check._task) == (0, None)
     await world.accounts.close()
 
 
-async def test_a_look_that_goes_on_is_ended(world: World) -> None:
+async def test_closing_cancels_a_running_check(world: World) -> None:
     begun = asyncio.Event()
 
     async def hang(request: httpx.Request) -> httpx.Response:
@@ -103,15 +107,15 @@ async def test_a_look_that_goes_on_is_ended(world: World) -> None:
 
 def test_how_to_sign_in() -> None:
     name = Settings(pbx_url="http://localhost", pbx_username="admin", pbx_password=Secret("secret"))
-    assert type(tokens(GOOD)).__name__ == "GivenToken"
-    assert type(tokens(name)).__name__ == "Login"
+    assert type(token_source(GOOD)).__name__ == "GivenToken"
+    assert type(token_source(name)).__name__ == "Login"
     for settings, missing in ((NONE, "RECEIVER_PBX_TOKEN"), (Settings(), "RECEIVER_PBX_URL")):
         with pytest.raises(SettingsError, match=missing):
-            tokens(settings)
+            token_source(settings)
 
 
 @pytest.mark.parametrize("guard", [True, False])
-async def test_a_pbx_that_is_down_is_told_and_is_no_reason(guard: bool) -> None:
+async def test_a_pbx_that_is_down_is_reported_and_does_not_fail_readiness(guard: bool) -> None:
     """Where no guard runs in the service, nothing in it wants the PBX."""
     settings = Settings(
         secret=SECRET, pbx_url="http://127.0.0.1:9", pbx_token=Secret(TOKEN), guard=guard

@@ -1,4 +1,4 @@
-"""The client: typed answers, typed errors, careful repetition; and what a real socket can do."""
+"""The client: typed answers and errors, retries, and failures of real sockets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import httpx
 import msgspec
 import pytest
 
+from receiver.credentials import Secret
 from receiver.errors import (
     PbxError,
     PbxForbidden,
-    PbxNonsense,
+    PbxInvalid,
     PbxNotFound,
     PbxRefused,
     PbxThrottled,
@@ -26,16 +27,18 @@ from receiver.errors import (
     RegistrationError,
     SettingsError,
 )
+from receiver.pbx.access_tokens import GivenToken, Login
 from receiver.pbx.address import normalise
-from receiver.pbx.client import PbxClient
-from receiver.pbx.faults import CutOff, NotReached, may_have_happened
+from receiver.pbx.api_errors import ConnectFailed, ConnectionLost, may_have_happened
+from receiver.pbx.connection import LARGEST, Connection
 from receiver.pbx.models import ActionUrl, IvrSummary
-from receiver.pbx.tokens import GivenToken, Login
-from receiver.pbx.wire import LARGEST, Wire
-from receiver.secrets import Secret
+from receiver.pbx.pbx_client import PbxClient
 from tests.pbx.fake_pbx import TOKEN, FakePbx, no_sleep
 
 CERTIFICATE = Path(__file__).parent / "localhost.pem"
+NAMELESS = Path(__file__).parent / "nameless.pem"  # signed by itself, without a subjectAltName
+SIGNED = Path(__file__).parent / "nameless-signed.pem"  # the same, signed by authority.pem
+AUTHORITY = Path(__file__).parent / "authority.pem"
 ACTION = ActionUrl(
     name="pick",
     enabled=True,
@@ -98,25 +101,27 @@ def test_the_url_of_a_pbx(url: str, base: str) -> None:
         "https://ann:sesame@pbx",
     ],
 )
-def test_what_is_no_url_of_a_pbx(url: str) -> None:
+def test_urls_that_cannot_be_of_a_pbx(url: str) -> None:
     with pytest.raises(SettingsError, match="RECEIVER_PBX_URL should look like") as caught:
         normalise(url)
     assert "sesame" not in str(caught.value)
 
 
 @pytest.mark.parametrize("ca", [Path("no-such-file.pem"), Path(__file__), Path(__file__).parent])
-def test_a_ca_file_that_is_none(ca: Path) -> None:
+def test_an_invalid_ca_file(ca: Path) -> None:
     with pytest.raises(SettingsError, match="RECEIVER_PBX_CA"):
-        Wire("https://pbx", ca=ca)
+        Connection("https://pbx", ca=ca)
 
 
-async def test_insecurity_is_warned_of_each_time(caplog: pytest.LogCaptureFixture) -> None:
+async def test_insecure_connections_log_a_warning_each_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     for _ in range(2):
-        await Wire("https://pbx", insecure=True).aclose()
-    await Wire("http://pbx").aclose()
-    await Wire("http://localhost").aclose()
+        await Connection("https://pbx", insecure=True).aclose()
+    await Connection("http://pbx").aclose()
+    await Connection("http://localhost").aclose()
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
-    assert "NOT checked" in caplog.messages[1]
+    assert "NOT verified" in caplog.messages[1]
     assert "without TLS" in caplog.messages[2]
 
 
@@ -166,7 +171,7 @@ async def test_a_list_that_never_becomes_complete_ends(
     assert f"counts 1000 IVRs but lists only {items}" in caplog.text
 
 
-async def test_a_pbx_that_cannot_order_is_asked_without() -> None:
+async def test_a_list_is_read_unordered_if_the_pbx_refuses_the_order() -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         if "orderby" in request.url.params:
             return httpx.Response(400, json={"errors": [{"code": "VALIDATE_FAILED"}]})
@@ -185,7 +190,7 @@ async def test_an_ivr_by_number_or_name() -> None:
     assert (await pbx.client().find_ivr("Name 8000")).id == "id8000"
 
 
-async def test_an_ivr_that_is_not_there_or_twice() -> None:
+async def test_an_ivr_that_is_missing_or_ambiguous() -> None:
     pbx = FakePbx("8000", "8001", "9000")
     with pytest.raises(RegistrationError, match="no IVR '8009': the PBX has 800"):
         await pbx.client().find_ivr("8009")
@@ -229,19 +234,19 @@ async def test_ids_are_opaque() -> None:
 
     await client(handler).destroy_action_url("a/b?c#d=", "..")
     assert asked == ["/api/ivrs/a%2Fb%3Fc%23d%3D/action_urls/%2E%2E/destroy"]
-    with pytest.raises(PbxNonsense, match="an id is empty"):
+    with pytest.raises(PbxInvalid, match="an id is empty"):
         await client(handler).destroy_action_url("i", "")
 
 
 @pytest.mark.parametrize("data", [None, {}, [], {"id": ""}, {"items": []}])
 async def test_a_create_without_an_id_in_its_answer(data: object) -> None:
-    with pytest.raises(PbxNonsense, match=r"^creating 'pick': ") as caught:
+    with pytest.raises(PbxInvalid, match=r"^creating 'pick': ") as caught:
         await client(answering(201, data)).create_action_url("i", ACTION)
     assert may_have_happened(caught.value)
 
 
 async def test_an_action_url_without_an_id_is_nonsense() -> None:
-    with pytest.raises(PbxNonsense, match="without an id"):
+    with pytest.raises(PbxInvalid, match="has no id"):
         await client(answering(200, {"items": [{"name": "x"}]})).list_action_urls("i")
 
 
@@ -260,7 +265,7 @@ async def test_an_action_url_without_an_id_is_nonsense() -> None:
         (500, PbxRefused, "log"),
         (502, PbxRefused, "gateway"),
         (503, PbxThrottled, "overloaded"),
-        (302, PbxNonsense, "RECEIVER_PBX_URL"),
+        (302, PbxInvalid, "RECEIVER_PBX_URL"),
     ],
 )
 async def test_each_status_is_one_clear_line(
@@ -322,7 +327,7 @@ async def test_redirects_are_not_followed(location: str, shown: str) -> None:
         asked.append(request.url)
         return httpx.Response(307, headers={"location": location} if location else {})
 
-    with pytest.raises(PbxNonsense, match="not followed") as caught:
+    with pytest.raises(PbxInvalid, match="not followed") as caught:
         await client(handler).list_action_urls("i")
     assert shown in str(caught.value)
     assert "sesame" not in str(caught.value)
@@ -342,8 +347,8 @@ async def test_redirects_are_not_followed(location: str, shown: str) -> None:
         (b"null", "items"),
     ],
 )
-async def test_answers_that_are_none(body: bytes, words: str) -> None:
-    with pytest.raises(PbxNonsense, match=words):
+async def test_answers_that_are_not_json(body: bytes, words: str) -> None:
+    with pytest.raises(PbxInvalid, match=words):
         await client(lambda request: httpx.Response(200, content=body)).list_action_urls("i")
 
 
@@ -375,7 +380,7 @@ FINAL = [httpx.Response(400), httpx.Response(500), httpx.ReadTimeout("x")]
 
 
 @pytest.mark.parametrize("fault", REPEATED + REPEATED_READS, ids=repr)
-async def test_reads_are_repeated(fault: httpx.Response | Exception) -> None:
+async def test_reads_are_retried(fault: httpx.Response | Exception) -> None:
     handler, asked = failing(3, fault)
     assert await client(handler).list_action_urls("i") == ()
     assert asked == ["GET"] * 4
@@ -386,7 +391,7 @@ async def test_reads_are_repeated(fault: httpx.Response | Exception) -> None:
 
 
 @pytest.mark.parametrize("fault", FINAL, ids=repr)
-async def test_what_will_not_get_better_is_not_repeated(fault: httpx.Response | Exception) -> None:
+async def test_permanent_errors_are_not_retried(fault: httpx.Response | Exception) -> None:
     handler, asked = failing(99, fault)
     with pytest.raises(PbxError):
         await client(handler).list_action_urls("i")
@@ -394,7 +399,7 @@ async def test_what_will_not_get_better_is_not_repeated(fault: httpx.Response | 
 
 
 @pytest.mark.parametrize("fault", REPEATED, ids=repr)
-async def test_a_write_that_surely_had_no_effect_is_repeated(fault: Any) -> None:
+async def test_a_write_without_effect_is_retried(fault: Any) -> None:
     handler, asked = failing(2, fault)
     assert await client(handler).create_action_url("i", ACTION) == "u1"
     assert len(asked) == 3
@@ -405,7 +410,7 @@ async def test_a_write_that_surely_had_no_effect_is_repeated(fault: Any) -> None
 
 
 @pytest.mark.parametrize("fault", REPEATED_READS + FINAL[1:], ids=repr)
-async def test_a_write_that_may_have_had_an_effect_is_not_repeated(fault: Any) -> None:
+async def test_a_write_that_may_have_had_an_effect_is_not_retried(fault: Any) -> None:
     handler, asked = failing(99, fault)
     with pytest.raises(PbxError) as caught:
         await client(handler).create_action_url("i", ACTION)
@@ -413,7 +418,7 @@ async def test_a_write_that_may_have_had_an_effect_is_not_repeated(fault: Any) -
     assert may_have_happened(caught.value)
 
 
-async def test_waiting_grows_and_honours_what_the_pbx_asks_for() -> None:
+async def test_backoff_grows_and_honours_retry_after() -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -455,7 +460,7 @@ async def test_retry_after_as_a_date_from_a_pbx_that_has_none() -> None:
     assert caught.value.retry_after == 0
 
 
-async def test_a_long_wait_is_left_to_the_user() -> None:
+async def test_a_long_retry_after_is_an_error() -> None:
     handler, asked = failing(99, httpx.Response(429, headers={"retry-after": "31"}))
     with pytest.raises(PbxThrottled) as caught:
         await client(handler).list_action_urls("i")
@@ -491,7 +496,7 @@ async def test_a_401_renews_the_token_once() -> None:
     }
 
 
-async def test_a_sign_in_is_not_repeated_where_the_password_may_have_been_seen() -> None:
+async def test_a_sign_in_is_not_retried_if_the_pbx_may_have_seen_the_password() -> None:
     pbx = FakePbx()
     pbx.before = answering(503)
     with pytest.raises(PbxThrottled):
@@ -499,7 +504,7 @@ async def test_a_sign_in_is_not_repeated_where_the_password_may_have_been_seen()
     assert pbx.log == ["POST /auth/sign_in"]
 
 
-async def test_no_sign_out_from_a_pbx_that_is_gone() -> None:
+async def test_no_sign_out_from_an_unreachable_pbx() -> None:
     def handler(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.path)
         if "sign_in" in request.url.path:
@@ -516,7 +521,7 @@ async def test_no_sign_out_from_a_pbx_that_is_gone() -> None:
 
 @pytest.mark.parametrize("fault", [httpx.DecodingError("x"), httpx.UnsupportedProtocol("x")])
 async def test_what_is_not_http_is_nonsense(fault: Exception) -> None:
-    with pytest.raises(PbxNonsense, match="cannot be read as HTTP"):
+    with pytest.raises(PbxInvalid, match="cannot be read as HTTP"):
         await client(failing(99, fault)[0]).list_action_urls("i")
 
 
@@ -525,7 +530,11 @@ async def test_what_is_not_http_is_nonsense(fault: Exception) -> None:
 
 @asynccontextmanager
 async def server(
-    *parts: bytes, first: bool = False, hang: bool = False, tls: bool = False
+    *parts: bytes,
+    first: bool = False,
+    hang: bool = False,
+    tls: bool = False,
+    certificate: Path = CERTIFICATE,
 ) -> AsyncIterator[int]:
     """Answers each request with ``parts``, or speaks first; closes or hangs; gives the port."""
     done = asyncio.Event()
@@ -547,7 +556,7 @@ async def server(
     context = None
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(CERTIFICATE)
+        context.load_cert_chain(certificate)
     listening = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=context)
     async with listening:
         yield listening.sockets[0].getsockname()[1]
@@ -567,13 +576,13 @@ EMPTY = HEAD % 2 + b"{}"
 @pytest.mark.parametrize(
     ("parts", "error", "words"),
     [
-        ((HEAD % 99, b'{"items":'), CutOff, "cut the answer off"),
-        ((b"HTTP/1.1 200 OK\r\ncont",), CutOff, "cut the answer off"),
-        ((), CutOff, "cut the answer off"),
-        ((b"SSH-2.0-OpenSSH_9.6\r\n",), CutOff, "does not speak HTTP"),
-        ((HEAD % 8, b"not json"), PbxNonsense, "not JSON"),
-        ((HEAD % 0,), PbxNonsense, "empty"),
-        ((HEAD % (LARGEST + 1), b" " * (LARGEST + 1)), PbxNonsense, "larger than 8 MiB"),
+        ((HEAD % 99, b'{"items":'), ConnectionLost, "closed the connection early"),
+        ((b"HTTP/1.1 200 OK\r\ncont",), ConnectionLost, "closed the connection early"),
+        ((), ConnectionLost, "closed the connection early"),
+        ((b"SSH-2.0-OpenSSH_9.6\r\n",), ConnectionLost, "does not speak HTTP"),
+        ((HEAD % 8, b"not json"), PbxInvalid, "not JSON"),
+        ((HEAD % 0,), PbxInvalid, "empty"),
+        ((HEAD % (LARGEST + 1), b" " * (LARGEST + 1)), PbxInvalid, "larger than 8 MiB"),
     ],
 )
 async def test_wrong_answers(parts: tuple[bytes, ...], error: type[PbxError], words: str) -> None:
@@ -589,7 +598,7 @@ async def test_slow_answers(parts: tuple[bytes, ...]) -> None:
             await ask(f"http://localhost:{port}", timeout=0.05)
 
 
-async def test_an_answer_that_trickles_in_ends_too() -> None:
+async def test_a_trickling_answer_times_out() -> None:
     async def trickle() -> AsyncIterator[bytes]:
         while True:
             await asyncio.sleep(0)
@@ -600,15 +609,15 @@ async def test_an_answer_that_trickles_in_ends_too() -> None:
         await ask("http://localhost", timeout=0.02, transport=transport)
 
 
-async def test_nobody_listens() -> None:
+async def test_a_port_without_a_listener() -> None:
     async with server() as port:
         pass
-    with pytest.raises(NotReached, match=f"no connection to the PBX at localhost:{port}"):
+    with pytest.raises(ConnectFailed, match=f"no connection to the PBX at localhost:{port}"):
         await ask(f"http://localhost:{port}")
 
 
-async def test_no_such_host() -> None:
-    with pytest.raises(NotReached, match=r"no host of the name in pbx\.invalid:8887"):
+async def test_a_host_name_that_does_not_resolve() -> None:
+    with pytest.raises(ConnectFailed, match=r"the host name in pbx\.invalid:8887 does not resolve"):
         await ask("https://pbx.invalid:8887")
 
 
@@ -631,6 +640,31 @@ async def test_a_certificate_for_another_name() -> None:
             await ask(f"https://127.0.0.1:{port}", ca=CERTIFICATE)
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+@pytest.mark.parametrize("certificate", [NAMELESS, SIGNED])
+async def test_a_certificate_without_a_name_that_is_the_configured_one(
+    host: str, certificate: Path
+) -> None:
+    async with server(EMPTY, tls=True, certificate=certificate) as port:
+        given = GivenToken(Secret(TOKEN))
+        url = f"https://{host}:{port}"
+        async with PbxClient(url, given, ca=certificate, sleep=no_sleep) as api:
+            for _ in range(2):
+                await api.list_action_urls("i")
+
+
+async def test_a_certificate_without_a_name_that_is_not_the_configured_one() -> None:
+    async with server(EMPTY, tls=True, certificate=SIGNED) as port:
+        for host in ("localhost", "127.0.0.1"):
+            with pytest.raises(PbxUnreachable, match=r"has no subjectAltName.* this certif"):
+                await ask(f"https://{host}:{port}", ca=AUTHORITY)
+        with pytest.raises(PbxUnreachable, match="is not trusted"):
+            await ask(f"https://localhost:{port}", ca=NAMELESS)
+    async with server(EMPTY, tls=True, certificate=NAMELESS) as port:
+        with pytest.raises(PbxUnreachable, match="is not trusted"):
+            await ask(f"https://localhost:{port}", ca=AUTHORITY)
+
+
 async def test_https_to_a_port_for_http() -> None:
     async with server(EMPTY, first=True) as port:
         with pytest.raises(PbxUnreachable, match=r"is the port .* the one for https"):
@@ -639,5 +673,15 @@ async def test_https_to_a_port_for_http() -> None:
 
 async def test_http_to_a_port_for_https() -> None:
     async with server(EMPTY, tls=True) as port:
-        with pytest.raises(CutOff, match="https or http"):
+        with pytest.raises(ConnectionLost, match="https or http"):
             await ask(f"http://localhost:{port}")
+
+
+async def test_an_exceeded_quota_is_not_reported_as_a_role() -> None:
+    error = {"errors": [{"code": "QUOTA_EXCEEDED", "message": "no more receptionists"}]}
+    with pytest.raises(PbxForbidden) as caught:
+        await client(answering(403, error)).create_action_url("i1", ActionUrl(name="a"))
+    text = str(caught.value)
+    assert "raise the quota" in text
+    assert "403 QUOTA_EXCEEDED: no more receptionists" in text
+    assert "role" not in text

@@ -9,17 +9,17 @@ import msgspec
 import pytest
 
 from receiver import Call, Forward, Ivr, Reply, Secret
-from receiver.actions import Action
+from receiver.declarations.actions import Action
 from receiver.errors import RegistrationError
-from receiver.pbx.models import write
+from receiver.pbx.models import ActionUrl, write
+from receiver.registration.desired import desired_action_urls
 from receiver.registration.registrar import Result, apply, make_plan
-from receiver.registration.wanting import wanted
 from receiver.simulator.model import Behaviour
 from tests.pbx_stage import Stage
 
 BASE = "https://ivr.example.com"
 OTHER = "https://dev.example.com"
-SECRET = Secret("a service secret of the tests")
+SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
 LONG = ";".join(str(n) for n in range(40000, 40160, 2))
 
 
@@ -46,15 +46,35 @@ NEW = declare("8000", a="1", b="2", c=LONG, d="4")
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_two_who_apply_the_same_at_once_end_in_one_state(seed: int) -> None:
+async def test_two_concurrent_applies_of_one_app_end_in_one_state(seed: int) -> None:
     stage = Stage("8000")
     stage.add("8000", name="crm", url="https://crm.example.com/hook", dtmf_mask="99")
-    for want in wanted(declare("8000", a="2", b="1", gone="7", c="3"), BASE, SECRET):
+    for want in desired_action_urls(declare("8000", a="2", b="1", gone="7", c="3"), BASE, SECRET):
         stage.pbx.action_urls(stage.ivr("8000").id).create(write(want.action))
     stage.transport.shuffle = random.Random(seed)  # noqa: S311
     await asyncio.gather(*(register(stage, NEW) for _ in range(2 + seed % 2)))
     assert stage.names("8000") == ["a", "b", "c", "crm", "c~2", "d"]
     assert (await register(stage, NEW)).done == ()
+
+
+@pytest.mark.parametrize("seed", range(20, 50))
+async def test_three_concurrent_applies_succeed_at_any_speed_of_requests(
+    seed: int,
+) -> None:
+    stage = Stage("8000")
+    for want in desired_action_urls(declare("8000", a="2", b="1", gone="7", c="3"), BASE, SECRET):
+        stage.pbx.action_urls(stage.ivr("8000").id).create(write(want.action))
+    shuffle = random.Random(seed)  # noqa: S311
+    stage.transport.shuffle, stage.transport.turns = shuffle, (1, 3, 10, 40, 150)
+
+    async def late() -> Result:
+        for _ in range(shuffle.randrange(200)):
+            await asyncio.sleep(0)
+        return await register(stage, NEW)
+
+    done = await asyncio.gather(*(late() for _ in range(3)))
+    assert [result.after.pending for result in done] == [()] * 3
+    assert stage.names("8000") == ["a", "b", "c", "c~2", "d"]
 
 
 async def test_of_two_created_at_once_everybody_keeps_the_one_of_the_smaller_id() -> None:
@@ -64,23 +84,24 @@ async def test_of_two_created_at_once_everybody_keeps_the_one_of_the_smaller_id(
         plan = await make_plan(one, NEW, BASE, SECRET)
         ivr = stage.ivr("8000").id
         for change in plan.of("create"):
-            await other.create_action_url(ivr, change.action)
+            await other.create_action_url(ivr, change.resource)
         result = await apply(one, plan, allow_deletes=False)
     assert [change.op for change in result.done] == ["create"] * 5 + ["delete"] * 5
     assert stage.names("8000") == ["a", "b", "c", "c~2", "d"]
     kept = [item.id for item in stage.action_urls("8000")]
-    gone = [change.action.id for change in result.done if change.op == "delete"]
+    deleted = [one.resource for one in result.done if one.op == "delete"]
+    gone = [one.id for one in deleted if isinstance(one, ActionUrl)]
     assert max(kept) < min(gone)
     assert not (await register(stage, NEW)).done
 
 
-async def test_an_update_of_what_somebody_deleted_meanwhile_becomes_a_create() -> None:
+async def test_an_update_of_an_action_url_deleted_meanwhile_becomes_a_create() -> None:
     stage = Stage("8000")
     await register(stage, declare("8000", a="1"))
     async with stage.client() as client:
         plan = await make_plan(client, declare("8000", a="2"), BASE, SECRET)
         urls = stage.pbx.action_urls(stage.ivr("8000").id)
-        urls.destroy(plan.of("update")[0].action.id)
+        urls.destroy(plan.of("update")[0].resource.id)
         result = await apply(client, plan, allow_deletes=False)
     assert [str(change) for change in result.done] == ["create 8000/a"]
     assert [item.mask for item in stage.action_urls("8000")] == ["2"]
@@ -110,11 +131,11 @@ async def test_two_services_live_on_one_ivr_in_peace() -> None:
         assert (await register(stage, actions, base)).done == ()
 
 
-async def test_an_identity_that_points_elsewhere_is_taken_over_only_when_asked() -> None:
+async def test_an_identity_that_points_elsewhere_is_taken_over_only_on_request() -> None:
     stage = Stage("8000")
     await register(stage, declare("8000", a="1"))
     before = stage.action_urls("8000")
-    with pytest.raises(RegistrationError, match=r"--take-over") as caught:
+    with pytest.raises(RegistrationError, match=r"--moved-from") as caught:
         await register(stage, declare("8000", a="1"), OTHER)
     assert "nothing was changed" in str(caught.value)
     assert stage.action_urls("8000") == before

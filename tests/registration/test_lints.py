@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replace_fields
 
-from receiver import Call, Forward, Ivr, Reply, Secret
+from receiver import Call, Forward, Ivr, NumberFormat, Reply, Secret
+from receiver.pbx import models_ivr
 from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.registration.desired import desired_action_urls
 from receiver.registration.lints import Own, declared, lint
-from receiver.registration.plans import plan
-from receiver.registration.wanting import wanted
+from receiver.registration.plans import plan, plan_ivr
 
 BASE = "https://ivr.example.com"
 IVR = IvrSummary(id="i1", name="Sales", extension_number="8000")
-SLOW = "who keys in the longer one too slowly gets the shorter one"
-UNKNOWN = "which of them is asked is not documented"
+SLOW = "a caller who enters the longer one too slowly gets the shorter one"
+UNKNOWN = "which of them gets the callback is not documented"
 
 
 async def handler(call: Call) -> Reply:
@@ -30,8 +33,8 @@ def make_ivr(*rows: tuple[str, str, dict[str, Any]]) -> Ivr:
     return ivr
 
 
-def look(ivr: Ivr, *foreign: ActionUrl, own: Own | None = None) -> tuple[str, ...]:
-    made = plan(wanted(ivr, BASE, Secret("x" * 16)), [(IVR, foreign)], BASE)
+def look(ivr: Ivr, *unmanaged: ActionUrl, own: Own | None = None) -> tuple[str, ...]:
+    made = plan(desired_action_urls(ivr, BASE, Secret("x" * 16)), [(IVR, unmanaged)], BASE)
     return lint(made, ["8000", "9000"], {"8000": own} if own else None)
 
 
@@ -58,7 +61,7 @@ def theirs(mask: str, **fields: Any) -> ActionUrl:
 
 
 @pytest.mark.parametrize(
-    ("foreign", "found"),
+    ("unmanaged", "found"),
     [
         (theirs("20-29"), True),
         (theirs("30-39"), False),
@@ -67,14 +70,24 @@ def theirs(mask: str, **fields: Any) -> ActionUrl:
         (theirs("?"), False),
     ],
 )
-def test_overlaps_with_other_services(foreign: ActionUrl, found: bool) -> None:
-    texts = look(make_ivr(("a", "22", {})), foreign)
+def test_overlaps_with_other_services(unmanaged: ActionUrl, found: bool) -> None:
+    texts = look(make_ivr(("a", "22", {})), unmanaged)
     whose = '8000/a and "crm\\n" of another service (https://crm.example.com/…) both match "22"'
     assert texts == ((f"{whose}: {UNKNOWN}",) if found else ())
 
 
+def test_what_blocks_a_declaration_is_not_warned_of_too() -> None:
+    assert look(make_ivr(("a", "22", {})), theirs("22", name="A")) == ()
+
+
 def test_the_menu_of_the_ivr() -> None:
-    own = Own(keys=("1", "3#", "", "*", "7"))
+    own = Own.of(
+        models_ivr.Ivr(
+            custom_forward_rules=tuple(
+                models_ivr.CustomRule(user_input=key) for key in ("1", "3#", "", "*", "7")
+            )
+        )
+    )
     texts = look(make_ivr(("a", "1;300", {}), ("b", "7", {"kind": "CALLER"})), own=own)
     assert texts == (
         "8000/a matches 1: the IVR's own menu entry 1 is not reached",
@@ -95,3 +108,88 @@ def test_the_menu_of_the_ivr() -> None:
 def test_extensions_that_can_be_dialled(mask: str, excluded: tuple[str, ...], found: bool) -> None:
     texts = look(make_ivr(("a", mask, {})), own=Own(excluded=excluded))
     assert [text.split(",")[0] for text in texts] == ["8000/a matches 9000"] * found
+
+
+DISA = models_ivr.KeyRule(action="DISA")
+
+
+@pytest.mark.parametrize("enable_pin", [False, True, None])
+@pytest.mark.parametrize(
+    "rule", ["office_hours_forward_rule", "non_office_hours_forward_rule", "holiday_forward_rule"]
+)
+def test_disa_without_a_pin(enable_pin: bool | None, rule: str) -> None:
+    rules = (replace_fields(models_ivr.CustomRule(user_input="9"), **{rule: DISA}),)
+    own = Own.of(models_ivr.Ivr(enable_pin=enable_pin, custom_forward_rules=rules))
+    texts = look(make_ivr(("a", "1", {})), own=own)
+    if enable_pin is False:
+        (text,) = texts
+        assert text.startswith("IVR 8000: its menu key 9 leads to DISA and enable_pin is false")
+    else:
+        assert texts == ()
+
+
+def test_declared_fields_of_an_ivr_count_as_applied() -> None:
+    rules = (models_ivr.CustomRule(user_input="9", office_hours_forward_rule=DISA),)
+    found = models_ivr.Ivr(id="i1", enable_pin=False, custom_forward_rules=rules)
+    for ivr, warned in (
+        (Ivr("8000", name="Sales"), True),
+        (Ivr("8000", name="Sales", pin="135790"), False),
+    ):
+        one = ivr.desired
+        assert one is not None
+        made = replace(plan((), [(IVR, ())], BASE), ivrs=(plan_ivr(one, IVR, found),))
+        for own in ({}, {"8000": Own.of(found)}):
+            assert bool(lint(made, [], own)) == warned
+            assert len(lint(made, [], own)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("number_format", "mask", "reason"),
+    [
+        ("automatic", "+49*********;49*********;0170*******", ""),
+        ("e164", "+49*********;101;200-299", ""),
+        ("e164", "49*********", "so all numbers from outside have a +"),
+        ("e164", "0170*******", "so all numbers from outside have a +"),
+        ("e164-without-plus", "49*********;101", ""),
+        ("e164-without-plus", "+49*********", "so no number has a +"),
+        ("e164-without-plus", "01700000000-01709999999", "so no number begins with 0"),
+        ("national", "0170*******;101", ""),
+        ("national", "+493012345", "so no number has a +"),
+    ],
+)
+def test_masks_in_another_form_than_the_trunks(
+    number_format: NumberFormat, mask: str, reason: str
+) -> None:
+    ivr = make_ivr(("vip", mask, {"kind": "CALLER"}), ("keyed", "4711471147", {}))
+    made = plan(desired_action_urls(ivr, BASE, Secret("x" * 16)), [(IVR, ())], BASE)
+    texts = lint(made, [], None, number_format)
+    assert len(texts) == bool(reason)
+    for text in texts:
+        assert text.startswith("8000/vip matches ")
+        assert text.endswith(f"says {number_format}, {reason}")
+
+
+@pytest.mark.parametrize(
+    ("mask", "found"),
+    [
+        ("+49*", ['"+490" and no longer number: in "+49*" each * is one digit']),
+        ("+49***;030*", ['"+49000" and no longer', '"0300" and no longer']),
+        ("+49*********;10*", []),
+        ("+4930****;03012**", []),
+        ("+49", []),
+    ],
+)
+def test_a_star_that_may_stand_for_the_rest_of_a_number(mask: str, found: list[str]) -> None:
+    ivr = Ivr("8000")
+    ivr.add("CALLER", mask, handler, name="vip")
+    texts = declared(ivr)
+    assert len(texts) == len(found)
+    for text, part in zip(texts, found, strict=True):
+        assert part in text
+        assert text.endswith('or the mask "any" and compare call.caller in the handler')
+
+
+def test_any_caller_is_warned_of_in_no_form_of_the_trunk() -> None:
+    ivr = Ivr("8000")
+    ivr.add("CALLER", "any", handler, name="all")
+    assert declared(ivr, {"": "national"}) == ()

@@ -12,20 +12,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.actions import Action
 from receiver.calls import Call
-from receiver.errors import RegistrationError
-from receiver.ivrs import Ivr
+from receiver.credentials import Secret, derive
+from receiver.declarations.actions import Action
+from receiver.declarations.desired_ivr import DesiredIvr
+from receiver.declarations.ivr import Ivr
+from receiver.errors import DeclarationError, SettingsError
+from receiver.pbx.difference import Difference
 from receiver.pbx.models import ActionUrl, IvrSummary
-from receiver.registration.drift import Difference, differences, is_ours, origin, same_url
-from receiver.registration.plans import Plan, plan
-from receiver.registration.printout import as_json, render
-from receiver.registration.wanting import Wanted, wanted
+from receiver.pbx.models_ivr import Ivr as IvrFields
+from receiver.registration.changes import Plan
+from receiver.registration.compare import differences
+from receiver.registration.desired import DesiredActionUrl, desired_action_urls
+from receiver.registration.ownership import OWNER, owner_mark
+from receiver.registration.plans import plan, plan_ivr
+from receiver.registration.render import as_json, complaints, listed, reasons, render
 from receiver.replies import Forward, Reply
-from receiver.secrets import Secret, derive
 
 BASE = "https://ivr.example.com/app"
-SECRET = Secret("a service secret of the tests")
+SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
 IVR = IvrSummary(id="i1", name="Sales", extension_number="8000")
 OTHER = IvrSummary(id="i2", name="Support", extension_number="9000")
 
@@ -41,27 +46,27 @@ def declare(**options: Any) -> Action:
     )
 
 
-def want(**options: Any) -> Wanted:
-    return wanted([declare(**options)], BASE, SECRET)[0]
+def want(**options: Any) -> DesiredActionUrl:
+    return desired_action_urls([declare(**options)], BASE, SECRET)[0]
 
 
 def change(item: ActionUrl, **fields: Any) -> ActionUrl:
     return msgspec.structs.replace(item, **fields)
 
 
-def on_pbx(item: Wanted, id: str = "u1", **fields: Any) -> ActionUrl:
+def on_pbx(item: DesiredActionUrl, id: str = "u1", **fields: Any) -> ActionUrl:
     return change(item.action, id=id, **fields)
 
 
-def plan_one(wants: Sequence[Wanted], *found: ActionUrl) -> Plan:
+def plan_one(wants: Sequence[DesiredActionUrl], *found: ActionUrl) -> Plan:
     return plan(wants, [(IVR, found)], BASE)
 
 
 def ops(made: Plan) -> list[tuple[str, str]]:
-    return [(item.op, item.action.name) for item in made.changes]
+    return [(item.op, item.resource.name) for item in made.changes]
 
 
-def drift(item: Wanted, **fields: Any) -> tuple[Difference, ...]:
+def drift(item: DesiredActionUrl, **fields: Any) -> tuple[Difference, ...]:
     return tuple(differences(item.action, on_pbx(item, **fields)))
 
 
@@ -77,7 +82,7 @@ def test_an_action_becomes_an_action_url_with_derived_credentials(auth: str, mod
     )
     credentials = derive(SECRET, "8000/pick", 2)
     named = auth != "bearer"
-    (made,) = wanted([action], BASE + "/", SECRET, epoch=2)
+    (made,) = desired_action_urls([action], BASE + "/", SECRET, epoch=2)
     assert made.ivr == "8000"
     assert made.where.startswith(__file__)
     assert made.action == ActionUrl(
@@ -85,7 +90,7 @@ def test_an_action_becomes_an_action_url_with_derived_credentials(auth: str, mod
         enabled=True,
         type="DTMF",
         method="POST",
-        headers="X-Site:north",
+        headers=f"X-Site:north&{OWNER}:{owner_mark(SECRET)}",
         dtmf_mask="1;2",
         connection_timeout=3,
         request_timeout=5,
@@ -105,75 +110,6 @@ def test_a_caller_action_without_authentication() -> None:
     assert not made.token
 
 
-# whose it is ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        (BASE, f"{BASE}/action/8000/pick"),
-        (BASE, "HTTPS://IVR.Example.com:443/app/action/8000/pick"),
-        (BASE, f"{BASE}/action/8000/pick?x=1"),
-        (BASE, f"{BASE}/action/8000/pick/2"),
-        (BASE, f"{BASE}/action/8000/pick/99"),
-        (BASE + "/", f" {BASE}/action/8000/p%C3%A9 "),
-        ("http://h", "http://h:80/action/8000/x"),
-        ("http://[::1]:8080", "http://[::1]:8080/action/8000/x"),
-    ],
-)
-def test_ours(base: str, url: str) -> None:
-    assert is_ours(url, base)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "http://ivr.example.com/app/action/8000/pick",
-        "https://ivr.example.com:8443/app/action/8000/pick",
-        "https://ivr.example.com.evil.org/app/action/8000/pick",
-        "https://ivr.example.com/application/action/8000/pick",
-        "https://ivr.example.com/action/8000/pick",
-        "https://ivr.example.com/App/action/8000/pick",
-        "https://ivr.example.com/app%2Faction/8000/pick",
-        f"{BASE}/action/8000/a/b",
-        f"{BASE}/action/8000/a/1",
-        f"{BASE}/action/8000/a/100",
-        f"{BASE}/action/8000/../2",
-        f"{BASE}/action/8000/a%2Fb",
-        f"{BASE}/action/8000/..",
-        f"{BASE}/action/8000/%2E%2E",
-        f"{BASE}/action/8000/",
-        f"{BASE}/action/action/8000/pick",
-        "https://user@ivr.example.com/app/action/8000/pick",
-        "https://ivr.example.com:port/app/action/8000/pick",
-        "https://[::1/app/action/8000/pick",
-    ],
-)
-def test_not_ours(url: str) -> None:
-    assert not is_ours(url, BASE)
-    assert not same_url(url, f"{BASE}/action/8000/pick")
-
-
-def test_nothing_is_ours_without_a_base() -> None:
-    assert not is_ours(f"{BASE}/action/8000/pick", "ivr.example.com/app")
-
-
-@given(st.lists(st.sampled_from(["a", "action", "8000", "9000", "%2F", ".."]), max_size=5))
-def test_services_on_one_host_never_own_each_others(parts: list[str]) -> None:
-    """Whatever the paths of two services are, one URL belongs to one of them."""
-    one, other = "https://h", "/".join(["https://h", *parts])
-    if one != other and is_ours(f"{other}/action/8000/x", other):
-        assert not is_ours(f"{other}/action/8000/x", one)
-
-
-@given(st.text(max_size=30))
-def test_any_text_may_stand_where_a_url_should(text: str) -> None:
-    assert same_url(text, text)
-    assert not is_ours(text, BASE)
-    assert origin(text).isprintable()
-
-
 # one against one -----------------------------------------------------------------------------
 
 
@@ -188,10 +124,11 @@ def test_any_text_may_stand_where_a_url_should(text: str) -> None:
         {"token": Secret("********")},
         {"token": Secret("xxxxxxxx")},
         {"token": Secret("0" * 8)},
-        {"token": Secret("0123456789abcdef0123456789abcdef")},
+        {"token": Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")},
         {"token": Secret("abcdef2345" * 4)},
-        {"username": "somebody", "password": Secret("otherpassword")},  # not used with BEARER
+        {"username": "someone", "password": Secret("otherpassword")},  # not used with BEARER
         {"caller_mask": "101"},  # not used with DTMF
+        {"connection_timeout": None, "request_timeout": None},  # not shown: the PBX's default, 2
     ],
 )
 def test_no_drift(fields: dict[str, Any]) -> None:
@@ -203,6 +140,8 @@ def test_no_drift(fields: dict[str, Any]) -> None:
     [
         ({"name": "old\x1b[2J"}, "name: old\\x1b[2J → pick"),
         ({"enabled": False}, "enabled: no → yes"),
+        ({"enabled": None}, "enabled: no → yes"),
+        ({"auth": ""}, "auth: DISABLE → BEARER"),
         ({"request_timeout": 5}, "request_timeout: 5 → 2"),
         ({"connection_timeout": 0}, "connection_timeout: 0 → 2"),
         ({"type": ""}, "type: (none) → DTMF"),
@@ -237,7 +176,7 @@ def test_headers_are_pairs_in_any_order() -> None:
 def test_user_names_and_passwords_count_where_they_are_used(auth: str) -> None:
     item = want(auth=auth)
     assert drift(item, username="", password=Secret("••••"), token=Secret("sesame")) == ()
-    fields = {"username": "somebody", "password": Secret("sesame")}
+    fields = {"username": "someone", "password": Secret("sesame")}
     assert [str(found) for found in drift(item, **fields)] == [
         "username: *** → ***",
         "password: *** → ***",
@@ -261,15 +200,14 @@ def test_create_update_keep_delete_and_foreign() -> None:
     assert ops(made) == [
         ("create", "new"),
         ("update", "changed"),
-        ("keep", "kept"),
+        ("unchanged", "kept"),
         ("delete", "old"),
-        ("foreign", "theirs"),
+        ("unmanaged", "theirs"),
     ]
     update = made.of("update")[0]
-    assert update.action == on_pbx(changed, "u2")
-    assert update.clear == ("headers",)
+    assert update.resource == on_pbx(changed, "u2")
     assert update.where == changed.where
-    assert made.of("delete")[0].action == old
+    assert made.of("delete")[0].resource == old
     assert [item.op for item in made.pending] == ["create", "update", "delete"]
 
 
@@ -281,7 +219,7 @@ def test_a_new_name_for_a_url_is_an_update_of_the_name() -> None:
 def test_a_new_url_for_a_name_is_an_update_of_the_url() -> None:
     made = plan_one([want()], on_pbx(want(), url=f"{BASE}/action/8000/before"))
     assert [item.field for item in made.changes[0].differences] == ["url"]
-    assert made.changes[0].action.id == "u1"
+    assert made.changes[0].resource.id == "u1"
 
 
 def test_a_name_is_not_taken_from_a_neighbour_that_is_wanted_too() -> None:
@@ -292,8 +230,8 @@ def test_a_name_is_not_taken_from_a_neighbour_that_is_wanted_too() -> None:
 
 def test_the_first_of_two_is_kept_and_the_rest_deleted() -> None:
     made = plan_one([want()], *(on_pbx(want(), f"u{i}") for i in range(3)))
-    assert [(item.op, item.action.id, item.reason) for item in made.changes] == [
-        ("keep", "u0", ""),
+    assert [(item.op, item.resource.id, item.reason) for item in made.changes] == [
+        ("unchanged", "u0", ""),
         ("delete", "u1", "there twice"),
         ("delete", "u2", "there twice"),
     ]
@@ -309,7 +247,7 @@ def test_moving_to_another_ivr_creates_there_and_deletes_here() -> None:
 def test_a_name_of_another_service_is_not_taken_over(found: list[ActionUrl]) -> None:
     foreign = ActionUrl(id="u9", name="Pick", url="https://crm.example.com/sesame")
     made = plan_one([want()], *found, foreign)
-    assert ops(made) == [("blocked", "pick"), ("foreign", "Pick")]
+    assert ops(made) == [("blocked", "pick"), ("unmanaged", "Pick")]
     assert made.pending
     assert "(https://crm.example.com/…)" in made.changes[0].reason
     assert "sesame" not in render(made) + json.dumps(as_json(made))
@@ -319,19 +257,22 @@ def test_taken_over_it_stays_the_same_one_and_points_here() -> None:
     foreign = on_pbx(want(auth="basic"), "u9", url="https://crm.example.com/sesame", name="Pick")
     again = on_pbx(want(), "u8", url="https://dev.example.com/sesame")
     made = plan([want()], [(IVR, [foreign, again])], BASE, take_over=True)
-    assert ops(made) == [("update", "pick"), ("foreign", "pick")]
+    assert ops(made) == [("update", "pick"), ("unmanaged", "pick")]
     (change,) = made.of("update")
-    assert change.action == on_pbx(want(), "u9")
+    assert change.resource == on_pbx(want(), "u9")
     assert change.reason == "taken over from https://crm.example.com/…"
     assert "sesame" not in render(made) + json.dumps(as_json(made)) + repr(made)
-    assert ops(plan_one([want()], change.action, again)) == [("keep", "pick"), ("foreign", "pick")]
+    assert ops(plan_one([want()], change.resource, again)) == [
+        ("unchanged", "pick"),
+        ("unmanaged", "pick"),
+    ]
 
 
-def test_what_is_ours_by_another_name_gives_way_to_what_is_taken_over() -> None:
+def test_a_managed_action_url_of_another_name_yields_to_the_one_taken_over() -> None:
     foreign = ActionUrl(id="u9", name="pick", url="https://crm.example.com/hook")
     mine = on_pbx(want(), "u1", name="before")
     made = plan([want()], [(IVR, [mine, foreign])], BASE, take_over=True)
-    assert [(item.op, item.action.id) for item in made.changes] == [
+    assert [(item.op, item.resource.id) for item in made.changes] == [
         ("update", "u9"),
         ("delete", "u1"),
     ]
@@ -339,29 +280,52 @@ def test_what_is_ours_by_another_name_gives_way_to_what_is_taken_over() -> None:
 
 def test_of_several_the_one_with_the_smallest_id_is_kept() -> None:
     made = plan_one([want()], on_pbx(want(), "10"), on_pbx(want(), "9"), on_pbx(want(), "8a"))
-    assert [(item.op, item.action.id) for item in made.changes] == [
-        ("keep", "9"),
+    assert [(item.op, item.resource.id) for item in made.changes] == [
+        ("unchanged", "9"),
         ("delete", "10"),
         ("delete", "8a"),
     ]
 
 
+def test_of_several_the_one_with_the_declared_name_is_kept() -> None:
+    copy = on_pbx(want(), "u1", name="copy", url=f"{BASE}/action/8000/pick/")
+    made = plan_one([want()], copy, on_pbx(want(), "u2"))
+    assert [(item.op, item.resource.id) for item in made.changes] == [
+        ("unchanged", "u2"),
+        ("delete", "u1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://crm.example.com/x", "https://old.example.com/action/{}/pick"]
+)
+def test_what_is_blocked_on_several_ivrs_for_one_reason_is_said_once(url: str) -> None:
+    here, there = want(), want(ivr="9000")
+    rivals = [on_pbx(item, "u9", url=url.format(item.ivr)) for item in (here, there)]
+    made = plan([here, there], [(IVR, rivals[:1]), (OTHER, rivals[1:])], BASE)
+    text = reasons(made.of("blocked"))
+    assert text.startswith("8000/pick, 9000/pick: the IVR has an action URL of this name")
+    assert text.count("the IVR has") == 1
+
+
 @pytest.mark.parametrize("auth", ["bearer", "basic", "digest"])
 def test_the_next_epoch_is_no_drift_and_stays(auth: str) -> None:
     action = declare(auth=auth)
-    now, coming = (wanted([action], BASE, SECRET, epoch)[0] for epoch in (1, 2))
-    assert ops(plan_one([now], on_pbx(coming))) == [("keep", "pick")]
+    now, coming = (desired_action_urls([action], BASE, SECRET, epoch)[0] for epoch in (1, 2))
+    assert ops(plan_one([now], on_pbx(coming))) == [("unchanged", "pick")]
     made = plan_one([now], on_pbx(coming, request_timeout=9))
     assert [item.field for item in made.changes[0].differences] == ["request_timeout"]
-    assert made.changes[0].action == on_pbx(coming)
-    strict = wanted([action], BASE, SECRET, 2, lenient=False)
+    assert made.changes[0].resource == on_pbx(coming)
+    strict = desired_action_urls([action], BASE, SECRET, 2, lenient=False)
     assert ops(plan_one(strict, on_pbx(now))) == [("update", "pick")]
-    assert ops(plan_one(wanted([action], BASE, SECRET, 2), on_pbx(now))) == [("update", "pick")]
+    assert ops(plan_one(desired_action_urls([action], BASE, SECRET, 2), on_pbx(now))) == [
+        ("update", "pick")
+    ]
 
 
-def test_what_cannot_be_read_is_updated_if_that_is_asked_for() -> None:
+def test_unreadable_fields_are_updated_on_request() -> None:
     found = [(IVR, [on_pbx(want(), token=Secret("****"))])]
-    assert ops(plan([want()], found, BASE)) == [("keep", "pick")]
+    assert ops(plan([want()], found, BASE)) == [("unchanged", "pick")]
     made = plan([want()], found, BASE, certain=True)
     assert [str(item) for item in made.changes[0].differences] == [
         "token: (hidden by the PBX) → ***"
@@ -371,46 +335,70 @@ def test_what_cannot_be_read_is_updated_if_that_is_asked_for() -> None:
     assert not plan(wants, known, BASE, certain=True).pending
 
 
-def test_the_parts_of_a_long_mask_are_ours_and_share_their_credentials() -> None:
+def test_the_parts_of_a_long_mask_are_managed_and_share_their_credentials() -> None:
     mask = ";".join(str(n) for n in range(40000, 40090, 2))
-    one, two = wanted([declare(mask=mask)], BASE, SECRET)
+    one, two = desired_action_urls([declare(mask=mask)], BASE, SECRET)
     assert (one.action.name, two.action.name) == ("pick", "pick~2")
     assert two.action.url == f"{BASE}/action/8000/pick/2"
     assert one.action.token == two.action.token
     assert one.identity == two.identity == "8000/pick"
     found = [on_pbx(one), on_pbx(two, "u2")]
-    assert ops(plan_one([one, two], *found)) == [("keep", "pick"), ("keep", "pick~2")]
+    assert ops(plan_one([one, two], *found)) == [("unchanged", "pick"), ("unchanged", "pick~2")]
     assert ops(plan_one([want()], *found)) == [("update", "pick"), ("delete", "pick~2")]
 
 
 def test_two_services_live_on_one_ivr_under_the_same_names() -> None:
     foreign = on_pbx(want(), "u9", url="https://other.example.com/action/8000/pick")
     assert ops(plan_one([want()], on_pbx(want()), foreign)) == [
-        ("keep", "pick"),
-        ("foreign", "pick"),
+        ("unchanged", "pick"),
+        ("unmanaged", "pick"),
     ]
 
 
-def test_wanting_nothing_plans_the_removal_of_ours_on_every_ivr() -> None:
+def test_an_empty_desired_state_plans_the_removal_on_every_ivr() -> None:
     foreign = ActionUrl(id="u9", name="theirs", url="https://crm.example.com/")
     made = plan([], [(OTHER, [on_pbx(want(ivr="9000"))]), (IVR, [on_pbx(want()), foreign])], BASE)
-    assert [item.op for item in made.changes] == ["delete", "foreign", "delete"]
+    assert [item.op for item in made.changes] == ["delete", "unmanaged", "delete"]
 
 
 @pytest.mark.parametrize(
     ("wants", "text"),
     [
-        ([want(ivr="8001")], "no IVR 8001 on the PBX (" + __file__),
-        ([Wanted("8001", want().action)], "no IVR 8001 on the PBX: the PBX has 8000 'Sales'"),
-        ([want(ivr="8001"), want(ivr="7000")], "no IVR 7000, 8001 on the PBX"),
         ([want(), want()], "two declarations named 'pick'"),
-        ([Wanted("8000", change(want().action, url="/action/8000/pick"))], "not lie below"),
+        (
+            [DesiredActionUrl("8000", change(want().action, url="/action/8000/pick"))],
+            "not lie below",
+        ),
     ],
 )
-def test_what_cannot_be_planned(wants: list[Wanted], text: str) -> None:
-    with pytest.raises(RegistrationError) as caught:
+def test_what_cannot_be_planned(wants: list[DesiredActionUrl], text: str) -> None:
+    with pytest.raises((DeclarationError, SettingsError)) as caught:
         plan_one(wants)
     assert text in str(caught.value)
+
+
+def test_an_ivr_that_is_missing_stops_no_other() -> None:
+    made = plan_one([want(), want(ivr="8001"), want(ivr="7000")])
+    assert list(map(str, made.changes)) == [
+        "create 8000/pick",
+        "missing 8001/pick",
+        "missing 7000/pick",
+    ]
+    assert made.pending == made.changes
+    assert made.changes[1].where.startswith(__file__)
+    assert made.changes[1].reason == (
+        "there is no IVR 8001 on the PBX: the PBX has 8000 'Sales'; correct the number, create the "
+        'IVR first, or declare it: Ivr("8001", name="…")'
+    )
+    assert "IVR 7000\n  ! pick  there is no IVR 7000 on the PBX" in render(made)
+    assert as_json(made)["counts"]["missing"] == 2
+    assert "1 to create, 2 missing." in render(made)
+
+
+def test_an_ivr_that_is_yet_to_be_created_is_not_named_as_one_of_the_pbx() -> None:
+    coming = IvrSummary(id="", name="New", extension_number="8002")
+    made = plan([want(ivr="8001")], [(IVR, ()), (coming, ())], BASE)
+    assert "the PBX has 8000 'Sales'; correct" in made.changes[0].reason
 
 
 # any state -----------------------------------------------------------------------------------
@@ -431,7 +419,7 @@ action_urls = st.builds(
         st.builds("https://crm.example.com/{}".format, names),
     ),
     auth=st.sampled_from(["DISABLE", "BASIC", "DIGEST", "BEARER"]),
-    username=st.sampled_from(["", "somebody"]),
+    username=st.sampled_from(["", "someone"]),
     password=st.sampled_from(["", "***", "sesame"]).map(Secret),
 )
 wants = st.lists(
@@ -448,15 +436,15 @@ wants = st.lists(
 
 def carry_out(made: Plan, found: Sequence[ActionUrl]) -> list[ActionUrl]:
     """What a PBX has after ``made``."""
-    gone = {item.action.id for item in made.of("delete")}
-    updated = {item.action.id: item.action for item in made.of("update")}
+    gone = {item.resource.id for item in made.of("delete")}
+    updated = {item.resource.id: item.resource for item in made.of("update")}
     kept = [updated.get(item.id, item) for item in found if item.id not in gone]
-    return kept + [change(item.action, id=f"new{item}") for item in made.of("create")]
+    return kept + [change(item.resource, id=f"new{item}") for item in made.of("create")]
 
 
 @given(wants, st.lists(action_urls, max_size=6))
 def test_planning_the_outcome_of_a_plan_gives_nothing_to_do(
-    wants: list[Wanted], found: list[ActionUrl]
+    wants: list[DesiredActionUrl], found: list[ActionUrl]
 ) -> None:
     made = plan_one(wants, *found)
     again = plan_one(wants, *carry_out(made, found))
@@ -467,12 +455,12 @@ def test_planning_the_outcome_of_a_plan_gives_nothing_to_do(
 
 @given(wants, st.lists(action_urls, max_size=6))
 def test_foreign_ones_are_listed_and_never_touched(
-    wants: list[Wanted], found: list[ActionUrl]
+    wants: list[DesiredActionUrl], found: list[ActionUrl]
 ) -> None:
     made = plan_one(wants, *found)
     foreign = [item for item in found if item.url.startswith("https://crm")]
-    assert [item.action for item in made.of("foreign")] == foreign
-    touched = {item.action.id for item in made.of("update", "delete")}
+    assert [item.resource for item in made.of("unmanaged")] == foreign
+    touched = {item.resource.id for item in made.of("update", "delete")}
     assert not touched & {item.id for item in foreign}
 
 
@@ -496,8 +484,8 @@ def test_the_printout() -> None:
         "      password: *** → ***",
         "  = pick",
         f"  - old  {BASE}/action/8000/old (no longer declared)",
-        "  ? their\\ns  https://crm.example.com/… (not ours, left alone)",
-        "Plan: 1 to create, 1 to update, 1 to delete, 1 unchanged, 1 foreign.",
+        "  ? their\\ns  https://crm.example.com/… (unmanaged, left alone)",
+        "Plan: 1 to create, 1 to update, 1 to delete, 1 unchanged, 1 unmanaged.",
     ]
 
 
@@ -510,6 +498,17 @@ def test_the_printout_of_nothing() -> None:
     ]
 
 
+def test_what_was_done_is_listed_by_operation_and_ivr() -> None:
+    made = plan([want(), want(ivr="9000")], [(IVR, ()), (OTHER, ())], BASE).changes
+    ivr = plan_ivr(DesiredIvr(IvrFields(extension_number="8000")), None, None)
+    assert listed([ivr, *made]) == "create IVR 8000, 8000/pick, 9000/pick"
+
+
+def test_what_is_not_as_it_was_sent_is_listed_by_complaint() -> None:
+    blocked = plan_one([want()], on_pbx(want(), url="https://crm.example.com/")).of("blocked")
+    assert complaints(blocked) == f"8000/pick: blocked: {blocked[0].reason}"
+
+
 def test_json_for_programs() -> None:
     made = as_json(secretive())
     assert made["pending"] is True
@@ -517,9 +516,10 @@ def test_json_for_programs() -> None:
         "create": 1,
         "update": 1,
         "delete": 1,
-        "keep": 1,
-        "foreign": 1,
+        "unchanged": 1,
+        "unmanaged": 1,
         "blocked": 0,
+        "missing": 0,
     }
     update = made["changes"][1]
     assert update.pop("where").startswith(__file__)
@@ -559,7 +559,7 @@ def test_where_one_secret_is_shown_any_other_value_is_drift(secret: str) -> None
     one, two = want(name="one"), want(name="two")
     found = [(IVR, [on_pbx(one), on_pbx(two, "u2", token=Secret(secret))])]
     (changed,) = plan([one, two], found, BASE).of("update", "create", "delete")
-    assert (changed.op, changed.action.name) == ("update", "two")
+    assert (changed.op, changed.resource.name) == ("update", "two")
     assert [item.field for item in changed.differences] == ["token"]
     assert not secret or secret == "***" or secret not in str(changed.differences)
 
@@ -578,33 +578,33 @@ def test_where_none_is_shown_an_odd_value_may_be_a_mask(secret: str) -> None:
 def test_what_cannot_be_read_is_sent_so_that_it_is_good_before_and_after_a_rotation(
     auth: Any,
 ) -> None:
-    """Nobody can tell which epoch the PBX has: an update must not take it back to the old one."""
-    (one,) = wanted([declare(auth=auth)], BASE, SECRET, 1)
+    """The epoch on the PBX is unknown: an update must not take it back to the old one."""
+    (one,) = desired_action_urls([declare(auth=auth)], BASE, SECRET, 1)
     masked: dict[str, Any] = {"username": ""}
     masked |= dict.fromkeys(("password", "token"), Secret("***"))
     (update,) = plan([one], [(IVR, [on_pbx(one, **masked, enabled=False)])], BASE).of("update")
-    (later,) = wanted([declare(auth=auth)], BASE, SECRET, 2)
+    (later,) = desired_action_urls([declare(auth=auth)], BASE, SECRET, 2)
     for name in ("username", "password", "token"):
-        assert getattr(update.action, name) == getattr(later.action, name)
+        assert getattr(update.resource, name) == getattr(later.action, name)
 
 
 @pytest.mark.parametrize("auth", ["bearer", "digest", None])
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_a_secret_header_tells_the_epoch(auth: Any, hidden: bool, epoch: int) -> None:
+def test_a_secret_header_reveals_the_epoch(auth: Any, hidden: bool, epoch: int) -> None:
     """Also where the credentials are hidden: what the PBX has is good, and left in peace."""
     action = declare(auth=auth, secret_header="X-Key", headers={"X-Site": "n"})
-    (now,) = wanted([action], BASE, SECRET, 1)
-    (there,) = wanted([action], BASE, SECRET, epoch)
+    (now,) = desired_action_urls([action], BASE, SECRET, 1)
+    (there,) = desired_action_urls([action], BASE, SECRET, epoch)
     stars = dict.fromkeys(("password", "token"), Secret("***"))
     masked: dict[str, Any] = stars if hidden else {}
     (keep,) = plan([now], [(IVR, [on_pbx(there, **masked)])], BASE).changes
-    assert keep.op == "keep"
+    assert keep.op == "unchanged"
     for lost in ("", "X-Site:n", "X-Site:n&X-Key:stranger"):
         found = on_pbx(there, **masked, headers=lost)
         (update,) = plan([now], [(IVR, [found])], BASE).of("update")
         assert now.coming is not None
-        assert update.action.headers in (now.action.headers, now.coming.headers)
+        assert update.resource.headers in (now.action.headers, now.coming.headers)
         assert [item.field for item in update.differences] == ["headers"]
         assert "stranger" not in str(update.differences)
 
@@ -612,3 +612,14 @@ def test_a_secret_header_tells_the_epoch(auth: Any, hidden: bool, epoch: int) ->
 def test_warnings_stand_before_the_sum() -> None:
     made = replace(plan([want()], [(IVR, [])], BASE), warnings=("look out",))
     assert render(made).splitlines()[-2:] == ["Warning: look out", "Plan: 1 to create."]
+
+
+def test_json_has_values_of_their_types() -> None:
+    item = want()
+    found = on_pbx(item, enabled=False, request_timeout=5)
+    (change,) = as_json(plan_one([item], found))["changes"]
+    assert change["fields"] == [
+        {"field": "enabled", "from": False, "to": True},
+        {"field": "request_timeout", "from": 5, "to": 2},
+    ]
+    assert "enabled: no → yes" in render(plan_one([item], found))

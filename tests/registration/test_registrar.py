@@ -1,4 +1,4 @@
-"""Registration against a small PBX in memory: it converges, whatever happens on the way."""
+"""Registration against a small PBX in memory: it converges after any interruption."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from receiver.actions import Action
 from receiver.calls import Call
+from receiver.credentials import Secret
+from receiver.declarations.actions import Action
+from receiver.declarations.ivr import Ivr
 from receiver.errors import DeclarationError, PbxForbidden, PbxUnreachable, RegistrationError
-from receiver.ivrs import Ivr
-from receiver.pbx.client import PbxClient
-from receiver.pbx.tokens import GivenToken
-from receiver.registration.plans import Change, Plan
+from receiver.pbx.access_tokens import GivenToken
+from receiver.pbx.pbx_client import PbxClient
+from receiver.registration.changes import Change, Plan, Resource
+from receiver.registration.concurrency import LIMIT
+from receiver.registration.ownership import OWNER, owner_mark
 from receiver.registration.registrar import (
-    READS,
     Result,
     apply,
-    destroy,
     make_plan,
     plan_destroy,
-    read_found,
+    read_actual,
 )
 from receiver.replies import Forward, Reply
-from receiver.secrets import Secret
 from tests.pbx.fake_pbx import TOKEN, FakePbx, Json
+from tests.pbx_stage import destroy
 
 BASE = "https://ivr.example.com"
-SECRET = Secret("a service secret of the tests")
+SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
 FOREIGN = {"name": "crm", "url": "https://crm.example.com/hook", "token": "theirs", "odd": [1]}
 
 
@@ -76,7 +77,7 @@ def foreign(pbx: FakePbx) -> list[Json]:
 
 
 async def test_creates_and_updates_come_first_and_deletes_last() -> None:
-    pbx, seen = fresh(), list[Change]()
+    pbx, seen = fresh(), list[Change[Resource]]()
     plan = await plan_for(pbx)
     assert pbx.writes == []
     result = await apply(pbx.client(), plan, allow_deletes=True, progress=seen.append)
@@ -92,7 +93,7 @@ async def test_creates_and_updates_come_first_and_deletes_last() -> None:
     assert result.left == ()
     assert not result.after.pending
     assert names(pbx) == ["a", "b", "c", "crm"]
-    assert pbx.urls["id8000"][1]["headers"] == ""
+    assert pbx.urls["id8000"][1]["headers"] == f"{OWNER}:{owner_mark(SECRET)}"
 
 
 async def test_a_second_apply_changes_nothing() -> None:
@@ -112,7 +113,7 @@ async def test_deletes_that_are_not_allowed_are_left() -> None:
     assert (await register(pbx, deletes=False)).left == result.left
 
 
-async def test_destroy_removes_ours_on_every_ivr_and_nothing_else() -> None:
+async def test_destroy_removes_managed_action_urls_on_every_ivr_and_nothing_else() -> None:
     pbx = fresh()
     before = [dict(item) for item in foreign(pbx)]
     await register(pbx, deletes=False)
@@ -132,7 +133,7 @@ async def test_what_the_pbx_hides_is_no_drift() -> None:
 
 async def test_reading_goes_a_few_at_a_time_and_keeps_the_order() -> None:
     pbx = FakePbx(*(str(n) for n in range(8000, 8250)))
-    found = await read_found(pbx.client())
+    found = await read_actual(pbx.client())
     assert [ivr.extension_number for ivr, _ in found] == [str(n) for n in range(8000, 8250)]
     assert len(pbx.log) == 250 + 3
 
@@ -151,27 +152,35 @@ async def test_no_more_than_eight_reads_are_under_way() -> None:
 
     given = GivenToken(Secret(TOKEN))
     client = PbxClient("http://localhost", given, transport=httpx.MockTransport(answer))
-    assert len(await read_found(client)) == 50
-    assert most == READS == 8
+    assert len(await read_actual(client)) == 50
+    assert most == LIMIT == 8
 
 
-# refused beforehand --------------------------------------------------------------------------
+# refused before any change -------------------------------------------------------------------
 
 
 async def test_nothing_is_sent_if_something_is_blocked() -> None:
     pbx = fresh()
     pbx.add("8000", name="a", url="https://other.example.com/action/8000/a")
-    with pytest.raises(RegistrationError, match=r"nothing was changed.*another service"):
+    with pytest.raises(
+        RegistrationError, match=r"nothing was changed.*is RECEIVER_PUBLIC_URL right"
+    ):
         await register(pbx)
     assert pbx.writes == []
 
 
 async def test_an_ivr_that_is_not_there() -> None:
-    with pytest.raises(RegistrationError, match=r"no IVR 8000 .*: the PBX has 8001"):
-        await plan_for(FakePbx("8001"))
+    pbx = FakePbx("8000")
+    actions = [*ACTIONS, *declare("8001", "x", "y")]
+    plan = await make_plan(pbx.client(), actions, BASE, SECRET, look=True)
+    result = await apply(pbx.client(), plan, allow_deletes=True)
+    assert names(pbx) == ["a", "b", "c"]
+    assert [change.op for change in result.done] == ["create"] * 3
+    assert list(map(str, result.after.pending)) == ["missing 8001/x", "missing 8001/y"]
+    assert "no IVR 8001 on the PBX: the PBX has 8000" in result.after.of("missing")[0].reason
 
 
-async def test_a_url_that_is_too_long_is_told_before_anything_is_sent() -> None:
+async def test_a_url_that_is_too_long_is_reported_before_anything_is_sent() -> None:
     pbx = fresh()
     with pytest.raises(DeclarationError, match="RECEIVER_PUBLIC_URL"):
         await make_plan(pbx.client(), ACTIONS, "https://" + "x" * 120, SECRET)
@@ -182,7 +191,7 @@ async def test_an_error_while_reading_is_that_error() -> None:
     pbx = fresh()
     pbx.before = lambda request: httpx.Response(403) if "action_urls" in request.url.path else None
     with pytest.raises(PbxForbidden):
-        await read_found(pbx.client())
+        await read_actual(pbx.client())
 
 
 # failures on the way -------------------------------------------------------------------------
@@ -247,8 +256,8 @@ async def test_a_failure_says_what_was_done_and_what_to_do() -> None:
     with pytest.raises(RegistrationError) as caught:
         await register(pbx)
     text = str(caught.value)
-    assert text.startswith("create 8000/c failed; 2 of 5 changes were done before: ")
-    assert "create 8000/a, update 8000/b; run the same command again" in text
+    assert text.startswith("create 8000/c failed; 2 of 5 changes done before (")
+    assert "(create 8000/a; update 8000/b); run the same command again" in text
     assert "does not accept what was sent (400 UNKNOWN)" in text
 
 
@@ -258,17 +267,17 @@ async def test_a_failure_says_if_it_may_have_happened() -> None:
     with pytest.raises(RegistrationError, match="may have taken effect all the same") as caught:
         await register(pbx)
     assert isinstance(caught.value.__cause__, PbxUnreachable)
-    assert "1 of 5 changes were done before: create 8000/a;" in str(caught.value)
+    assert "1 of 5 changes done before (create 8000/a);" in str(caught.value)
 
 
 async def test_a_first_failure_has_done_nothing() -> None:
     pbx = fresh()
     break_write(pbx, 1, lambda: httpx.Response(403), after=False)
-    with pytest.raises(RegistrationError, match="0 of 5 changes were done before;"):
+    with pytest.raises(RegistrationError, match="0 of 5 changes done before;"):
         await register(pbx)
 
 
-async def test_what_somebody_else_deleted_is_deleted() -> None:
+async def test_an_action_url_deleted_concurrently_counts_as_deleted() -> None:
     pbx = fresh()
     plan = await plan_for(pbx)
     del pbx.urls["id8000"][2]
@@ -284,7 +293,7 @@ async def test_a_field_that_the_pbx_does_not_take_is_named() -> None:
     pbx.take = lambda item: item | {"request_timeout": 1, "token": "sesame"}
     with pytest.raises(RegistrationError) as caught:
         await register(pbx)
-    assert "8000/a has not what was sent: request_timeout: 1 → 2, token: *** → ***" in str(
+    assert "8000/a, b, c: not what was sent: request_timeout: 1 → 2, token: *** → ***" in str(
         caught.value
     )
     assert "sesame" not in str(caught.value)
@@ -295,7 +304,9 @@ async def test_what_was_created_and_is_not_there_is_named() -> None:
     pbx.before = lambda request: (
         httpx.Response(201, json={"id": "x"}) if request.method == "POST" else None
     )
-    with pytest.raises(RegistrationError, match="afterwards 8000/a is not there; 8000/b has not"):
+    with pytest.raises(
+        RegistrationError, match="afterwards 8000/a, c: not there; 8000/b: not what"
+    ):
         await register(pbx)
 
 
@@ -304,7 +315,7 @@ async def test_what_was_deleted_and_is_still_there_is_named() -> None:
     pbx.before = lambda request: (
         httpx.Response(204) if request.url.path.endswith("destroy") else None
     )
-    with pytest.raises(RegistrationError, match="8000/old is still there"):
+    with pytest.raises(RegistrationError, match="8000/old, 9000/gone: still there"):
         await register(pbx)
 
 
@@ -315,3 +326,45 @@ async def test_if_nothing_can_be_read_back_that_is_said() -> None:
     )
     with pytest.raises(RegistrationError, match="could not be read back"):
         await register(pbx)
+
+
+@pytest.mark.parametrize("written", ["1;2;", "1,2", "2, 1", "1 ; 2 ;"])
+async def test_a_pbx_that_writes_masks_otherwise_converges(written: str) -> None:
+    pbx = FakePbx("8000")
+    pbx.show = lambda item: item | {"dtmf_mask": written}
+    action = Ivr("8000").add("DTMF", "1;2", handler, name="a")
+    plan = await make_plan(pbx.client(), [action], BASE, SECRET)
+    await apply(pbx.client(), plan, allow_deletes=False)
+    assert not (await make_plan(pbx.client(), [action], BASE, SECRET)).pending
+
+
+@pytest.mark.parametrize("declared", ["1;2;", "1,2", "1, 2"])
+async def test_a_mask_that_is_declared_otherwise_converges(declared: str) -> None:
+    pbx = FakePbx("8000")
+    action = Ivr("8000").add("DTMF", declared, handler, name="a")
+    for expected in (["create"], []):
+        plan = await make_plan(pbx.client(), [action], BASE, SECRET)
+        result = await apply(pbx.client(), plan, allow_deletes=False)
+        assert [change.op for change in result.done] == expected
+    assert pbx.urls["id8000"][0]["dtmf_mask"] == "1;2"
+
+
+async def test_a_failure_groups_the_many_names_that_were_done() -> None:
+    pbx = FakePbx("8000", "8001")
+    actions = [*declare("8000", *(f"n{i}" for i in range(30))), *declare("8001", "x")]
+    break_write(pbx, 30, lambda: httpx.Response(400), after=False)
+    plan = await make_plan(pbx.client(), actions, BASE, SECRET)
+    with pytest.raises(RegistrationError) as caught:
+        await apply(pbx.client(), plan, allow_deletes=True)
+    assert "n9 and 19 more); run the same command again" in str(caught.value)
+    assert "(create 8000/n0, n1, n2" in str(caught.value)
+
+
+async def test_what_is_blocked_for_one_reason_is_said_once() -> None:
+    pbx = FakePbx("8000")
+    for name in ("a", "b", "c"):
+        pbx.add("8000", name=name, url=f"https://other.example.com/{name}")
+    with pytest.raises(RegistrationError) as caught:
+        await register(pbx)
+    assert str(caught.value).startswith("nothing was changed: 8000/a, b, c: the IVR has an")
+    assert str(caught.value).count("--take-over") == 1

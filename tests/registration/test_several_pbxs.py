@@ -4,6 +4,7 @@ another."""
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,22 @@ import httpx
 import pytest
 
 from receiver import Call, Forward, Hangup, Ivr, Receiver, Repeat, Reply, Secret, Settings
-from receiver.actions import Action, split_path
-from receiver.apps import place
-from receiver.errors import DeclarationError, LoadError, RegistrationError
+from receiver.config.load_app import find_ivr
+from receiver.credentials import derive
+from receiver.declarations.actions import Action, split_path
+from receiver.errors import DeclarationError, LoadError, RegistrationError, SettingsError
+from receiver.registration.desired import desired_action_urls
 from receiver.registration.doctor import Case, examine
-from receiver.registration.drift import is_ours
 from receiver.registration.lints import declared
 from receiver.registration.plans import plan
-from receiver.registration.probing import make_courier
-from receiver.registration.registrar import apply, destroy, make_plan
+from receiver.registration.probe import make_callback_client
+from receiver.registration.registrar import apply, make_plan
 from receiver.registration.rotation import plan_rotation, rotate
-from receiver.registration.wanting import wanted
-from receiver.secrets import derive
+from receiver.registration.urls import is_below
 from receiver.settings import unknown_settings
-from tests.pbx_stage import Stage
+from tests.pbx_stage import Stage, destroy
 
-SECRET = Secret("the service secret of the tests")
+SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
 BASE = "https://ivr.example.com/calls"
 LABELS = ("north", "south", "")
 
@@ -82,6 +83,17 @@ def test_one_number_on_two_pbxs_is_two_ivrs() -> None:
     assert declared(Receiver(short, long)) == ()
 
 
+def test_the_number_format_of_each_pbx_counts_for_warnings() -> None:
+    ivrs = [Ivr("8000", pbx=label) for label in ("north", "south")]
+    for ivr in ivrs:
+        ivr.add("CALLER", "+4930*****", fails, name="pick")
+    plain = Settings(secret=SECRET)
+    app = Receiver(*ivrs, settings={"north": replace(plain, number_format="national"), "": plain})
+    (warning,) = declared(app, app.number_formats())
+    assert warning.startswith("north/8000/pick matches")
+    assert "RECEIVER_NUMBER_FORMAT says national, so no number has a +" in warning
+
+
 def test_the_label_counts_among_the_128_characters() -> None:
     url = Ivr("8" * 20, pbx="n" * 16).add("DTMF", "1", fails, name="a" * 62).url("http://host")
     assert len(url) == 119
@@ -89,7 +101,7 @@ def test_the_label_counts_among_the_128_characters() -> None:
         Ivr("8" * 20, pbx="n" * 16).add("DTMF", "1", fails, name="é" * 64)
 
 
-def test_a_part_is_told_from_an_action_named_by_digits() -> None:
+def test_a_part_is_distinguished_from_an_action_named_by_digits() -> None:
     assert split_path("/action/north/8000/pick/2") == (
         "/action/north/8000/pick",
         "north/8000/pick",
@@ -130,20 +142,20 @@ def test_a_mapping_for_an_unknown_label_is_refused(option: str) -> None:
         ("/action/north/8000", None),
         ("/action/north/8000/..", None),
         ("/action/NORTH/8000/pick", None),
-        ("/action//8000/pick", None),
+        ("/action//8000/pick", ""),
         ("/action/northern/8000/pick", None),
     ],
 )
 def test_each_pbx_owns_its_own_shape_only(path: str, owner: str | None) -> None:
-    assert [x for x in LABELS if is_ours(BASE + path, BASE, x)] == [owner] * (owner is not None)
+    assert [x for x in LABELS if is_below(BASE + path, BASE, x)] == [owner] * (owner is not None)
 
 
 def test_actions_for_another_pbx_are_not_wanted() -> None:
     app = make_app()
-    names = [item.identity for item in wanted(app, BASE, SECRET, pbx="south")]
+    names = [item.identity for item in desired_action_urls(app, BASE, SECRET, pbx="south")]
     assert names == ["south/8000/pick"]
-    strange, ivr = wanted(app, BASE, SECRET, pbx="south"), Stage("8000").ivr("8000")
-    with pytest.raises(RegistrationError, match="does not lie below"):
+    strange, ivr = desired_action_urls(app, BASE, SECRET, pbx="south"), Stage("8000").ivr("8000")
+    with pytest.raises(SettingsError, match="does not lie below"):
         plan(strange, [(ivr, [])], BASE, pbx="north")
 
 
@@ -177,7 +189,7 @@ def test_half_a_login_of_another_pbx_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_what_is_not_about_a_pbx_is_common() -> None:
-    own = Settings(secret=Secret("another secret of somebody"), epoch=7, pbx_url="https://n")
+    own = Settings(secret=Secret("e81b5c3f70a94d26b3f7091ac5d64e28"), epoch=7, pbx_url="https://n")
     app = make_app(settings={"": Settings(secret=SECRET, pbx_url="https://a"), "north": own})
     north = app.settings_for("north")
     assert (north.secret, north.epoch, north.pbx_url) == (SECRET, 1, "https://n")
@@ -263,12 +275,12 @@ async def test_two_labels_on_one_pbx_leave_each_other_alone() -> None:
     assert await register(stage, app, "") == 1
     assert stage.names("9000") == ["other", "pick"]
     made = await make_plan(stage.client(), app, BASE, SECRET, pbx="north")
-    assert [change.op for change in made.changes] == ["keep", "foreign", "foreign"]
+    assert [change.op for change in made.changes] == ["unchanged", "unmanaged", "unmanaged"]
     assert len((await destroy(stage.client(), BASE, pbx="south")).done) == 1
     assert (stage.names("8000"), stage.names("9000")) == (["pick"], ["pick"])
 
 
-async def test_an_action_url_of_the_time_before_labels_is_taken_over_only_if_asked() -> None:
+async def test_an_action_url_without_a_label_is_taken_over_only_on_request() -> None:
     stage, before, after = Stage("8000"), Receiver(make_ivr()), Receiver(make_ivr("north"))
     await register(stage, before, "")
     old = stage.action_urls("8000")[0]
@@ -288,8 +300,8 @@ async def test_rotation_and_doctor_look_at_one_pbx() -> None:
     token = stage.action_urls("8000")[0].token
     assert token == derive(SECRET, "north/8000/pick", 2).token
     case = Case(tuple(app), BASE, SECRET, pbx="north")
-    courier = make_courier(httpx.ASGITransport(Mounted(app)))
-    findings = await examine(case, stage.client(), courier)
+    callbacks = make_callback_client(httpx.ASGITransport(Mounted(app)))
+    findings = await examine(case, stage.client(), callbacks)
     assert [(item.level, item.subject) for item in findings[1:]] == [
         ("ok", "IVR 8000 IVR 8000"),
         ("ok", "8000/pick"),
@@ -308,7 +320,25 @@ class Mounted:
 
 def test_which_ivr_is_dialled() -> None:
     app = make_app()
-    assert (place(app, "north/8000"), place(app, "8000")) == (("north", "8000"), ("", "8000"))
-    assert place(Receiver(make_ivr("north")), "8000") == ("north", "8000")
+    assert (find_ivr(app, "north/8000"), find_ivr(app, "8000")) == (("north", "8000"), ("", "8000"))
+    assert find_ivr(Receiver(make_ivr("north")), "8000") == ("north", "8000")
     with pytest.raises(LoadError, match=re.escape("choose one of north/8000, south/8000, 8000")):
-        place(app, "west/8000")
+        find_ivr(app, "west/8000")
+
+
+def test_a_tenant_belongs_to_its_account() -> None:
+    common = {f"RECEIVER_PBX_{key}": value for key, value in COMMON.items() if key != "DOMAIN"}
+    common["RECEIVER_PBX_TENANT"] = "7"
+
+    def north(**own: str) -> Settings:
+        environ = common | {f"RECEIVER_NORTH_PBX_{key}": value for key, value in own.items()}
+        return Settings.read(environ, None, pbx="north")
+
+    assert north().pbx_tenant == "7"
+    assert (north(TENANT="8").pbx_tenant, north(TENANT="8").pbx_token) == ("8", Secret("t"))
+    assert north(TOKEN="other").pbx_tenant == ""
+    assert (north(DOMAIN="a.example").pbx_tenant, north(DOMAIN="a.example").pbx_domain) == (
+        "",
+        "a.example",
+    )
+    assert read("north", PBX_TENANT="8").pbx_domain == ""

@@ -27,7 +27,7 @@ def made(fact: Fact, length: int) -> Any:
 
 
 def good(fact: Fact, version: Version, known: Json) -> Iterator[Any]:
-    """Values that are in order: those at the limits, and each choice."""
+    """Values that are valid: those at the limits, and each choice."""
     yield from fact.good
     if fact.kind == "flag":
         yield from (True, False)
@@ -58,8 +58,10 @@ def objects(spec: Spec, version: Version, known: Json) -> Iterator[Json]:
 
 
 def bad(fact: Fact, version: Version) -> Iterator[Any]:
-    """Values that are not in order: of another type, beyond the limits, no choice."""
+    """Values that are not valid: of another type, beyond the limits, no choice."""
     yield from fact.bad
+    if not there("22.3", version):
+        yield from fact.bad_until_22_2
     wrong: Json = {"text": 5, "file": 5, "whole": "5", "flag": "true", "object": [], "list": {}}
     yield wrong.get(fact.kind, "none")
     if fact.kind in ("text", "whole"):
@@ -76,6 +78,27 @@ def bad(fact: Fact, version: Version) -> Iterator[Any]:
     for name, inner in of(fact.spec, version).items() if fact.kind in ("object", "list") else ():
         for value in bad(inner, version):
             yield {name: value} if fact.kind == "object" else [{name: value}]
+
+
+def schema(spec: Spec, version: Version) -> Json:
+    """Return the JSON Schema of an answer: the fields of the version, none of them null."""
+    fields = {name: _schema(fact, version) for name, fact in of(spec, version).items()}
+    return {"type": "object", "properties": fields, "additionalProperties": False}
+
+
+def _schema(fact: Fact, version: Version) -> Json:
+    types: Json = {"text": "string", "whole": "integer", "flag": "boolean", "object": "object"}
+    made: Json = {"type": types.get(fact.kind, "array")}
+    if fact.kind == "object":
+        return schema(fact.spec, version)
+    if fact.kind in ("list", "ids"):
+        return made | {"items": schema(fact.spec, version)}
+    if fact.kind == "texts":
+        return made | {"items": {"type": "string"}}
+    names = ("minLength", "maxLength") if fact.kind == "text" else ("minimum", "maximum")
+    bounds = zip(names, (fact.low, fact.high), strict=True)
+    made |= {name: bound for name, bound in bounds if bound is not None and fact.kind != "flag"}
+    return made | ({"enum": list(fact.good)} if "NONE" in fact.bad else {})
 
 
 def conforms(value: Any, spec: Spec, version: Version, at: str, *, whole: bool = True) -> None:

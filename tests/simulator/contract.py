@@ -25,7 +25,8 @@ class Fact:
         kind: ``ids`` are ids of holidays; ``file`` is the id of one.
         low, high: bounds of a length or a number; None for none.
         letter: what a good text is made of.
-        good, bad: further values that are in order, and that are not.
+        good, bad: further valid and invalid values.
+        bad_until_22_2: further values that are invalid up to 22.2, and valid later.
         stricter: the bounds are the simulator's own.
     """
 
@@ -35,6 +36,7 @@ class Fact:
     letter: str = "a"
     good: tuple[Any, ...] = ()
     bad: tuple[Any, ...] = ()
+    bad_until_22_2: tuple[Any, ...] = ()
     default: Any = None
     since: Version = "22.0"
     spec: Spec = field(default_factory=dict)
@@ -140,7 +142,7 @@ IVR_BOTH: Spec = {
     "language": text(good=("en-US",)),
     "dtmf_interval": whole(1, INT32, default=2),
     "enable_pin": flag(default=True),
-    "pin": text(6, 10, letter="13", bad=("111345", "123987", "abcdef")),
+    "pin": text(6, 10, letter="13", bad=("abcdef",), bad_until_22_2=("111345", "123987")),
     "enable_night_mode": flag(default=False, since="22.3"),
     "exclude_list": text(since="22.3", good=("1001-2001;3000",)),
     "enable_audio_recording": flag(default=False, since="22.6"),
@@ -220,7 +222,8 @@ UPLOAD_HEADERS = ("PortSIP-Upload-ID", "PortSIP-Upload-Token", "Content-Length",
 class Operation:
     """One row: the status of a success, what is sent, what must be, what comes back.
 
-    ``gives`` is None for an empty body; ``missing`` are the statuses for an unknown id.
+    ``gives`` is None for an empty body; ``missing`` are the statuses for an unknown id;
+    ``required_until_22_2`` is what must be there up to 22.2, ``body`` whether there must be a body.
     """
 
     method: str
@@ -229,6 +232,8 @@ class Operation:
     takes: Spec | None = None
     required: tuple[str, ...] = ()
     gives: Spec | None = None
+    required_until_22_2: tuple[str, ...] = ()
+    body: bool = False
     missing: tuple[int, ...] = (404,)
     open: bool = False
     since: Version = "22.0"
@@ -236,7 +241,7 @@ class Operation:
 
 
 OPERATIONS = (
-    Operation("POST", "/ivrs", 201, IVR_CREATE, ("name", "extension_number"), ID),
+    Operation("POST", "/ivrs", 201, IVR_CREATE, ("name", "extension_number"), ID, ("pin",)),
     Operation("GET", "/ivrs", 200, gives=page(IVR_LISTED)),
     Operation("GET", "/ivrs/{id}", 200, gives=IVR),
     Operation("POST", "/ivrs/{id}", 200, IVR_UPDATE),
@@ -251,7 +256,7 @@ OPERATIONS = (
     Operation("POST", "/ivr_servers", 201, SERVER_SENT, ("name",), ID),
     Operation("GET", "/ivr_servers", 200, gives=page(SERVER)),
     Operation("GET", "/ivr_servers/{id}", 200, gives=SERVER),
-    Operation("POST", "/ivr_servers/{id}", 200, {"enabled": flag(default=True)}),
+    Operation("POST", "/ivr_servers/{id}", 200, {"enabled": flag(default=True)}, body=True),
     Operation(
         "GET",
         "/ivr_servers/{id}/status",
@@ -280,6 +285,7 @@ OPERATIONS = (
         {"username": text(1, 64), "password": text(), "domain": text(1, 280)},
         ("username", "password"),
         TOKENS,
+        body=True,
         open=True,
         since="22.2",
     ),
@@ -290,6 +296,7 @@ OPERATIONS = (
         {"refresh_token": text()},
         ("refresh_token",),
         TOKENS,
+        body=True,
         open=True,
         since="22.2",
     ),

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, get_args
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 
-from receiver.secrets import Secret
+from receiver.credentials import Secret
 from receiver.simulator.api import CLIENT_ID, ENDPOINTS, make_api
 from receiver.simulator.behaviour import VERSIONS, Behaviour, Blanks, Version
 from receiver.simulator.logins import Account
 from receiver.simulator.model import Pbx
-from tests.simulator.conformity import bad, conforms, good, holds, of, there
+from tests.simulator.conformity import bad, conforms, good, holds, of, schema, there
 from tests.simulator.contract import (
     ACTION_URL,
     ACTION_URL_SENT,
@@ -36,6 +38,8 @@ from tests.simulator.contract import (
 
 Json = dict[str, Any]
 
+PIN = "135790"
+SALES = {"name": "Sales", "extension_number": "8000", "pin": PIN}
 HOLIDAY_SENT: Json = {"name": "Xmas", "region": "DEU", "consecutive": True, "every_year": True}
 DIGEST = hashlib.sha256(b"RIFF").hexdigest()
 
@@ -48,7 +52,8 @@ def version(request: pytest.FixtureRequest) -> Version:
 
 @pytest.fixture
 def pbx(version: Version) -> Pbx:
-    return Pbx(Behaviour(version=version))
+    """A PBX that shows each field of its version, null if it has no value."""
+    return Pbx(Behaviour(version=version, blanks="null"))
 
 
 @pytest.fixture
@@ -65,7 +70,7 @@ async def client(pbx: Pbx) -> AsyncIterator[httpx.AsyncClient]:
 # Operations ----------------------------------------------------------------------------------
 
 
-def test_there_are_these_operations_and_no_others() -> None:
+def test_the_operations_are_those_of_the_contract() -> None:
     wanted = {(o.method, "/api" + o.path, o.open, o.since) for o in OPERATIONS}
     assert wanted == {(e.method, e.path, e.access == "open", e.since) for e in ENDPOINTS}
 
@@ -103,7 +108,7 @@ class Stage:
         values = {"number": "8000", "digest": DIGEST}
         if path.startswith("/ivrs/"):
             prompt, _ = await self.upload()
-            data = {"name": "Sales", "extension_number": "8000", "prompt_file_id": prompt}
+            data = {**SALES, "prompt_file_id": prompt}
             holiday = await self.post("/holidays", HOLIDAY_SENT)
             data["custom_forward_rules"] = [{"holidays": [holiday]}]  # type: ignore[assignment]
             values["id"] = await self.post("/ivrs", data)
@@ -116,7 +121,7 @@ class Stage:
             values["id"], token = await self.upload(complete=False)
             headers = {"PortSIP-Upload-Token": token}
         elif path.startswith("/extension"):
-            await self.post("/ivrs", {"name": "Sales", "extension_number": "8000"})
+            await self.post("/ivrs", SALES)
         else:
             values["id"], _ = await self.upload()
         return path.format_map(values), headers
@@ -125,7 +130,8 @@ class Stage:
 LOGIN = {"username": "ann", "password": "right", "domain": "acme"}
 FORM = {"client_id": CLIENT_ID, "grant_type": "password", **LOGIN}
 BODIES: dict[str, Json] = {
-    "/ivrs": {"name": "Desk", "extension_number": "9000"},
+    "/ivrs": {"name": "Desk", "extension_number": "9000", "pin": PIN},
+    "/ivr_servers/{id}": {"enabled": False},
     "/ivrs/{id}/action_urls": {"name": "pick"},
     "/ivr_servers": {"name": "two", "ipv6": "fd00::1"},
     "/holidays": HOLIDAY_SENT,
@@ -175,6 +181,39 @@ async def test_each_answer_is_the_contracts(
         conforms(response.json(), operation.gives, version, name_of(operation))
 
 
+WITH_BLANKS = {
+    "/ivrs/{id}",
+    "/ivrs/{id}/action_urls",
+    "/ivrs/{id}/action_urls/{url_id}",
+    "/ivr_servers",
+    "/ivr_servers/{id}",
+    "/holidays/{id}",
+}
+"""Where the answers of this test have fields without a value."""
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "valid"), [(Behaviour(), True), (Behaviour(blanks="null"), False)]
+)
+@pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.gives], ids=name_of)
+async def test_each_answer_fits_its_schema_unless_it_is_to_hold_nulls(
+    client: httpx.AsyncClient,
+    pbx: Pbx,
+    version: Version,
+    operation: Operation,
+    behaviour: Behaviour,
+    valid: bool,
+) -> None:
+    """No schema of the vendor allows null."""
+    if not there(operation.since, version):
+        return
+    pbx.behaviour = replace(behaviour, version=version)
+    answer = (await carry_out(Stage(client, pbx), operation)).json()
+    fits = Draft202012Validator(schema(operation.gives or {}, version)).is_valid(answer)
+    holds_null = operation.method == "GET" and operation.path in WITH_BLANKS
+    assert fits == (valid or not holds_null), answer
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=name_of)
 async def test_only_the_open_ones_need_no_token(
     client: httpx.AsyncClient, version: Version, operation: Operation
@@ -195,7 +234,8 @@ async def test_only_the_open_ones_need_no_token(
 async def test_unknown_ids(client: httpx.AsyncClient, operation: Operation) -> None:
     path = operation.path.format(id="x", url_id="x", digest="x")
     headers = {"PortSIP-Upload-Token": "x"}
-    response = await client.request(operation.method, path, headers=headers)
+    body: Json | None = {} if operation.body else None
+    response = await client.request(operation.method, path, headers=headers, json=body)
     assert response.status_code in operation.missing
     [error] = response.json()["errors"]
     assert error.keys() == {"code", "message"}
@@ -223,16 +263,31 @@ async def test_what_is_required_must_be_there(
         return
     path, _ = await Stage(client, pbx).prepare(operation.path)
     whole = BODIES.get(operation.path, {"refresh_token": "x"})
-    for name in operation.required:
+    old = () if there("22.3", version) else operation.required_until_22_2
+    for name in (*operation.required, *old):
         less = {key: value for key, value in whole.items() if key != name}
+        pbx.behaviour = replace(pbx.behaviour, nulls="ignored")
         for data in (less, {**less, name: None}):
-            assert (await client.post(path, json=data)).status_code == 400, name
+            response = await client.post(path, json=data)
+            assert response.json()["errors"][0]["message"] == f"{name} is required"
+            assert response.status_code == 400
+
+
+@pytest.mark.parametrize("operation", [o for o in OPERATIONS if o.body], ids=name_of)
+async def test_a_body_must_be_there_where_the_contract_says_so(
+    client: httpx.AsyncClient, pbx: Pbx, version: Version, operation: Operation
+) -> None:
+    if there(operation.since, version):
+        path, _ = await Stage(client, pbx).prepare(operation.path)
+        response = await client.post(path)
+        assert response.status_code == 400
+        assert response.json()["errors"][0]["message"] == "the body is required"
 
 
 # Fields --------------------------------------------------------------------------------------
 
 SETS: dict[str, tuple[str, Json, Spec, Spec]] = {
-    "ivrs": ("/ivrs", {"name": "Sales"}, IVR_CREATE, IVR),
+    "ivrs": ("/ivrs", {"name": "Sales", "pin": PIN}, IVR_CREATE, IVR),
     "action_urls": ("/ivrs/{id}/action_urls", {"name": "a"}, ACTION_URL_SENT, ACTION_URL),
     "ivr_servers": ("/ivr_servers", {"name": "x", "ipv4": "10.0.0.9"}, SERVER_SENT, SERVER),
     "holidays": ("/holidays", HOLIDAY_SENT, HOLIDAY, HOLIDAY),
@@ -298,6 +353,34 @@ async def test_defaults(client: httpx.AsyncClient, pbx: Pbx, version: Version, k
     shown = (await client.get(f"{path}/{key}")).json()
     for name, fact in of(sent, version).items():
         assert name in base or name in number or shown.get(name) == fact.default, name
+
+
+PARAMETERS = [
+    ("GET", "/ivrs", {"skip": ""}),
+    ("GET", "/ivrs", {"top": "1.0"}),
+    ("POST", "/blobs/uploads", {"temporary": ""}),
+    ("POST", "/blobs/uploads", {"temporary": "1"}),
+    ("POST", "/auth/sign_in", {"qr": "yes"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "query"), PARAMETERS)
+async def test_a_parameter_that_is_not_of_its_type(
+    client: httpx.AsyncClient, pbx: Pbx, method: str, path: str, query: dict[str, str]
+) -> None:
+    pbx.behaviour = Behaviour()
+    body = LOGIN if path.startswith("/auth") else None
+    response = await client.request(method, path, params=query, json=body)
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["message"].startswith(f"{min(query)} is ")
+
+
+@pytest.mark.parametrize(
+    "text", ["NaN", '{"x": Infinity}', "{", '"' + "[" * 100_000, "[" * 100_000]
+)
+async def test_what_is_not_json(client: httpx.AsyncClient, text: str) -> None:
+    response = await client.post("/ivrs", content=text)
+    assert response.json()["errors"][0]["message"] == "the body is not JSON"
 
 
 @pytest.mark.parametrize("blanks", get_args(Blanks))

@@ -1,4 +1,4 @@
-"""The pytest plugin, in pytests of its own."""
+"""The pytest plugin, in separate pytest runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import httpcore  # noqa: F401 - what children in this process import first is imported anew later,
 import pytest
 
-import receiver.testing.playing  # noqa: F401 - and its errors are then no longer the same
+import receiver.testing.scenario_run  # noqa: F401 - and its errors are then no longer the same
 
 pytest_plugins = "pytester"
 
@@ -46,7 +46,11 @@ async def test_sales(phone):
 def flags() -> list[str]:
     """How to load the plugin, once, whether or not this package is installed with it."""
     installed = {entry.value for entry in entry_points(group="pytest11")}
-    by_hand = () if "receiver.pytest_plugin" in installed else ("-p", "receiver.pytest_plugin")
+    by_hand = (
+        ()
+        if "receiver.testing.pytest_plugin" in installed
+        else ("-p", "receiver.testing.pytest_plugin")
+    )
     return ["-p", "no:cacheprovider", *by_hand]
 
 
@@ -187,7 +191,7 @@ def test_a_phone_of_ones_own_for_many_tests_stays_open(run: Run) -> None:
 @pytest.mark.parametrize(
     ("ini", "text"),
     [
-        ("", "*which app is called? Set receiver_app =*"),
+        ("", "*no app to call: set receiver_app =*"),
         ("receiver_app = nowhere:app", "*receiver_app: there is no module 'nowhere'*"),
     ],
 )
@@ -277,7 +281,7 @@ def test_scenario_files_are_tests(run: Run) -> None:
         [
             "a.calls.toml::sales PASSED*",
             "a.calls.toml::call 2 FAILED*",
-            "a.calls.toml:8: expected: hung up; in fact: still at the prompt",
+            "a.calls.toml:8: expected: hung up; got: still at the prompt",
             "*Calls on the simulated PBX*",
             "101 calls 8000*",
         ]
@@ -293,14 +297,14 @@ def test_a_scenario_file_may_name_its_app(run: Run) -> None:
     path.write_text(SCENARIOS)
     done = run("-k", "sales")
     done.assert_outcomes(failed=1, deselected=1)
-    done.stdout.fnmatch_lines(["*which app is called?*"])
+    done.stdout.fnmatch_lines(["*no app to call: *"])
 
 
 def test_a_scenario_file_that_cannot_be_read(run: Run) -> None:
     run.pytester.path.joinpath("a.calls.toml").write_text("[[call]]\nivr = 8000")
     done = run()
     assert done.ret != 0
-    done.stdout.fnmatch_lines(["*a.calls.toml:2: ivr is '8000'; it is*"])
+    done.stdout.fnmatch_lines(["*a.calls.toml:2: ivr is '8000'; expected*"])
     done.stdout.no_fnmatch_line("*Traceback*")
 
 
@@ -323,7 +327,7 @@ def test_where_it_is_not_used_nothing_of_ours_is_imported(run: Run) -> None:
 
         def test_nothing():
             ours = {name for name in sys.modules if name.partition(".")[0] == "receiver"}
-            assert ours == {"receiver", "receiver.pytest_plugin"}
+            assert ours == {"receiver", "receiver.testing", "receiver.testing.pytest_plugin"}
             assert not sys.modules.keys() & {"starlette", "httpx", "uvicorn", "msgspec"}
     """
     run.pytester.makeini("[pytest]\n" + ASYNCIO)

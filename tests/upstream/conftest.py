@@ -9,7 +9,7 @@ from tests.upstream.stage import Clock, Crm
 
 @pytest.fixture
 async def crm() -> AsyncIterator[Crm]:
-    """Tests put what it shall answer into ``crm.script``."""
+    """A CRM whose answers tests put into ``crm.script``."""
     crm = Crm()
     await crm.start()
     yield crm

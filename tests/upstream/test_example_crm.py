@@ -1,4 +1,4 @@
-"""examples/09_crm_in_time.py with a CRM that is there."""
+"""examples/09_crm_in_time.py with a CRM on a socket."""
 
 import inspect
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from receiver import Call, Forward, Receiver, Repeat, Reply
-from receiver.actions import Action
-from receiver.loader import load
+from receiver.config.loader import load
+from receiver.declarations.actions import Action
 from tests.upstream.stage import Crm, answer
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "09_crm_in_time.py"
@@ -20,7 +20,7 @@ async def ask(action: Action, call: Call) -> Reply:
     return await reply
 
 
-async def test_the_owner_is_asked_for_ahead(crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_owner_is_requested_ahead(crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
     crm.script = [answer(b'[{"owner":"7"}]'), answer(b'{"extension":"222"}'), answer(b"[]")]
     monkeypatch.setenv("CRM_URL", crm.url)
     for name, module in list(sys.modules.items()):  # it may have been run with another CRM before

@@ -1,10 +1,16 @@
-// Rule 1: what goes from whom to whom on a call's ladder, as plain values; nothing is drawn here.
+// Rule 1: the arrows of a call's ladder diagram as plain values; nothing is drawn here.
 // Rule 2: a lane is a number: 0 the caller, 1 the PBX, 2 the service, 3 the CRM. An arrow from a
-//         lane to itself is a note on it.
+//         lane to itself is a note on it. Without requests to a CRM there is no lane for one.
 
-import { duration, outcomeText } from "./words.js";
+import { duration } from "./words.js";
 
-export const LANES = ["Caller", "PBX", "Service", "CRM"];
+const LANES = ["Caller", "PBX", "Service", "CRM"];
+
+/** The lanes of a call: the one of the CRM only if there were requests to it. */
+export const lanesOf = (call) =>
+  call.steps.some((step) => step?.callback?.upstream?.length) ? LANES : LANES.slice(0, 3);
+
+export const nameOf = (lane) => LANES[lane];
 
 const BY_TYPE = {
   prompt: [1, 0],
@@ -19,14 +25,14 @@ const BY_TYPE = {
   fault: [2, 2],
 };
 
-/** The arrow of a step that is no callback: {from, to, text, tone}. */
+/** The arrow of a step that is not a callback: {from, to, text, tone}. */
 export function ofStep(step) {
   const [from, to] = BY_TYPE[step.type] ?? [1, 1];
   const tone = { forward: "end", "hang up": "end", left: "end", fault: "bad" }[step.type];
   return { from, to, text: step.text, tone: tone ?? (from === to ? "note" : "voice") };
 }
 
-/** The arrows of a callback in their order, as far as it has come. */
+/** The arrows of a callback in their order, as far as they are known. */
 export function ofCallback(callback) {
   const exchanges = callback.exchanges ?? [];
   const crm = (callback.upstream ?? []).flatMap(asked);
@@ -37,12 +43,12 @@ export function ofCallback(callback) {
   });
 }
 
-// Without the exchanges (in production they are not kept) only what was asked and decided is known.
+// Production keeps no exchanges: only the action and the decision are known.
 function unseen(callback, crm) {
   const ask = { from: 1, to: 2, text: callback.action, tone: "wire" };
   if (!callback.outcome) return [ask, ...crm];
   const tone = callback.outcome.kind === "failed" ? "bad" : "wire";
-  return [ask, ...crm, { from: 2, to: 1, text: outcomeText(callback.outcome), tone }];
+  return [ask, ...crm, { from: 2, to: 1, text: callback.outcome.text, tone }];
 }
 
 function request(exchange, i) {
@@ -60,11 +66,11 @@ function answers(exchange, callback, last) {
   }
   const challenge = status === 401 && !last;
   const tone = challenge || status === 200 ? "wire" : "bad";
-  const said = challenge ? "a challenge" : meaning(exchange.response_body);
-  return [{ from: 2, to: 1, text: [status, said].filter(Boolean).join(" "), tone }];
+  const label = challenge ? "a challenge" : meaning(exchange.response_body);
+  return [{ from: 2, to: 1, text: [status, label].filter(Boolean).join(" "), tone }];
 }
 
-// "call 222" of the answer's JSON; nothing if it is none.
+// "call 222" of the answer's JSON; empty if it is not JSON.
 function meaning(body) {
   try {
     const { action, destination } = JSON.parse(body);

@@ -1,12 +1,12 @@
-// Rule 1: of a callback, first what a developer wants to know: what was asked, how it ended, how
-//         long it took against the deadline; the rest one click away.
-// Rule 2: what went over the wire is shown as it went, line by line.
-// Rule 3: times are to scale, and the deadline is drawn where it is.
+// Rule 1: of a callback first the action, the outcome, and the time compared with the deadline; the
+//         details are one click away.
+// Rule 2: requests and answers are shown as they were sent, line by line.
+// Rule 3: times are drawn to scale, with the deadline as a red line.
 
 import { h, vary } from "./dom.js";
-import { duration, outcomeText, percent, REASONS } from "./words.js";
+import { duration, percent, REASONS } from "./words.js";
 
-/** The line that names a callback, and the time it took against its deadline. */
+/** The line with the action, and the time compared with the deadline. */
 export function callbackHead(callback) {
   const why =
     callback.trigger === "arrival" ? "the call arrived" : `keys ${callback.digits || "not known"}`;
@@ -20,7 +20,7 @@ export function callbackHead(callback) {
   );
 }
 
-// The bar repeats what the words say; the table under "Times" has its parts in words.
+// The bar repeats the text; the table under "Times" has its parts as text.
 function timeLine(callback) {
   const { seconds, deadline } = callback;
   const whole = Math.max(deadline, seconds);
@@ -32,7 +32,7 @@ function timeLine(callback) {
   return h(
     "span",
     { class: "time-line" },
-    h("span", { class: "figure" }, `${duration(seconds)} of ${deadline} s`),
+    h("span", { class: "figure" }, `${duration(seconds)}, deadline ${deadline} s`),
     vary(budget, "--deadline", deadline / whole),
   );
 }
@@ -54,7 +54,7 @@ const segment = (part, whole) =>
     part.seconds / whole,
   );
 
-// The stages in their order, each with its start: seconds as the PBX counts them.
+// The stages in their order, each with its start: seconds as the PBX measures them.
 function parts({ stages, seconds, exchanges = [] }) {
   const first = exchanges.length > 1 ? (exchanges[0].seconds ?? 0) : 0;
   const s = stages ?? { authentication: 0, body: 0, handler: 0, whole: 0 };
@@ -65,7 +65,7 @@ function parts({ stages, seconds, exchanges = [] }) {
     ["body", "Reading the body", s.body],
     ["handler", "Handler", s.handler],
     ["rest", "Rest of the service", rest],
-    ["way", stages ? "On the way" : "Waited", Math.max(0, seconds - first - s.whole)],
+    ["way", stages ? "Network" : "Waited", Math.max(0, seconds - first - s.whole)],
   ].filter(
     ([key, , took]) => took > 0 || (stages && ["authentication", "body", "handler"].includes(key)),
   );
@@ -77,14 +77,15 @@ function parts({ stages, seconds, exchanges = [] }) {
   });
 }
 
-/** What became of it, the exception if there was one, and all the rest to be opened. */
+/** The outcome, an exception, blocking calls, and the details. */
 export function callbackMore(callback) {
-  const { outcome, error, id } = callback;
+  const { outcome, error, id, blocking = [] } = callback;
   return h(
     "div",
     { class: "callback-more" },
-    outcome && verdict(callback),
+    outcome && outcomeOf(callback),
     error && exception(error, id),
+    blocking.map(blockingCall),
     outcome &&
       h(
         "details",
@@ -110,19 +111,14 @@ function summaryOf({ exchanges = [], log = [], upstream = [] }) {
   return has.join(", ");
 }
 
-function verdict({ outcome, reason }) {
-  const why = reason && reason !== "handled" ? (REASONS[reason] ?? reason) : "";
+function outcomeOf({ outcome, reason }) {
+  const why = ["handled", "failed"].includes(reason) ? "" : (REASONS[reason] ?? reason);
   return h(
     "p",
     { class: "verdict", "data-kind": outcome.kind, "data-reason": reason },
-    h("b", {}, outcomeText(outcome)),
+    h("b", {}, outcome.text),
     why && h("span", {}, why),
-    outcome.then &&
-      h(
-        "span",
-        { class: "then" },
-        outcome.kind === "failed" ? `The PBX then: ${outcome.then}` : outcome.then,
-      ),
+    outcome.then && h("span", { class: "then" }, `The PBX then: ${outcome.then}`),
   );
 }
 
@@ -148,6 +144,16 @@ function exception(error, id) {
   );
 }
 
+// A synchronous call in an async handler blocks all other callers.
+function blockingCall({ file, line, problem }) {
+  return h(
+    "div",
+    { class: "blocking-call" },
+    h("p", {}, h("b", {}, "Blocking call"), `: ${problem}`),
+    h("p", { class: "mono place" }, `${file}:${line}`),
+  );
+}
+
 function times(callback) {
   const pieces = parts(callback);
   const whole = Math.max(callback.deadline, callback.seconds);
@@ -163,14 +169,14 @@ function times(callback) {
   const sum = h(
     "tr",
     { class: "sum" },
-    h("th", { scope: "row" }, "As the PBX counts"),
+    h("th", { scope: "row" }, "As the PBX measures"),
     h("td", { class: "number" }, duration(callback.seconds)),
     h("td", {}, `${percent(callback.seconds / callback.deadline)} of ${callback.deadline} s`),
   );
   const table = h(
     "table",
     { class: "times" },
-    h("caption", {}, "Times"),
+    h("caption", {}, "Times, to scale; the red line is the deadline"),
     h(
       "thead",
       { class: "sr" },
@@ -194,7 +200,7 @@ function exchange(one, i, n) {
         ]
       : [];
   const [asked, answered] = names[i] ?? ["Request", "Answer"];
-  const status = one.status ? `HTTP/1.1 ${one.status}` : "no answer came";
+  const status = one.status ? `HTTP/1.1 ${one.status}` : "no answer";
   return h(
     "div",
     { class: "exchange" },
@@ -228,13 +234,13 @@ function wire(name, first, headers, body) {
 }
 
 function log({ log: lines = [] }) {
-  return noted("Log", lines, (line) => [line.level, line.level, line.logger, line.message]);
+  return entryList("Log", lines, (line) => [line.level, line.level, line.logger, line.message]);
 }
 
-const FROM = { network: "asked", cache: "found before", circuit: "left alone: failed too often" };
+const FROM = { network: "request", cache: "from the cache", circuit: "circuit open" };
 
 function upstream({ upstream: asked = [] }) {
-  return noted("CRM", asked, (one) => [
+  return entryList("CRM", asked, (one) => [
     one.status && one.status < 500 ? "INFO" : "ERROR",
     one.status ?? "none",
     FROM[one.from] ?? one.from,
@@ -243,7 +249,7 @@ function upstream({ upstream: asked = [] }) {
   ]);
 }
 
-function noted(title, entries, parts) {
+function entryList(title, entries, parts) {
   if (!entries.length) return null;
   const rows = entries.map((one) => {
     const [level, word, source, ...text] = parts(one);

@@ -1,6 +1,6 @@
-// Rule 1: the summaries of calls, newest first, each once; a change replaces the summary before.
-// Rule 2: bounded: beyond MOST the oldest are forgotten here, the server may still have them.
-// Rule 3: what the filter looks at is made ready once for each summary, so typing stays quick.
+// Rule 1: the summaries of calls, newest first, each once; a change replaces the old summary.
+// Rule 2: bounded: the oldest are removed here, the server may still have them.
+// Rule 3: the text for the filter is prepared once for each summary, so that typing stays quick.
 
 import { callerName, isWell, ivrName, standing } from "./words.js";
 import { get } from "./wire.js";
@@ -13,7 +13,7 @@ export class Calls {
     this.load([]);
   }
 
-  /** Starts anew from the newest calls, as `state` has them. */
+  /** Replaces all calls by those of `state`. */
   load(newest) {
     this.byId = new Map();
     this.line = []; // entries, newest first
@@ -22,7 +22,7 @@ export class Calls {
     for (const call of newest) this.put(call);
   }
 
-  /** Takes a summary in, new or changed. */
+  /** Adds or replaces a summary. */
   put(call) {
     const entry = { call, well: isWell(call), text: searchable(call) };
     const known = this.byId.get(call.id);
@@ -51,21 +51,21 @@ export class Calls {
     return this.byId.get(id)?.call ?? null;
   }
 
-  /** Whether the server surely has no such call. */
+  /** Whether the server certainly has no such call. */
   lacks(id) {
     return this.complete && !this.byId.has(id);
   }
 
-  /** The calls that have all words of ``text``; with ``unwell`` those that somebody should see. */
-  matching(text, unwell) {
+  /** The calls that have all words of ``text``; with ``problems`` only those with a problem. */
+  matching(text, problems) {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    if (!words.length && !unwell) return this.line;
+    if (!words.length && !problems) return this.line;
     return this.line.filter(
-      (entry) => !(unwell && entry.well) && words.every((word) => entry.text.includes(word)),
+      (entry) => !(problems && entry.well) && words.every((word) => entry.text.includes(word)),
     );
   }
 
-  /** Whether there may be calls on the server that are not here, and there is room for them. */
+  /** Whether the server may have older calls, and the limit is not reached. */
   get more() {
     return !this.complete && this.line.length > 0 && this.line.length < MOST;
   }
@@ -80,7 +80,7 @@ export class Calls {
     const line = this.line;
     const before = line.length;
     const { calls } = await get(`calls?before=${line[before - 1].call.seq}&limit=${PAGE}`);
-    if (line !== this.line) return; // everything was loaded anew meanwhile
+    if (line !== this.line) return; // everything was reloaded in between
     for (const call of calls) if (!this.byId.has(call.id)) this.put(call);
     this.complete = line.length === before;
   }

@@ -1,12 +1,14 @@
-// Rule 1: the phone's display says plainly what the call does now, and how it ended.
-// Rule 2: countdowns are shown, not read out; what a screen reader is told is the prompt, the end
-//         and a failed callback.
+// Rule 1: the phone's display shows what the call does now, and how it ended.
+// Rule 2: its size is fixed, so that nothing below it moves; what does not fit is in the ladder.
+// Rule 3: countdowns are not announced to screen readers; the prompt, the end and a failed callback
+//         are.
 
 import { announce, at, h, say, vary } from "./dom.js";
 import { isMuted } from "./sounds.js";
-import { callerName, counted, duration, percent, STATES } from "./words.js";
+import { callerName, counted, duration, firstStep, percent, STATES } from "./words.js";
 
 const TICK = 100; // milliseconds
+const MOST_KEYS = 12; // that fit
 
 export class Display {
   constructor() {
@@ -34,18 +36,20 @@ export class Display {
     setInterval(() => this.tick(), TICK);
   }
 
-  /** Shows a call, with its steps, of the IVR; or that there is none. */
+  /** Shows a call of the IVR with its steps, or that there is no call. */
   show(call, ivr) {
     const { state, keys, prompt, verdict } = this.parts;
     at("display").dataset.state = call ? call.state : "ready";
     at("display").dataset.end = call?.end?.kind ?? "";
     say(state, call ? headline(call) : "Ready");
-    say(keys, call ? call.now?.keys || (call.end ? "" : call.ivr) : (ivr?.number ?? "–"));
+    say(keys, call ? lastOf(call.now?.keys) || (call.end ? "" : call.ivr) : (ivr?.number ?? "–"));
     const spoken = call && !call.end ? promptText(call.now?.prompt) : "";
-    say(prompt, spoken || (call?.end ? record(call) : call ? "" : (ivr?.name ?? "")));
     const last = call ? lastCallback(call) : null;
     say(verdict, last ? last.text : "");
     verdict.dataset.kind = last?.kind ?? "";
+    const idle = call ? spoken || nextKeys(ivr) : firstStep(ivr, at("caller").value);
+    say(prompt, call?.end ? record(call) : idle);
+    prompt.hidden = Boolean(last && !call.end); // there is room for one of them
     this.play(call && !call.end ? call.now?.prompt?.audio : null);
     this.count(call);
     this.tell(call, spoken, last);
@@ -60,13 +64,13 @@ export class Display {
       this.audio.removeAttribute("src");
     } else {
       this.audio.src = file;
-      if (!isMuted()) this.audio.play().catch(() => {}); // the reader may start it himself
+      if (!isMuted()) this.audio.play().catch(() => {}); // the browser may forbid it
     }
   }
 
   tell(call, spoken, last) {
     const end = call?.end ? `Call ended: ${call.end.text}.` : "";
-    const failed = last?.kind === "failed" ? last.text : "";
+    const failed = ["failed", "missing"].includes(last?.kind) ? last.text : "";
     const text = [failed, end || spoken].filter(Boolean).join(" ");
     if (text && text !== this.said) announce(text);
     this.said = text;
@@ -108,8 +112,12 @@ export class Display {
 export function promptText(prompt) {
   if (!prompt) return "";
   if (typeof prompt === "string") return prompt;
-  return prompt.text || (prompt.audio ? "" : "(the prompt has no text)");
+  return prompt.text || "";
 }
+
+const nextKeys = (ivr) => (ivr?.example?.keys ? `Now press ${ivr.example.keys}` : "");
+
+const lastOf = (keys = "") => (keys.length > MOST_KEYS ? `…${keys.slice(1 - MOST_KEYS)}` : keys);
 
 function headline(call) {
   if (call.end) return call.end.text || call.end.kind;
@@ -117,22 +125,20 @@ function headline(call) {
   return STATES[call.state] + (repeats && call.state !== "asking" ? `, repeat ${repeats}` : "");
 }
 
-const record = (call) =>
-  [
-    `From ${callerName(call)} to ${call.ivr}`,
-    counted(call.callbacks, "callback"),
-    call.callbacks > 0 && `slowest ${percent(call.worst)} of its deadline`,
-  ]
-    .filter(Boolean)
-    .join(", ");
+function record(call) {
+  const calls = `${callerName(call)} to ${call.ivr}, ${counted(call.callbacks, "callback")}`;
+  return call.callbacks ? `${calls}; slowest at ${percent(call.worst)} of its deadline` : calls;
+}
 
-// What the last callback came to, with what the PBX would then do if it failed.
+// The outcome of the last callback, if it failed or a fallback answered; or keys without one.
 function lastCallback(call) {
-  const last = call.steps.findLast((step) => step?.callback?.outcome)?.callback;
-  if (!last) return null;
-  const { kind, detail, then } = last.outcome;
-  if (kind === "failed") return { kind, text: `Callback failed: ${detail}. The PBX then: ${then}` };
-  const fell = last.reason && !["handled", "handed over"].includes(last.reason);
+  const step = call.steps.findLast((step) => step?.callback?.outcome || step?.missing);
+  if (!step) return null;
+  if (step.missing) return { kind: "missing", text: MISSING };
+  const last = step.callback;
+  const { kind, text } = last.outcome;
+  if (kind === "failed") return { kind, text: `Callback ${text}` };
+  const fell = last.reason && !["handled", "continued"].includes(last.reason);
   if (fell)
     return {
       kind: "fallback",
@@ -141,11 +147,13 @@ function lastCallback(call) {
   return null;
 }
 
+const MISSING = "No action takes these keys; the call shows what to declare.";
+
 const FELL = {
   late: "was late",
   raised: "raised",
   invalid: "gave no valid reply",
-  shed: "was asked by too many at once",
-  broken: "could not have what it needs",
+  shed: "had too many calls at the same time",
+  broken: "lacks a service or store that it needs",
   looped: "repeated too often",
 };

@@ -1,6 +1,6 @@
-// Rule 1: text from anywhere becomes a text node. No markup is parsed in this page, so a caller
-//         may be called what he likes.
-// Rule 2: names and values of attributes that lead somewhere (href, src, on…) are never data.
+// Rule 1: data becomes text nodes. The page parses no markup, so that a caller's name cannot inject
+//         any.
+// Rule 2: attributes that can run code or load a URL (href, src, on…) never contain data.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -13,7 +13,7 @@ export function h(tag, attributes = {}, ...children) {
   return furnish(document.createElement(tag), attributes, children);
 }
 
-/** The same in a drawing. */
+/** An SVG element. */
 export function svg(tag, attributes = {}, ...children) {
   return furnish(document.createElementNS(SVG, tag), attributes, children);
 }
@@ -30,7 +30,7 @@ function furnish(element, attributes, children) {
 
 const isThere = (child) => child !== null && child !== undefined && child !== false;
 
-/** Sets a text only if it differs, so that nothing is read out or repainted for nothing. */
+/** Sets a text only if it differs, which avoids announcements and repaints. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -60,7 +60,7 @@ export function swap(old, fresh) {
 
 const keyOf = (element) => element.closest("[data-key]")?.dataset.key;
 
-/** Has a screen reader read a text out, after what it was told before; sparingly used. */
+/** Announces a text to screen readers, after earlier announcements. */
 export function announce(text) {
   const place = at("announcer");
   place.append(h("span", {}, text));

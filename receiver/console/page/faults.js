@@ -1,6 +1,6 @@
-// Rule 1: what can be made to go wrong, and what the simulated PBX believes, are set here; a change
-//         counts at once, and what the server has is what is shown.
-// Rule 2: a fault that is on is plain to see, and one button ends them all.
+// Rule 1: sets the simulated faults, and the time and night mode of the simulated PBX. A change is
+//         sent at once, and the server's state is shown.
+// Rule 2: an active fault is highlighted, and one button ends all faults.
 
 import { at, h, say } from "./dom.js";
 import { address } from "./phone.js";
@@ -11,6 +11,8 @@ const CHOICES = [
   ["password", "Password", { right: "right", wrong: "wrong" }],
   ["crm", "CRM", { ok: "ok", slow: "slow", down: "down" }],
 ];
+const REACH =
+  "CRM: all requests of httpx. Not reached: requests, aiohttp, urllib, database drivers.";
 const NONE = { slow: 0, network: "ok", password: "right", crm: "ok" };
 
 export class Faults {
@@ -70,6 +72,7 @@ export class Faults {
           this.slowText,
         ),
         CHOICES.map((choice) => this.choice(...choice)),
+        h("p", { class: "count" }, REACH),
         this.clear,
       ),
       h(
@@ -150,7 +153,7 @@ export class Faults {
       say(at("faults-error"), "");
     } catch (error) {
       say(at("faults-error"), reasonOf(error));
-      this.render(); // back to what the server has
+      this.render(); // back to the server's state
     }
     this.sending = false;
   }

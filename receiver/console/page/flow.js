@@ -1,7 +1,7 @@
-// Rule 1: for each IVR what its inputs lead to: mask, handler, the destinations that are declared
-//         and those that calls were seen to go to; a table that is drawn as a map.
-// Rule 2: what is seen and not declared, what is declared and never seen, and what leads nowhere
-//         are told apart in words too.
+// Rule 1: the call flow: for each IVR its inputs with mask, handler, declared destinations and the
+//         destinations of real calls; a table with lines drawn between the columns.
+// Rule 2: undeclared destinations, destinations without calls, and inputs without an action are
+//         also marked by text.
 
 import { at, h } from "./dom.js";
 import { ivrName, spaced } from "./words.js";
@@ -54,22 +54,27 @@ function input(one) {
   );
 }
 
-// Declared ones first, with how often calls went there; then those that nobody declared.
-function destinations({ declared = [], observed = [] }) {
+// Declared destinations first, with the number of calls; then undeclared ones.
+function destinations({ kind, declared = [], observed = [] }) {
   const seen = new Map(observed.map(({ to, count }) => [to, count]));
   const plain = (text) => text.replace(/ \(.*\)$/, "");
   const known = declared.map((text) => {
     const count = seen.get(text) ?? seen.get(plain(text)) ?? 0;
     seen.delete(text);
     seen.delete(plain(text));
-    return end(text, count, count ? "seen" : "unseen");
+    return end(worded(kind, text), count, count ? "seen" : "unseen");
   });
-  return [...known, ...[...seen].map(([to, count]) => end(to, count, "undeclared"))];
+  const others = [...seen].map(([to, count]) => end(worded(kind, to), count, "undeclared"));
+  return [...known, ...others];
 }
+
+// Repeat() before the prompt repeats nothing: the call continues to it.
+const worded = (kind, text) =>
+  kind === "CALLER" ? text.replace(/^repeat\b/, "the prompt") : text;
 
 const NOTES = { seen: "", unseen: "not seen", undeclared: "not declared" };
 
-const NOWHERE = "no mask and no menu entry takes them";
+const NOWHERE = "no mask and no menu entry matches";
 
 const end = (text, count, kind) =>
   h(

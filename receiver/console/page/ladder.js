@@ -1,13 +1,14 @@
-// Rule 1: the open call as an ordered list, so that it reads well without the drawing: each item
-//         says when, from whom to whom, and what.
-// Rule 2: only the item that changed is made anew, and what the reader opened stays open.
-// Rule 3: an arrow points the way it goes, and a broken one does not arrive.
+// Rule 1: the ladder diagram of the open call is an ordered list, readable without the drawing: each
+//         item has a time, a sender, a receiver and a text.
+// Rule 2: only the item that changed is rendered again, and opened details stay open.
+// Rule 3: an arrow has the direction of the message; a failed one does not reach its end.
 
-import { LANES, ofCallback, ofStep } from "./arrows.js";
+import { lanesOf, nameOf, ofCallback, ofStep } from "./arrows.js";
 import { at, h, swap, vary } from "./dom.js";
 import { callbackHead, callbackMore } from "./callback.js";
 import { ivrOf } from "./list.js";
-import { callerName, moment, standing } from "./words.js";
+import { address } from "./phone.js";
+import { callerName, firstStep, moment, standing } from "./words.js";
 
 export class Ladder {
   constructor(store) {
@@ -15,6 +16,9 @@ export class Ladder {
     this.box = at("ladder");
     this.drawn = null; // id of the call that is drawn
     store.on(["state", "open"], () => this.render());
+    store.on(["ivrs"], () => this.drawn || this.render());
+    for (const id of ["ivr", "caller"])
+      at(id).addEventListener("input", () => this.drawn || this.render());
   }
 
   render() {
@@ -23,7 +27,10 @@ export class Ladder {
     if (!call) return this.absent();
     if (this.drawn !== call) this.begin(call);
     at("call-title").replaceChildren(...title(store, call));
-    this.heads.replaceChildren(...heads(store, call));
+    const lanes = lanesOf(call);
+    this.heads.replaceChildren(...heads(lanes, store, call));
+    this.lanes.replaceChildren(...lanes.map(() => h("i")));
+    vary(this.box, "--lanes", lanes.length);
     call.steps.forEach((step, i) => {
       if (!step || this.steps[i] === step) return;
       this.steps[i] = step;
@@ -35,7 +42,7 @@ export class Ladder {
     });
   }
 
-  // A call that goes on is followed to its end, unless the reader has scrolled up.
+  // A call in progress is followed to its end, unless the user has scrolled up.
   get stuck() {
     const { scrollHeight, scrollTop, clientHeight } = this.box;
     return (
@@ -49,13 +56,9 @@ export class Ladder {
     this.steps = [];
     this.items = [];
     this.list = h("ol", { class: "steps", "aria-label": "What happened on the call" });
-    const lanes = h(
-      "div",
-      { class: "lanes", "aria-hidden": "true" },
-      LANES.map(() => h("i")),
-    );
+    this.lanes = h("div", { class: "lanes", "aria-hidden": "true" });
     this.heads = h("div", { class: "heads", "aria-hidden": "true" });
-    this.box.replaceChildren(this.heads, h("div", { class: "rungs" }, lanes, this.list));
+    this.box.replaceChildren(this.heads, h("div", { class: "rungs" }, this.lanes, this.list));
     this.box.scrollTop = 0;
   }
 
@@ -65,10 +68,22 @@ export class Ladder {
     const text = open
       ? trouble || "Loading the call …"
       : state?.mode === "live"
-        ? "Choose a call from the list: what it asked the service stands here, step by step."
-        : "Dial from the phone, or choose a call from the list. Each callback stands here as it went over the wire, against its deadline.";
+        ? "Choose a call from the list to see its callbacks, step by step."
+        : "Each callback is shown here as it was sent, with the time against its deadline.";
     at("call-title").replaceChildren(h("h2", { id: "call-head" }, "Call"));
-    this.box.replaceChildren(h("p", { class: "empty" }, text));
+    const first = !open && firstStep(this.selected, at("caller").value);
+    this.box.replaceChildren(
+      h(
+        "div",
+        { class: "empty" },
+        first && h("p", { class: "first-step" }, `${first}.`),
+        h("p", {}, text),
+      ),
+    );
+  }
+
+  get selected() {
+    return this.store.state?.ivrs.find((one) => address(one) === at("ivr").value);
   }
 }
 
@@ -87,9 +102,9 @@ function title(store, call) {
   ];
 }
 
-function heads(store, call) {
+function heads(lanes, store, call) {
   const names = [call.caller, call.ivr, store.state.title, crmOf(call)];
-  return LANES.map((lane, i) =>
+  return lanes.map((lane, i) =>
     h("div", {}, h("b", {}, lane), h("span", {}, names[i] || "\u00a0")),
   );
 }
@@ -107,7 +122,13 @@ function drawn(step) {
     h("span", { class: "sr" }, " seconds: "),
   );
   if (!step.callback)
-    return h("li", { class: "step", "data-type": step.type }, time, arrow(ofStep(step)));
+    return h(
+      "li",
+      { class: "step", "data-type": step.type },
+      time,
+      arrow(ofStep(step)),
+      step.missing && declaration(step.missing),
+    );
   const { callback } = step;
   const tone = toneOf(callback);
   return h(
@@ -124,6 +145,20 @@ function drawn(step) {
   );
 }
 
+// What to paste for keys that match nothing.
+function declaration({ python, toml, note }) {
+  return h(
+    "div",
+    { class: "missing" },
+    h("p", {}, h("b", {}, "No action takes these keys."), " To declare one, add:"),
+    h("div", { class: "exchange" }, paste("Python", python), paste("TOML", toml)),
+    note && h("p", {}, note),
+  );
+}
+
+const paste = (language, text) =>
+  h("section", { class: "wire" }, h("h4", {}, language), h("pre", {}, text.trimEnd()));
+
 function toneOf(callback) {
   if (!callback.outcome) return "live";
   if (callback.outcome.kind === "failed" || callback.error) return "bad";
@@ -131,7 +166,7 @@ function toneOf(callback) {
 }
 
 function arrow({ from, to, text, tone, broken }) {
-  const way = from === to ? `${LANES[from]}: ` : `${LANES[from]} to ${LANES[to]}: `;
+  const way = from === to ? `${nameOf(from)}: ` : `${nameOf(from)} to ${nameOf(to)}: `;
   const low = Math.min(from, to);
   const shaft = h("span", {
     class: "shaft",

@@ -1,9 +1,10 @@
 // Rule 1: only the rows in sight are in the document, however many calls there are.
-// Rule 2: a row stays where the reader sees it when newer calls come in above.
-// Rule 3: one tab stop; the arrows move, and the call moved to is shown.
+// Rule 2: a row keeps its position when newer calls are added above.
+// Rule 3: one tab stop; arrow keys move the selection, and the selected call is shown.
 
 import { at, h, say, vary } from "./dom.js";
-import { callerName, clock, counted, health, ivrName, percent, standing } from "./words.js";
+import { showPart } from "./parts.js";
+import { callerName, CAUSES, clock, counted, health, ivrName, percent, standing } from "./words.js";
 
 const ROW = 3.25; // rem, as in console.css
 const MARGIN = 6; // rows kept ready above and below those in sight
@@ -13,18 +14,18 @@ export class List {
     this.store = store;
     this.box = at("list");
     this.filter = at("filter");
-    this.unwell = at("unwell");
+    this.problems = at("problems");
     this.space = h("div", { class: "space", role: "presentation" });
     this.box.append(this.space);
     this.rows = [];
-    this.top = null; // the entry at the top, when the reader has scrolled down
+    this.top = null; // the entry at the top, when the user has scrolled down
     store.on(["state", "calls"], () => this.render());
     this.box.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.box.addEventListener("keydown", (event) => this.key(event));
     this.box.addEventListener("click", (event) => this.click(event));
-    this.filter.addEventListener("input", () => this.anew());
+    this.filter.addEventListener("input", () => this.refilter());
     this.filter.addEventListener("keydown", (event) => this.filterKey(event));
-    this.unwell.addEventListener("change", () => this.anew());
+    this.problems.addEventListener("change", () => this.refilter());
     new ResizeObserver(() => this.render()).observe(this.box);
   }
 
@@ -32,7 +33,7 @@ export class List {
     return ROW * parseFloat(getComputedStyle(document.documentElement).fontSize);
   }
 
-  anew() {
+  refilter() {
     this.top = null;
     this.box.scrollTop = 0;
     this.render();
@@ -47,7 +48,7 @@ export class List {
   render() {
     if (!this.store.state) return;
     const row = this.row;
-    this.shown = this.store.calls.matching(this.filter.value, this.unwell.checked);
+    this.shown = this.store.calls.matching(this.filter.value, this.problems.checked);
     this.space.style.height = `${this.shown.length * row}px`;
     const moved = this.top ? this.shown.indexOf(this.top) : -1;
     if (moved > 0) this.box.scrollTop = moved * row + (this.box.scrollTop % row);
@@ -77,13 +78,13 @@ export class List {
     say(at("calls-count"), some);
   }
 
-  // More is fetched at the end of the list, and while a filter leaves less than is in sight.
+  // More is loaded at the end of the list, and while a filter leaves visible rows empty.
   async further() {
     if (!this.store.calls.more || this.store.calls.fetching) return;
     try {
       await this.store.calls.older();
     } catch {
-      return; // the next scroll tries again, and `wire` says that the server is away
+      return; // the next scroll tries again, and `wire` shows that the server does not answer
     }
     this.store.touch("calls");
   }
@@ -96,24 +97,26 @@ export class List {
     element.setAttribute("aria-setsize", this.shown.length);
     element.dataset.tone = tone(call);
     vary(element, "--index", index);
-    vary(element, "--share", Math.min(call.worst ?? 0, 1));
     const [who, when, , how, share] = element.children;
     say(who, callerName(call));
     say(when, clock(call.begun));
-    say(how, `${call.pbx ? `${call.pbx}/${call.ivr}` : call.ivr}: ${standing(call)}`);
+    const why = CAUSES[call.reason] ? ` (${CAUSES[call.reason]})` : "";
+    say(how, `${call.pbx ? `${call.pbx}/${call.ivr}` : call.ivr}: ${standing(call)}${why}`);
     say(share, call.callbacks ? percent(call.worst) : "");
     share.dataset.health = health(call.worst);
   }
 
   click(event) {
     const row = event.target.closest("[role=option]");
-    if (row) this.store.select(row.call);
+    if (!row) return;
+    this.store.select(row.call);
+    showPart("call");
   }
 
   filterKey(event) {
     if (event.key === "Escape" && this.filter.value) {
       this.filter.value = "";
-      this.anew();
+      this.refilter();
     } else if (event.key === "ArrowDown") {
       this.box.focus();
       this.move(0);
@@ -132,8 +135,10 @@ export class List {
       Home: 0,
       End: this.shown.length - 1,
     }[event.key];
-    if (event.key === "Enter") at("call").focus();
-    else if (there !== undefined) this.move(there);
+    if (event.key === "Enter") {
+      showPart("call");
+      at("call").focus();
+    } else if (there !== undefined) this.move(there);
     else return;
     event.preventDefault();
   }
@@ -165,7 +170,7 @@ function tone(call) {
   return (call.reason ?? "handled") === "handled" ? "ok" : "low";
 }
 
-/** The IVR of a call with its name, if it is still there. */
+/** The IVR of a call with its name, if it still exists. */
 export const ivrOf = (store, call) =>
   ivrName(
     store.state.ivrs?.find((one) => one.number === call.ivr && one.pbx === call.pbx) ?? {

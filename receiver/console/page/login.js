@@ -1,5 +1,5 @@
 // Rule 1: the password goes to the server in a header that no form and no other page can send.
-// Rule 2: nothing of it is kept here.
+// Rule 2: it is not kept.
 
 import { at, say } from "./dom.js";
 import { post, reasonOf } from "./wire.js";

@@ -1,5 +1,5 @@
-// Rule 1: makes the views, and ties them to the server and to the keyboard; nothing is shown here
-//         but how the connection stands.
+// Rule 1: creates the views, and connects them to the server and the keyboard; it shows only the
+//         state of the connection.
 // Rule 2: a short cut works where no text is being typed, and can be switched off (WCAG 2.1.4).
 
 import { announce, at, say } from "./dom.js";
@@ -7,6 +7,7 @@ import { Faults } from "./faults.js";
 import { Flow } from "./flow.js";
 import { Ladder } from "./ladder.js";
 import { List } from "./list.js";
+import { followLinks, showPart } from "./parts.js";
 import { KEYS, Phone } from "./phone.js";
 import { Service } from "./service.js";
 import { isMuted, mute } from "./sounds.js";
@@ -19,9 +20,9 @@ const phone = new Phone(store);
 for (const View of [Service, Ladder, List, Faults, Totals, Flow]) new View(store);
 const NOTICES = {
   connected: "",
-  lost: "The console’s server does not answer. What you see may be old; trying again …",
-  "signed out": "You are signed out. Load this page again to sign in.",
-  anew: "This console has ended. Open the URL that receiver dev printed when it was started anew.",
+  lost: "The console’s server does not answer. The data may be old; trying again …",
+  "signed out": "You are signed out. Reload this page to sign in.",
+  restarted: "This console has ended. Open the URL that receiver dev printed after its restart.",
 };
 
 function load(state) {
@@ -29,6 +30,7 @@ function load(state) {
   document.body.dataset.mode = state.mode;
   for (const one of document.querySelectorAll("[data-dev]")) one.hidden = live;
   for (const one of document.querySelectorAll("[data-live]")) one.hidden = !live;
+  if (at("main").hidden) showPart(live ? "calls" : "phone");
   at("main").hidden = false;
   store.load(state);
   const wanted = decodeURIComponent(location.hash.match(/^#call=(.+)/)?.[1] ?? "");
@@ -41,7 +43,7 @@ function report(connection) {
   at("connection").dataset.state = connection;
   say(at("connection"), connection);
   const ended = connection === "signed out" && document.body.dataset.mode === "dev";
-  say(at("notice"), NOTICES[ended ? "anew" : connection]);
+  say(at("notice"), NOTICES[ended ? "restarted" : connection]);
   if (was === "lost" && connection === "connected") announce("Connected again.");
   was = connection;
 }
@@ -63,14 +65,19 @@ async function signOut() {
   }
 }
 
+function focusCalls(id) {
+  showPart("calls");
+  at(id).focus();
+}
+
 const help = () => at("help").showModal();
 const dev = (work) => () => document.body.dataset.mode === "dev" && work();
 const SHORTCUTS = {
   c: dev(() => phone.dial()),
   h: dev(() => phone.hangUp()),
   m: dev(() => silence(!isMuted())),
-  "/": () => at("filter").focus(),
-  l: () => at("list").focus(),
+  "/": () => focusCalls("filter"),
+  l: () => focusCalls("list"),
   "?": help,
   ...Object.fromEntries(KEYS.map((key) => [key, dev(() => phone.press(key))])),
 };
@@ -90,5 +97,6 @@ at("mute").addEventListener("click", () => silence(!isMuted()));
 at("logout").addEventListener("click", signOut);
 at("help-open").addEventListener("click", help);
 store.on(["open"], remember);
+followLinks();
 silence(isMuted());
 follow(load, (event) => store.apply(event), report);

@@ -1,13 +1,13 @@
 // Rule 1: the handset: one call at a time, dialled from this page; a reload keeps it on the phone.
-// Rule 2: everything by mouse, by touch and by keyboard; a key is heard and seen at once, and sent
-//         in the order pressed.
-// Rule 3: what the server refuses is said next to the form.
+// Rule 2: everything works by mouse, touch and keyboard; a key has an immediate sound and highlight,
+//         and keys are sent in this order.
+// Rule 3: an error of the server is shown next to the form.
 
 import { at, h, say } from "./dom.js";
 import { Display } from "./display.js";
 import { endTone, keyTone, ringTone } from "./sounds.js";
 import { post, reasonOf } from "./wire.js";
-import { ivrName, spaced } from "./words.js";
+import { ivrName, spaced, validKeys } from "./words.js";
 
 const LETTERS = {
   2: "abc",
@@ -27,12 +27,13 @@ export class Phone {
   constructor(store) {
     this.store = store;
     this.display = new Display();
-    this.queue = Promise.resolve(); // keys on their way
+    this.queue = Promise.resolve(); // keys that are being sent
     this.shape = "";
     this.keypad();
     at("dial").addEventListener("submit", (event) => (event.preventDefault(), this.dial()));
     at("hangup").addEventListener("click", () => this.hangUp());
     at("ivr").addEventListener("change", () => this.render());
+    at("caller").addEventListener("input", () => this.render());
     store.on(["state"], () => (this.fresh = null));
     store.on(["state", "ivrs"], () => this.choices());
     store.on(["state", "mine", "calls", "ivrs"], () => this.render());
@@ -49,7 +50,7 @@ export class Phone {
     return known ? !known.end : Boolean(mine) && this.fresh === mine;
   }
 
-  /** The IVR that is chosen, or that the call is at. */
+  /** The selected IVR, or the one of the call. */
   get ivr() {
     return this.store.state?.ivrs.find((one) => address(one) === at("ivr").value) ?? null;
   }
@@ -142,10 +143,20 @@ export class Phone {
     at("call-button").setAttribute("aria-disabled", this.busy || !this.ivr);
     at("hangup").setAttribute("aria-disabled", !this.busy);
     this.display.show(call, this.ivr);
+    this.validKeys();
     this.guide();
   }
 
-  // What the keys of the chosen IVR lead to: its own menu, and the action URLs.
+  validKeys() {
+    const keys = this.ivr ? validKeys(this.ivr) : "";
+    at("valid-keys").hidden = !this.ivr;
+    at("valid-keys").replaceChildren(
+      keys ? "Valid keys: " : "No keys are declared.",
+      h("span", { class: "mono" }, keys),
+    );
+  }
+
+  // The keys of the selected IVR: its menu, and the action URLs.
   guide() {
     const { ivr } = this;
     const shape = JSON.stringify(ivr);
@@ -192,5 +203,5 @@ const action = (one) =>
 
 const entry = (one) => h("div", {}, h("dt", { class: "mono" }, one.keys), h("dd", {}, one.text));
 
-/** How the server knows an IVR: "8000" or "label/8000". */
+/** The identity of an IVR: "8000" or "label/8000". */
 export const address = (ivr) => (ivr.pbx ? `${ivr.pbx}/${ivr.number}` : ivr.number);

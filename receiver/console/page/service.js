@@ -1,6 +1,7 @@
-// Rule 1: how the service stands is one quiet line while it runs; if the code is broken, the error
-//         with its place stands above everything else.
-// Rule 2: what a change of the code changed stays in sight until the next change.
+// Rule 1: a running service is one line; what happened last is a line beside it, and details that
+//         open over the page: nothing else moves. An error of the code opens by itself.
+// Rule 2: the changes on the PBX after a change of the code are shown until the next change;
+//         warnings look different.
 
 import { announce, at, h, say } from "./dom.js";
 import { clock } from "./words.js";
@@ -11,6 +12,11 @@ export class Service {
   constructor(store) {
     this.store = store;
     this.before = null;
+    at("service").addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !at("service").open) return;
+      at("service").open = false;
+      at("service-head").focus();
+    });
     store.on(["state", "service"], () => this.render());
     store.on(["state", "registration"], () => this.registration());
   }
@@ -29,17 +35,14 @@ export class Service {
       NAMES[service.state] ?? service.state,
       h("span", { class: "since" }, ` since ${clock(service.since)}`),
     );
+    const warnings = changes.filter((line) => line.startsWith(WARNING));
     at("service").hidden = !broken && !changes.length;
-    at("service").dataset.state = service.state;
-    at("service").tabIndex = broken ? 0 : -1; // a long traceback scrolls
-    say(
-      at("service-head"),
-      broken ? FAILED[Boolean(service.serves)] : "What the last change of the code changed",
-    );
+    at("service").dataset.state = !broken && warnings.length ? "warning" : service.state;
+    if (broken !== (this.before === "broken")) at("service").open = broken;
+    say(at("service-head"), broken ? FAILED[Boolean(service.serves)] : summary(service, warnings));
+    at("service-body").tabIndex = 0; // a long traceback scrolls
     at("service-body").replaceChildren(
-      ...(broken
-        ? [h("pre", {}, service.text)]
-        : [service.text && h("p", {}, service.text)].filter(Boolean)),
+      broken ? h("pre", {}, service.text) : h("p", {}, service.text),
       changed(changes),
     );
     if (this.before && this.before !== service.state)
@@ -59,22 +62,36 @@ export class Service {
       h("p", { class: "standing", "data-state": state }, STANDING[state] ?? state),
       text ? h("p", {}, text) : "",
       changed(lines),
-      h("p", { class: "count" }, checked ? `Looked at ${clock(checked)}` : "Not looked at yet"),
+      h("p", { class: "count" }, checked ? `Compared at ${clock(checked)}` : "Not compared yet"),
     );
   }
 }
 
 const FAILED = {
-  true: "The new code does not start: the version before it goes on answering",
+  true: "The new code does not start: the version before it serves on",
   false: "The service does not run",
 };
 const STANDING = {
-  "in step": "In step with the PBX",
+  "in step": "No differences from the PBX",
   differs: "Differs from the PBX",
-  unknown: "Not known",
-  off: "Not looked at",
+  unknown: "Unknown",
+  off: "Not compared",
 };
 const MARKS = { "+": "added", "-": "removed", "~": "changed" };
+const WARNING = "Warning: ";
+
+// "app.py changed: 1 added, 2 changed on the PBX", or the first warning.
+function summary({ text, changes }, [first, ...others]) {
+  if (first) {
+    const more = others.length ? ` (and ${others.length} more)` : "";
+    return `⚠ ${first.slice(WARNING.length)}${more}`;
+  }
+  const counts = Object.entries(MARKS)
+    .map(([mark, name]) => [changes.filter((line) => line.startsWith(mark)).length, name])
+    .filter(([n]) => n);
+  const what = counts.map(([n, name]) => `${n} ${name}`).join(", ");
+  return `${text ? `${text}: ` : ""}${what} on the PBX`;
+}
 
 /** Lines as a plan prints them: "+ action 8000/pick". */
 function changed(lines) {
@@ -83,11 +100,11 @@ function changed(lines) {
     "ul",
     { class: "changes" },
     lines.map((line) => {
-      const mark = MARKS[line[0]];
+      const mark = line.startsWith(WARNING) ? "warning" : MARKS[line[0]];
       return h(
         "li",
         { "data-mark": mark },
-        mark
+        MARKS[line[0]]
           ? [
               h("b", { "aria-hidden": "true" }, line[0]),
               h("span", { class: "sr" }, `${mark}: `),

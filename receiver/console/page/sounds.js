@@ -1,6 +1,6 @@
 // Rule 1: every sound is made here, from two sines: DTMF as ITU-T Q.23 has it, and the tones of a
 //         line; nothing is loaded.
-// Rule 2: silent until the reader has touched the page (the browser demands it), and when muted.
+// Rule 2: silent until the user has interacted with the page (browsers require it), and when muted.
 
 const ROWS = [697, 770, 852, 941]; // Hz
 const COLUMNS = [1209, 1336, 1477];
@@ -10,7 +10,7 @@ const PRESS = 0.14; // seconds
 let context = null;
 let muted = recall() === "yes";
 
-/** Whether nothing is to be heard. */
+/** Whether sounds are muted. */
 export const isMuted = () => muted;
 
 export function mute(on) {
@@ -18,7 +18,7 @@ export function mute(on) {
   try {
     localStorage.setItem("muted", on ? "yes" : "no");
   } catch {
-    // a browser that keeps nothing forgets it
+    // without storage the setting is lost
   }
 }
 

@@ -1,6 +1,6 @@
-// Rule 1: what the server said is kept here and nowhere else; views read it and never change it.
-// Rule 2: views are told by topic, once a picture, however many events came.
-// Rule 3: steps are kept of the calls that somebody looks at, the others are summaries.
+// Rule 1: the server's state is kept only here; views read it and never change it.
+// Rule 2: views are updated by topic, once per animation frame.
+// Rule 3: steps are kept for open calls only; other calls are summaries.
 
 import { soon } from "./dom.js";
 import { Calls } from "./calls.js";
@@ -15,14 +15,14 @@ export class Store {
     this.calls = new Calls();
     this.open = null; // the id of the call in the ladder
     this.mine = null; // the id of the call on this page's phone
-    this.trouble = ""; // why the open call is not there
+    this.trouble = ""; // why the open call cannot be shown
     this.details = new Map(); // id -> call with its steps
-    this.asked = new Map(); // id -> events that came while its details were on their way
+    this.asked = new Map(); // id -> events that arrived while its details were loaded
     this.views = new Map();
     this.changed = new Set();
   }
 
-  /** Calls ``view`` whenever one of the topics changed, at most once a picture. */
+  /** Calls ``view`` when one of the topics changed, at most once per animation frame. */
   on(topics, view) {
     for (const topic of topics) this.views.set(topic, [...(this.views.get(topic) ?? []), view]);
   }
@@ -39,12 +39,12 @@ export class Store {
       try {
         view();
       } catch (error) {
-        reportError(error); // one that fails leaves the others as they should be
+        reportError(error); // an error in one view does not affect the others
       }
     }
   }
 
-  /** Takes everything anew, as the server has it now. */
+  /** Replaces everything by the server's state. */
   load(state) {
     this.state = { ivrs: [], ...state };
     this.calls.load(state.calls);
@@ -54,7 +54,7 @@ export class Store {
     for (const id of new Set([this.open, this.mine])) this.find(id);
   }
 
-  /** One event of the server's. */
+  /** Applies an event of the server. */
   apply(event) {
     if (PARTS.includes(event.type)) {
       this.state[event.type] = event[event.type];
@@ -68,7 +68,7 @@ export class Store {
     else this.grow(id, event);
   }
 
-  // One change of a call whose steps are kept.
+  // Applies a change of a call whose steps are kept.
   grow(id, event) {
     const call = this.details.get(id);
     if (!call) return;
@@ -100,7 +100,7 @@ export class Store {
     this.fetch(id);
   }
 
-  // A call that the list would have if the server had it; one just dialled may not be there yet.
+  // A call that is not listed does not exist on the server, unless it was just dialled.
   find(id) {
     if (!this.calls.lacks(id)) this.fetch(id);
     else if (id === this.open) this.trouble = "The console no longer has this call.";
@@ -112,7 +112,7 @@ export class Store {
     this.asked.set(id, missed);
     try {
       const call = await get(`calls/${encodeURIComponent(id)}`);
-      if (this.asked.get(id) !== missed) return; // everything was loaded anew meanwhile
+      if (this.asked.get(id) !== missed) return; // everything was reloaded in between
       this.details.set(id, call);
     } catch (error) {
       if (this.asked.get(id) !== missed) return;

@@ -1,9 +1,9 @@
 // Rule 1: charts of the last hour, minute by minute: answers and fallbacks as bars, the largest
 //         share of a deadline as dots against the deadline's line.
-// Rule 2: each chart has a sentence that says the same, and a table to be opened.
+// Rule 2: each chart has axes, and a sentence with the same content; a table has all of it.
 
-import { at, h, svg } from "./dom.js";
-import { clock, counted, percent, REASONS } from "./words.js";
+import { at, h, svg, vary } from "./dom.js";
+import { CAUSES, clock, counted, percent, REASONS } from "./words.js";
 
 const WIDE = 600;
 const HIGH = 96;
@@ -36,20 +36,29 @@ export class Totals {
 }
 
 const missed = (n) =>
-  `${counted(n, "callback")} answered, but not told of: the console was too slow, or away.`;
+  `${counted(n, "callback")} not shown: the console was too slow, or not running.`;
 
 const sum = (minutes, key) => minutes.reduce((total, minute) => total + (minute[key] ?? 0), 0);
 const slot = (n) => WIDE / Math.max(n, 1);
 
-function chart(title, sentence, ...drawing) {
+// `marks` are the labels of the vertical axis: [text, height from 0 to 1].
+function chart(title, sentence, minutes, marks, ...drawing) {
+  const ends = [minutes[0], minutes[minutes.length >> 1], minutes[minutes.length - 1]];
+  const label = ([text, height]) => vary(h("span", {}, text), "--height", height);
   return h(
     "figure",
     { class: "chart" },
     h("figcaption", {}, h("b", {}, title), " ", sentence),
-    svg(
-      "svg",
-      { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", "aria-hidden": "true" },
-      ...drawing,
+    h(
+      "div",
+      { class: "plot", "aria-hidden": "true" },
+      h("div", { class: "axis-y" }, marks.map(label)),
+      svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none" }, ...drawing),
+      h(
+        "div",
+        { class: "axis-x" },
+        ends.map((minute) => h("span", {}, clock(minute?.at).slice(0, 5))),
+      ),
     ),
   );
 }
@@ -66,8 +75,16 @@ function answers(minutes) {
       svg("rect", { ...box, y: HIGH - fell, height: fell, class: "bar-fallbacks" }),
     ];
   };
-  const sentence = `${sum(minutes, "answers").toLocaleString("en")}, of them ${sum(minutes, "fallbacks").toLocaleString("en")} by the fallback; at most ${most} a minute`;
-  return chart("Answers", sentence, minutes.map(bar));
+  const number = (key) => sum(minutes, key).toLocaleString("en");
+  const sentence = sum(minutes, "answers")
+    ? `${number("answers")}, of them ${number("fallbacks")} by the fallback (amber); ` +
+      `at most ${most} a minute`
+    : "none yet";
+  const marks = [
+    [most, (HIGH - 4) / HIGH],
+    [0, 0],
+  ];
+  return chart("Answers", sentence, minutes, marks, minutes.map(bar));
 }
 
 function shares(minutes) {
@@ -92,12 +109,15 @@ function shares(minutes) {
     y2: HIGH - scale,
     class: "deadline-line",
   });
-  return chart(
-    "Time against the deadline",
-    `slowest answer of each minute; at worst ${percent(worst)}`,
-    line,
-    dots,
-  );
+  const sentence = sum(minutes, "answers")
+    ? `slowest answer of each minute, against its deadline (red); at worst ${percent(worst)}`
+    : "none yet";
+  const marks = [
+    [percent(1), scale / HIGH],
+    [percent(0.5), scale / 2 / HIGH],
+    [percent(0), 0],
+  ];
+  return chart("Time and deadline", sentence, minutes, marks, line, dots);
 }
 
 function tally(title, counts) {
@@ -114,7 +134,7 @@ function tally(title, counts) {
         h(
           "div",
           {},
-          h("dt", { title: REASONS[name] }, name),
+          h("dt", { title: REASONS[name] }, CAUSES[name] ?? name),
           h(
             "dd",
             {},

@@ -1,14 +1,14 @@
-// Rule 1: all that goes to the server and comes from it passes here; addresses are relative.
-// Rule 2: after a break everything is read anew: the server may be another process by then, with
+// Rule 1: all requests and events pass this module; URLs are relative.
+// Rule 2: after a lost connection everything is reloaded: the server may be another process with
 //         another token and other calls.
-// Rule 3: it never gives up, and never asks more than twice a second.
+// Rule 3: it reconnects forever, at most twice a second.
 
 const SHORTEST = 500; // milliseconds between two tries
 const LONGEST = 5000;
 
 let token = document.querySelector('meta[name="console-token"]').content;
 
-/** The server understood and said no; the message is for people. */
+/** The server refused a request; the message is shown. */
 export class Refused extends Error {
   constructor(status, text) {
     super(text);
@@ -16,12 +16,12 @@ export class Refused extends Error {
   }
 }
 
-/** The JSON behind a path. Raises Refused, or TypeError if nobody answers. */
+/** The JSON behind a path. Throws Refused, or TypeError without an answer. */
 export async function get(path) {
   return opened(await fetch(path));
 }
 
-/** Sends JSON; answers with JSON. A token that a restart made stale is renewed once. */
+/** Sends and returns JSON. A token from before a restart is renewed once. */
 export async function post(path, value, headers = {}) {
   let answer = await send(path, value, headers);
   if (answer.status === 403 && (await renew())) answer = await send(path, value, headers);
@@ -53,13 +53,13 @@ async function renew() {
   return differs;
 }
 
-/** What to say of a failed request. */
+/** The text for a failed request. */
 export const reasonOf = (error) =>
   error instanceof Refused ? error.message : "The console’s server does not answer. Is it running?";
 
-/** Follows the server for good.
+/** Follows the events of the server.
  *  load(state): everything, at first and after each break. apply(event): one change.
- *  report("connected" | "lost" | "signed out"): how it stands. */
+ *  report("connected" | "lost" | "signed out"): the state of the connection. */
 export async function follow(load, apply, report) {
   for (let pause = SHORTEST; ; pause = Math.min(pause * 2, LONGEST)) {
     try {
@@ -79,14 +79,14 @@ export async function follow(load, apply, report) {
   }
 }
 
-// Ends quietly when the server says that too much was missed, and with a TypeError at a break.
+// Returns when too many events were missed; throws a TypeError when the connection is lost.
 function listen(seq, apply, connected) {
   return new Promise((end, fail) => {
     const source = new EventSource(`events?after=${seq}`);
     source.onopen = connected;
     source.onerror = () => {
       source.close();
-      fail(new TypeError("the stream of events broke"));
+      fail(new TypeError("the stream of events ended"));
     };
     source.onmessage = (message) => {
       const event = JSON.parse(message.data);

@@ -1,4 +1,4 @@
-// Rule 1: how things are said stands here alone: times, shares, names of states and reasons.
+// Rule 1: all texts for times, shares, states and reasons are here.
 // Rule 2: pure functions of their arguments.
 
 const CLOCK = new Intl.DateTimeFormat(undefined, {
@@ -24,7 +24,8 @@ export function duration(seconds) {
 }
 
 /** "41 %" of a share. */
-export const percent = (share) => `${Math.round((share ?? 0) * 100)} %`;
+export const percent = (share) =>
+  share > 0 && share < 0.005 ? "<\u00a01\u00a0%" : `${Math.round((share ?? 0) * 100)}\u00a0%`;
 
 /** "1 call", "10,000 calls". */
 export const counted = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
@@ -35,7 +36,7 @@ export const ivrName = (ivr) =>
 
 export const callerName = (call) => [call.caller || "unknown", call.name].filter(Boolean).join(" ");
 
-/** What a call is doing, as the list and the phone say it. */
+/** The states of a call in the list and on the phone. */
 export const STATES = {
   prompt: "Prompt is playing",
   gap: "Waiting for further keys",
@@ -44,7 +45,7 @@ export const STATES = {
   ended: "Ended",
 };
 
-/** Why the caller got this answer; what is missing here is said as the service calls it. */
+/** The reasons of replies; others are shown by their name. */
 export const REASONS = {
   handled: "answered by the handler",
   late: "late: the fallback answered",
@@ -53,35 +54,50 @@ export const REASONS = {
   shed: "too many at once: the fallback answered",
   broken: "a session or CRM was down: the fallback answered",
   looped: "repeated too often: the fallback answered",
-  "handed over": "late: the prompt is repeated, the answer follows",
+  "continued": "late: the prompt is repeated, the answer follows",
 };
 
-const WELL = new Set([null, undefined, "", "handled", "handed over"]);
+/** The same as the cause of a fallback, in a word or two. */
+export const CAUSES = {
+  late: "late",
+  raised: "raised",
+  invalid: "invalid reply",
+  shed: "too many calls",
+  broken: "dependency down",
+  looped: "repeated too often",
+  continued: "answered late",
+};
 
-/** Whether nobody needs to look at this call. */
+const WELL = new Set([null, undefined, "", "handled", "continued"]);
+
+/** Whether a call had no problem. */
 export function isWell(call) {
   return call.end?.kind !== "failed" && WELL.has(call.reason) && (call.worst ?? 0) < 1;
 }
 
-/** "ok", "low" (most of the time is used up) or "bad", of a share of a deadline. */
+/** "ok", "low" (little time is left) or "bad", for a share of a deadline. */
 export function health(share) {
   if ((share ?? 0) >= 1) return "bad";
   return share >= 0.7 ? "low" : "ok";
 }
 
-/** One line on how a call ended, or what it does. */
+/** One line with the end of a call, or its state. */
 export const standing = (call) => (call.end ? call.end.text || call.end.kind : STATES[call.state]);
 
-const OUTCOMES = {
-  forwarded: "forwarded to",
-  repeated: "the prompt is repeated",
-  menu: "the IVR goes on by its own rules",
-  failed: "failed:",
-};
+/** How to begin: what to press for a first callback of the IVR; empty if it has no action. */
+export function firstStep(ivr, caller) {
+  if (!ivr?.example) return "";
+  const { caller: number, keys } = ivr.example;
+  const call = number && number !== caller ? `Enter caller ${number}, press Call` : "Press Call";
+  return keys ? `${call}, then ${keys}` : call;
+}
 
-/** "forwarded to 222", of the outcome of a callback. */
-export const outcomeText = ({ kind, detail }) =>
-  [OUTCOMES[kind] ?? kind, detail].filter(Boolean).join(" ");
+/** The keys that an IVR takes: those of its action URLs, and of its menu. */
+export function validKeys({ actions, menu }) {
+  const masks = actions.filter((one) => one.kind === "DTMF" && one.enabled).map((one) => one.mask);
+  const entries = menu.map((one) => one.keys).filter((keys) => /^[0-9*#]+$/.test(keys));
+  return spaced([...masks, ...entries].join(";"));
+}
 
-/** The action URLs' masks, broken where a line may break. */
+/** The masks of action URLs, with line break opportunities. */
 export const spaced = (mask) => mask.replaceAll(";", "; ");

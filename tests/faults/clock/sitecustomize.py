@@ -1,6 +1,6 @@
 """Lets a test set the clock of the processes of a service: Python runs this when it starts.
 
-The time that is added, in seconds, stands in the file that ``CLOCK_OFFSET`` names.
+The time that is added, in seconds, is in the file that ``CLOCK_OFFSET`` names.
 """
 
 import mmap

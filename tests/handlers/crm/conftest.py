@@ -1,4 +1,4 @@
-"""What the tests of the connectors share."""
+"""Fixtures of the tests of connectors."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
-from receiver.serving.server import running
+from receiver.server.uvicorn_server import running
 from tests.handlers.crm.connected import CRMS, Stage
-from tests.handlers.crm.faking import Stand
+from tests.handlers.crm.faking import FakeServer
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stands() -> AsyncIterator[dict[str, tuple[Stand, str]]]:
-    """A server for each CRM, which starts only once."""
+async def servers() -> AsyncIterator[dict[str, tuple[FakeServer, str]]]:
+    """Start one server for each CRM."""
     async with AsyncExitStack() as stack:
         started = {}
         for name in CRMS:
-            stand = Stand()
-            started[name] = stand, await stack.enter_async_context(running(stand))
+            server = FakeServer()
+            started[name] = server, await stack.enter_async_context(running(server))
         yield started
 
 
 @pytest.fixture
-def staged(stands: dict[str, tuple[Stand, str]]) -> Iterator[Callable[[str], Stage]]:
-    """A new fake of the CRM of that name, and its connector."""
+def staged(servers: dict[str, tuple[FakeServer, str]]) -> Iterator[Callable[[str], Stage]]:
+    """Return a function that creates a fake of a CRM and its connector."""
     fakes = []
 
     def put(name: str) -> Stage:
         make, connect = CRMS[name]
-        stand, url = stands[name]
-        stand.fake = make()
-        fakes.append(stand.fake)
-        return Stage(stand.fake, url, connect)
+        server, url = servers[name]
+        server.fake = make()
+        fakes.append(server.fake)
+        return Stage(server.fake, url, connect)
 
     yield put
     for fake in fakes:

@@ -1,4 +1,4 @@
-"""The connectors and their fakes, side by side, so that one test can ask all four the same."""
+"""The connectors with their fakes, so that one test can run against all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from handlers.crm.contacts import Contact, Crm, Entry, Number
+from handlers.crm.contacts import Contact, Crm, Engagement, Number
 from handlers.crm.hubspot import HubSpot
 from handlers.crm.odoo import Odoo
 from handlers.crm.pipedrive import Pipedrive
@@ -24,13 +24,13 @@ Connect = Callable[..., Crm]
 
 _made: list[Crm] = []  # kept: their connections are closed with the event loop, not before it
 
-KEY = "0123456789abcdef0123456789abcdef"
-"""As `handlers.crm.logbook` makes them."""
+KEY = "6d0f2c9ab17e4583f4c8d25e90ab3716"
+"""In the form of `handlers.crm.engagements`."""
 
 
 @dataclass
 class Stage:
-    """A fake on a socket, and the connector that asks it."""
+    """A fake on a socket, and its connector."""
 
     fake: Any
     url: str
@@ -38,7 +38,7 @@ class Stage:
 
     @property
     def crm(self) -> Crm:
-        """A new connector, which has everything still to learn."""
+        """A new connector with an empty cache."""
         return self.make()
 
     def make(self, **options: Any) -> Crm:
@@ -46,7 +46,7 @@ class Stage:
         return _made[-1]
 
     def logged(self) -> list[dict[str, Any]]:
-        """The entries that are in the CRM."""
+        """Return the calls logged in the CRM."""
         match self.fake:
             case FakeZoho():
                 return self.fake.records["Calls"]
@@ -82,7 +82,7 @@ def salesforce(url: str, **options: Any) -> Crm:
 
 
 def _patient(options: dict[str, Any]) -> dict[str, Any]:
-    """A busy machine is no fault of a CRM, and no test waits for its turn."""
+    """Long timeout and high rate limit, for tests on a busy machine."""
     return {"timeout": 30.0, "per_second": 1000.0, **options}
 
 
@@ -95,7 +95,7 @@ CRMS: dict[str, tuple[Callable[[], AnyFake], Connect]] = {
 }
 
 
-def entry(contact: Contact | None = None, **fields: Any) -> Entry:
+def engagement_of(contact: Contact | None = None, **fields: Any) -> Engagement:
     whole: dict[str, Any] = {
         "key": KEY,
         "begun": datetime(2026, 11, 22, 8, 0, tzinfo=UTC),
@@ -107,4 +107,4 @@ def entry(contact: Contact | None = None, **fields: Any) -> Entry:
         "destination": "222",
         "seconds": 0.25,
     }
-    return Entry(**(whole | fields))
+    return Engagement(**(whole | fields))

@@ -1,4 +1,4 @@
-"""What the fakes of the CRMs share: they keep what was asked, and may be in trouble.
+"""The base of the simulated CRMs: it records requests and injects faults.
 
 Each fake behaves as its CRM's documentation says, at its strictest: what is not asked for in the
 documented way is an error, and numbers compare only as far as the documentation promises.
@@ -7,6 +7,7 @@ documented way is an error, and numbers compare only as far as the documentation
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -31,7 +32,7 @@ class Asked:
     body: Any = None
 
 
-class Fake:
+class Fake(ABC):
     """A CRM in memory, as an ASGI app; the fakes say in `serve` what it answers."""
 
     def __init__(self) -> None:
@@ -39,12 +40,13 @@ class Fake:
         self.asked: list[Asked] = []
         self.released = asyncio.Event()
 
+    @abstractmethod
     async def serve(self, request: Request) -> Response:
-        raise NotImplementedError
+        """Return the answer to a request."""
 
+    @abstractmethod
     def refused(self, status: int, code: str) -> Response:
-        """An error, as this CRM tells one."""
-        raise NotImplementedError
+        """Return an error in the form of this CRM."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._answer(Request(scope, receive))
@@ -77,7 +79,7 @@ class Fake:
         return await self.serve(request)
 
 
-class Stand:
+class FakeServer:
     """A place for one fake after another."""
 
     fake: Fake

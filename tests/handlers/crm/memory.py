@@ -1,10 +1,10 @@
-"""A CRM that is nothing but a table, and counts what it is asked."""
+"""A CRM in memory that counts its requests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handlers.crm.contacts import Contact, Entry, Number, Owner
+from handlers.crm.contacts import Contact, Engagement, Number, Owner
 from receiver import Call
 
 
@@ -15,7 +15,7 @@ class MemoryCrm:
         self.name = name
         self.contacts: dict[str, tuple[Contact, ...]] = {}
         self.owners: dict[str, Owner] = {}
-        self.entries: list[Entry] = []
+        self.engagements: list[Engagement] = []
         self.finds = 0
         self.owner_asks = 0
         self.error: Exception | None = None
@@ -34,7 +34,7 @@ class MemoryCrm:
         self._ask()
         return self.owners.get(contact.owner)
 
-    async def log(self, entry: Entry) -> None:
+    async def log(self, engagement: Engagement) -> None:
         self._ask()
-        if all(entry.key != there.key for there in self.entries):
-            self.entries.append(entry)
+        if all(engagement.key != there.key for there in self.engagements):
+            self.engagements.append(engagement)

@@ -1,4 +1,4 @@
-"""What all connectors have in common: who is found, and one entry for a call, whatever fails."""
+"""Contract of all connectors: contacts are found, a call is logged once, also after faults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from handlers.crm.contacts import Contact, Number
 from receiver import Secret, Unavailable
 from receiver.upstream import UpstreamRefused
-from tests.handlers.crm.connected import KEY, Stage, entry
+from tests.handlers.crm.connected import KEY, Stage, engagement_of
 from tests.handlers.crm.faking import RETRY_AFTER
 from tests.upstream.stage import Timed
 
@@ -33,30 +33,30 @@ async def one(stage: Stage) -> Contact:
 
 
 @pytest.mark.parametrize("phone", WRITTEN)
-async def test_a_contact_is_found_however_the_number_is_written(stage: Stage, phone: str) -> None:
-    stage.fake.add("+1 212 555 0100", "Somebody Else")
+async def test_a_contact_is_found_in_each_notation_of_its_number(stage: Stage, phone: str) -> None:
+    stage.fake.add("+1 212 555 0100", "Another Person")
     record = add(stage, phone)
     contact = await one(stage)
     assert (contact.id, contact.name) == (record, "Grace Hopper")
 
 
 @pytest.mark.parametrize("typed", ["+493023125000", "0049 30 23125000", "03023125000"])
-async def test_the_pbx_may_tell_the_number_in_any_form(stage: Stage, typed: str) -> None:
+async def test_the_pbx_may_send_the_number_in_any_form(stage: Stage, typed: str) -> None:
     record = add(stage)
     assert [c.id for c in await stage.crm.find(Number.parse(typed, "DE"))] == [record]
 
 
-async def test_nobody_is_nobody(stage: Stage) -> None:
+async def test_an_unknown_number_has_no_contact(stage: Stage) -> None:
     add(stage)
     assert await stage.crm.find(Number.parse("+493023125001", "DE")) == ()
 
 
-async def test_an_anonymous_caller_is_not_looked_for(stage: Stage) -> None:
+async def test_an_anonymous_caller_is_not_searched_for(stage: Stage) -> None:
     assert await stage.crm.find(Number.parse("anonymous")) == ()
     assert not stage.fake.asked
 
 
-async def test_two_contacts_of_one_number_are_both_told_once_each(stage: Stage) -> None:
+async def test_two_contacts_of_one_number_are_each_returned_once(stage: Stage) -> None:
     records = {add(stage), add(stage, WRITTEN[1], "Her Brother")}
     found = await stage.crm.find(BERLIN)
     assert len(found) == 2
@@ -71,17 +71,17 @@ async def test_the_owner_is_a_user_of_the_crm(stage: Stage) -> None:
     assert owner.id == (await one(stage)).owner
 
 
-async def test_nobody_owns_whom_nobody_owns(stage: Stage) -> None:
+async def test_a_contact_without_an_owner(stage: Stage) -> None:
     assert await stage.crm.owner(Contact("1")) is None
     assert not stage.fake.asked
 
 
-async def test_an_owner_who_left_is_nobody(stage: Stage) -> None:
+async def test_a_deleted_owner_is_none(stage: Stage) -> None:
     assert await stage.crm.owner(Contact("1", owner="99")) is None
 
 
 @pytest.mark.parametrize("trouble", ["down", "garbage", "odd", "throttled"])
-async def test_trouble_is_no_answer(stage: Stage, trouble: Any) -> None:
+async def test_faults_raise_unavailable(stage: Stage, trouble: Any) -> None:
     add(stage)
     contact = await one(stage)
     stage.fake.trouble = trouble
@@ -92,17 +92,17 @@ async def test_trouble_is_no_answer(stage: Stage, trouble: Any) -> None:
     with pytest.raises(Unavailable):
         await stage.crm.owner(Contact("1", owner=contact.owner))
     with pytest.raises(Unavailable):
-        await stage.crm.log(entry(contact))
+        await stage.crm.log(engagement_of(contact))
 
 
-async def test_a_slow_crm_takes_no_longer_than_the_call_has(stage: Stage) -> None:
+async def test_a_slow_crm_is_abandoned_at_the_deadline(stage: Stage) -> None:
     stage.fake.trouble = "slow"
     with pytest.raises(Unavailable):
         await stage.crm.find(BERLIN, Timed(left=0.3))
     assert stage.fake.asked
 
 
-async def test_who_says_later_is_asked_later(stage: Stage) -> None:
+async def test_no_request_is_sent_before_retry_after(stage: Stage) -> None:
     stage.fake.trouble = "throttled"
     crm = stage.crm
     with pytest.raises(UpstreamRefused) as caught:
@@ -114,16 +114,16 @@ async def test_who_says_later_is_asked_later(stage: Stage) -> None:
     assert len(stage.fake.asked) == asked
 
 
-async def test_wrong_credentials_are_said_to_be_wrong(stage: Stage) -> None:
+async def test_the_error_names_wrong_credentials(stage: Stage) -> None:
     crm = stage.make(token=Secret("another-token-than-that"))
     with pytest.raises(UpstreamRefused, match="credentials") as caught:
         await crm.find(BERLIN)
     assert caught.value.status == 401
 
 
-async def test_a_call_is_logged_once_however_often(stage: Stage) -> None:
+async def test_repeated_logging_creates_one_record(stage: Stage) -> None:
     add(stage)
-    call = entry(await one(stage))
+    call = engagement_of(await one(stage))
     for _ in range(3):
         await stage.crm.log(call)
     (logged,) = stage.logged()
@@ -131,16 +131,16 @@ async def test_a_call_is_logged_once_however_often(stage: Stage) -> None:
     assert "222" in str(logged)
 
 
-async def test_a_call_is_logged_once_though_two_log_it(stage: Stage) -> None:
+async def test_concurrent_logging_creates_one_record(stage: Stage) -> None:
     add(stage)
-    call, crm = entry(await one(stage)), stage.crm
+    call, crm = engagement_of(await one(stage)), stage.crm
     await asyncio.gather(*(crm.log(call) for _ in range(4)))
     assert len(stage.logged()) == 1
 
 
-async def test_an_entry_whose_answer_got_lost_is_not_written_again(stage: Stage) -> None:
+async def test_a_record_whose_answer_was_lost_is_not_created_again(stage: Stage) -> None:
     add(stage)
-    call = entry(await one(stage))
+    call = engagement_of(await one(stage))
     asks = stage.fake.serve
     reads = 0 if len(stage.fake.asked) == 0 else len(stage.fake.asked)
 
@@ -158,20 +158,20 @@ async def test_an_entry_whose_answer_got_lost_is_not_written_again(stage: Stage)
     assert len(stage.logged()) == 1
 
 
-async def test_two_calls_are_two_entries(stage: Stage) -> None:
+async def test_two_calls_are_two_records(stage: Stage) -> None:
     add(stage)
     contact = await one(stage)
-    await stage.crm.log(entry(contact))
-    await stage.crm.log(entry(contact, key="f" * 32))
+    await stage.crm.log(engagement_of(contact))
+    await stage.crm.log(engagement_of(contact, key="f" * 32))
     assert len(stage.logged()) == 2
 
 
-async def test_nothing_of_the_caller_is_shown(
+async def test_reprs_and_logs_contain_no_data_of_the_caller(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     add(stage)
     contact = await one(stage)
-    await stage.crm.log(entry(contact))
+    await stage.crm.log(engagement_of(contact))
     owner = await stage.crm.owner(contact)
     shown = f"{contact!r} {owner!r} {caplog.text}"
     assert not [text for text in ("23125000", "Grace", "Lovelace", "ada@") if text in shown]
@@ -192,9 +192,9 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("typed", HOSTILE)
-async def test_a_hostile_number_finds_its_digits_or_nobody(stage: Stage, typed: str) -> None:
-    """Also where the CRM is asked for it as it was typed."""
-    stage.fake.add("900", "Somebody Else")
+async def test_a_hostile_number_is_not_interpreted_as_a_query(stage: Stage, typed: str) -> None:
+    """Also if the CRM is searched for the number as typed."""
+    stage.fake.add("900", "Another Person")
     assert await stage.crm.find(Number.parse(typed)) == ()
     options: dict[str, dict[str, Any]] = {
         "hubspot": {},

@@ -1,4 +1,4 @@
-"""A CRM in trouble while a caller is on the line: an answer in time; the entry later, and once."""
+"""Faults of a CRM during a call: the answer is in time, the call is logged later, once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from handlers.crm.contacts import Contact, Number
-from handlers.crm.logbook import log_call
+from handlers.crm.engagements import log_call
 from handlers.crm.lookup import CallerLookup
-from receiver import Call, Forward, Unavailable
-from receiver.after import After, AfterWork
-from receiver.after.sqlite import SqliteJobs
-from receiver.contexts import Detached
-from tests.after.conftest import SECRET, Clock, lines, soon
-from tests.handlers.crm.connected import Stage, entry
+from receiver import Acceptance, Call, Forward, Unavailable
+from receiver.background import After, BackgroundJobs
+from receiver.call_context import Detached
+from receiver.storage.jobs_sqlite import SqliteJobs
+from tests.background.conftest import POLLING, SECRET, Clock, lines, soon
+from tests.handlers.crm.connected import Stage, engagement_of
 from tests.handlers.crm.memory import MemoryCrm
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,7 +28,7 @@ CALLER = "030 23125000"
 
 
 class Behind(Detached):
-    """What stands behind a call that somebody waits for."""
+    """Context of a call with a deadline."""
 
     def __init__(self, after: After, left: float = math.inf) -> None:
         super().__init__()
@@ -40,12 +40,12 @@ class Behind(Detached):
 
 
 class Service:
-    """The work after the calls of one process, and a clock for it."""
+    """The background jobs of one process, with a clock."""
 
     def __init__(self, path: Path) -> None:
         self.clock = Clock()
-        self.work = AfterWork(
-            SqliteJobs(path, "RECEIVER_AFTER"), SECRET, clock=self.clock, poll=0.01
+        self.work = BackgroundJobs(
+            SqliteJobs(path, "RECEIVER_JOBS"), SECRET, clock=self.clock, durable=POLLING
         )
 
     async def call(self, lookup: CallerLookup, left: float = 0.6, session: str = "s1") -> Any:
@@ -58,7 +58,7 @@ class Service:
         return reply, loop.time() - began
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Hours go by until it holds."""
+        """Advance the clock until the condition holds."""
 
         def holds() -> bool:
             self.clock.time += 10
@@ -78,7 +78,7 @@ async def serving(path: Path) -> AsyncIterator[Service]:
 
 
 @pytest.mark.parametrize("trouble", ["down", "slow", "garbage", "odd", "throttled"])
-async def test_trouble_costs_no_caller_the_answer(
+async def test_faults_of_the_crm_delay_no_answer(
     staged: Callable[[str], Stage], tmp_path: Path, trouble: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage = staged("hubspot")
@@ -92,7 +92,7 @@ async def test_trouble_costs_no_caller_the_answer(
             assert reply == Forward("0")
         stage.fake.trouble = ""
         stage.fake.released.set()
-        crm._searching._client._pace._shut = -math.inf  # type: ignore[attr-defined]  # 7 s are over
+        crm._search_client._limit._blocked_until = -math.inf  # type: ignore[attr-defined]  # 7 s are over
         await service.until(lambda: bool(stage.fake.calls))
         await service.call(lookup)
         await service.call(lookup, session="s2")
@@ -103,7 +103,7 @@ async def test_trouble_costs_no_caller_the_answer(
     assert "23125000" not in caplog.text
 
 
-async def test_two_matches(staged: Callable[[str], Stage], tmp_path: Path) -> None:
+async def test_two_matching_contacts(staged: Callable[[str], Stage], tmp_path: Path) -> None:
     stage = staged("hubspot")
     stage.fake.add("+49 30 23125000", "Grace Hopper")
     stage.fake.add("030 23125000", "Her Brother", owner="78")
@@ -114,7 +114,7 @@ async def test_two_matches(staged: Callable[[str], Stage], tmp_path: Path) -> No
         await service.until(lambda: len(stage.fake.calls) == 1)
 
 
-async def test_an_old_answer_is_better_than_none(staged: Callable[[str], Stage]) -> None:
+async def test_a_stale_answer_is_used_while_the_crm_is_down(staged: Callable[[str], Stage]) -> None:
     stage = staged("hubspot")
     stage.fake.add("+49 30 23125000", "Grace Hopper")
     lookup = CallerLookup(stage.crm, found="222", unknown="0", region="DE", fresh=0, log="never")
@@ -126,7 +126,7 @@ async def test_an_old_answer_is_better_than_none(staged: Callable[[str], Stage])
 async def test_another_process_finds_the_crm_by_its_name(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As after a kill: the first process accepted, the second does."""
+    """The first process accepted the job, the second runs it, as after a crash."""
     crm = MemoryCrm("acme")
     crm.contacts = {"493023125000": (Contact("1", "Grace", "7"),)}
     lookup = CallerLookup(crm, found="222", region="DE")
@@ -138,18 +138,22 @@ async def test_another_process_finds_the_crm_by_its_name(
     kept = CallerLookup(again, region="DE")
     crm.name = "gone"
     async with serving(tmp_path / "jobs.db") as service:
-        await service.until(lambda: bool(again.entries))
-    (entry,) = again.entries
-    assert (entry.contact, entry.owner) == (Contact("1", "Grace", "7"), "7")
-    assert (entry.outcome, entry.destination, entry.ivr) == ("forwarded", "222", "8000")
-    assert entry.caller.e164 == "+493023125000"
+        await service.until(lambda: bool(again.engagements))
+    (engagement,) = again.engagements
+    assert (engagement.contact, engagement.owner) == (Contact("1", "Grace", "7"), "7")
+    assert (engagement.outcome, engagement.destination, engagement.ivr) == (
+        "forwarded",
+        "222",
+        "8000",
+    )
+    assert engagement.caller.e164 == "+493023125000"
     assert kept
-    assert not crm.entries
+    assert not crm.engagements
     assert not [line for line in lines(caplog) if line.startswith("ERROR")]
 
 
-async def test_nobody_is_logged_whom_the_crm_turns_out_not_to_know() -> None:
-    crm = MemoryCrm("nobody-home")
+async def test_the_job_logs_no_caller_without_a_contact() -> None:
+    crm = MemoryCrm("unknown-caller")
     lookups = [CallerLookup(crm, region="DE")]
     packed = {
         "key": "k",
@@ -163,16 +167,16 @@ async def test_nobody_is_logged_whom_the_crm_turns_out_not_to_know() -> None:
         "name": "",
         "owner": "",
     }
-    await log_call("nobody-home", packed, False)
-    assert (crm.finds, crm.entries) == (1, [])
-    lookups.append(CallerLookup(MemoryCrm("nobody-home"), region="DE"))
-    with pytest.raises(Unavailable, match="two CRMs have the name"):
-        await log_call("nobody-home", packed, True)
+    await log_call("unknown-caller", packed, False)
+    assert (crm.finds, crm.engagements) == (1, [])
+    lookups.append(CallerLookup(MemoryCrm("unknown-caller"), region="DE"))
+    with pytest.raises(Unavailable, match="two CRMs are named"):
+        await log_call("unknown-caller", packed, True)
     with pytest.raises(Unavailable, match="no CallerLookup"):
         await log_call("another", packed, True)
 
 
-async def test_a_queue_out_of_order_delays_only_the_entry(
+async def test_an_unavailable_queue_delays_only_the_engagement(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     crm = MemoryCrm("acme-2")
@@ -184,7 +188,7 @@ async def test_a_queue_out_of_order_delays_only_the_entry(
             super().__init__()
             self.noted = self.after
 
-            async def durably(*args: object, **kwargs: object) -> bool:
+            def durably(*args: object, **kwargs: object) -> Acceptance:
                 raise Unavailable("no queue")
 
             self.after.durably = durably  # type: ignore[method-assign]
@@ -192,10 +196,10 @@ async def test_a_queue_out_of_order_delays_only_the_entry(
     behind = Broken()
     assert await lookup(Call(caller=CALLER, context=behind)) == Forward("222")
     assert len(behind.noted) == 1
-    assert "keeps its log entry in memory" in caplog.text
+    assert "keeps the engagement in memory" in caplog.text
 
 
-async def test_lookups_that_share_a_crm_log_each_by_its_own_options() -> None:
+async def test_lookups_that_share_a_crm_log_by_their_options() -> None:
     crm, kept = MemoryCrm("shared"), _Kept()
     german = CallerLookup(crm, log="known", region="DE")
     american = CallerLookup(crm, log="all", region="US")
@@ -203,12 +207,12 @@ async def test_lookups_that_share_a_crm_log_each_by_its_own_options() -> None:
         (german, "DE", CALLER),
         (american, "US", "(877) 929-0687"),
     ):
-        assert lookup._book
-        nobody = entry(key=region, caller=Number.parse(typed, region))
-        await lookup._book.keep(kept, nobody, sought=False)  # type: ignore[arg-type]
+        assert lookup._log
+        unknown = engagement_of(key=region, caller=Number.parse(typed, region))
+        await lookup._log.enqueue(kept, unknown, searched=False)  # type: ignore[arg-type]
     for job in kept.jobs:
         await log_call(*job)
-    assert [one.caller.e164 for one in crm.entries] == ["+18779290687"]
+    assert [one.caller.e164 for one in crm.engagements] == ["+18779290687"]
 
 
 class _Kept:

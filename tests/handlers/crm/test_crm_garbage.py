@@ -1,4 +1,4 @@
-"""Whatever a CRM answers: contacts, an owner, or `Unavailable`; no other error."""
+"""Any answer of a CRM gives contacts, an owner, or `Unavailable`; no other error."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.crm.api import MOST, told
-from handlers.crm.contacts import Contact, Number
+from handlers.crm.contacts import MAX_CONTACTS, Contact, Number
 from handlers.crm.hubspot import HubSpot
 from handlers.crm.pipedrive import Pipedrive
 from receiver import Unavailable
 from receiver.upstream import Answer
-from tests.handlers.crm.connected import CRMS, entry
+from tests.handlers.crm.connected import CRMS, engagement_of
 
 OURS = sorted(CRMS.keys() & {"zoho", "odoo", "pipedrive", "salesforce"})
 BERLIN = Number.parse("030 23125000", "DE")
@@ -47,9 +46,9 @@ async def ask(name: str, answer: Any, status: int) -> None:
     async def given_answer(*_: object, **__: object) -> Answer:
         return Answer("https://crm.example.com", status, json.dumps(answer).encode())
 
-    crm._api.ask = given_answer
+    crm._api.request = given_answer
     grace = Contact("7", owner="7")
-    for asked in (crm.find(BERLIN), crm.owner(grace), crm.log(entry(grace))):
+    for asked in (crm.find(BERLIN), crm.owner(grace), crm.log(engagement_of(grace))):
         try:
             found = await asked
         except Unavailable:
@@ -67,27 +66,29 @@ def test_any_answer(name: str, answer: Any, status: int) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 @given(rows=st.lists(st.dictionaries(NAMES, ANSWERS, max_size=6), max_size=3))
-def test_any_records(name: str, rows: Any) -> None:
+def test_any_records_in_a_list(name: str, rows: Any) -> None:
     """Of the right form as far as the list, so that the records are looked at."""
     asyncio.run(ask(name, wrapped(rows, LISTS[name]), 200))
 
 
-async def test_more_contacts_than_were_asked_for() -> None:
+async def test_surplus_contacts_are_ignored() -> None:
     """Each is compared with the caller's number, which with thousands holds up all other calls."""
     records: Any = [{"id": n, "properties": {"phone": BERLIN.e164}} for n in range(3000)]
     hubspot: Any = HubSpot("x")
-    hubspot._searching.ask = _says({"results": records})
-    assert [one.id for one in await hubspot.find(BERLIN)] == [str(n) for n in range(MOST)]
+    hubspot._search_client.request = _says({"results": records})
+    assert [one.id for one in await hubspot.find(BERLIN)] == [str(n) for n in range(MAX_CONTACTS)]
     items = [{"item": {"id": n, "phones": [BERLIN.e164]}} for n in range(3000)]
     pipedrive: Any = Pipedrive("x")
-    pipedrive._api.ask = _says({"data": {"items": items}})
+    pipedrive._api.request = _says({"data": {"items": items}})
     assert [one.id for one in await pipedrive.find(BERLIN)] == [str(n) for n in range(100)]
 
 
-def test_what_people_read_has_no_text_of_the_callers() -> None:
+def test_the_text_contains_no_keyed_input() -> None:
     caller = Number.parse("<img src=//example.com/1 onerror=x>23125000")
-    assert told(entry(caller=caller)) == "Call from 123125000 to 8000: forwarded to 222"
-    assert "+493023125000" in told(entry())
+    assert (
+        engagement_of(caller=caller).text == "Call from an unknown number to 8000: forwarded to 222"
+    )
+    assert "+493023125000" in engagement_of().text
 
 
 def _says(answer: Any) -> Any:

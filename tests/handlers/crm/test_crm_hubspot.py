@@ -11,7 +11,7 @@ import pytest
 
 from handlers.crm.contacts import Number
 from handlers.crm.hubspot import HubSpot
-from tests.handlers.crm.connected import KEY, Stage, entry
+from tests.handlers.crm.connected import KEY, Stage, engagement_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -71,7 +71,7 @@ async def test_hubspots_own_client_logs_a_call_and_is_refused(stage: Stage) -> N
         assert caught.value.status == status
 
 
-async def test_a_search_has_all_that_is_required_and_finds_rules_fields(stage: Stage) -> None:
+async def test_a_search_sends_all_required_keys_and_returns_fields(stage: Stage) -> None:
     stage.fake.add("(877) 929-0687", "Grace Hopper", lifecyclestage="lead", segment="gold")
     (contact,) = await stage.make(fields=["segment"]).find(NUMBER)
     assert (contact.name, contact.owner, contact.fields["segment"]) == (
@@ -84,15 +84,15 @@ async def test_a_search_has_all_that_is_required_and_finds_rules_fields(stage: S
     assert len(body["filterGroups"]) == 5
 
 
-async def test_the_same_digits_in_another_country_are_somebody_else(stage: Stage) -> None:
-    stage.fake.add("+49 877 9290687", "Somebody Else")
+async def test_equal_digits_in_another_country_do_not_match(stage: Stage) -> None:
+    stage.fake.add("+49 877 9290687", "Another Person")
     assert await stage.crm.find(NUMBER) == ()
 
 
-async def test_a_call_belongs_to_the_contact_and_its_owner(stage: Stage) -> None:
+async def test_a_call_is_associated_with_contact_and_owner(stage: Stage) -> None:
     whose = stage.fake.add("(877) 929-0687", "Grace Hopper")
     (contact,) = await stage.crm.find(NUMBER)
-    await stage.crm.log(entry(contact))
+    await stage.crm.log(engagement_of(contact))
     (call,) = stage.fake.calls
     assert call["associated"] == [whose]
     assert call["properties"]["hubspot_owner_id"] == "77"
@@ -100,14 +100,14 @@ async def test_a_call_belongs_to_the_contact_and_its_owner(stage: Stage) -> None
     assert call["properties"]["hs_call_external_id"] == KEY
 
 
-async def test_a_unique_key_helps_where_the_index_is_behind(stage: Stage) -> None:
+async def test_a_unique_key_prevents_duplicates_while_the_index_lags(stage: Stage) -> None:
     stage.fake.unique, stage.fake.late = "our_key", True
     crm = stage.make(key_field="our_key")
-    await crm.log(entry())
-    await crm.log(entry())
+    await crm.log(engagement_of())
+    await crm.log(engagement_of())
     assert len(stage.fake.calls) == 1
 
 
-async def test_what_only_a_variable_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_token_may_be_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUBSPOT_TOKEN", "pat-token-of-the-tests")
     assert HubSpot("$HUBSPOT_TOKEN").name == "hubspot"

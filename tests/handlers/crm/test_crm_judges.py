@@ -1,4 +1,4 @@
-"""Clients that are not ours find what they want in the fakes: so the fakes are like the CRMs."""
+"""Official clients work against the fakes, so the fakes have the form of the CRMs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INTEROP = Path(__file__).parents[2] / "interop"
 
 
 class Plain(requests.Session):
-    """simple-salesforce asks by https, whatever it is told."""
+    """simple-salesforce always uses https."""
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         return super().request(method, url.replace("https://", "http://", 1), *args, **kwargs)

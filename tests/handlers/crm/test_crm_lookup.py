@@ -10,8 +10,8 @@ import pytest
 from handlers.crm.contacts import Contact, Owner
 from handlers.crm.lookup import CallerLookup
 from receiver import Call, DeclarationError, Forward, Hangup, Repeat, Reply, Unavailable
-from receiver.contexts import Detached
-from tests.after.conftest import soon
+from receiver.call_context import Detached
+from tests.background.conftest import soon
 from tests.handlers.crm.memory import MemoryCrm
 
 ADA = Contact("1", "Ada", "7", {"lifecyclestage": "Customer", "deals": "2", "lang": "de;en"})
@@ -70,15 +70,15 @@ CUSTOMER = {"field": "lifecyclestage", "equals": "customer"}
         ({"rules": [{"field": "owner.team", "equals": "south", "to": "33"}]}, Forward("0")),
     ],
 )
-async def test_where_a_contact_leads(crm: MemoryCrm, options: Any, reply: Reply) -> None:
+async def test_routes_of_a_contact(crm: MemoryCrm, options: Any, reply: Reply) -> None:
     assert await lookup(crm, **options)(CALL) == reply
 
 
-async def test_a_field_of_the_contact_may_be_the_extension(crm: MemoryCrm) -> None:
+async def test_a_field_of_the_contact_may_hold_the_extension(crm: MemoryCrm) -> None:
     assert await lookup(crm, owner_field="ext")(Call(caller="+4930654321")) == Forward("444")
 
 
-async def test_an_owner_is_asked_for_only_where_it_matters(crm: MemoryCrm) -> None:
+async def test_the_owner_is_requested_only_if_a_route_needs_it(crm: MemoryCrm) -> None:
     await lookup(crm, owners={"7": "201"}, found="9")(CALL)
     assert crm.owner_asks == 0
     await lookup(crm, owners={"7": "201", "x@example.com": "1"})(CALL)
@@ -106,14 +106,14 @@ async def test_several_contacts(crm: MemoryCrm) -> None:
     assert await lookup(crm, found="9", several="5")(CALL) == Forward("5")
 
 
-async def test_one_question_serves_many_callers(crm: MemoryCrm) -> None:
+async def test_concurrent_callers_share_one_request(crm: MemoryCrm) -> None:
     one = lookup(crm, owner_field="extension")
     replies = await asyncio.gather(*(one(CALL) for _ in range(20)))
     assert set(replies) == {Forward("777")}
     assert (crm.finds, crm.owner_asks) == (1, 1)
 
 
-async def test_ahead_asks_for_contact_and_owner(crm: MemoryCrm) -> None:
+async def test_ahead_requests_contact_and_owner(crm: MemoryCrm) -> None:
     one = lookup(crm, owner_field="extension")
     assert await one.ahead(CALL) == Repeat()
     await soon(lambda: crm.owner_asks == 1)
@@ -123,22 +123,22 @@ async def test_ahead_asks_for_contact_and_owner(crm: MemoryCrm) -> None:
 
 
 @pytest.mark.parametrize("error", [Unavailable("it is down"), KeyError("+4930123456")])
-async def test_without_the_crm_the_caller_is_unknown(
+async def test_the_caller_is_unknown_while_the_crm_is_unavailable(
     crm: MemoryCrm, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     crm.error = error
     one = lookup(crm, found="9")
     assert [await one(CALL) for _ in range(5)] == [Forward("0")] * 5
     assert "123456" not in caplog.text
-    assert caplog.text.count("goes on without the CRM memory") == 1
+    assert caplog.text.count("CRM memory unavailable") == 1
 
 
-async def test_without_the_owner_the_contact_is_known(crm: MemoryCrm) -> None:
+async def test_a_missing_owner_leaves_the_contact_known(crm: MemoryCrm) -> None:
     crm.owners = {}
     assert await lookup(crm, owner_field="extension", found="9")(CALL) == Forward("9")
 
 
-async def test_what_is_logged_and_what_not(crm: MemoryCrm) -> None:
+async def test_which_calls_are_logged(crm: MemoryCrm) -> None:
     cases: list[tuple[dict[str, Any], str, int]] = [
         ({"found": "9"}, "030 123456", 1),
         ({"found": "repeat"}, "030 123456", 0),
@@ -152,13 +152,13 @@ async def test_what_is_logged_and_what_not(crm: MemoryCrm) -> None:
         assert len(behind.after) == jobs, options
 
 
-async def test_the_job_holds_no_more_than_it_needs(crm: MemoryCrm) -> None:
+async def test_the_job_contains_only_required_data(crm: MemoryCrm) -> None:
     behind = Detached()
     await lookup(crm, found="9")(CALL.backed(behind))
     (job,) = behind.after
     args: Any = job.args
-    name, packed, sought = args
-    assert (job.durably, name, sought) == (True, "memory", True)
+    name, packed, searched = args
+    assert (job.durably, name, searched) == (True, "memory", True)
     assert (packed["contact"], packed["outcome"], packed["destination"]) == ("1", "forwarded", "9")
     assert "lifecyclestage" not in packed
 
@@ -176,6 +176,6 @@ async def test_the_job_holds_no_more_than_it_needs(crm: MemoryCrm) -> None:
         {"fresh": 10.0, "stale": 1.0},
     ],
 )
-def test_what_is_wrong_is_said_at_once(crm: MemoryCrm, options: Any) -> None:
+def test_invalid_options_are_refused_at_creation(crm: MemoryCrm, options: Any) -> None:
     with pytest.raises(DeclarationError):
         lookup(crm, **options)

@@ -1,4 +1,4 @@
-"""What is Odoo's, Pipedrive's and Salesforce's own."""
+"""Features of Odoo, Pipedrive and Salesforce only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from handlers.crm.contacts import Contact, Number
 from handlers.crm.salesforce import _quoted, _term
 from receiver import Unavailable
 from receiver.upstream import UpstreamRefused
-from tests.handlers.crm.connected import KEY, Stage, entry
+from tests.handlers.crm.connected import KEY, Stage, engagement_of
 from tests.handlers.crm.fake_salesforce import _PHRASE, GRANT, VERSIONS
 
 BERLIN = Number.parse("030 23125000", "DE")
@@ -22,7 +22,7 @@ module_loop = pytest.mark.asyncio(loop_scope="module")
 
 
 @module_loop
-async def test_odoo_is_asked_as_it_documents(staged: Callable[[str], Stage]) -> None:
+async def test_requests_to_odoo_have_the_documented_form(staged: Callable[[str], Stage]) -> None:
     odoo = staged("odoo")
     odoo.fake.database = "acme"
     await odoo.make(database="acme").find(BERLIN)
@@ -42,14 +42,14 @@ async def test_odoo_is_asked_as_it_documents(staged: Callable[[str], Stage]) -> 
 
 
 @module_loop
-async def test_odoo_tells_the_name_of_its_error_and_no_more(staged: Callable[[str], Stage]) -> None:
+async def test_the_error_of_odoo_contains_its_name_only(staged: Callable[[str], Stage]) -> None:
     odoo = staged("odoo")
     with pytest.raises(UpstreamRefused, match=r"answered 500: builtins\.ValueError$"):
         await odoo.make(search={"no_such_field": ["e164"]}).find(BERLIN)
 
 
 @module_loop
-async def test_odoo_is_not_asked_for_two_digits(staged: Callable[[str], Stage]) -> None:
+async def test_odoo_is_not_searched_for_two_digits(staged: Callable[[str], Stage]) -> None:
     odoo = staged("odoo")
     assert await odoo.crm.find(Number.parse("10")) == ()
     assert not odoo.fake.asked
@@ -66,22 +66,24 @@ async def test_a_partner_may_have_no_salesperson(staged: Callable[[str], Stage])
 
 
 @module_loop
-async def test_odoo_has_no_place_for_calls_of_nobody(staged: Callable[[str], Stage]) -> None:
+async def test_odoo_logs_no_calls_of_unknown_callers(staged: Callable[[str], Stage]) -> None:
     odoo = staged("odoo")
-    await odoo.crm.log(entry())
+    await odoo.crm.log(engagement_of())
     assert not odoo.fake.asked
 
 
 @module_loop
 @pytest.mark.parametrize("term", ["1", "", "x"])
-async def test_pipedrive_wants_two_characters(staged: Callable[[str], Stage], term: str) -> None:
+async def test_pipedrive_is_not_searched_for_one_character(
+    staged: Callable[[str], Stage], term: str
+) -> None:
     pipedrive = staged("pipedrive")
     assert await pipedrive.crm.find(Number.parse(term)) == ()
     assert not pipedrive.fake.asked
 
 
 @module_loop
-async def test_who_only_has_the_digits_somewhere_is_not_who_calls(
+async def test_a_number_that_only_contains_the_digits_does_not_match(
     staged: Callable[[str], Stage],
 ) -> None:
     pipedrive = staged("pipedrive")
@@ -94,7 +96,7 @@ async def test_who_only_has_the_digits_somewhere_is_not_who_calls(
 
 
 @module_loop
-async def test_a_token_of_oauth_goes_into_another_header(staged: Callable[[str], Stage]) -> None:
+async def test_an_oauth_token_is_sent_as_bearer(staged: Callable[[str], Stage]) -> None:
     pipedrive = staged("pipedrive")
     await pipedrive.make(bearer=True).find(BERLIN)
     await pipedrive.crm.find(BERLIN)
@@ -105,23 +107,23 @@ async def test_a_token_of_oauth_goes_into_another_header(staged: Callable[[str],
 
 
 @module_loop
-async def test_an_entry_is_found_on_a_later_page(staged: Callable[[str], Stage]) -> None:
+async def test_an_engagement_is_found_on_a_later_page(staged: Callable[[str], Stage]) -> None:
     pipedrive = staged("pipedrive")
     pipedrive.fake.page = 2
     for number in range(5):
-        await pipedrive.crm.log(entry(key=f"{number:032}"))
-    await pipedrive.crm.log(entry())
-    await pipedrive.crm.log(entry())
+        await pipedrive.crm.log(engagement_of(key=f"{number:032}"))
+    await pipedrive.crm.log(engagement_of())
+    await pipedrive.crm.log(engagement_of())
     assert sum(KEY in call["subject"] for call in pipedrive.logged()) == 1
     assert pipedrive.fake.asked[-1].query["cursor"] == "4"
 
 
 @module_loop
-async def test_pipedrive_logs_for_the_owner_if_told_to(staged: Callable[[str], Stage]) -> None:
+async def test_pipedrive_logs_for_the_owner_by_option(staged: Callable[[str], Stage]) -> None:
     pipedrive = staged("pipedrive")
     grace = Contact("500", owner="11")
-    await pipedrive.crm.log(entry(grace, outcome="hung up", destination=""))
-    await pipedrive.make(for_owner=True).log(entry(grace, key="f" * 32))
+    await pipedrive.crm.log(engagement_of(grace, outcome="hung up", destination=""))
+    await pipedrive.make(for_owner=True).log(engagement_of(grace, key="f" * 32))
     hung_up, forwarded = pipedrive.logged()
     assert "user_id" not in hung_up
     assert (hung_up["outcome"], hung_up["to_phone_number"]) == ("no_answer", "8000")
@@ -139,13 +141,13 @@ async def test_versions_of_salesforce(staged: Callable[[str], Stage], version: s
 
 
 @module_loop
-async def test_a_version_that_there_is_not(staged: Callable[[str], Stage]) -> None:
-    with pytest.raises(UpstreamRefused, match="404: NOT_FOUND: it is not there: see url="):
+async def test_an_unknown_version(staged: Callable[[str], Stage]) -> None:
+    with pytest.raises(UpstreamRefused, match="404: NOT_FOUND: not found: check url="):
         await staged("salesforce").make(version="v20.0").find(BERLIN)
 
 
 @module_loop
-async def test_objects_come_in_the_order_that_was_said(staged: Callable[[str], Stage]) -> None:
+async def test_objects_are_sorted_by_the_option(staged: Callable[[str], Stage]) -> None:
     salesforce = staged("salesforce")
     contact = salesforce.fake.add("03023125000", "Grace Hopper")
     lead = salesforce.fake.add("+493023125000", "Grace Hopper", kind="Lead")
@@ -155,12 +157,12 @@ async def test_objects_come_in_the_order_that_was_said(staged: Callable[[str], S
 
 
 @module_loop
-async def test_a_queue_is_nobody_and_gets_no_task(staged: Callable[[str], Stage]) -> None:
+async def test_a_queue_is_no_owner_of_a_task(staged: Callable[[str], Stage]) -> None:
     salesforce = staged("salesforce")
     salesforce.fake.add("03023125000", "Grace Hopper", kind="Lead", owner="00G5g00000Queue1AAA")
     (lead,) = await salesforce.crm.find(BERLIN)
     assert await salesforce.crm.owner(lead) is None
-    await salesforce.crm.log(entry(lead))
+    await salesforce.crm.log(engagement_of(lead))
     (task,) = salesforce.logged()
     assert task["WhoId"] == lead.id
     assert "OwnerId" not in task
@@ -173,7 +175,7 @@ async def test_client_credentials_of_salesforce(staged: Callable[[str], Stage]) 
     options = {name: GRANT[name] for name in ("client_id", "client_secret")}
     crm = salesforce.make(token="", **options)
     assert len(await crm.find(BERLIN)) == 1
-    salesforce.fake.tokens = {"00D5g!somebody-elses"}
+    salesforce.fake.tokens = {"00D5g!another-clients"}
     assert len(await crm.find(BERLIN)) == 1
     assert salesforce.fake.made == 2
     with pytest.raises(Unavailable, match="invalid_client_id"):
@@ -181,13 +183,13 @@ async def test_client_credentials_of_salesforce(staged: Callable[[str], Stage]) 
 
 
 @given(st.text(min_size=1))
-def test_whatever_is_typed_is_one_phrase_of_sosl(text: str) -> None:
+def test_any_text_is_one_phrase_of_sosl(text: str) -> None:
     assert _PHRASE.fullmatch(_term(text))
     assert re.sub(r"\\(.)", r"\1", _term(text)[1:-1]) == text
 
 
 @given(st.text())
-def test_whatever_is_a_key_is_one_literal_of_soql(key: str) -> None:
+def test_any_key_is_one_literal_of_soql(key: str) -> None:
     literal: Any = re.fullmatch(r"'(?:[^'\\]|\\.)*'", f"'{_quoted(key)}'", re.DOTALL)
     assert literal
     assert re.sub(r"\\(.)", r"\1", _quoted(key), flags=re.DOTALL) == key

@@ -10,7 +10,7 @@ import pytest
 from handlers.crm.contacts import Contact, Number
 from handlers.crm.rest import Rest
 from receiver import DeclarationError, Unavailable
-from tests.handlers.crm.connected import KEY, entry
+from tests.handlers.crm.connected import KEY, engagement_of
 from tests.upstream.stage import Crm, answer
 
 NUMBER = Number.parse("030 23125000", "DE")
@@ -35,9 +35,7 @@ async def other() -> AsyncIterator[Crm]:
     await crm.stop()
 
 
-async def test_who_is_found_and_who_looks_after_them(
-    other: Crm, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_contact_and_its_owner(other: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRM_KEY", "key-of-the-tests-1")
     other.script = [answer(PEOPLE), answer(b'{"mail":"ada@example.com"}')]
     owner = {"url": "/users/{owner}", "email": "mail"}
@@ -56,7 +54,7 @@ async def test_who_is_found_and_who_looks_after_them(
 @pytest.mark.parametrize(
     ("body", "status"), [(b"", "204 No Content"), (b'{"data":{"items":null}}', "200 OK")]
 )
-async def test_nobody_is_nobody(other: Crm, body: bytes, status: str) -> None:
+async def test_an_unknown_number_has_no_contact(other: Crm, body: bytes, status: str) -> None:
     other.script = [answer(body, status)]
     assert await Rest(other.url, find=FIND).find(NUMBER) == ()
 
@@ -64,13 +62,13 @@ async def test_nobody_is_nobody(other: Crm, body: bytes, status: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"{}", b"[]", b"<html>", b'{"data":{"items":[7]}}', b'{"data":{"items":[{"x":1}]}}']
 )
-async def test_garbage_is_no_answer(other: Crm, body: bytes) -> None:
+async def test_garbage_raises_unavailable(other: Crm, body: bytes) -> None:
     other.script = [answer(body)]
     with pytest.raises(Unavailable):
         await Rest(other.url, find=FIND).find(NUMBER)
 
 
-async def test_several_requests_in_turn_and_none_for_nothing(other: Crm) -> None:
+async def test_requests_are_sent_in_order_and_none_without_a_value(other: Crm) -> None:
     other.script = [answer(b'{"data":{"items":[]}}'), answer(PEOPLE)]
     crm = Rest(other.url, find=[FIND, {**FIND, "params": {"mobile": "{national}"}}])
     assert len(await crm.find(NUMBER)) == 1
@@ -79,17 +77,17 @@ async def test_several_requests_in_turn_and_none_for_nothing(other: Crm) -> None
     assert other.count == 2
 
 
-async def test_a_call_is_written_once(other: Crm) -> None:
+async def test_a_call_is_logged_once(other: Crm) -> None:
     crm = Rest(other.url, find=FIND, seek=SEEK, log=LOG)
     other.script = [answer(b'{"data":[]}'), answer(b"", "201 Created")]
-    await crm.log(entry(Contact("5")))
+    await crm.log(engagement_of(Contact("5")))
     assert other.requests[1].startswith("POST /calls ")
     assert f'"ref":"{KEY}","who":["5"]' in other.requests[1]
     assert '"n":1' in other.requests[1]
     other.script = [answer(b'{"data":[{"id":1}]}')]
-    await crm.log(entry(Contact("5")))
+    await crm.log(engagement_of(Contact("5")))
     assert other.count == 3
-    await Rest(other.url, find=FIND).log(entry())
+    await Rest(other.url, find=FIND).log(engagement_of())
     assert other.count == 3
 
 
@@ -106,12 +104,12 @@ async def test_a_call_is_written_once(other: Crm) -> None:
         {"find": FIND, "headers": {"X": "$NO_SUCH_VARIABLE"}},
     ],
 )
-def test_what_is_wrong_is_said_at_once(options: Any) -> None:
+def test_invalid_options_are_refused_at_creation(options: Any) -> None:
     with pytest.raises(DeclarationError):
         Rest("https://crm.example.com", **options)
 
 
-def test_the_crm_may_go_by_the_key_itself() -> None:
+def test_the_crm_may_treat_the_key_as_unique() -> None:
     for log in (
         {"url": "/calls/{key}", "method": "PUT", "json": {}},
         {"url": "/calls", "json": {}, "headers": {"Idempotency-Key": "{key}"}},

@@ -1,4 +1,4 @@
-"""handlers/crm/rules.py, contacts.py and pace.py."""
+"""handlers/crm/rules.py, contacts.py and the rate limit of client.py."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.crm.client import RateLimit
 from handlers.crm.contacts import Contact, Number
-from handlers.crm.pace import Pace
 from handlers.crm.rules import read_rules
 from receiver import DeclarationError, Unavailable
 from tests.upstream.stage import Clock, Timed
@@ -59,7 +59,7 @@ def test_rules_that_hold(rule: Any) -> None:
         {"field": "in.c.d", "present": True},
     ],
 )
-def test_rules_that_do_not(rule: Any) -> None:
+def test_rules_that_do_not_hold(rule: Any) -> None:
     assert not holds(**rule)
 
 
@@ -78,7 +78,7 @@ def test_rules_that_do_not(rule: Any) -> None:
         [{"field": "a", "equal": "x", "to": "1"}],
     ],
 )
-def test_rules_that_mean_nothing(rules: Any) -> None:
+def test_invalid_rules(rules: Any) -> None:
     with pytest.raises(DeclarationError, match="rules"):
         read_rules(rules, "rules")
 
@@ -90,13 +90,13 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from(["equals", "contains"]), st.text())
-def test_whatever_a_field_holds_a_rule_holds_or_not(value: Any, test: str, wanted: str) -> None:
+def test_a_rule_accepts_any_value(value: Any, test: str, wanted: str) -> None:
     (rule,) = read_rules([{"field": "a", test: wanted, "to": "1"}], "rules")
     assert rule.match(Contact("1", fields={"a": value}), None) in (True, False)
 
 
 @given(st.text(), st.sampled_from(["", "DE", "US"]))
-def test_whatever_the_pbx_tells_is_a_number_or_none(text: str, region: str) -> None:
+def test_any_text_parses_to_a_number(text: str, region: str) -> None:
     number = Number.parse(text, region)
     assert number.digits.isdecimal() or number.digits == ""
     assert bool(number.e164) == bool(number.significant)
@@ -115,62 +115,94 @@ def test_whatever_the_pbx_tells_is_a_number_or_none(text: str, region: str) -> N
         ("", False),
     ],
 )
-def test_what_a_crm_holds_may_be_the_number(text: str, same: bool) -> None:
-    assert Number.parse("+493023125000").is_written(text) is same
+def test_a_field_matches_a_number(text: str, same: bool) -> None:
+    assert Number.parse("+493023125000").matches_field(text) is same
 
 
-async def test_turns_come_at_the_pace_and_not_too_late() -> None:
-    pace = Pace(per_second=10, burst=2)
+async def test_requests_wait_for_the_rate_limit_until_the_deadline() -> None:
+    limit = RateLimit(per_second=10, burst=2)
     loop = asyncio.get_running_loop()
     began = loop.time()
     for _ in range(4):
-        await pace.turn()
+        await limit.wait()
     assert loop.time() - began >= 0.2 - 0.01
     with pytest.raises(Unavailable):
-        await pace.turn(Timed(left=0.05))
+        await limit.wait(Timed(left=0.05))
 
 
-async def test_a_crm_that_says_so_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_block_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    pace = Pace(per_second=1000)
-    pace.hold(7)
+    limit = RateLimit(per_second=1000)
+    limit.block(7)
     with pytest.raises(Unavailable):
-        await pace.turn()
+        await limit.wait()
     clock.advance(7)
-    await pace.turn()
-    pace.hold(1e9)
+    await limit.wait()
+    limit.block(1e9)
     clock.advance(300)
-    await pace.turn()
+    await limit.wait()
 
 
 @pytest.mark.parametrize(
-    ("said", "workers", "seconds"), [("4", 0, 0.4), ("", 0, 0.1), ("four", 0, 0.1), ("4", 2, 0.2)]
+    ("web_concurrency", "workers", "seconds"),
+    [("4", 0, 0.4), ("", 0, 0.1), ("four", 0, 0.1), ("4", 2, 0.2)],
 )
-async def test_workers_share_what_the_crm_allows(
-    monkeypatch: pytest.MonkeyPatch, said: str, workers: int, seconds: float
+async def test_workers_share_the_rate_limit(
+    monkeypatch: pytest.MonkeyPatch, web_concurrency: str, workers: int, seconds: float
 ) -> None:
-    monkeypatch.setenv("WEB_CONCURRENCY", said)
+    monkeypatch.setenv("WEB_CONCURRENCY", web_concurrency)
     clock = Clock(monkeypatch)
-    pace = Pace(per_second=10, workers=workers)
-    await pace.turn()
+    limit = RateLimit(per_second=10, workers=workers)
+    await limit.wait()
     clock.advance(seconds * 0.9)
     with pytest.raises(Unavailable):
-        await pace.turn(Timed(left=0.05))
+        await limit.wait(Timed(left=0.05))
     clock.advance(seconds * 0.2)
-    await pace.turn(Timed(left=0.05))
+    await limit.wait(Timed(left=0.05))
 
 
-async def test_what_goes_aside_leaves_one_turn_for_callers() -> None:
-    pace = Pace(per_second=2, burst=2)
-    await pace.turn(aside=True)
-    waiting = asyncio.ensure_future(pace.turn(aside=True))
+async def test_background_requests_leave_capacity_for_callers() -> None:
+    limit = RateLimit(per_second=2, burst=2)
+    await limit.wait(background=True)
+    waiting = asyncio.ensure_future(limit.wait(background=True))
     await asyncio.sleep(0)
     assert not waiting.done()
-    await pace.turn(Timed(left=0.1))
+    await limit.wait(Timed(left=0.1))
     waiting.cancel()
 
 
 @pytest.mark.parametrize("numbers", [(0, 1, 1), (1, 0, 1), (1, 1, -1)])
-def test_a_pace_is_made_of_numbers_above_nought(numbers: tuple[int, int, int]) -> None:
+def test_a_rate_limit_must_be_positive(numbers: tuple[int, int, int]) -> None:
     with pytest.raises(DeclarationError):
-        Pace(*numbers)
+        RateLimit(*numbers)
+
+
+@pytest.mark.parametrize(
+    ("field", "same"),
+    [
+        ("030 1111111 ::: 030 23125000", True),
+        ("030 1111111; +49 30 23125000", True),
+        ("030 23125000 / 0170 1234567", True),
+        ("493023125000", True),
+        ("030 23125000 ext. 12", True),
+        ("4.93023E+11", False),
+        ("anonymous", False),
+    ],
+)
+def test_a_field_with_several_numbers_matches(field: str, same: bool) -> None:
+    assert Number.parse("+493023125000", "DE").matches_field(field, "DE") is same
+
+
+def test_numbers_of_a_trunk_without_a_plus() -> None:
+    assert Number.parse("493023125000", "DE").e164 == "+493023125000"
+    assert Number.parse("33123456789", "DE", "e164-without-plus").e164 == "+33123456789"
+    assert Number.parse("sip:+493023125000@192.0.2.10", "DE").e164 == "+493023125000"
+    assert Number.parse("+266696687", "DE").digits == ""
+
+
+def test_variants_are_one_number() -> None:
+    mobile, old = Number.parse("+54 9 11 2345-6789"), Number.parse("+54 11 2345-6789")
+    assert mobile.digits == old.digits == "541123456789"
+    assert mobile.e164 == "+5491123456789"
+    assert mobile.matches_field("+54 11 2345-6789")
+    assert old.matches_field("+54 9 11 2345-6789")

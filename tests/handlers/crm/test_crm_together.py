@@ -20,14 +20,14 @@ def lookup(stage: Stage) -> CallerLookup:
     return CallerLookup(stage.crm, owners=owners, unknown="8000", region="DE", log="never")
 
 
-async def test_a_caller_gets_to_the_owner(stage: Stage) -> None:
+async def test_a_caller_is_forwarded_to_the_owner(stage: Stage) -> None:
     add(stage)
     call = Timed(caller="03023125000", ivr="8001", left=30.0)
     assert await lookup(stage)(call) == Forward("201")
 
 
 @pytest.mark.parametrize("trouble", ["down", "slow", "garbage", "odd", "throttled"])
-async def test_a_crm_in_trouble_leaves_the_caller_a_way(stage: Stage, trouble: Any) -> None:
+async def test_faults_of_the_crm_lead_to_the_default_route(stage: Stage, trouble: Any) -> None:
     add(stage)
     stage.fake.trouble = trouble
     left = 0.3 if trouble == "slow" else 30.0

@@ -1,4 +1,4 @@
-"""What is Zoho's own: tokens that run out, 204 for nobody, leads, and unique fields."""
+"""Features of Zoho only: token refresh, 204 without a result, leads, unique fields."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from handlers.crm.contacts import Contact, Number
-from handlers.crm.terms import Terms
-from handlers.crm.tokens import AGAIN, PAUSE, OAuth
+from handlers.crm.credentials import REFRESH_INTERVAL, RETRY_AFTER, OAuth
 from receiver import Secret, Unavailable
-from tests.handlers.crm.connected import KEY, Stage, entry
+from tests.handlers.crm.connected import KEY, Stage, engagement_of
 from tests.handlers.crm.fake_zoho import REFRESH
 from tests.upstream.stage import Timed
 
@@ -30,13 +29,13 @@ def zoho(staged: Callable[[str], Stage]) -> Stage:
     return staged("zoho")
 
 
-async def test_the_header_is_zohos(zoho: Stage) -> None:
+async def test_the_header_of_zoho(zoho: Stage) -> None:
     await zoho.crm.find(BERLIN)
     sent = {asked.headers["authorization"] for asked in zoho.fake.asked}
     assert sent == {"Zoho-oauthtoken 1000.token-of-the-tests-0"}
 
 
-async def test_all_modules_and_forms_are_asked_at_once(zoho: Stage) -> None:
+async def test_all_modules_and_forms_are_searched_at_once(zoho: Stage) -> None:
     await zoho.crm.find(BERLIN)
     assert {(one.path, one.query["phone"]) for one in zoho.fake.asked} == {
         (f"/crm/v8/{module}/search", form)
@@ -51,14 +50,14 @@ async def test_contacts_come_before_leads(zoho: Stage) -> None:
     assert [one.id for one in await zoho.crm.find(BERLIN)] == [contact, lead]
 
 
-async def test_only_the_fields_that_are_wanted_are_read(zoho: Stage) -> None:
+async def test_only_the_configured_fields_are_read(zoho: Stage) -> None:
     zoho.fake.add("03023125000", "Grace Hopper", Lead_Source="Fair", Secret_Note="x")
     (contact,) = await zoho.make(fields=["Lead_Source"]).find(BERLIN)
     assert contact.fields["Lead_Source"] == "Fair"
     assert "Secret_Note" not in contact.fields
 
 
-async def test_an_owner_whose_address_is_known_is_not_asked_for(zoho: Stage) -> None:
+async def test_an_owner_in_the_record_is_not_requested(zoho: Stage) -> None:
     zoho.fake.add("03023125000", "Grace Hopper")
     (contact,) = await zoho.crm.find(BERLIN)
     asked = len(zoho.fake.asked)
@@ -74,38 +73,38 @@ async def test_an_owner_whose_address_is_known_is_not_asked_for(zoho: Stage) -> 
     ("Contacts", {"Who_Id": {"id": "48768760000"}}),
     ("Leads", {"What_Id": {"id": "48768760000"}, "$se_module": "Leads"}),
 ])  # fmt: skip
-async def test_whose_call_it_is(zoho: Stage, module: str, expected: dict[str, Any]) -> None:
-    await zoho.crm.log(entry(Contact(f"{module}/48768760000", owner="7")))
+async def test_the_record_of_a_call(zoho: Stage, module: str, expected: dict[str, Any]) -> None:
+    await zoho.crm.log(engagement_of(Contact(f"{module}/48768760000", owner="7")))
     (call,) = zoho.logged()
     assert {name: call.get(name) for name in expected} == expected
     assert call["Owner"] == {"id": "7"}
 
 
-async def test_a_call_of_nobody_is_logged_as_nobodys(zoho: Stage) -> None:
-    await zoho.crm.log(entry())
+async def test_a_call_of_an_unknown_caller_has_no_contact(zoho: Stage) -> None:
+    await zoho.crm.log(engagement_of())
     (call,) = zoho.logged()
     assert not {"Who_Id", "What_Id", "Owner"} & set(call)
 
 
-async def test_a_unique_field_makes_sure(zoho: Stage) -> None:
+async def test_a_unique_field_prevents_duplicates(zoho: Stage) -> None:
     zoho.fake.unique = "Receiver_Key"
     for _ in range(2):
-        await zoho.make(key_field="Receiver_Key").log(entry())
+        await zoho.make(key_field="Receiver_Key").log(engagement_of())
     assert [call["Receiver_Key"] for call in zoho.logged()] == [KEY]
     assert {asked.method for asked in zoho.fake.asked} == {"POST"}
 
 
-async def test_an_entry_that_zoho_does_not_take_is_no_entry(zoho: Stage) -> None:
+async def test_a_call_that_zoho_refuses_is_not_logged(zoho: Stage) -> None:
     zoho.fake.unique = "Missing"
     zoho.fake._call = lambda row: zoho.fake._result(400, "INVALID_DATA")
     with pytest.raises(Unavailable, match="INVALID_DATA"):
-        await zoho.crm.log(entry())
+        await zoho.crm.log(engagement_of())
     zoho.fake._call = lambda row: zoho.fake._result(202, "INVALID_DATA")
-    with pytest.raises(Unavailable, match="did not take"):
-        await zoho.crm.log(entry())
+    with pytest.raises(Unavailable, match="did not accept"):
+        await zoho.crm.log(engagement_of())
 
 
-async def test_many_callers_wait_for_one_token(zoho: Stage) -> None:
+async def test_concurrent_callers_share_one_token(zoho: Stage) -> None:
     zoho.fake.add("03023125000", "Grace Hopper")
     crm = zoho.make(**GRANT)
     found = await asyncio.gather(*(crm.find(BERLIN) for _ in range(5)))
@@ -113,17 +112,17 @@ async def test_many_callers_wait_for_one_token(zoho: Stage) -> None:
     assert zoho.fake.made == 1
 
 
-async def test_a_token_that_ran_out_is_renewed_once_by_many(zoho: Stage) -> None:
+async def test_an_expired_token_is_refreshed_once(zoho: Stage) -> None:
     zoho.fake.add("03023125000", "Grace Hopper")
     crm = zoho.make(**GRANT)
     await crm.find(BERLIN)
-    zoho.fake.tokens = {"1000.somebody-elses"}
+    zoho.fake.tokens = {"1000.another-clients"}
     found = await asyncio.gather(*(crm.find(BERLIN) for _ in range(5)))
     assert all(len(contacts) == 1 for contacts in found)
     assert zoho.fake.made == 2
 
 
-async def test_a_fresh_token_that_is_refused_is_not_renewed_on_and_on(zoho: Stage) -> None:
+async def test_a_refused_fresh_token_is_not_refreshed_repeatedly(zoho: Stage) -> None:
     crm = zoho.make(**GRANT)
     zoho.fake.trouble = ""
     serve = zoho.fake.serve
@@ -140,7 +139,7 @@ async def test_a_fresh_token_that_is_refused_is_not_renewed_on_and_on(zoho: Stag
     assert zoho.fake.made == 2
 
 
-async def test_who_denies_a_token_is_not_asked_again_at_once(
+async def test_a_refused_token_request_is_not_repeated_at_once(
     zoho: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     zoho.fake.denied = True
@@ -153,7 +152,7 @@ async def test_who_denies_a_token_is_not_asked_again_at_once(
     assert not [secret for secret in REFRESH.values() if secret in caplog.text]
 
 
-async def test_a_call_waits_no_longer_for_a_token_than_it_has(zoho: Stage) -> None:
+async def test_a_token_request_outlives_the_call(zoho: Stage) -> None:
     zoho.fake.trouble = "slow"
     crm = zoho.make(**GRANT)
     with pytest.raises(Unavailable):
@@ -165,15 +164,15 @@ async def test_a_call_waits_no_longer_for_a_token_than_it_has(zoho: Stage) -> No
     assert zoho.fake.made == 1  # the asking went on without the call
 
 
-async def test_after_a_while_a_token_is_asked_for_again(zoho: Stage) -> None:
+async def test_a_token_is_requested_again_after_a_pause(zoho: Stage) -> None:
     now = 1000.0
-    terms = Terms(name="zoho", timeout=30.0)
-    oauth = OAuth("Zoho", f"{zoho.url}/oauth/v2/token", REFRESH, terms, clock=lambda: now)
+    url = f"{zoho.url}/oauth/v2/token"
+    oauth = OAuth("Zoho", url, REFRESH, timeout=30.0, clock=lambda: now)
     zoho.fake.denied = True
     with pytest.raises(Unavailable, match="client_id"):
         await oauth.token(None)
     zoho.fake.denied = False
-    now += PAUSE - 1
+    now += RETRY_AFTER - 1
     with pytest.raises(Unavailable):
         await oauth.token(None)
     now += 1
@@ -182,7 +181,7 @@ async def test_after_a_while_a_token_is_asked_for_again(zoho: Stage) -> None:
     second = await oauth.token(None)
     assert second != first
     assert oauth.refused(first)  # another call had the old one: there is a new one already
-    now += AGAIN - 1
+    now += REFRESH_INTERVAL - 1
     assert not oauth.refused(second)
     now += 1
     assert oauth.refused(second)

@@ -1,7 +1,7 @@
 """All senders, and what each can do.
 
 A mode is an action of the receiver: a scheme, or ``digest-…`` for digest with another challenge.
-A sender is asked for a mode only if its row has it.
+A sender is tested in the modes of its row only.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Sender:
     """A client that stands for the PBX.
 
     Parameters:
-        run: sends what it is told, and gives back all it read.
+        run: sends the callback and returns everything it read.
         needs: what must be on the machine.
         modes, methods: what it can send.
         keeps: whether it can send several callbacks over one connection.
@@ -81,7 +81,7 @@ SENDERS = (
     Sender("axios", node("axios"), _NODE, ("bearer", "basic", "open")),
     # It signs the path without the query, which is no signature of what it asks for.
     Sender("axios-digest-auth", node("axios"), _NODE, ("digest", "digest-both"), ("POST",)),
-    # It hashes with MD5 whatever the name of the algorithm, and takes the last challenge.
+    # It always hashes with MD5 and uses the last challenge.
     Sender("request", node("request"), _NODE, ("bearer", "basic", "digest", "open")),
     Sender("needle", node("needle"), _NODE, OLD),
 )

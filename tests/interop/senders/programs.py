@@ -1,4 +1,4 @@
-"""Programs from Debian that are told everything on their command line: curl, wget, wget2."""
+"""Programs from Debian that are controlled by their command line: curl, wget, wget2."""
 
 from __future__ import annotations
 

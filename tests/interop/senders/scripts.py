@@ -1,8 +1,8 @@
-"""Clients in other languages, each behind a script of ours.
+"""Clients in other languages, each run by a script.
 
 Rule 1: a script answers each line, a JSON description of what to send, with a line: the JSON text
         of all it read. It serves many cases, for starting node takes longer than sending.
-Rule 2: a script that fails ends, so that a fault of ours is never taken for a refused callback.
+Rule 2: A script that fails ends, so that its error is not mistaken for a refused callback.
 """
 
 from __future__ import annotations

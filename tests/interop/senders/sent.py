@@ -1,4 +1,4 @@
-"""What a sender is told to send, and what it needs for that.
+"""The input of a sender.
 
 Rule 1: a sender sends ``times`` callbacks one after the other and gives back what it read, all
         bodies in a row; a callback that was refused adds nothing.

@@ -1,0 +1,111 @@
+"""``/health`` and ``/ready``: liveness and readiness of the service.
+
+Rule 1: there is no authentication, so the answer has nothing that could serve a stranger: a few
+        words, no address, no version, no number of calls.
+Rule 2: many requests cost little: what is slow is looked up once a second at most.
+Rule 3: a service is not ready if it cannot answer in time, or is about to stop. A shared store that
+        is unavailable, or a PBX that refuses the guard, is named in the answer, but the service
+        stays ready: every callback is still answered, and where all machines share the store none
+        of them would be left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from receiver.callbacks.asgi_messages import refuse, respond
+from receiver.callbacks.request import STOPPING
+
+LAG = 0.25
+"""Seconds that the event loop may be late; a callback passes through it several times."""
+
+FRESH = 1.0
+"""Seconds for which an answer is good."""
+
+_METHODS = ("GET", "HEAD")
+
+
+Check = Callable[[], Awaitable[bool | None]]
+"""Returns whether a part is reachable that the service needs; None if it is not known yet.
+
+It raises nothing, takes no longer than a moment, and is called once a second at most.
+"""
+
+
+class Health:
+    """The liveness endpoint, which always answers 200."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in _METHODS:
+            await _not_allowed(scope, receive, send)
+            return
+        await respond(send, 200, b'{"alive":true}', (_NOT_KEPT,))
+
+
+class Ready:
+    """The readiness endpoint: 200 if calls may be sent here, else 503 with the reason.
+
+    Parameters:
+        checks: of what the service works with, by the name that the body gives it.
+        nap: seconds of sleep against which the lag of the event loop is measured.
+    """
+
+    def __init__(self, checks: Mapping[str, Check], *, nap: float = 0.01) -> None:
+        self._checks = checks
+        self._nap = nap
+        self._asking: asyncio.Task[dict[str, object]] | None = None
+        self._until = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in _METHODS:
+            await _not_allowed(scope, receive, send)
+            return
+        loop = asyncio.get_running_loop()
+        if self._asking is None or (self._asking.done() and loop.time() >= self._until):
+            self._asking = loop.create_task(self._ask())  # for all requests meanwhile
+        found = await asyncio.shield(self._asking)
+        stopping = is_stopping(scope)
+        ready = not stopping and bool(found["in_time"])
+        body = {"ready": ready, "stopping": stopping, **found}
+        await respond(send, 200 if ready else 503, _write(body), (_NOT_KEPT,))
+
+    async def _ask(self) -> dict[str, object]:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        await asyncio.sleep(self._nap)
+        lag = max(loop.time() - asked - self._nap, 0.0)
+        found: dict[str, object] = {"in_time": lag < LAG, "lag_ms": round(lag * 1000)}
+        for name, check in self._checks.items():
+            if (works := await check()) is not None:
+                found[name] = works
+        self._until = loop.time() + FRESH
+        return found
+
+
+def health_routes(checks: Mapping[str, Check]) -> list[Route]:
+    """Return the routes of both; paths of actions begin with ``/action/``."""
+    return [Route("/health", Health()), Route("/ready", Ready(checks))]
+
+
+def is_stopping(scope: Scope) -> bool:
+    """Return whether the server of this request is stopping; False for other servers."""
+    stopping: Callable[[], bool] | None = getattr(
+        scope.get("state", {}).get(STOPPING), "is_set", None
+    )
+    return stopping is not None and stopping()
+
+
+_NOT_KEPT = (b"cache-control", b"no-store")
+
+
+def _write(body: Mapping[str, object]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+async def _not_allowed(scope: Scope, receive: Receive, send: Send) -> None:
+    await refuse(scope, receive, send, 405, ((b"allow", ", ".join(_METHODS).encode()),))

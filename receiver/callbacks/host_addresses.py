@@ -1,0 +1,111 @@
+"""The addresses of host names, resolved in the background.
+
+Rule 1: a callback never waits for the DNS: it is checked against the known addresses, and one
+        look-up at a time runs in a thread.
+Rule 2: addresses are looked up when the app is made, and again once they are `REFRESH` seconds old;
+        for an address that is not among them once they are `SOONEST` seconds old, for the PBX may
+        have moved.
+Rule 3: a name whose look-up fails keeps its last addresses, with a warning in the log. Before the
+        first look-up it has none, so it allows no address.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from receiver.auth.client_address import Address, read_address
+from receiver.observability.log_throttle import LogThrottle
+
+REFRESH = 60.0
+"""Seconds for which addresses count as fresh."""
+
+SOONEST = 5.0
+"""Seconds between two look-ups because of unknown addresses."""
+
+log = logging.getLogger("receiver")
+
+Lookup = Callable[[str], Sequence[str]]
+"""From a host name to its addresses; raises OSError."""
+
+
+class HostAddresses:
+    """The addresses of ``names``, as a container.
+
+    Parameters:
+        names: of hosts.
+        lookup: asks the DNS.
+        clock: in seconds; never goes back.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        lookup: Lookup | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._names = tuple(names)
+        self._lookup = lookup or _ask_dns
+        self._clock = clock
+        self._found: dict[str, frozenset[Address]] = {}
+        self._all: frozenset[Address] = frozenset()
+        self._looked = clock()
+        self._log_throttle = LogThrottle()
+        self._thread = threading.Thread()
+        if self._names:
+            self._begin()
+
+    def __contains__(self, address: object) -> bool:
+        known = address in self._all
+        if self._names and self._clock() - self._looked >= (REFRESH if known else SOONEST):
+            self._begin()
+        return known
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the running look-up, up to a limit in seconds."""
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _begin(self) -> None:
+        if self._thread.is_alive():
+            return
+        self._looked = self._clock()
+        self._thread = threading.Thread(target=self._look, name="receiver-dns", daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        for name in self._names:
+            try:
+                addresses = self._lookup(name)
+            except (OSError, UnicodeError) as error:
+                self._report(name, error)
+                continue
+            found = (read_address(text) for text in addresses)
+            self._found[name] = frozenset(one for one in found if one is not None)
+        everything = frozenset[Address]().union(*self._found.values())
+        if everything != self._all:
+            shown = ", ".join(map(str, sorted(everything, key=str))) or "none"
+            log.info("RECEIVER_ALLOWED_SOURCES: the host names have the addresses %s", shown)
+        self._all = everything
+
+    def _report(self, name: str, error: Exception) -> None:
+        kept = "its last addresses stay allowed" if name in self._found else "none is allowed yet"
+        line = f"RECEIVER_ALLOWED_SOURCES: {name} cannot be resolved, {kept}"
+        if (more := self._log_throttle.due(line, self._clock())) is not None:
+            log.warning("%s (%s): look at the DNS%s", line, type(error).__name__, more)
+
+
+@lru_cache(64)
+def addresses_of(names: tuple[str, ...]) -> HostAddresses:
+    """Return the addresses of these names, which all actions of a process share."""
+    return HostAddresses(names)
+
+
+def _ask_dns(name: str) -> list[str]:
+    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in found]

@@ -1,0 +1,103 @@
+"""``receiver check``: list what an app declares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import click
+
+from receiver.app import Receiver
+from receiver.cli.arguments import app_argument, json_option
+from receiver.config.load_app import load_app
+from receiver.declarations.actions import Action
+from receiver.declarations.ivr import desired_ivrs
+from receiver.errors import SettingsError
+from receiver.registration.lints import declared
+from receiver.text import counted
+
+
+@click.command()
+@app_argument
+@json_option
+def check(target: str, machine: bool) -> None:
+    """Load APP and list what it declares; nothing is sent anywhere.
+
+    Settings that are missing or wrong are listed and do not change the exit status: they are needed
+    to serve APP only.
+    """
+    app = load_app(target)
+    for label in app.pbxs:
+        if ivrs := desired_ivrs(app.ivrs, label):
+            from receiver.registration.ivr_changes import prepare  # noqa: PLC0415 - slow to import
+
+            prepare(ivrs)  # raises where a prompt is missing or cannot be played
+    warnings = list(declared(app, app.number_formats()))
+    problems = _problems_of_settings(app)
+    if machine:
+        actions = list(map(_as_object, app))
+        data = {"actions": actions, "warnings": warnings, "settings_problems": problems}
+        click.echo(json.dumps(data, indent=2))
+        return
+    for line in describe(app):
+        click.echo(line)
+    for warning in warnings:
+        click.echo(f"Warning: {warning}")
+    total = f"{counted(len(list(app)), 'action')} on {counted(len(app.ivrs), 'IVR')}"
+    click.echo(f"{total}. The declarations are good.")
+    for problem in problems:
+        click.echo(f"Before it can be served: {problem}")
+
+
+def _problems_of_settings(app: Receiver) -> list[str]:
+    try:
+        _ = app.starlette
+    except SettingsError as error:
+        return list(error.problems)
+    return []
+
+
+def _as_object(action: Action) -> dict[str, object]:
+    return {
+        "name": action.name,
+        "pbx": action.pbx or None,
+        "ivr": action.ivr,
+        "kind": action.kind,
+        "mask": str(action.mask),
+        "method": action.method,
+        "auth": action.auth,
+        "request_timeout": action.request_timeout,
+        "fallback": _fallback(action),
+        "enabled": action.enabled,
+        "where": action.where,
+    }
+
+
+def _fallback(action: Action) -> str | None:
+    """Return the fallback, such as ``222`` or ``hang up``; None if the action declares none."""
+    found = action.fallback
+    if found is None or callable(found):
+        return None if found is None else "a function"
+    return found.words
+
+
+def describe(actions: Iterable[Action]) -> list[str]:
+    """A line for each action."""
+    rows = [
+        (
+            action.identity,
+            action.kind,
+            action.mask.short,
+            action.method,
+            action.auth or "no authentication",
+            f"{action.request_timeout} s",
+            f"fallback {action.fallback}" if action.fallback is not None else "",
+            "" if action.enabled else "switched off",
+        )
+        for action in actions
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

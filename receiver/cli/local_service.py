@@ -1,0 +1,100 @@
+"""Run the service and a simulated PBX on free loopback ports, to place calls."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from receiver.app import Receiver
+from receiver.credentials import Secret
+from receiver.declarations.actions import Handler, sensitive_names
+from receiver.pbx.access_tokens import GivenToken
+from receiver.pbx.pbx_client import PbxClient
+from receiver.registration import registrar
+from receiver.registration.changes import Plan
+from receiver.server.uvicorn_server import running
+from receiver.settings import Settings
+from receiver.simulator.api import make_api
+from receiver.simulator.line import Line
+from receiver.simulator.model import Pbx
+from receiver.testing.ivr_copy import IvrCopy
+
+
+@dataclass(frozen=True, slots=True)
+class LocalService:
+    """A running service and the simulated PBX that sends it callbacks."""
+
+    app: Receiver
+    url: str
+    pbx: Pbx
+    pbx_url: str
+    client: PbxClient
+    line: Line
+    label: str = ""
+
+    async def plan(self) -> Plan:
+        """Return the changes to make on the simulated PBX."""
+        return await registrar.make_plan(
+            self.client, self.app, self.url, self.app.settings.secret, pbx=self.label
+        )
+
+    async def apply(self) -> registrar.Result:
+        """Register the app's actions on the simulated PBX through its REST API."""
+        return await registrar.apply(self.client, await self.plan(), allow_deletes=True)
+
+
+@asynccontextmanager
+async def run_local(
+    declared: Receiver,
+    label: str = "",
+    *,
+    wrap: Callable[[Handler], Handler] | None = None,
+    at: datetime | None = None,
+) -> AsyncIterator[LocalService]:
+    """Serve what ``declared`` declares, with a new secret, beside a simulated PBX.
+
+    The log shows caller data: the caller is simulated.
+
+    Parameters:
+        declared: the app.
+        label: of several PBXs the one that is simulated.
+        wrap: returns what is called in place of a handler.
+        at: the date and time at the PBX and for handlers; None for this machine's.
+    """
+    ivrs = [IvrCopy(ivr, wrap) for ivr in declared.ivrs] if wrap else declared.ivrs
+    with TemporaryDirectory() as folder:  # background jobs stay out of the real queue
+        settings = Settings(
+            secret=Secret(secrets.token_hex(32)),
+            jobs=Secret(str(Path(folder) / "jobs.db")),
+            log_caller_data=True,
+        )
+        app = Receiver(*ivrs, fallback=declared.fallbacks, settings=settings)
+        if at is not None:
+            app.use_clock(lambda _: at)
+        today = datetime.now if at is None else lambda: at
+        async with _serve(app, label, today) as local:
+            yield local
+
+
+@asynccontextmanager
+async def _serve(
+    app: Receiver, label: str, today: Callable[[], datetime]
+) -> AsyncIterator[LocalService]:
+    pbx = Pbx()
+    for number in dict.fromkeys(ivr.number for ivr in app.ivrs if ivr.pbx == label):
+        pbx.add_ivr(number)
+    token = Secret(secrets.token_urlsafe(24))
+    async with (
+        running(app) as url,
+        running(make_api(pbx, token=token), lifespan="off") as pbx_url,
+        PbxClient(pbx_url, GivenToken(token)) as client,
+    ):
+        sensitive = partial(sensitive_names, tuple(app), label)
+        line = Line(pbx, today=today, sensitive=sensitive)
+        yield LocalService(app, url, pbx, pbx_url, client, line, label)

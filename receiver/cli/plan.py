@@ -1,0 +1,160 @@
+"""``receiver plan`` and ``drift``: what would change on the PBX."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from receiver.app import Receiver
+from receiver.cli.common import (
+    app_argument,
+    client,
+    force_option,
+    json_option,
+    load_app,
+    moved_option,
+    take_over_option,
+)
+from receiver.cli.each_pbx import chosen, over_pbxs, pbx_option, registration_settings
+from receiver.cli.exit_status import FINDING
+from receiver.cli.progress import say, status_of
+from receiver.cli.progress_bar import progress_bar
+from receiver.declarations.ivr import desired_ivrs
+from receiver.errors import ReceiverError, SettingsError
+from receiver.registration import plan_file, registrar
+from receiver.registration.changes import Plan
+from receiver.registration.plan_file import PlanFile, PlanOptions, SavedPlan
+from receiver.registration.render import as_json, render
+
+_ERROR = 2
+"""Exit status of an error where 1 is a difference, as for diff(1)."""
+
+
+@click.command()
+@app_argument
+@pbx_option
+@json_option
+@click.option(
+    "--exit-code",
+    is_flag=True,
+    help="Exit with 1 if something is to be changed, with 2 on any error.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the plan to FILE too; receiver apply FILE makes exactly these changes.",
+)
+@take_over_option
+@moved_option
+@force_option
+def plan(
+    target: str,
+    only: str | None,
+    machine: bool,
+    exit_code: bool,
+    out: Path | None,
+    take_over: bool,
+    former: str,
+    force_credentials: bool,
+) -> None:
+    """Show what apply would change on the PBX; nothing is changed.
+
+    Warnings name numbers that may not have the intended effect, each with an example. With --out,
+    the plan can be reviewed before receiver apply FILE makes its changes. The file contains no
+    secrets; it is for this RECEIVER_SECRET only.
+    """
+    if out is not None and not plan_file.is_possible(out):
+        raise SettingsError(f"--out {out}: this is a name of an app; use one such as changes.plan")
+    options = PlanOptions(take_over, force_credentials, former)
+    saved: list[SavedPlan] = []
+
+    def one(label: str) -> tuple[dict[str, Any], int]:
+        with _errors_exit_with_two(exit_code):
+            found = make_plan(app, label, options)
+        say(machine, render(found))
+        if out is not None:
+            saved.append(plan_file.save(found, app.settings.secret))
+        return as_json(found), status_of(found, FINDING if exit_code and found.pending else 0)
+
+    app = load_app(target)
+    try:
+        over_pbxs(app, only, machine, one)
+    finally:
+        if out is not None and len(saved) == len(chosen(app, only)):
+            _write(out, PlanFile(target, options.saved, tuple(saved)))
+            say(machine, f"Saved. To make these changes: receiver apply {out}")
+
+
+@click.command()
+@app_argument
+@pbx_option
+@json_option
+def drift(target: str, only: str | None, machine: bool) -> None:
+    """Show only what differs from APP on the PBX: plan --exit-code without the rest."""
+
+    def one(label: str) -> tuple[dict[str, Any], int]:
+        with _errors_exit_with_two():
+            found = make_plan(app, label, PlanOptions())
+        say(machine, render(found, only_pending=True))
+        status = status_of(found, FINDING if found.pending else 0)
+        return as_json(found, only_pending=True), status
+
+    app = load_app(target)
+    over_pbxs(app, only, machine, one)
+
+
+@contextmanager
+def _errors_exit_with_two(wanted: bool = True) -> Iterator[None]:
+    """Where 1 is the exit status of a difference, no error has it."""
+    try:
+        yield
+    except ReceiverError as error:
+        if wanted:
+            error.exit_code = _ERROR
+        raise
+
+
+def make_plan(app: Receiver, label: str, options: PlanOptions) -> Plan:
+    """Read the PBX with this label and return the plan for it; progress is shown on a terminal.
+
+    Raises:
+        ReceiverError: see `receiver.registration.registrar.make_plan`.
+    """
+    settings = registration_settings(app, label)
+
+    async def work() -> Plan:
+        with progress_bar("reading IVRs") as reading:
+            async with client(settings) as pbx:
+                return await registrar.make_plan(
+                    pbx,
+                    app,
+                    settings.public_url,
+                    settings.secret,
+                    settings.epoch,
+                    take_over=options.take_over,
+                    certain=options.force_credentials,
+                    look=True,
+                    ivrs=desired_ivrs(app.ivrs, label),
+                    reading=reading,
+                    pbx=label,
+                    number_format=settings.number_format,
+                    former=options.moved_from,
+                )
+
+    return asyncio.run(work())
+
+
+def _write(path: Path, content: PlanFile) -> None:
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(file, "wb") as out:
+            out.write(plan_file.encode(content))
+    except OSError as error:
+        raise SettingsError(f"--out {path} cannot be written: {error.strerror}") from None

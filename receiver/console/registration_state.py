@@ -1,0 +1,142 @@
+"""The differences between the declarations and the PBX, for the console in production.
+
+Rule 1: a PBX is only read, at most every `FRESH` seconds, and only while the console has a viewer.
+Rule 2: nothing waits for the PBX: the last result is shown, with its time.
+Rule 3: the client of a PBX is kept, so that a refused password is not sent twice
+        (`receiver.pbx.accounts`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from receiver.app import Receiver
+from receiver.declarations.ivr import desired_ivrs
+from receiver.errors import ReceiverError
+from receiver.pbx.accounts import BackgroundCheck, client
+from receiver.pbx.pbx_client import PbxClient
+from receiver.registration.changes import SYMBOLS, Change, Plan, Resource
+from receiver.registration.registrar import make_plan, read_own
+from receiver.settings import Settings
+
+Json = dict[str, Any]
+Menus = dict[tuple[str, str], tuple[str, ...]]
+"""The keys of the IVRs' own menus, by the PBX's label and the IVR's number."""
+
+FRESH = 180.0
+"""Seconds for which a result is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The result of reading one PBX.
+
+    Attributes:
+        state: ``off``, ``unknown``, ``differs`` or ``in step``.
+        lines: the differences.
+        text: an explanation.
+        menus: of the IVRs that could be read.
+    """
+
+    state: str
+    lines: tuple[str, ...] = ()
+    text: str = ""
+    menus: Menus = field(default_factory=dict)
+
+
+OFF = Found("off", text="no PBX is configured: RECEIVER_PBX_URL and an account")
+
+
+class RegistrationState:
+    """Compares ``app`` with its PBXs.
+
+    Parameters:
+        app: the declarations.
+        make: makes a client of a PBX.
+        clock: monotonic seconds.
+        now: returns the time as text.
+    """
+
+    def __init__(
+        self,
+        app: Receiver,
+        *,
+        now: Callable[[], str],
+        make: Callable[[Settings], PbxClient] = client,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app = app
+        self._visits = BackgroundCheck(FRESH, make, clock)
+        self._now = now
+        settings = [app.settings_for(label) for label in app.pbxs]
+        self.menus: Menus = {}
+        self.json: Json = _json([OFF] if not any(one.pbx_url for one in settings) else [], None)
+
+    def refresh(self, then: Callable[[], object]) -> None:
+        """Read the PBXs again, if the result is old, and call ``then`` afterwards."""
+        if self.json["state"] != "off":
+            self._visits.begin(lambda: self._refresh(then))
+
+    async def close(self) -> None:
+        """Sign out from the PBXs."""
+        await self._visits.close()
+
+    async def _refresh(self, then: Callable[[], object]) -> None:
+        found = [await self._one(label) for label in self._app.pbxs]
+        for one in found:
+            self.menus |= one.menus
+        self.json = _json(found, self._now())
+        then()
+
+    async def _one(self, label: str) -> Found:
+        prefix = f"PBX {label}: " if label else ""
+        try:
+            return await self._read(label, prefix)
+        except ReceiverError as error:
+            return Found("unknown", text=f"{prefix}{error}")
+
+    async def _read(self, label: str, prefix: str) -> Found:
+        app, settings = self._app, self._app.settings_for(label).need("public_url")
+        pbx = await self._visits.client(label, settings)
+        plan = await make_plan(
+            pbx,
+            app,
+            settings.public_url,
+            settings.secret,
+            settings.epoch,
+            ivrs=desired_ivrs(app.ivrs, label),
+            pbx=label,
+        )
+        own = await read_own(pbx, plan)
+        menus = {(label, number): one.keys for number, one in own.items()}
+        if not plan.pending:
+            return Found("in step", text=f"{prefix}no differences", menus=menus)
+        text = f"{prefix}receiver plan shows the values, receiver apply changes them"
+        return Found("differs", _lines(plan, label), text, menus)
+
+
+def _lines(plan: Plan, label: str) -> tuple[str, ...]:
+    """Return a line for each change, without values: headers may hold secrets."""
+    prefix = f"{label}/" if label else ""
+
+    def text(change: Change[Resource]) -> str:
+        fields = ", ".join(d.field for d in change.differences) if change.op == "update" else ""
+        name = f"{SYMBOLS[change.op]} {change.op} {prefix}{change.name}"
+        return f"{name}: {fields}" if fields else name
+
+    return tuple(map(text, plan.pending))
+
+
+def _json(found: list[Found], checked: str | None) -> Json:
+    """Return the result of all PBXs; the worst state counts."""
+    order = ("unknown", "differs", "off", "in step")
+    state = min((one.state for one in found), key=order.index, default="unknown")
+    return {
+        "state": state,
+        "checked": checked,
+        "lines": [text for one in found for text in one.lines],
+        "text": "; ".join(one.text for one in found if one.text),
+    }

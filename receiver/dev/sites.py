@@ -1,0 +1,219 @@
+"""The simulated PBXs of ``receiver dev``, and what is registered on them.
+
+Rule 1: the code and the REST API are those of ``receiver apply``.
+Rule 2: each declared IVR exists; one that was created here is removed with its declaration.
+Rule 3: the changes that are shown are those of the plan.
+Rule 4: ids are unique across all PBXs: the page requests an audio file by its id alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Self
+
+import httpx
+
+from receiver.console.feed import Json
+from receiver.console.web import Audio, ControlError
+from receiver.credentials import Secret
+from receiver.declarations.actions import Action, sensitive_names
+from receiver.declarations.desired_ivr import DesiredIvr
+from receiver.declarations.missing_action import MissingAction, missing_action
+from receiver.dev.ivr_views import ivrs_json
+from receiver.dev.messages import DeclaredAction, Ready
+from receiver.errors import PbxError
+from receiver.pbx.access_tokens import GivenToken
+from receiver.pbx.models import IvrSummary
+from receiver.pbx.pbx_client import PbxClient
+from receiver.registration import registrar
+from receiver.registration.changes import SYMBOLS, Change, Plan, Resource
+from receiver.simulator.api import make_api
+from receiver.simulator.behaviour import Behaviour
+from receiver.simulator.hours import LocalTime
+from receiver.simulator.model import Pbx
+
+MAX_IVRS = 10_000
+"""IVRs of a simulated PBX: a copy may have more than a tenant may create by default."""
+
+FIRST_ID = 2**62
+"""The first id for all simulated PBXs; ids in a copy of a real PBX are lower."""
+
+
+@dataclass(slots=True)
+class Site:
+    """A simulated PBX. ``made`` are the IVRs that were created because an action names them."""
+
+    label: str
+    pbx: Pbx
+    client: PbxClient
+    made: set[str] = field(default_factory=set)
+
+
+class Sites:
+    """The simulated PBXs, one for each label. Use it as an async context manager.
+
+    Parameters:
+        base: the service's URL.
+        secret: of the service.
+
+    Attributes:
+        actions: the actions of the newest version, by identity.
+    """
+
+    def __init__(self, base: str, secret: Secret) -> None:
+        self.base = base
+        self._secret = secret
+        self._sites: dict[str, Site] = {}
+        self._stack = AsyncExitStack()
+        self._numbers = itertools.count(FIRST_ID)
+        self.actions: dict[str, DeclaredAction] = {}
+
+    def __iter__(self) -> Iterator[Site]:
+        return iter(self._sites.values())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def at(self, label: str) -> Site:
+        """Return the PBX of this label; make it at the first call."""
+        if label not in self._sites:
+            pbx = Pbx(Behaviour(quota=MAX_IVRS), numbers=self._numbers)
+            token = Secret(secrets.token_urlsafe(24))
+            within = httpx.ASGITransport(make_api(pbx, token=token))
+            client = PbxClient(
+                "http://127.0.0.1",
+                GivenToken(token),
+                transport=within,
+                version=pbx.behaviour.version,
+            )
+            await self._stack.enter_async_context(client)
+            self._sites[label] = Site(label, pbx, client)
+        return self._sites[label]
+
+    def find(self, label: str) -> Site | None:
+        """Return the PBX of this label, if it was made."""
+        return self._sites.get(label)
+
+    def sensitive(self, label: str, ivr: str) -> frozenset[str]:
+        """Return the names of the sensitive actions of an IVR."""
+        return sensitive_names(self.actions.values(), label, ivr)
+
+    def ivr_at(self, address: str) -> tuple[Site, IvrSummary]:
+        """Return the IVR ``"8000"`` or ``"label/8000"``, and its PBX.
+
+        Raises:
+            ControlError: there is no such IVR.
+        """
+        label, _, number = address.rpartition("/")
+        site = self.find(label)
+        ivr = site.pbx.ivr_at(number) if site else None
+        if site is None or ivr is None:
+            raise ControlError(f"there is no IVR {address}: choose one from the list")
+        return site, ivr
+
+    def ivrs_json(self, now: LocalTime) -> list[Json]:
+        """Return all IVRs as the page shows them; office hours are those of ``now``."""
+        return [
+            one
+            for site in self
+            for one in ivrs_json(site.label, site.pbx, self.actions, self.base, now)
+        ]
+
+    async def audio(self, file_id: str) -> Audio | None:
+        """Return an audio file of any of the PBXs."""
+        for site in self:
+            if (file := site.pbx.files.find(file_id)) is not None:
+                octets = bytearray()
+                try:
+                    async with site.client.files.download(file["digest"]) as found:
+                        async for chunk in found.chunks():
+                            octets += chunk
+                except PbxError:
+                    return None
+                return Audio(bytes(octets), file["media_type"])
+        return None
+
+    def missing(self, label: str, ivr: str, keys: str) -> MissingAction | None:
+        """Return the declaration of an action for ``keys``, which none takes."""
+        actions = [one.action() for one in self.actions.values()]
+        return missing_action(actions, ivr, "DTMF", keys, pbx=label)
+
+    async def register(self, ready: Ready) -> tuple[str, ...]:
+        """Register what is declared; return what that changed, a line each.
+
+        Raises:
+            ReceiverError: the declarations cannot be registered.
+        """
+        actions = [one.action() for one in ready.actions]
+        lines: list[str] = []
+        labels = dict.fromkeys([*(label for label, _ in ready.ivrs), *self._sites])
+        for label in labels:
+            lines += await self._register(await self.at(label), ready, actions)
+        self.actions = {one.identity: one for one in ready.actions}
+        return tuple(lines)
+
+    async def _register(self, site: Site, ready: Ready, actions: list[Action]) -> list[str]:
+        ivrs = [one.desired() for one in ready.desired_ivrs if one.pbx == site.label]
+        numbers = {number for label, number in ready.ivrs if label == site.label}
+        lines = _create(site, numbers - {one.number for one in ivrs})
+        plan = await registrar.make_plan(
+            site.client,
+            actions,
+            self.base,
+            self._secret,
+            take_over=True,
+            certain=True,  # a copy lacks the secrets that could not be read
+            look=True,
+            ivrs=ivrs,
+            pbx=site.label,
+        )
+        await registrar.apply(site.client, plan, allow_deletes=True)
+        lines += _lines(plan)
+        lines += _remove(site, numbers)
+        return lines
+
+
+def _create(site: Site, numbers: set[str]) -> list[str]:
+    """Create the IVRs that are declared by their number alone."""
+    lines = []
+    for number in sorted(numbers):
+        if site.pbx.ivr_at(number) is None:
+            site.pbx.add_ivr(number)
+            site.made.add(number)
+            lines.append(f"+ IVR {_named(site.label, number)}")
+    return lines
+
+
+def _remove(site: Site, numbers: set[str]) -> list[str]:
+    """Remove the created IVRs that are no longer declared."""
+    lines = []
+    for number in sorted(site.made - numbers):
+        if (ivr := site.pbx.ivr_at(number)) is not None:
+            site.pbx.destroy_ivr(ivr.id)
+            lines.append(f"- IVR {_named(site.label, number)}")
+    site.made &= numbers
+    return lines
+
+
+def _lines(plan: Plan) -> list[str]:
+    lines = [_line(plan, change) for change in plan.pending]
+    return lines + [f"Warning: {warning}" for warning in plan.warnings]
+
+
+def _line(plan: Plan, change: Change[Resource]) -> str:
+    differences = ", ".join(map(str, change.differences))
+    kind = "" if isinstance(change.resource, DesiredIvr) else "action "
+    what = kind + (f"{plan.pbx}/{change.name}" if plan.pbx else change.name)
+    of = f": {differences}" if differences and change.op == "update" else ""
+    return f"{SYMBOLS[change.op]} {what}{of}"
+
+
+def _named(label: str, name: str) -> str:
+    return f"{label}/{name}" if label else name

@@ -1,0 +1,300 @@
+"""The sessions of all calls: one writer at a time for each.
+
+Rule 1: the second callback waits, but not past its deadline. Of all that wait in one
+        process, one asks the store.
+Rule 2: what changed is saved at a normal end, all of it or nothing; after an error in between
+        nothing is. A save that is refused or lost raises `SessionLost`.
+Rule 3: the lock is always given back, by a task that has an owner and tries
+        again while the lease would last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from random import getrandbits
+from typing import Any, TypeVar
+
+from receiver.dispatch.session import Session, SessionLost
+from receiver.dispatch.session_key import Key
+from receiver.execution.to_thread import LoopUnavailable, in_loop
+from receiver.storage.breaker import (
+    CLOSING,
+    LIMIT,
+    PAUSE,
+    CircuitBreaker,
+    CircuitOpenError,
+    StoreError,
+)
+from receiver.storage.memory import MemorySessions
+from receiver.storage.protocols import LEASE, SessionStore
+
+POLL = 0.02
+"""Seconds until a lock that another process may have is tried again."""
+
+_OUT_OF_ORDER = "the session store is unavailable"
+
+T = TypeVar("T")
+
+log = logging.getLogger("receiver")
+
+
+class Sessions:
+    """The sessions of calls in a `SessionStore`.
+
+    Parameters:
+        store: of this process alone, or a shared one.
+        breaker: of a shared store.
+        again: seconds until a lock that could not be given back is tried again.
+        poll: see `POLL`.
+        thread_wait: seconds beyond its deadline that a thread waits for the event loop.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        breaker: CircuitBreaker | None = None,
+        *,
+        again: float = PAUSE,
+        poll: float = POLL,
+        thread_wait: float = 1.0,
+    ) -> None:
+        self._store = store
+        self._breaker = breaker
+        self._again = again
+        self._poll = poll
+        self.limit = breaker.limit if breaker else LIMIT
+        self.thread_wait = thread_wait
+        self._memory = store if breaker is None and isinstance(store, MemorySessions) else None
+        self._queues: dict[str, deque[asyncio.Event]] = {}  # of those who came second or later
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def open(
+        self,
+        key: Key | None,
+        *,
+        until: float,
+        loop: asyncio.AbstractEventLoop | None = None,
+        thread: int = 0,
+    ) -> Opened:
+        """Return the session at ``key``, for one callback at a time.
+
+        A handler that opens the one it has already waits for itself, until its time is up.
+
+        Parameters:
+            key: None for a call that nothing tells from others, which remembers nothing.
+            until: the loop's time after which it is not waited for any more. A question to the
+                store that is under way then may take the rest of its `LIMIT`.
+            loop: the event loop, which does the work for ``with`` in another thread.
+            thread: that of ``loop``.
+
+        Raises:
+            SessionLost: at the start it could not be had in time, or the store is unavailable; at
+                the end a change could not be saved, for the store is unavailable or the
+                session was held for more than `LEASE` seconds.
+            SessionError, TypeError: at the end: what `Session.change` finds.
+        """
+        return Opened(self, key, until, loop, thread)
+
+    async def close(self) -> None:
+        """Release locks, connections and threads; never raises."""
+        if tasks := set(self._tasks):
+            _, late = await asyncio.wait(tasks, timeout=CLOSING)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        if self._breaker is None:
+            await self._store.close()
+        else:
+            await self._breaker.close(self._store.close)
+
+    async def take(self, key: Key, token: str, until: float) -> bytes:
+        """Lock and return a session for ``token``; parameters and errors as for `open`."""
+        if key.name not in self._queues:
+            stored = await self._try(key, token)
+            if stored is not None:
+                return stored
+        return await self._take_in_turn(key, token, until)
+
+    async def _take_in_turn(self, key: Key, token: str, until: float) -> bytes:
+        """The first in the queue polls, and is woken at a release; the others wait."""
+        time = asyncio.get_running_loop().time
+        turn = asyncio.Event()
+        queue = self._queues.setdefault(key.name, deque())
+        queue.append(turn)
+        try:
+            while (left := until - time()) > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, self._poll) if queue[0] is turn else left):
+                        await turn.wait()
+                turn.clear()
+                if queue[0] is turn and (stored := await self._try(key, token)) is not None:
+                    return stored
+            raise SessionLost("another callback of the same call has the session")
+        finally:
+            queue.remove(turn)
+            if queue:
+                queue[0].set()
+            else:
+                del self._queues[key.name]
+
+    async def _try(self, key: Key, token: str) -> bytes | None:
+        """Return what is stored; None while another callback has it."""
+        try:
+            return await self._ask(lambda: self._store.take(key.name, token, key.life))
+        except CircuitOpenError:
+            raise SessionLost(_OUT_OF_ORDER) from None
+        except BaseException as error:
+            self.give_back(key, token)  # which it may have got without hearing of it
+            if isinstance(error, StoreError):
+                raise SessionLost(_OUT_OF_ORDER) from None
+            raise
+
+    async def give(self, key: Key, token: str, change: bytes | None) -> None:
+        """Save ``change``, None for no change, and release the lock."""
+        try:
+            held = await self._ask(lambda: self._store.give(key.name, token, change, key.life))
+        except BaseException as error:
+            self.give_back(key, token)
+            if not isinstance(error, StoreError):
+                raise
+            if change is not None:
+                raise SessionLost(_OUT_OF_ORDER) from None
+            return
+        self._let_go(key, change, held)
+
+    def take_now(self, key: Key, token: str) -> bytes | None:
+        """As `take`, without waiting; None if it would have to wait."""
+        if self._memory is None or key.name in self._queues:
+            return None
+        return self._memory.take_now(key.name, token, key.life)
+
+    def give_now(self, key: Key, token: str, change: bytes | None) -> bool:
+        """As `give`, without waiting; return False if it would have to wait."""
+        if self._memory is None:
+            return False
+        self._let_go(key, change, self._memory.give_now(key.name, token, change, key.life))
+        return True
+
+    def _let_go(self, key: Key, change: bytes | None, held: bool) -> None:
+        if self._queues:
+            self._wake(key)
+        if change is not None and not held:
+            raise SessionLost(f"the session was held for more than {LEASE:.0f} seconds")
+
+    def give_back(self, key: Key, token: str) -> asyncio.Task[None]:
+        """Release the lock without a change; retries while the store may recover."""
+        task = asyncio.create_task(self._release(key, token))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _release(self, key: Key, token: str) -> None:
+        time = asyncio.get_running_loop().time
+        end = time() + LEASE
+        while time() < end:
+            try:
+                await self._ask(lambda: self._store.give(key.name, token, None, key.life))
+            except StoreError:
+                await asyncio.sleep(self._again)
+            else:
+                self._wake(key)
+                return
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        return await (question() if self._breaker is None else self._breaker.ask(question))
+
+    def _wake(self, key: Key) -> None:
+        if queue := self._queues.get(key.name):
+            queue[0].set()
+
+
+class Opened:
+    """A session from the beginning to the end of an ``async with``, see `Sessions.open`.
+
+    In another thread than the event loop's, such as that of a plain handler, it is a ``with``.
+
+    A generator with `contextlib.asynccontextmanager` would take 8 µs more of every callback.
+    """
+
+    __slots__ = ("_key", "_loop", "_session", "_sessions", "_thread", "_token", "_until")
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        key: Key | None,
+        until: float,
+        loop: asyncio.AbstractEventLoop | None,
+        thread: int,
+    ) -> None:
+        self._sessions = sessions
+        self._key = key
+        self._until = until
+        self._loop = loop
+        self._thread = thread
+        self._token = f"{getrandbits(64):x}"  # it tells holders apart, and opens nothing
+        self._session: Session
+
+    async def __aenter__(self) -> Session:
+        if self._key is None:
+            self._session = Session()
+            return self._session
+        stored = self._sessions.take_now(self._key, self._token)
+        if stored is None:
+            stored = await self._sessions.take(self._key, self._token, self._until)
+        try:
+            self._session = Session(stored)
+        except SessionLost:
+            # Something else wrote there. Without it the next callback of the call begins anew.
+            log.error("a session in the store cannot be decoded, something else wrote it: removed")
+            with suppress(SessionLost):
+                await self._sessions.give(self._key, self._token, b"")
+            raise
+        except BaseException:
+            await self._give_back(self._key)
+            raise
+        return self._session
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._key is None:
+            return
+        if error is not None:
+            await self._give_back(self._key)
+            return
+        try:
+            change = self._session.change()
+        except BaseException:
+            await self._give_back(self._key)
+            raise
+        if not self._sessions.give_now(self._key, self._token, change):
+            await self._sessions.give(self._key, self._token, change)
+
+    def __enter__(self) -> Session:
+        """Raises:
+        SessionLost: as at ``async with``; or the event loop is blocked or has ended.
+        RuntimeError: this is the event loop's own thread, which must not wait.
+        """
+        return self._in_loop(self.__aenter__)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._in_loop(partial(self.__aexit__, kind, error, trace))
+
+    def _in_loop(self, step: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        loop = self._loop
+        if loop is None or threading.get_ident() == self._thread:
+            raise RuntimeError("in an async def write: async with call.session() as session")
+        left = max(self._until - loop.time(), 0.0)
+        try:
+            return in_loop(loop, step(), left + self._sessions.thread_wait)
+        except LoopUnavailable as error:
+            raise SessionLost(str(error)) from None
+
+    async def _give_back(self, key: Key) -> None:
+        """Wait for the release as long as for a save, then release in the background."""
+        sessions = self._sessions
+        await asyncio.wait({sessions.give_back(key, self._token)}, timeout=sessions.limit)

@@ -1,0 +1,84 @@
+"""Call a function of the user; an exception becomes a value.
+
+Rule 1: SystemExit and KeyboardInterrupt are failures like any other. They would otherwise leave the
+        task, the event loop and the service; those that mean the process come as signals.
+Rule 2: an exception's text may hold what the caller keyed in: the log has its type and location,
+        and the text only with ``RECEIVER_LOG_CALLER_DATA``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import dataclass
+from types import CoroutineType
+
+from receiver.replies import is_reply
+from receiver.text import short
+
+_TEXT = 500  # characters of an exception's text
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The result of a function that raised ``error``."""
+
+    error: BaseException
+
+
+async def settle(function: Callable[..., object], *args: object, **kwargs: object) -> object:
+    """Return what ``function`` returns in the end, or `Failed`; only a cancellation is raised."""
+    try:
+        result = function(*args, **kwargs)
+        if type(result) is CoroutineType:
+            result = await result
+        while not is_reply(result) and inspect.isawaitable(result):
+            result = await result
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return Failed(error)
+    return result
+
+
+def attempt(function: Callable[..., object], *args: object, **kwargs: object) -> object:
+    """The same for a thread; a future cannot carry StopIteration, nor should it the others."""
+    try:
+        return function(*args, **kwargs)
+    except BaseException as error:
+        return Failed(error)
+
+
+def at_once(function: Callable[..., object], *args: object) -> object:
+    """Return what an async ``function`` returns that has nothing to wait for, or `Failed`.
+
+    It runs in a copy of the context: what it sets there is not for the next callback.
+    """
+    try:
+        copy_context().run(function(*args).send, None)  # type: ignore[attr-defined]
+    except StopIteration as end:
+        return end.value
+    except BaseException as error:
+        return Failed(error)
+    return Failed(RuntimeError("it waits, where its code has no await"))
+
+
+def describe(error: BaseException, *, with_text: bool) -> str:
+    """Return a text for the log: type, text if it may be shown, and place of ``error``."""
+    frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    if with_text:
+        text = f": {_text(error)}"
+    else:
+        text = " (its text is withheld, RECEIVER_LOG_CALLER_DATA=true shows it)"
+    return f"{type(error).__name__}{text}\n{frames}"
+
+
+def _text(error: BaseException) -> str:
+    """Return the text of an error, shortened; it may contain caller data."""
+    try:
+        return short(str(error), _TEXT)
+    except Exception as another:
+        return f"(no text: {type(another).__name__})"

@@ -1,0 +1,58 @@
+"""Log the same line once a minute: a flood of requests must not flood the log.
+
+Rule 1: what was left out is counted, and the next line says how many.
+Rule 2: many different lines are a flood as well: their number in a minute is limited.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from receiver.text import counted
+
+INTERVAL = 60.0
+"""Seconds until the same line is logged again."""
+
+
+class LogThrottle:
+    """Decides which lines are logged.
+
+    Parameters:
+        most: how many different lines are logged in an `INTERVAL`.
+    """
+
+    def __init__(self, most: int = 1000) -> None:
+        self._most = most
+        self._logged: OrderedDict[str, tuple[float, int]] = OrderedDict()  # the latest is last
+        self._omitted = 0
+
+    def due(self, line: str, now: float) -> str | None:
+        """Return a suffix for a line that is logged ``now``; None if it is left out.
+
+        Parameters:
+            line: the line, or the common part of lines that count as the same.
+            now: in seconds, of any clock.
+        """
+        said, left_out = self._logged.get(line, (float("-inf"), 0))
+        if 0 <= now - said < INTERVAL:
+            self._logged[line] = (said, left_out + 1)
+            return None
+        if line not in self._logged and not self._evict(now):
+            self._omitted += 1
+            return None
+        self._logged[line] = (now, 0)
+        self._logged.move_to_end(line)
+        omitted, self._omitted = self._omitted, 0
+        return (
+            f", and {counted(left_out, 'time')} since that was said last" if left_out else ""
+        ) + (f" ({counted(omitted, 'line')} like it omitted)" if omitted else "")
+
+    def _evict(self, now: float) -> bool:
+        """Drop the oldest line; return False if it was logged within an `INTERVAL`."""
+        if len(self._logged) < self._most:
+            return True
+        oldest, (said, _) = next(iter(self._logged.items()))
+        if 0 <= now - said < INTERVAL:
+            return False
+        del self._logged[oldest]
+        return True

@@ -1,0 +1,117 @@
+"""Standard output and error that never block, for `print` in handlers.
+
+Rule 1: a line that is printed goes into a bounded queue, which a thread writes. When that is full,
+        because a pipe is blocked or a disk is, lines are dropped and counted, and the log says how
+        many as soon as one can be written.
+Rule 2: a terminal is left alone, for debuggers and prompts; so is what is no file.
+Rule 3: a forked child writes for itself: it has no callers, and may end without a word.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from receiver.observability.background_writer import BackgroundWriter, forks, write_all
+from receiver.observability.metrics import COUNTS, DROPPED
+from receiver.text import counted
+
+MOST = 10_000
+"""Pieces that may wait to be written."""
+
+PIECE = 4096
+"""Octets that a piece has at most."""
+
+PAUSE = 0.02
+"""Seconds for which pieces gather before they are written together."""
+
+CLOSING = 1.0
+"""Seconds for the last pieces when the process ends."""
+
+log = logging.getLogger("receiver")
+
+
+class Raw(io.RawIOBase):
+    """A raw stream whose octets a thread writes to a descriptor.
+
+    Parameters:
+        descriptor: stays open.
+        name: of the stream.
+        most: see `MOST`.
+    """
+
+    def __init__(self, descriptor: int, name: str, most: int = MOST) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._name = name
+        self._forks = forks()
+        self._writer = BackgroundWriter[bytes](
+            self._write, lost=_count, most=most, pause=PAUSE, name=f"receiver-{name}"
+        )
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, octets: Any) -> int:
+        data = bytes(octets)
+        if self._forks != forks():
+            write_all(self._descriptor, data)
+        else:
+            for begin in range(0, len(data), PIECE):
+                self._writer.put(data[begin : begin + PIECE])
+        return len(data)
+
+    def end(self) -> None:
+        """Write the remaining lines, within `CLOSING` seconds."""
+        self._writer.close(CLOSING)
+
+    def _write(self, pieces: list[bytes], lost: int) -> int:
+        write_all(self._descriptor, b"".join(pieces))
+        if lost:
+            log.error("%s printed to %s could not be written", counted(lost, "line"), self._name)
+        return 0
+
+
+def _count(lost: int) -> None:
+    COUNTS.cell(DROPPED)[0] += lost
+
+
+@contextlib.contextmanager
+def printed() -> Iterator[None]:
+    """Let a thread write `sys.stdout` and `sys.stderr` in the ``with`` block."""
+    with contextlib.ExitStack() as stack:
+        for name in ("stdout", "stderr"):
+            stack.enter_context(_printed(name))
+        yield
+
+
+@contextlib.contextmanager
+def _printed(name: str) -> Iterator[None]:
+    before = getattr(sys, name)
+    try:
+        raw = Raw(before.fileno(), name)
+        is_terminal = before.isatty()
+    except (AttributeError, OSError, ValueError):  # closed, or no file
+        is_terminal = True
+    if is_terminal:
+        yield
+        return
+    before.flush()
+    own = io.TextIOWrapper(
+        io.BufferedWriter(raw), before.encoding, before.errors, line_buffering=True
+    )
+    setattr(sys, name, own)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            own.flush()
+        raw.end()
+        setattr(sys, name, before)

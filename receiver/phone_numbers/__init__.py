@@ -1,0 +1,1 @@
+"""Phone numbers: `notation`, their text; `numbers`, national and international forms."""

@@ -1,0 +1,1 @@
+"""Recordings of callbacks in files: masked, bounded, written by a thread."""

@@ -1,1 +1,0 @@
-"""What callbacks were asked and answered, kept in files: masked, bounded, written by a thread."""

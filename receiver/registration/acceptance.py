@@ -1,0 +1,126 @@
+"""Check that the running service accepts the credentials of a plan before it is applied.
+
+Rule 1: credentials that the service refuses take every call down, and the PBX accepts them all the
+        same. So callbacks with the new credentials are sent to the public URL first, and
+        nothing is changed unless the service accepts all of them.
+Rule 2: a plan that changes neither credentials nor URLs sends nothing.
+Rule 3: one action URL is tried alone, the others only after it was accepted: wrong credentials are
+        sent once, so that the service does not throttle.
+Rule 4: a service accepts its epoch and the next one, so one action URL is also tried with the epoch
+        after that of the command: a service that refuses it is an epoch behind, and the operator
+        has not requested a rotation.
+Rule 5: ``--unchecked`` is suggested only where the service did not answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from receiver.credentials import Secret
+from receiver.errors import RegistrationError
+from receiver.pbx.callback_client import CallbackClient
+from receiver.pbx.models import IvrSummary
+from receiver.registration.changes import Plan
+from receiver.registration.compare import carries
+from receiver.registration.concurrency import together
+from receiver.registration.desired import DesiredActionUrl
+from receiver.registration.diagnosis import URL, Trouble
+from receiver.registration.probe import FindProtocol, find_trouble, make_callback_client
+from receiver.registration.urls import shown
+from receiver.text import line
+
+AT_ONCE = 4
+"""The number of action URLs that are tried at the same time."""
+
+_ASKED = {"url", "method", "auth", "username", "password", "token", "headers", "owner"}
+"""Differences after which the service may refuse a callback."""
+
+
+async def check(
+    plan: Plan,
+    secret: Secret,
+    epoch: int,
+    callbacks: CallbackClient | None = None,
+    *,
+    now: float | None = None,
+    protocol: FindProtocol | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Send probes to the service; no handler runs.
+
+    Parameters:
+        plan: what is about to be applied.
+        secret: the one that the plan's credentials are derived from.
+        epoch: of this command.
+        callbacks: sends the requests; by default over the network.
+        now: seconds since the epoch, by default those of the clock.
+        protocol: see `receiver.registration.probe.probe`.
+        progress: called with the number of probes that were answered, and that of all.
+
+    Raises:
+        RegistrationError: the service would refuse the credentials, or does not answer. The text
+            names the setting that differs.
+    """
+    items = list(_items(plan))
+    trials = [*items[:1], *_next_epoch(items), *items[1:]]
+    alone = len(trials) - len(items[1:])
+    callbacks = callbacks or make_callback_client()
+    troubles: list[tuple[DesiredActionUrl, Trouble]] = []
+
+    async def one(item: DesiredActionUrl, ivr: IvrSummary) -> None:
+        moment = time.time() if now is None else now
+        trouble = await find_trouble(
+            item, ivr, secret, callbacks, now=moment, epoch=epoch, protocol=protocol
+        )
+        if trouble is not None:
+            troubles.append((item, trouble))
+
+    for start, end in _batches(len(trials), alone):
+        await together(one(item, ivr) for item, ivr in trials[start:end])
+        progress(min(end, len(trials)), len(trials))
+        if troubles:
+            raise RegistrationError(_refused(*troubles[0]))
+
+
+def _items(plan: Plan) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
+    """Yield what is to be asked, with the credentials that the PBX will have."""
+    desired = {(item.ivr, item.action.url): item for item in plan.desired}
+    for change in plan.of("create", "update"):
+        if change.op == "create" or not _ASKED.isdisjoint(d.field for d in change.differences):
+            item = desired[change.ivr.extension_number, change.resource.url]
+            yield replace(item, action=change.resource), change.ivr
+
+
+def _next_epoch(
+    items: Iterable[tuple[DesiredActionUrl, IvrSummary]],
+) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
+    """Yield one of ``items`` with the credentials of the epoch after that of the command."""
+    for item, ivr in items:
+        if item.coming is not None and not carries(item.action, item.coming):
+            yield replace(item, action=item.coming), ivr
+            return
+
+
+def _batches(count: int, alone: int) -> Iterator[tuple[int, int]]:
+    """Yield where each batch starts and ends; the first ``alone`` have one item each."""
+    for start in range(alone):
+        yield start, start + 1
+    for start in range(alone, count, AT_ONCE):
+        yield start, start + AT_ONCE
+
+
+def _refused(item: DesiredActionUrl, trouble: Trouble) -> str:
+    name = f"{item.ivr}/{line(item.action.name)}"
+    at = f", at {shown(item.action.url)}" if trouble.setting == URL else ""
+    if trouble.answered:
+        return (
+            f"nothing was changed, because the service would refuse the callbacks of {name}: "
+            f"{trouble.text}{at}; {trouble.cure}"
+        )
+    return (
+        f"nothing was changed, because the service did not answer a callback of {name}: "
+        f"{trouble.text}{at}; {trouble.cure}. If it is down on purpose, or not reachable from "
+        "here, add --unchecked"
+    )

@@ -1,0 +1,135 @@
+"""The lines of a plan: what has to change on a PBX, for every kind of resource.
+
+A kind of resource is a type in `Resource`, with a name in `Change.name`, its fields in
+`receiver.registration.compare`, and a request in `receiver.registration.plan_requests`; mypy names
+the places that do not handle a new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Generic, Literal, TypeVar
+
+from receiver.declarations.desired_ivr import DesiredIvr
+from receiver.pbx.difference import Difference
+from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.registration.desired import DesiredActionUrl
+from receiver.text import line
+
+Op = Literal["create", "update", "delete", "unchanged", "unmanaged", "blocked", "missing"]
+
+SYMBOLS: dict[Op, str] = {
+    "create": "+",
+    "update": "~",
+    "delete": "-",
+    "unchanged": "=",
+    "unmanaged": "?",
+    "blocked": "!",
+    "missing": "!",
+}
+"""The first character of a line of the printed plan."""
+
+PENDING: tuple[Op, ...] = ("create", "update", "delete", "blocked", "missing")
+"""The ops of which something is left to do."""
+
+Resource = ActionUrl | DesiredIvr
+R_co = TypeVar("R_co", bound=Resource, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[R_co]):
+    """One line of a plan.
+
+    Attributes:
+        op: what to do.
+        ivr: the IVR; without an id if it is not on the PBX (yet).
+        resource: the desired state, with the id of what it replaces; for ``delete``, ``unchanged``
+            and ``unmanaged`` action URLs the actual state.
+        differences: the fields in which the actual state differs.
+        clear: for an update, the fields to empty.
+        reason: why something is blocked, missing or deleted; for an update that takes over, from
+            which service; for an unmanaged one that this project registered, what to do about it.
+        where: ``file:line`` of the declaration, if there is one.
+        before: for the update of an action URL, the actual state.
+        notes: warnings about the resource.
+    """
+
+    op: Op
+    ivr: IvrSummary
+    resource: R_co
+    differences: tuple[Difference, ...] = ()
+    clear: tuple[str, ...] = ()
+    reason: str = ""
+    where: str = ""
+    before: ActionUrl | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The resource, as in ``IVR 8000`` or ``8000/pick``."""
+        if isinstance(self.resource, DesiredIvr):
+            return f"IVR {self.ivr.extension_number}"
+        return f"{self.ivr.extension_number}/{line(self.resource.name)}"
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The changes for one PBX, and what they were computed from.
+
+    Attributes:
+        base: the public URL of this service.
+        desired: the desired action URLs.
+        changes: a line for each action URL that is declared or on the PBX.
+        warnings: what is allowed, but may not have the intended effect
+            (`receiver.registration.lints`).
+        pbx: the label of the PBX, empty for the only one.
+        ivrs: a line for each IVR of which more than the number is declared.
+        owner: the owner mark of this installation; empty if URLs alone decide what is managed.
+        former: the public URL that the service had before; empty if it has not moved.
+    """
+
+    base: str
+    desired: tuple[DesiredActionUrl, ...]
+    changes: tuple[Change[ActionUrl], ...]
+    warnings: tuple[str, ...] = ()
+    pbx: str = ""
+    ivrs: tuple[Change[DesiredIvr], ...] = ()
+    owner: str = ""
+    former: str = ""
+
+    def of(self, *ops: Op) -> tuple[Change[ActionUrl], ...]:
+        """Return the changes of action URLs with one of these ops."""
+        return tuple(change for change in self.changes if change.op in ops)
+
+    @property
+    def all(self) -> tuple[Change[Resource], ...]:
+        """The changes of all kinds of resources, in the order in which they are made."""
+        return (*self.ivrs, *self.changes)
+
+    @property
+    def pending(self) -> tuple[Change[Resource], ...]:
+        """The changes that are left to do."""
+        return tuple(change for change in self.all if change.op in PENDING)
+
+    def count(self, op: Op) -> int:
+        """Return how many changes have this op."""
+        return sum(change.op == op for change in self.all)
+
+    def with_ivrs(self, done: dict[str, IvrSummary]) -> Plan:
+        """Return the plan after its IVRs were created and updated.
+
+        Parameters:
+            done: the IVRs by extension number.
+        """
+
+        def actual(ivr: IvrSummary) -> IvrSummary:
+            return done.get(ivr.extension_number, ivr)
+
+        ivrs = (
+            replace(one, op="unchanged", differences=(), ivr=actual(one.ivr)) for one in self.ivrs
+        )
+        changes = (replace(one, ivr=actual(one.ivr)) for one in self.changes)
+        return replace(self, ivrs=tuple(ivrs), changes=tuple(changes))

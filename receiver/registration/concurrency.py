@@ -1,0 +1,37 @@
+"""Run several requests to a PBX at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LIMIT = 8
+"""The number of requests, or of groups of requests, that run at the same time."""
+
+
+async def together(work: Iterable[Awaitable[None]]) -> None:
+    """Await all of ``work`` at the same time; the first error cancels the rest and is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in work:
+                group.create_task(_await(one))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+
+
+async def for_each(items: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:
+    """Await ``do`` for each of ``items``, at most `LIMIT` at the same time; errors as before."""
+    gate = asyncio.Semaphore(LIMIT)
+
+    async def limited(item: T) -> None:
+        async with gate:
+            await do(item)
+
+    await together(map(limited, items))
+
+
+async def _await(work: Awaitable[None]) -> None:
+    await work

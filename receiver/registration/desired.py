@@ -1,0 +1,118 @@
+"""The desired action URLs of declarations, with the credentials of an epoch.
+
+A mask that is too long for one action URL makes several, with one identity and one set of
+credentials: ``pick``, ``pick~2``, ``pick~3`` at ``…/pick``, ``…/pick/2``, ``…/pick/3``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from receiver.credentials import Credentials, Secret, derive
+from receiver.declarations.actions import Action
+from receiver.masks import Mask
+from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
+from receiver.registration.ownership import OWNER, owner_mark
+
+_MODES = {None: "DISABLE", "basic": "BASIC", "digest": "DIGEST", "bearer": "BEARER"}
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredActionUrl:
+    """The desired state of an action URL.
+
+    Attributes:
+        ivr: the extension number of its IVR.
+        action: the action URL, secrets included, without an id.
+        where: ``file:line`` of the declaration.
+        coming: the same with the credentials of the next epoch, if these are accepted too.
+        identity: of the action that this is (a part of), such as ``"8000/pick"``.
+    """
+
+    ivr: str
+    action: ActionUrl
+    where: str = ""
+    coming: ActionUrl | None = None
+    identity: str = ""
+
+
+def desired_action_urls(
+    actions: Iterable[Action],
+    base: str,
+    secret: Secret,
+    epoch: int = 1,
+    *,
+    lenient: bool = True,
+    pbx: str = "",
+) -> tuple[DesiredActionUrl, ...]:
+    """Return the desired action URLs of ``actions`` on a PBX.
+
+    Parameters:
+        actions: the declarations.
+        base: the public URL of this service.
+        secret: the service's, from which the credentials are derived.
+        epoch: counts rotations of the credentials, from 1.
+        lenient: whether the credentials of the next epoch are accepted too.
+        pbx: the label of that PBX; actions for another one are skipped.
+
+    Raises:
+        DeclarationError: a URL becomes longer than the PBX accepts.
+    """
+    made: list[DesiredActionUrl] = []
+    owner = owner_mark(secret, pbx)
+    for action in (one for one in actions if one.pbx == pbx):
+        now = derive(secret, action.identity, epoch)
+        coming = derive(secret, action.identity, epoch + 1)
+        for part, (name, mask) in enumerate(action.parts, 1):
+            bare = _action_url(action, action.url(base.rstrip("/"), part), name, mask)
+            rotates = lenient and (action.auth or action.secret_header)
+            later = _with(bare, action, coming, owner) if rotates else None
+            mine = _with(bare, action, now, owner)
+            made.append(DesiredActionUrl(action.ivr, mine, action.where, later, action.identity))
+    return tuple(made)
+
+
+def absent(
+    wanted: Iterable[DesiredActionUrl], ivrs: Sequence[IvrSummary]
+) -> Iterator[tuple[DesiredActionUrl, str]]:
+    """Yield the action URLs on an IVR that is not among ``ivrs``, each with the reason."""
+    numbers = {ivr.extension_number for ivr in ivrs}
+    there = [ivr for ivr in ivrs if ivr.id]  # without those that are yet to be created
+    for item in wanted:
+        if item.ivr not in numbers:
+            yield (
+                item,
+                f"there is no IVR {item.ivr} on the PBX: {known_ivrs(there, item.ivr)}; correct "
+                f'the number, create the IVR first, or declare it: Ivr("{item.ivr}", name="…")',
+            )
+
+
+def _action_url(action: Action, url: str, name: str, mask: Mask) -> ActionUrl:
+    """Return an action URL without credentials and headers (``key1:value1&key2:value2``)."""
+    return ActionUrl(
+        name=name,
+        enabled=action.enabled,
+        type=action.kind,
+        method=action.method,
+        caller_mask=str(mask) if action.kind == "CALLER" else "",
+        dtmf_mask=str(mask) if action.kind == "DTMF" else "",
+        connection_timeout=action.connection_timeout,
+        request_timeout=action.request_timeout,
+        url=url,
+        auth=_MODES[action.auth],
+    )
+
+
+def _with(bare: ActionUrl, action: Action, credentials: Credentials, owner: str) -> ActionUrl:
+    sent = {**action.sent_headers(credentials.key), OWNER: owner}
+    headers = "&".join(f"{key}:{value}" for key, value in sent.items())
+    made = msgspec.structs.replace(bare, headers=headers)
+    if made.auth == "BEARER":
+        return msgspec.structs.replace(made, token=credentials.token)
+    if made.auth == "DISABLE":
+        return made
+    username, password = credentials.username, credentials.password
+    return msgspec.structs.replace(made, username=username, password=password)

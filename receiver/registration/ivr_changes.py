@@ -1,0 +1,195 @@
+"""Create and update declared IVRs on a PBX; none is ever deleted.
+
+Rule 1: the recordings are read and checked before the first request.
+Rule 2: a recording is looked up by name and size among the files of the PBX before it is uploaded:
+        interrupted at any moment and repeated, no second one is uploaded. A recording that was
+        replaced by another is not deleted.
+Rule 3: a create whose response was lost, or that the PBX refused because another client was faster,
+        is looked up by its extension number.
+Rule 4: each IVR is read back and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from receiver.declarations.desired_ivr import DesiredIvr, Prompt, check_together
+from receiver.errors import DeclarationError, PbxError, PbxInvalid, PbxRefused
+from receiver.pbx.api_errors import may_have_happened
+from receiver.pbx.audio import examine
+from receiver.pbx.models import IvrSummary, write
+from receiver.pbx.models_ivr import Ivr, pin_problem_in
+from receiver.pbx.pbx_client import PbxClient
+from receiver.registration.changes import Change, Resource
+from receiver.registration.compare import ivr_differences
+from receiver.registration.concurrency import for_each
+from receiver.registration.plans import plan_ivr
+
+_REFUSED = (400, 409, 422)
+
+
+def prepare(ivrs: Iterable[DesiredIvr]) -> tuple[DesiredIvr, ...]:
+    """Return each IVR once, with its recording.
+
+    Raises:
+        DeclarationError: two declarations of one IVR differ; a recording cannot be read or played.
+    """
+    return tuple(replace(one, recording=_recording(one)) for one in check_together(ivrs))
+
+
+async def plan_ivrs(
+    client: PbxClient,
+    desired: Iterable[DesiredIvr],
+    ivrs: Iterable[IvrSummary],
+    *,
+    certain: bool = False,
+) -> tuple[Change[DesiredIvr], ...]:
+    """Read the declared IVRs and return their changes.
+
+    Parameters:
+        client: of the PBX.
+        desired: returned by `prepare`.
+        ivrs: all IVRs of the PBX.
+        certain: count a PIN that cannot be read as a difference.
+
+    Raises:
+        DeclarationError: the release of the PBX, as far as it is known, refuses a DISA PIN.
+        PbxError: an IVR could not be read.
+    """
+    desired = tuple(desired)
+    for one in desired:
+        if problem := pin_problem_in(one.fields.pin.reveal(), client.version):
+            raise DeclarationError(f"pin {problem} (RECEIVER_PBX_VERSION)", one.where)
+    there = {ivr.extension_number: ivr for ivr in ivrs}
+    actual: dict[str, Ivr] = {}
+
+    async def read(number: str) -> None:
+        actual[number] = await client.ivrs.show(there[number].id)
+
+    await for_each((one.number for one in desired if one.number in there), read)
+    return tuple(
+        plan_ivr(
+            one,
+            there.get(one.number),
+            actual.get(one.number),
+            certain=certain,
+            version=client.version,
+        )
+        for one in desired
+    )
+
+
+async def put(client: PbxClient, desired: DesiredIvr, ivr_id: str, prompts: Prompts) -> str:
+    """Create or update one IVR and return its id.
+
+    Parameters:
+        client: of the PBX.
+        desired: its declaration.
+        ivr_id: empty to create it.
+        prompts: uploads the recordings.
+
+    Raises:
+        PbxError: a request failed, or the PBX did not store a field.
+    """
+    file_id = await prompts.bring(desired.recording) if desired.recording else ""
+    fields, actual = msgspec.structs.replace(desired.fields, prompt_file_id=file_id), Ivr()
+    created = not ivr_id
+    if created:
+        ivr_id = await _create(client, fields)
+        actual = await client.ivrs.show(ivr_id)
+    if not created or any(ivr_differences(desired, actual)):
+        actual = await client.ivrs.update(ivr_id, write(fields, updating=True))
+    if left := list(map(str, ivr_differences(desired, actual))):
+        raise PbxInvalid(f"the PBX accepted it, but did not take {', '.join(left)}")
+    return ivr_id
+
+
+def cure(change: Change[Resource], error: PbxError) -> str:
+    """Return what to do about a PBX that refused to create an IVR; empty if it is unknown."""
+    resource = change.resource
+    if not isinstance(resource, DesiredIvr) or resource.fields.pin or change.op != "create":
+        return ""
+    refused = isinstance(error, PbxRefused) and error.status in _REFUSED
+    return " A PBX up to 22.2 needs a DISA PIN to create one: declare pin=." if refused else ""
+
+
+def _recording(one: DesiredIvr) -> Prompt | None:
+    if one.prompt is None:
+        return None
+    try:
+        data = one.prompt.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        problem = f"the prompt {str(one.prompt)!r} cannot be read: {reason}"
+        raise DeclarationError(problem, one.where) from None
+    try:
+        examine(str(one.prompt), data)
+    except DeclarationError as error:
+        raise DeclarationError(error.problem, one.where) from None
+    return Prompt.of(one.prompt, data)
+
+
+async def _create(client: PbxClient, item: Ivr) -> str:
+    try:
+        return await client.ivrs.create_once(item)
+    except PbxError as error:
+        lost = may_have_happened(error)
+        if not lost and not (isinstance(error, PbxRefused) and error.status in _REFUSED):
+            raise
+        there = await _at(client, item.extension_number)
+        if not lost and not there:
+            raise
+    return there or await client.ivrs.create_once(item)
+
+
+async def _at(client: PbxClient, number: str) -> str:
+    """Return the id of the IVR with this extension number; empty without one."""
+    ids = [ivr.id async for ivr in client.list_ivrs() if ivr.extension_number == number]
+    return ids[0] if ids else ""
+
+
+@dataclass(slots=True)
+class Prompts:
+    """The recordings on a PBX, listed when they are first needed.
+
+    Attributes:
+        client: of the PBX.
+        send: uploads a recording and returns its id; by default without a progress display.
+        sent: the ids of the recordings that were uploaded.
+    """
+
+    client: PbxClient
+    send: Callable[[Prompt], Awaitable[str]] | None = None
+    sent: list[str] = field(default_factory=list)
+    known: bool = False
+    files: dict[tuple[str, int | None], str] = field(default_factory=dict)
+
+    async def bring(self, prompt: Prompt) -> str:
+        """Return the id of the file, which is uploaded only if the PBX has none like it.
+
+        Raises:
+            PbxError: a request failed.
+        """
+        if not self.known:
+            await self._list()
+        if not self._find(prompt):
+            made = await (self.send or self._send)(prompt)
+            self.files[prompt.name, len(prompt.data)] = made
+            self.sent.append(made)
+        return self._find(prompt)
+
+    async def _send(self, prompt: Prompt) -> str:
+        return await self.client.files.upload(prompt.name, prompt.data)
+
+    async def _list(self) -> None:
+        self.files = {(file.name, file.size): file.id async for file in self.client.files.list()}
+        self.known = True
+
+    def _find(self, prompt: Prompt) -> str:
+        sizes = (len(prompt.data), None)
+        return next(
+            (self.files[prompt.name, n] for n in sizes if (prompt.name, n) in self.files), ""
+        )

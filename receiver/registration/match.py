@@ -1,0 +1,119 @@
+"""Pair desired with actual action URLs, and explain name conflicts.
+
+Rule 1: on one IVR, a desired and an actual action URL are paired by their URL, then by the action
+        that they lead to, at this public URL or the former one, then by name. Of several the one
+        with the declared name counts, then the one with the smallest id, so that two operators who
+        compare at the same time get the same pairs, in any order of their lists.
+Rule 2: a text names the setting that may be wrong before it names an option that changes the
+        action URL of a running service.
+Rule 3: of a URL of another service only the host is printed: its path may be a
+        secret.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from receiver.pbx.models import ActionUrl
+from receiver.registration.ownership import Ownership
+from receiver.registration.urls import Target, key, origin, parse
+from receiver.text import line
+
+_BESIDE = "Beside another installation, use another name= and another RECEIVER_SECRET"
+
+
+def pair(
+    desired: Sequence[ActionUrl], managed: Sequence[ActionUrl], whose: Ownership
+) -> dict[str, ActionUrl]:
+    """Return the actual action URL for each desired URL.
+
+    Parameters:
+        desired: the desired action URLs of one IVR.
+        managed: the managed action URLs there.
+        whose: tells which action a URL leads to.
+    """
+    pairs: dict[str, ActionUrl] = {}
+    free = sorted(managed, key=_by_id)
+    for identify in (_url, lambda item: action_of(item, whose), _name):
+        found: dict[object, list[ActionUrl]] = {}
+        for item in free:
+            found.setdefault(identify(item), []).append(item)
+        for want in desired:
+            same = found.get(identify(want))
+            if want.url not in pairs and same:
+                best = next((item for item in same if item.name == want.name), same[0])
+                pairs[want.url] = best
+                found[identify(want)] = [item for item in same if item is not best]
+        # What is there twice is not adopted by another declaration: it will be deleted.
+        taken = {id(item) for item in pairs.values()}
+        there = {key(url) for url in pairs}
+        free = [item for item in free if id(item) not in taken and _url(item) not in there]
+    return pairs
+
+
+def action_of(item: ActionUrl, whose: Ownership) -> object:
+    """Return a value that all action URLs of one action share, at any public URL."""
+    found = whose.leads_to(item)
+    return found[1:] if found else id(item)
+
+
+def _url(item: ActionUrl) -> object:
+    return key(item.url)
+
+
+def _name(item: ActionUrl) -> object:
+    return item.name
+
+
+def rivalry(want: ActionUrl, rival: ActionUrl, whose: Ownership) -> str:
+    """Return why ``want`` cannot be created beside ``rival``, which has its name, and the cure.
+
+    The text does not name the IVR, so that those of several IVRs are printed once.
+    """
+    here = "the IVR has an action URL of this name that"
+    found = whose.leads_to(rival)
+    if found is None or action_of(want, whose) != found[1:]:
+        return (
+            f"{here} belongs to another service ({origin(rival.url)}): use another name=, remove "
+            "it there, or have it point here with --take-over"
+        )
+    base = parse(whose.base) or line(whose.base)
+    if whose.has_other_mark(rival):
+        return (
+            f"{here} was registered with another RECEIVER_SECRET at {found.base}, not at {base}: "
+            f"are RECEIVER_PUBLIC_URL and RECEIVER_SECRET those of the service? {_BESIDE}"
+        )
+    return (
+        f"{here} leads to this action at {found.base}, not at {base}: is RECEIVER_PUBLIC_URL "
+        f"right? {_former(found)}. {_BESIDE}"
+    )
+
+
+def moved(item: ActionUrl, whose: Ownership) -> str:
+    """Return where our mark was found, and what to do about it; empty if it was not."""
+    found = whose.leads_to(item)
+    if found is None or not whose.moved(item):
+        return ""
+    return (
+        f"registered with this RECEIVER_SECRET at {found.base}, left alone: is "
+        f"RECEIVER_PUBLIC_URL right? {_former(found)}; if another installation runs there, give "
+        "each its own RECEIVER_SECRET"
+    )
+
+
+def other_secret() -> str:
+    """Return why an action URL that points here and is not declared is left alone."""
+    return (
+        "registered at this public URL with another RECEIVER_SECRET, so left alone: correct "
+        "RECEIVER_SECRET, or delete it with receiver action-urls delete IVR NAME"
+    )
+
+
+def _former(found: Target) -> str:
+    return f"If this service was there before: receiver apply --moved-from {found.base}"
+
+
+def _by_id(item: ActionUrl) -> tuple[int, str]:
+    return len(item.id), item.id

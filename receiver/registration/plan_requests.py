@@ -1,0 +1,108 @@
+"""Send the changes of a plan to the PBX, once.
+
+Rule 1: IVRs first, one after the other, then creates and updates of action URLs, then deletes after
+        the last of them. On one IVR requests are sent one after the other, in the sequence of
+        `receiver.registration.sequence`; on several IVRs at the same time.
+Rule 2: after a failure no further request is started; those in progress are awaited.
+Rule 3: an action URL that another client deleted is no failure: a delete has its goal, an update is
+        left to the next plan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from receiver.declarations.desired_ivr import DesiredIvr
+from receiver.errors import PbxError, PbxNotFound
+from receiver.pbx.api_errors import may_have_happened
+from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.pbx_client import PbxClient
+from receiver.registration.changes import Change, Resource
+from receiver.registration.concurrency import for_each
+from receiver.registration.ivr_changes import Prompts, put
+from receiver.registration.sequence import Step, in_sequence
+from receiver.registration.urls import same
+
+Progress = Callable[[Change[Resource]], None]
+
+
+@dataclass(slots=True)
+class Round:
+    """The result of sending changes.
+
+    Attributes:
+        done: the changes that were made, in the order of their end.
+        ivrs: the IVRs that were created or updated, by extension number.
+        failure: the first change that failed, with its error; None if none did.
+    """
+
+    client: PbxClient
+    progress: Progress
+    prompts: Prompts
+    done: list[Change[Resource]] = field(default_factory=list)
+    ivrs: dict[str, IvrSummary] = field(default_factory=dict)
+    failure: tuple[Change[Resource], PbxError] | None = None
+
+    async def run(self, steps: Iterable[Step[Resource]]) -> None:
+        """Send ``steps`` one after the other."""
+        for step in steps:
+            if self.failure is not None:
+                return
+            change = step.change
+            try:
+                await self._send(step)
+            except PbxError as error:
+                gone = isinstance(error, PbxNotFound) and isinstance(change.resource, ActionUrl)
+                if change.op == "create" or not gone:
+                    self.failure = self.failure or (change, error)
+                return
+            if step.final:
+                self.done.append(change)
+                self.progress(change)
+
+    async def _send(self, step: Step[Resource]) -> None:
+        match step.resource:
+            case DesiredIvr() as desired:
+                number, name = desired.number, desired.fields.name
+                ivr_id = await put(self.client, desired, step.change.ivr.id, self.prompts)
+                self.ivrs[number] = IvrSummary(id=ivr_id, extension_number=number, name=name)
+            case ActionUrl() as action_url:
+                await self._send_action_url(step.change, action_url)
+
+    async def _send_action_url(self, change: Change[Resource], action_url: ActionUrl) -> None:
+        client, ivr = self.client, change.ivr
+        ivr_id = ivr.id or self.ivrs[ivr.extension_number].id
+        if change.op == "create":
+            await _create(client, ivr_id, action_url)
+        elif change.op == "update":
+            await client.update_action_url(ivr_id, action_url, clear=change.clear)
+        else:
+            with contextlib.suppress(PbxNotFound):  # another client deleted it first
+                await client.destroy_action_url(ivr_id, action_url.id)
+
+
+async def send(client: PbxClient, changes: Sequence[Change[Resource]], progress: Progress) -> Round:
+    """Send ``changes``, those of several IVRs at the same time.
+
+    Parameters:
+        client: of the PBX.
+        changes: creates, updates and deletes.
+        progress: called with each change once it is made.
+    """
+    one = Round(client, progress, Prompts(client))
+    for stage in in_sequence(changes):
+        await for_each(stage, one.run)
+    return one
+
+
+async def _create(client: PbxClient, ivr_id: str, action_url: ActionUrl) -> None:
+    try:
+        await client.create_action_url(ivr_id, action_url)
+    except PbxError as error:
+        if not may_have_happened(error):
+            raise
+        there = await client.list_action_urls(ivr_id)
+        if not any(same(item.url, action_url.url) for item in there):
+            await client.create_action_url(ivr_id, action_url)

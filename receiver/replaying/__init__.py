@@ -1,1 +1,0 @@
-"""Recorded calls, made again: yesterday's calls, today's code."""

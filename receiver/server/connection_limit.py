@@ -1,0 +1,164 @@
+"""What the connections of one server share: the app, and the connection limit.
+
+Rule: there are no more connections than file descriptors. An idle one, without a request, is
+      evicted for a new one, the oldest first: a PBX sends its request at once, so the connection
+      that is idle longest is the least likely to be one of its. Not within `YOUNG` seconds, nor if
+      octets arrived that are not read yet: where none can be evicted, new connections wait in the
+      accept queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.server import ServerState
+
+from receiver.observability.log_throttle import LogThrottle
+from receiver.server.handover import Pending
+from receiver.server.sockets import descriptor_limit, has_unread, most_connections
+from receiver.server.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from receiver.callbacks.routes import ActionTable
+
+YOUNG = 0.05
+"""Seconds for which a connection may be idle before it can be evicted: the time until a request
+arrives, or the second leg of digest."""
+
+ON_THE_WAY = 16
+"""Connections without a protocol above the connection limit, for which descriptors are left."""
+
+_LOOKS = 16  # connections that are looked at to find an idle one
+
+log = logging.getLogger("receiver")
+
+
+class Connections:
+    """The connections of one server.
+
+    Parameters:
+        config: of uvicorn.
+        state: of uvicorn, which waits for the connections in it when it stops.
+        app_state: what the app's lifespan left there.
+        watchdog: None for none.
+        limit: the most there may be; by default as many as there are descriptors for.
+
+    Attributes:
+        is_stopping: whether answers close their connections.
+        on_short: called when descriptors run short.
+        writing: held by the watchdog's thread while it touches connections.
+        is_relieved: whether that thread may have read from connections.
+        pending: the connections that it reads.
+        unmade: those of them for which the event loop makes a protocol without it, by inode.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        state: ServerState,
+        app_state: dict[str, Any],
+        watchdog: Watchdog | None = None,
+        limit: int | None = None,
+    ) -> None:
+        app: Any = config.loaded_app
+        while isinstance(app, ProxyHeadersMiddleware):
+            app = app.app
+        self.app = app
+        self.callbacks: ActionTable | None = getattr(app, "callbacks", None)
+        self.app_state = app_state
+        self.root_path = config.root_path
+        self.keep_alive = float(config.timeout_keep_alive)
+        self.watchdog = watchdog
+        self.writing = watchdog.writing if watchdog else threading.Lock()
+        self.is_relieved = False
+        self.pending: set[Pending] = set()
+        self.unmade: dict[int, Pending] = {}
+        self.limit = limit or most_connections()
+        self._high = descriptor_limit() // 2
+        self.is_stopping = False
+        self.on_short: Callable[[], None] = lambda: None
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.log_throttle = LogThrottle()
+        self.all: set[Any] = state.connections
+        self.idle: dict[Any, float] = {}  # without a request: since when, the oldest first
+        _SHARED[state] = self
+
+    def add(self, connection: Any, descriptor: int, now: float) -> None:
+        """Add a new connection; evict the one that is idle longest, if need be."""
+        self.all.add(connection)
+        self.idle[connection] = now
+        if self.unmade or self.is_relieved:
+            with self.writing:
+                read = self.unmade.pop(os.fstat(descriptor).st_ino, None)
+                connection.pending = connection.pending or read
+        if connection.pending is not None:
+            connection.loop.call_soon(connection.data_received, b"")
+        if len(self.all) >= self.limit // 2 or descriptor >= self._high:
+            self.on_short()
+        if len(self.all) <= self.limit or (idle := self._evictable()) is None:
+            return
+        del self.idle[idle]
+        idle.transport.abort()
+        said = "connection limit: idle connections are evicted"
+        if (more := self.log_throttle.due(said, time.monotonic())) is not None:
+            log.warning("%s%s", said, more)
+
+    def remove(self, connection: Any) -> None:
+        """A connection is closed."""
+        self.all.discard(connection)
+        self.idle.pop(connection, None)
+
+    def order(self, connection: Any, is_idle: bool, now: float) -> None:
+        """A connection is without a request from ``now`` on, or has one."""
+        self.idle.pop(connection, None)
+        if is_idle and connection in self.all:
+            self.idle[connection] = now
+
+    def is_full(self, making: int) -> bool:
+        """Whether the connection limit is reached and no idle connection can be evicted.
+
+        Parameters:
+            making: connections that were accepted, and have no protocol yet.
+        """
+        over = len(self.all) + making - self.limit
+        # A new connection evicts an idle one once it has a protocol, which a handshake may never.
+        return over >= 0 and (over >= ON_THE_WAY or self._evictable() is None)
+
+    def log_error(self, error: BaseException) -> None:
+        """Log an exception that came out of the app: its type and place."""
+        if isinstance(error, asyncio.CancelledError):
+            log.error("a request was cancelled")
+        else:
+            place = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+            log.error("exception in the app: %s\n%s", type(error).__name__, place)
+
+    def _evictable(self) -> Any | None:
+        """Return the connection that is idle longest, if it can be evicted."""
+        for one, since in islice(self.idle.items(), _LOOKS):
+            if one.loop.time() - since < YOUNG:
+                return None
+            if one.pending is not None:
+                continue
+            found = one.transport.get_extra_info("socket")
+            if found is None or found.fileno() < 0 or not has_unread(found.fileno()):
+                return one
+        return None
+
+
+def shared_by(config: uvicorn.Config, state: ServerState, app_state: dict[str, Any]) -> Connections:
+    """Return what the connections with this ``state`` share, made with the first of them."""
+    return _SHARED.get(state) or Connections(config, state, app_state)
+
+
+_SHARED: WeakKeyDictionary[ServerState, Connections] = WeakKeyDictionary()

@@ -1,0 +1,138 @@
+"""Hand a connection over to another worker, through a pair of sockets.
+
+Rule 1: all workers share one pair. A worker whose event loop is blocked sends connections into one
+        end; any worker whose loop runs takes them from the other.
+Rule 2: the octets that were read already go along, and the time when they arrived, so the request
+        is answered as if it had arrived there.
+Rule 3: nothing here blocks: a connection that cannot be sent at once stays where it is.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import Self
+
+from receiver.server.sockets import stream_socket
+
+LIMIT = 65536
+"""Octets of a request that are read past the event loop, and handed over, at most."""
+
+_TIME = struct.Struct("d")
+_MARK = b"."  # a message has at least one octet, or it would look like the end
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A connection that the watchdog's thread reads while the event loop is blocked.
+
+    Attributes:
+        connected: its socket.
+        before: the octets of a request that the event loop has read.
+        data: those that the thread has read behind them; the event loop goes on with them.
+        since: when these arrived, in the event loop's time; 0 without data.
+        is_shared: whether another worker may have it open, too.
+        is_copy: whether ``connected`` is the copy of a socket that the event loop has.
+        is_made: whether the event loop makes a protocol for ``connected``.
+        ended: whether it was answered, handed over or closed by the client.
+    """
+
+    connected: socket.socket
+    data: bytes = b""
+    since: float = 0.0
+    before: bytes = b""
+    is_shared: bool = False
+    is_copy: bool = False
+    is_made: bool = False
+    ended: bool = False
+    inode: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.inode = os.fstat(self.connected.fileno()).st_ino  # the same for all copies
+
+    def receive(self, since: float) -> bool:
+        """Read what arrived after ``since``; return whether the connection is open for reading.
+
+        No more than `LIMIT` octets are read in all.
+        """
+        room = LIMIT - len(self.before) - len(self.data)
+        try:
+            self.connected.settimeout(0)  # also if the app has set a default (setdefaulttimeout)
+            data = self.connected.recv(room) if room > 0 else None
+        except BlockingIOError:
+            data = None
+        except OSError:
+            data = b""
+        if data:
+            self.since = self.since or since
+            self.data += data
+        return data != b""
+
+
+class Handover:
+    """The pair of sockets.
+
+    Parameters:
+        into: the end for connections that are handed over.
+        out: the end from which they are taken.
+    """
+
+    def __init__(self, into: socket.socket, out: socket.socket) -> None:
+        self._into, self._out = into, out
+        for end in (into, out):
+            end.setblocking(False)
+            end.set_inheritable(False)
+
+    @classmethod
+    def make(cls) -> Self:
+        """Return a new pair, for the parent of the workers."""
+        return cls(*socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when a connection can be taken."""
+        return self._out.fileno()
+
+    def close(self) -> None:
+        self._into.close()
+        self._out.close()
+
+    def share(self, channel: socket.socket) -> None:
+        """Send this pair to the other end of ``channel``, see `received`."""
+        socket.send_fds(channel, [_MARK], [self._into.fileno(), self._out.fileno()])
+
+    @classmethod
+    def received(cls, channel: socket.socket) -> Handover | None:
+        """Return the pair that arrived on ``channel``, if one did."""
+        with contextlib.suppress(BlockingIOError):
+            _, found, _, _ = socket.recv_fds(channel, 1, 2)
+            if len(found) == 2:
+                return cls(*(socket.socket(fileno=descriptor) for descriptor in found))
+        return None
+
+    def send(self, pending: Pending) -> bool:
+        """Hand a connection over; return whether that was possible now."""
+        descriptors = array.array("i", [pending.connected.fileno()])
+        sent = (socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)
+        message = [_MARK, _TIME.pack(pending.since), pending.before, pending.data]
+        try:
+            return self._into.sendmsg(message, [sent]) > 0
+        except OSError:
+            return False
+
+    def take(self) -> Pending | None:
+        """Return a connection that was handed over; None if none waits."""
+        try:
+            data, found, _, _ = socket.recv_fds(self._out, 1 + _TIME.size + LIMIT, 1)
+        except OSError:  # another worker was faster
+            return None
+        if not found:  # no descriptor was left for it
+            return None
+        connected = stream_socket(found[0])
+        connected.setblocking(False)
+        begin = len(_MARK) + _TIME.size
+        since: float = _TIME.unpack_from(data, len(_MARK))[0]
+        return Pending(connected, data[begin:], since, is_shared=True)

@@ -1,0 +1,181 @@
+"""A thread that answers callbacks while the event loop is blocked, and logs where that is.
+
+Rule 1: the loop proves that it runs by a beat every `PERIOD` seconds, and by nothing else. A loop
+        that is late while it waits for events is not blocked: the machine is busy.
+Rule 2: a callback has one answer: of loop and thread, the one that removes it from `Watchdog.armed`
+        sends it. Where that is the thread, the loop waits until the answer is written, sends
+        nothing and closes the connection.
+Rule 3: the thread waits for nothing but time. Another thread writes its log lines, for the loop may
+        be blocked in the log itself.
+Rule 4: the log has files, lines and functions, and no values.
+
+Requests that no handler has begun are the part of `receiver.server.blocked_loop`, once the loop is
+blocked for `PATIENCE`. A C function that keeps the interpreter's lock (a regular expression that
+backtracks) stops this thread, too. Under TLS it only watches, for the keys are the loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import selectors
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import CodeType, FrameType
+
+from receiver.server.exchange import Exchange
+from receiver.text import counted
+
+PERIOD = 0.05
+"""Seconds between two beats of the event loop, and between two looks of the thread."""
+
+BLOCKED = 0.1
+"""Seconds without a beat after which the thread sends the answers that are due."""
+
+PATIENCE = 0.3
+"""Seconds without a beat after which the log names the place, and the loop is relieved."""
+
+URGENT = 4.0
+"""Seconds without a beat after which every request gets the fallback at once: the parent is about
+to kill the worker, see `receiver.server.supervisor.HANG`."""
+
+FRAMES = 6
+"""How many of the innermost frames are named."""
+
+log = logging.getLogger("receiver")
+
+
+class Watchdog:
+    """Watches the event loop that it is started in.
+
+    Parameters:
+        handlers: the code of handlers, and what the log calls each.
+        clock: the loop's, as a thread can read it; uvloop's own stops while the loop is blocked.
+        handover: whether the server may set ``relieve``.
+
+    Attributes:
+        relieve: answers the requests that no handler has begun, see
+            `receiver.server.blocked_loop.BlockedLoop`.
+        advice: added to the log line, the first time.
+    """
+
+    def __init__(
+        self,
+        handlers: Mapping[CodeType, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        handover: bool = True,
+    ) -> None:
+        self.handover = handover
+        self.armed: dict[Exchange, None] = {}
+        self.writing = threading.Lock()
+        self.relieve: Callable[[float, bool], tuple[int, int]] = lambda since, urgent: (0, 0)
+        self.advice = ""
+        self._handlers = handlers or {}
+        self._clock = clock
+        self._beat = 0.0
+        self._is_logged = False
+        self._over = threading.Event()
+        self._loop_thread = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin; called in the loop."""
+        self._loop_thread = threading.get_ident()
+        self._beat = self._clock()
+        self._on_beat()
+        self._thread = threading.Thread(target=self._watch, name="receiver-watchdog", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End; called in the loop."""
+        self._over.set()
+        if self._timer:
+            self._timer.cancel()
+        if self._thread:
+            self._thread.join()
+
+    def _on_beat(self) -> None:
+        now = self._clock()
+        if self._is_logged:
+            self._is_logged = False
+            log.error("the event loop runs again, after %.0f ms", (now - self._beat) * 1000)
+        self._beat = now
+        self._timer = asyncio.get_running_loop().call_later(PERIOD, self._on_beat)
+
+    # What follows runs in the thread.
+
+    def _watch(self) -> None:
+        while not self._over.wait(PERIOD):
+            self.look()
+
+    def look(self) -> None:
+        """If the loop is blocked, send the answers that are due, relieve it and log the place."""
+        blocked = self._clock() - self._beat
+        if blocked < BLOCKED:
+            return
+        is_urgent = blocked >= URGENT
+        answered, handed = self._rescue(is_urgent), 0
+        frame = sys._current_frames().get(self._loop_thread)
+        if blocked >= PATIENCE and not is_idle(frame):
+            if not self._is_logged:
+                self._is_logged = True
+                where, advice = describe(frame, self._handlers), self.advice
+                self.advice = ""
+                _say(log.error, "the event loop is blocked%s%s", where, advice)
+            try:
+                handed, more = self.relieve(self._beat, is_urgent)
+                answered += more
+            except Exception as error:  # the thread goes on
+                _say(log.critical, "%s inside the watchdog", type(error).__name__)
+        if answered:
+            _say(log.error, "answered %s for a blocked event loop", counted(answered, "request"))
+        if handed:
+            _say(
+                log.error, "handed %s over from a blocked event loop", counted(handed, "connection")
+            )
+
+    def _rescue(self, is_urgent: bool) -> int:
+        now, saved = self._clock(), 0
+        for exchange in list(self.armed):
+            if now < exchange.due and not is_urgent:
+                continue
+            with self.writing:
+                if self.armed.pop(exchange, self) is None:
+                    exchange.write_late()
+                    saved += exchange.written
+        return saved
+
+
+def is_idle(frame: FrameType | None) -> bool:
+    """Return whether an event loop waits for events there.
+
+    If it is late nevertheless, the machine is too busy to run it, and nothing blocks it.
+    """
+    return frame is not None and frame.f_code.co_filename in _LOOP_FILES
+
+
+_LOOP_FILES = {asyncio.base_events.__file__, asyncio.runners.__file__, selectors.__file__}
+
+
+def describe(frame: FrameType | None, handlers: Mapping[CodeType, str]) -> str:
+    """Return where a thread is: the handler, if it is in one, and the innermost frames."""
+    places, handler = list[str](), ""
+    while frame is not None:
+        code = frame.f_code
+        if len(places) < FRAMES:
+            places.append(f"{code.co_filename}:{frame.f_lineno} {code.co_qualname}")
+        handler = handlers.get(code, handler)
+        frame = frame.f_back
+    return "".join(
+        (f" in the handler of {handler}" if handler else "", *(f"\n  {p}" for p in places))
+    )
+
+
+def _say(write: Callable[..., None], *what: object) -> None:
+    with contextlib.suppress(RuntimeError):  # no thread can be started
+        threading.Thread(target=write, args=what, daemon=True).start()

@@ -1,0 +1,209 @@
+"""A worker process, and the channel between it and its parent.
+
+Rule 1: a worker sends heartbeats on its channel while its event loop runs; the first one says that
+        it serves. The end of the channel ends either side: no worker outlives its parent.
+Rule 2: a worker inherits the listener and its end of the channel; a program that it starts
+        inherits neither.
+Rule 3: secrets reach it through the environment, never on the command line.
+
+POSIX only: a worker inherits sockets, and has a process group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from receiver.errors import SettingsError
+from receiver.server.handover import Handover
+from receiver.server.sockets import stream_socket
+
+WORKER = "--as-worker"
+"""The option by which the parent gives a worker its number, listener and channel."""
+
+BEAT = 0.25
+"""Seconds between two heartbeats."""
+
+BLOCKED = 2 * BEAT
+"""Seconds without a heartbeat after which the event loop is taken to be blocked."""
+
+START = 60.0
+"""Seconds that a worker has until its first heartbeat."""
+
+GRACE = 5
+"""Seconds that calls in progress have to end when a worker stops."""
+
+ENDING = 1.0
+"""Seconds from the end of its channel to the end of a process."""
+
+RETIRE = b"r"
+"""The message to a worker that another has replaced."""
+
+
+class Worker:
+    """One process and the parent's end of the channel to it; see `Program.start`.
+
+    Attributes:
+        started: when, in the clock's (`time.monotonic`) seconds.
+        is_ready: set when it serves.
+        is_gone: set when it has ended.
+    """
+
+    def __init__(self, process: Process, channel: socket.socket) -> None:
+        self.pid = process.pid
+        self.started = self._heard = time.monotonic()
+        self.is_ready = asyncio.Event()
+        self.is_gone = asyncio.Event()
+        self._stopped = 0.0
+        self._process = process
+        self._channel = channel
+        self._end = asyncio.create_task(self._wait())
+
+    @property
+    def status(self) -> int:
+        """The exit status, or the negative number of the signal that ended it."""
+        return self._process.returncode or 0
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it serves, and its event loop seems to be blocked."""
+        is_serving = self.is_ready.is_set() and not self.is_gone.is_set()
+        return is_serving and time.monotonic() - self._heard > BLOCKED
+
+    def stop(self) -> None:
+        """Stop it as `SIGTERM` does, if it was not stopped before."""
+        if not self._stopped:
+            self._stopped = time.monotonic()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+
+    def retire(self) -> None:
+        """Stop it without notice: its successor serves."""
+        self._stopped = self._stopped or time.monotonic()
+        with contextlib.suppress(OSError):
+            self._channel.send(RETIRE)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    def problem(self, hang: float, stop: float) -> str:
+        """Return what is wrong with it; ``""`` if nothing is. Parameters in seconds."""
+        now = time.monotonic()
+        if self.is_gone.is_set():
+            return ""
+        if self._stopped and now - self._stopped > stop:
+            return "did not stop in time"
+        if not self.is_ready.is_set():
+            return "did not start in time" if now - self.started > START else ""
+        return "hangs" if now - self._heard > hang else ""
+
+    async def _wait(self) -> None:
+        hearing = asyncio.create_task(self._hear())
+        await self._process.wait()
+        hearing.cancel()
+        await asyncio.wait([hearing])
+        self._channel.close()
+        self.is_gone.set()
+
+    async def _hear(self) -> None:
+        with contextlib.suppress(OSError):
+            while await asyncio.get_running_loop().sock_recv(self._channel, 4096):
+                self._heard = time.monotonic()
+                self.is_ready.set()
+        await asyncio.sleep(ENDING)
+        self.kill()
+
+
+class Program(NamedTuple):
+    """What a worker runs, or a process beside the workers.
+
+    Attributes:
+        command: its number and two descriptors are appended.
+        environ: variables on top of the parent's.
+        further: sockets that it inherits, too; the command names them.
+    """
+
+    command: Sequence[str]
+    listener: socket.socket
+    environ: Mapping[str, str]
+    handover: Handover | None = None
+    further: Sequence[socket.socket] = ()
+
+    async def start(self, number: int) -> Worker:
+        """Start the process with this number; they are counted from 1.
+
+        Raises:
+            OSError: no process, memory or descriptor is available.
+        """
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        descriptors = (self.listener.fileno(), theirs.fileno())
+        with theirs:
+            try:
+                if self.handover is not None:
+                    self.handover.share(ours)
+                process = await asyncio.create_subprocess_exec(
+                    *self.command,
+                    *map(str, (number, *descriptors)),
+                    pass_fds=(*descriptors, *(one.fileno() for one in self.further)),
+                    process_group=0,  # a Ctrl+C is for the parent alone
+                    env={**os.environ, **self.environ},
+                    stdin=DEVNULL,
+                )
+            except BaseException:
+                ours.close()
+                raise
+        return Worker(process, ours)
+
+
+class Stoppable(Protocol):
+    """What a worker runs: a server, or a guard."""
+
+    should_exit: bool
+
+
+class Channel:
+    """The worker's end of the channel to its parent; ``handover`` reaches the other workers."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._socket.setblocking(False)
+        self._socket.set_inheritable(False)
+        self.handover = Handover.received(self._socket)
+
+    async def beat(self, server: Stoppable) -> None:
+        """Send heartbeats, and stop ``server`` when the parent asks for it or has ended."""
+        while True:
+            if self._has_to_stop():  # never cleared here: a signal may have set it meanwhile
+                server.should_exit = True
+            await asyncio.sleep(BEAT)
+
+    def _has_to_stop(self) -> bool:
+        try:
+            self._socket.send(b".")
+            return self._socket.recv(1) in (b"", RETIRE)
+        except BlockingIOError:
+            return False
+        except OSError:  # the parent is gone
+            return True
+
+
+def inherited(descriptor: int) -> socket.socket:
+    """Return the listener that the parent bound.
+
+    Raises:
+        SettingsError: the descriptor is no socket.
+    """
+    try:
+        listener = stream_socket(descriptor)
+    except OSError:
+        raise SettingsError("a worker is started by receiver serve, not by hand") from None
+    listener.set_inheritable(False)
+    return listener

@@ -1,1 +1,0 @@
-"""What stands under everything that workers and machines share: a file, a Redis, and patience."""

@@ -1,0 +1,174 @@
+"""The backend of one process: its memory.
+
+Rule 1: nothing here waits, so no two callbacks are inside a method at once.
+Rule 2: where a bound is reached the entries that have been idle longest are forgotten.
+Rule 3: durable jobs have to outlive the process, so they are in a file all the same.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from receiver.auth.replay_window import Counters
+from receiver.auth.throttle import FORGET, GOOD, FailureRecord
+from receiver.storage.job_queue import JobQueue
+from receiver.storage.jobs_sqlite import DEFAULT, SqliteJobs
+from receiver.storage.protocols import LEASE
+
+
+class Memory:
+    """A `Backend` in the memory of one process.
+
+    Parameters:
+        setting: the variable that names the backend, for the text of errors.
+    """
+
+    name = "memory"
+
+    def __init__(self, setting: str) -> None:
+        self._setting = setting
+
+    def auth(self, *, life: float) -> MemoryAuth:
+        return MemoryAuth(life=life)
+
+    def sessions(self) -> MemorySessions:
+        return MemorySessions()
+
+    def lease(self, name: str) -> UnsharedLease:
+        return UnsharedLease()
+
+    def jobs(self) -> JobQueue[str]:
+        return SqliteJobs(DEFAULT, self._setting, at_once=False)
+
+
+class MemoryAuth:
+    """An `AuthStore` in the memory of one process.
+
+    Parameters:
+        life: seconds for which a nonce is valid.
+        most_nonces: nonces that are remembered at once.
+        most_sources: client addresses whose failures are remembered at once.
+    """
+
+    def __init__(
+        self, *, life: float, most_nonces: int = 100_000, most_sources: int = 10_000
+    ) -> None:
+        self._counters = Counters(life=life, most=most_nonces)
+        self._using = threading.Lock()
+        self._most = most_sources
+        self._standings: dict[str, FailureRecord] = {}  # the one that failed last is last
+
+    async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
+        return self.use_now(nonce, count, made, now)
+
+    def use_now(self, nonce: str, count: int, made: float, now: float) -> bool:
+        """As `use`, in any thread."""
+        with self._using:
+            return self._counters.use(nonce, count, made, now)
+
+    async def failed(self, key: str, now: float) -> FailureRecord:
+        return self._keep(key, self._standings.get(key, GOOD).failed(now), now)
+
+    def learn(self, key: str, standing: FailureRecord, now: float) -> FailureRecord:
+        """Merge the shared store's failure record of ``key``; return the merged one."""
+        return self._keep(key, self._standings.get(key, GOOD).joined(standing, now), now)
+
+    async def reach(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def _keep(self, key: str, standing: FailureRecord, now: float) -> FailureRecord:
+        self._standings.pop(key, None)
+        self._standings[key] = standing
+        while True:
+            idle, oldest = next(iter(self._standings.items()))
+            if len(self._standings) <= self._most and now - oldest.last < FORGET:
+                return standing
+            del self._standings[idle]
+
+
+class _Kept(Struct, frozen=True, gc=False):
+    data: bytes
+    end: float
+
+
+class _Lock(Struct, frozen=True, gc=False):
+    token: str
+    end: float
+
+
+class MemorySessions:
+    """A `SessionStore` in the memory of one process.
+
+    Parameters:
+        most: sessions that are kept at once.
+        clock: in seconds; never goes back.
+    """
+
+    def __init__(self, *, most: int = 10_000, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._clock = clock
+        self._kept: dict[str, _Kept] = {}  # the one used last is last
+        self._locks: dict[str, _Lock] = {}  # the one taken last is last
+
+    async def take(self, name: str, token: str, life: float) -> bytes | None:
+        return self.take_now(name, token, life)
+
+    async def give(self, name: str, token: str, data: bytes | None, life: float) -> bool:
+        return self.give_now(name, token, data, life)
+
+    def take_now(self, name: str, token: str, life: float) -> bytes | None:
+        """As `take`, without a coroutine."""
+        now = self._clock()
+        while self._locks:
+            oldest, lock = next(iter(self._locks.items()))
+            if now < lock.end:
+                break
+            del self._locks[oldest]
+        if name in self._locks:
+            return None
+        self._locks[name] = _Lock(token, now + LEASE)
+        kept = self._kept.pop(name, None)
+        if kept is None or kept.end <= now:
+            return b""
+        self._keep(name, kept.data, now, LEASE + life)
+        return kept.data
+
+    def give_now(self, name: str, token: str, data: bytes | None, life: float) -> bool:
+        """As `give`, without a coroutine."""
+        now = self._clock()
+        lock = self._locks.get(name)
+        if lock is None or lock.token != token or lock.end <= now:
+            return False
+        del self._locks[name]
+        kept = self._kept.pop(name, None)
+        if data is None and kept is not None:
+            data = kept.data
+        if data:
+            self._keep(name, data, now, life)
+        return True
+
+    async def close(self) -> None: ...
+
+    def _keep(self, name: str, data: bytes, now: float, life: float) -> None:
+        self._kept[name] = _Kept(data, now + life)
+        while self._kept:
+            oldest, kept = next(iter(self._kept.items()))
+            if len(self._kept) <= self._most and now < kept.end:
+                return
+            del self._kept[oldest]
+
+
+class UnsharedLease:
+    """A lease that this process always holds, because it is not shared."""
+
+    async def take(self, life: float) -> bool:
+        return True
+
+    async def leave(self) -> None: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,80 @@
+"""A client of Redis, 5.0 or later, with short timeouts.
+
+Rule 1: it connects at the first request.
+Rule 2: no request is retried: one whose answer was lost may have been carried out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from receiver.credentials import Secret
+from receiver.errors import SettingsError
+from receiver.storage.breaker import LIMIT, SETTING, StoreError
+
+PREFIX = "receiver:"
+"""What all keys begin with."""
+
+# Within the circuit breaker's limit, so that redis-py closes its own connections.
+_SHARE = 0.8
+_CONNECTIONS = 16
+
+T = TypeVar("T")
+
+
+def connect(url: Secret, setting: str = SETTING, limit: float = LIMIT) -> Any:
+    """Return a client for the Redis at ``url``: ``redis://``, ``rediss://`` or ``unix://``.
+
+    redis-py types half of the answers as "awaitable or not", so the client is typed as Any.
+
+    Parameters:
+        url: it may hold a password.
+        setting: the variable that names it, for the text of errors.
+        limit: seconds in which a request ends, whether it is answered or not.
+
+    Raises:
+        SettingsError: redis-py cannot read the URL.
+    """
+    wait = limit * _SHARE
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url.reveal(),
+            max_connections=_CONNECTIONS,
+            timeout=wait,
+            socket_timeout=wait,
+            socket_connect_timeout=wait,
+            retry=Retry(NoBackoff(), 0),
+        )
+        pool.connection_class(**pool.connection_kwargs)  # finds unknown options, sends nothing
+    except (ValueError, TypeError, RedisError):
+        raise SettingsError(
+            f"{setting} is not a URL that redis-py can read, such as redis://127.0.0.1:6379/0"
+        ) from None
+    return Redis.from_pool(pool)
+
+
+async def ask(answer: Awaitable[T]) -> T:
+    """Return the answer of a client.
+
+    Raises:
+        StoreError: the request failed.
+        CancelledError: also where redis-py swallowed it, as `asyncio.wait_for` does before
+            Python 3.12.
+    """
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task else 0
+    try:
+        found = await answer
+    except Exception as error:  # redis-py's own, the system's, TLS's
+        # redis-py wraps a wrong password in a ConnectionError; its cause is more exact.
+        raise StoreError(type(error.__cause__ or error).__name__) from None
+    if task and task.cancelling() > cancelled:
+        raise asyncio.CancelledError
+    return found

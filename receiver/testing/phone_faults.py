@@ -1,0 +1,97 @@
+"""Faults on the calls of a test, and what delays handlers.
+
+Rule 1: a delayed handler waits until the test ends the fault, and then runs. So a test needs no
+        waiting time, and can check a result that is handed over to the call's next callback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from starlette.types import Receive, Scope, Send
+
+from receiver.app import Receiver
+from receiver.callbacks.request import ARRIVED
+from receiver.declarations.actions import Handler
+from receiver.execution.kinds import is_async
+from receiver.pbx.callback_request import CallbackFaults
+
+LATE_BUDGET = 0.25
+"""Seconds until the deadline while handlers are late, so that tests are quick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Faults(CallbackFaults):
+    """The faults to simulate; by default none. ::
+
+        phone.faults = Faults(late=True)
+
+    Attributes:
+        late: handlers do not answer before the deadline.
+        slow, dropped, refused, wrong_password: see `receiver.pbx.callback_request.CallbackFaults`.
+    """
+
+    late: bool = False
+
+
+class HandlerGate:
+    """Delays handlers while it is closed."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._open_to_threads = threading.Event()
+        self.open()
+
+    def open(self) -> None:
+        """Let waiting and further handlers run."""
+        self._open.set()
+        self._open_to_threads.set()
+
+    def close(self) -> None:
+        """Delay the handlers that are called from now on."""
+        self._open.clear()
+        self._open_to_threads.clear()
+
+    def wrap(self, handler: Any) -> Handler:
+        """Return ``handler``, async or plain as before, delayed by the gate."""
+
+        async def asynchronous(call: Any) -> Any:
+            await self._open.wait()
+            return await handler(call)
+
+        def plain(call: Any) -> Any:
+            self._open_to_threads.wait()
+            return handler(call)
+
+        return functools.update_wrapper(asynchronous if is_async(handler) else plain, handler)
+
+
+class LateApp:
+    """ASGI middleware that shortens the deadlines while handlers are late.
+
+    Parameters:
+        app: the Receiver.
+        is_late: whether handlers are late now.
+    """
+
+    def __init__(self, app: Receiver, is_late: Callable[[], bool]) -> None:
+        self._app = app
+        self._is_late = is_late
+        self._budgets: dict[str, float] = {}
+        for action in app:
+            for part in range(1, len(action.parts) + 1):
+                path = unquote(urlsplit(action.url("http://127.0.0.1", part)).path)
+                self._budgets[path] = action.request_timeout - app.settings.margin
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        budget = self._budgets.get(scope.get("path", ""))
+        if self._is_late() and budget is not None:
+            arrived = asyncio.get_running_loop().time() - budget + LATE_BUDGET
+            scope = {**scope, ARRIVED: arrived}
+        await self._app(scope, receive, send)

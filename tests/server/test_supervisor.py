@@ -1,0 +1,424 @@
+"""What a supervisor does about workers that are no good, with workers of straw."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from receiver.errors import SettingsError
+from receiver.server.supervisor import MIB, Supervisor, resident
+from receiver.server.worker import Channel, Program, Worker, inherited
+
+
+class Straw:
+    """A worker that ends when it is stopped, or at once."""
+
+    def __init__(self, number: int, *, ready: bool = True, status: int = 0) -> None:
+        self.pid = number
+        self.status = status
+        self.started = time.monotonic()
+        self.is_gone = asyncio.Event()
+        self.is_ready = asyncio.Event()
+        (self.is_ready if ready else self.is_gone).set()
+        self.wrong = ""
+        self.is_blocked = False
+        self.said = list[str]()
+
+    def end(self, how: str) -> None:
+        self.said.append(how)
+        self.is_gone.set()
+
+    def stop(self) -> None:
+        if not self.is_gone.is_set():
+            self.end("stop")
+
+    def retire(self) -> None:
+        self.end("retire")
+
+    def kill(self) -> None:
+        if not self.is_gone.is_set():
+            self.end("kill")
+
+    def problem(self, hang: float, stop: float) -> str:
+        return self.wrong
+
+
+class Field:
+    """Where they are made."""
+
+    def __init__(self) -> None:
+        self.made: list[Straw] = []
+        self.dying = self.broken = self.hanging = False
+
+    async def launch(self, number: int) -> Worker:
+        self.made.append(straw := Straw(number, ready=not self.broken, status=3 * self.broken))
+        if self.dying:
+            straw.is_gone.set()
+        if self.hanging:
+            straw.is_ready.clear()
+        return straw  # type: ignore[return-value]
+
+    async def until(self, count: int) -> None:
+        await until(lambda: len(self.made) >= count)
+
+
+async def until(found: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not found():  # noqa: ASYNC110 - what is waited for does not tell
+            await asyncio.sleep(0.001)
+
+
+async def test_a_crash_loop_slows_down(caplog: pytest.LogCaptureFixture) -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 2, pauses=(0, 0.01, 1000))
+    task = asyncio.create_task(supervisor.run())
+    await field.until(2)
+    field.dying = True
+    field.made[1].is_gone.set()
+    await field.until(4)
+    await until(lambda: "in 1000 s" in caplog.text)
+    assert [text in caplog.text for text in ("at once", "in 0.01 s")] == [True, True]
+    supervisor.stop()
+    assert await task == 0
+    assert (len(field.made), field.made[0].said) == (4, ["stop"])
+
+
+async def test_a_worker_with_a_problem_is_killed_and_replaced() -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 2, hang=0.01)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(2)
+    field.made[0].wrong = "hangs"
+    await field.until(3)
+    assert field.made[0].said == ["kill"]
+    supervisor.stop()
+    assert await task == 0
+
+
+async def test_no_worker_is_killed_because_the_machine_stood_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A container that goes on after a pause may let the parent run first."""
+    clock = SimpleNamespace(now=100.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("receiver.server.supervisor.time", clock)
+    field, looked = Field(), asyncio.Event()
+    supervisor = Supervisor(field.launch, 1, hang=0.01)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(1)
+    straw = field.made[0]
+
+    def look(hang: float, stop: float) -> str:
+        looked.set()
+        return "hangs"
+
+    straw.problem = look  # type: ignore[method-assign]
+    clock.now += 60
+    for _ in range(3):
+        looked.clear()
+        await looked.wait()
+    assert straw.said == []
+    clock.now += 0.02
+    await until(lambda: straw.said == ["kill"])
+    supervisor.stop()
+    assert await task == 0
+
+
+async def test_workers_that_cannot_start_end_the_service(caplog: pytest.LogCaptureFixture) -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 2, pauses=(0,))
+    task = asyncio.create_task(supervisor.run())
+    await field.until(2)
+    field.dying = field.broken = True
+    field.made[1].is_gone.set()
+    await field.until(9)  # the other serves, so this one is tried again and again
+    field.made[0].is_gone.set()
+    async with asyncio.timeout(10):
+        assert await task == 1
+    assert "no worker serves and the last 3 did not start (status 3): the service ends" in (
+        caplog.text
+    )
+
+
+async def test_workers_that_served_before_they_died_are_replaced_for_ever() -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 2, pauses=(0,))
+    task = asyncio.create_task(supervisor.run())
+    await field.until(2)
+    field.dying = True
+    for straw in field.made[:2]:
+        straw.is_gone.set()
+    await field.until(20)
+    supervisor.stop()
+    assert await task == 0
+
+
+@pytest.mark.parametrize("hanging", ["import", "calls in progress"])
+async def test_a_second_reload_takes_effect_at_once(
+    hanging: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While new code hangs at import, and while an old worker finishes its calls."""
+    caplog.set_level("INFO", "receiver")
+    field = Field()
+    supervisor = Supervisor(field.launch, 1)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(1)
+    old = field.made[0]
+    if hanging == "import":
+        field.hanging = True
+    else:
+        old.retire = lambda: old.said.append("retire")  # type: ignore[method-assign]
+    supervisor.reload()
+    await field.until(2)
+    field.hanging = False
+    supervisor.reload()
+    await field.until(3)
+    await until(lambda: "reloaded" in caplog.messages)
+    expected = [["retire"], ["kill"], []] if hanging == "import" else [["retire"], ["retire"], []]
+    assert [straw.said for straw in field.made] == expected
+    assert "does not start" not in caplog.text
+    old.is_gone.set()
+    supervisor.stop()
+    assert await task == 0
+
+
+async def test_the_port_is_given_up_when_the_workers_begin_to_stop() -> None:
+    field, closed = Field(), list[int]()
+    supervisor = Supervisor(field.launch, 2)
+    task = asyncio.create_task(supervisor.run(on_stop=lambda: closed.append(len(field.made))))
+    await field.until(2)
+    for straw in field.made:
+        straw.stop = lambda: None  # type: ignore[method-assign]
+    supervisor.stop()
+    assert closed == [2]
+    assert not task.done()
+    supervisor.stop()
+    assert await task == 0
+
+
+async def test_workers_that_are_not_blocked_stop_last() -> None:
+    """The others hand their connections over to them."""
+    field = Field()
+    supervisor = Supervisor(field.launch, 3, hang=0.01)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(3)
+    blocked = field.made[1]
+    blocked.is_blocked, stopped = True, asyncio.Event()
+    blocked.stop = stopped.set  # type: ignore[method-assign]
+    supervisor.stop()
+    await stopped.wait()
+    stopped.clear()
+    await stopped.wait()
+    assert [straw.said for straw in field.made] == [[], [], []]
+    blocked.is_blocked = False  # its event loop runs again
+    await until(lambda: field.made[0].said and field.made[2].said)
+    blocked.is_gone.set()
+    assert await task == 0
+    assert [straw.said for straw in field.made] == [["stop"], [], ["stop"]]
+
+
+async def test_a_reload_replaces_one_worker_after_the_other() -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 2)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(2)
+    supervisor.reload()
+    await field.until(4)
+    await until(lambda: field.made[1].said)
+    assert [straw.said for straw in field.made] == [["retire"], ["retire"], [], []]
+    supervisor.stop()
+    assert await task == 0
+    assert len(field.made) == 4
+
+
+async def test_a_reload_that_fails_is_tried_once(caplog: pytest.LogCaptureFixture) -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 2)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(2)
+    field.broken = True
+    supervisor.reload()
+    await until(lambda: "the old workers stay" in caplog.text)
+    supervisor.stop()
+    assert await task == 0
+    assert (len(field.made), field.made[1].said) == (3, ["stop"])
+
+
+async def test_a_worker_for_which_memory_is_short_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    field, failures = Field(), [2]
+
+    async def launch(number: int) -> Worker:
+        if number > 2 and failures[0]:
+            failures[0] -= 1
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return await field.launch(number)
+
+    supervisor = Supervisor(launch, 2, pauses=(0,))
+    task = asyncio.create_task(supervisor.run())
+    await field.until(2)
+    field.made[0].is_gone.set()
+    await field.until(3)
+    assert caplog.text.count("no worker can be started: Cannot allocate memory") == 2
+    supervisor.stop()
+    assert await task == 0
+
+
+async def test_a_first_worker_that_cannot_start_ends_all() -> None:
+    field = Field()
+    field.broken = True
+    assert await Supervisor(field.launch, 2).run() == 3
+    assert len(field.made) == 1
+
+
+async def test_programs_beside_the_workers_are_kept_and_replaced() -> None:
+    field, beside = Field(), Field()
+    supervisor = Supervisor(field.launch, 2, beside=[beside.launch])
+    task = asyncio.create_task(supervisor.run())
+    await beside.until(1)
+    beside.made[0].is_gone.set()
+    await beside.until(2)
+    supervisor.reload()
+    await until(lambda: beside.made[1].said)
+    assert [straw.said for straw in beside.made] == [[], ["retire"], []]
+    supervisor.stop()
+    assert await task == 0
+    assert (len(field.made), len(beside.made)) == (4, 3)
+
+
+async def test_a_stop_while_the_workers_start_starts_no_further_one() -> None:
+    """The listener is closed then, and no process can inherit it."""
+    field = Field()
+    supervisor = Supervisor(field.launch, 3)
+    async with asyncio.timeout(10):
+        assert await supervisor.run(on_ready=supervisor.stop) == 0
+    assert [one.said for one in field.made] == [["stop"]]
+
+
+async def test_a_worker_that_starts_during_a_stop_is_stopped() -> None:
+    field = Field()
+
+    async def launch(number: int) -> Worker:
+        if number == 3:
+            supervisor.stop()
+        return await field.launch(number)
+
+    supervisor = Supervisor(launch, 2)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(2)
+    field.made[0].is_gone.set()
+    async with asyncio.timeout(10):
+        assert await task == 0
+    assert field.made[2].said == ["stop"]
+
+
+class Memories(dict[int, int]):
+    """How many MiB each process has."""
+
+    def __call__(self, pid: int) -> int:
+        return self.get(pid, 10) * MIB
+
+
+@pytest.fixture
+def memories(monkeypatch: pytest.MonkeyPatch) -> Memories:
+    monkeypatch.setattr("receiver.server.supervisor.LOOK", 0.001)
+    monkeypatch.setattr("receiver.server.supervisor.STEADY", 0.0)
+    return Memories()
+
+
+async def test_workers_with_too_much_memory_are_replaced_one_by_one(
+    memories: Memories, caplog: pytest.LogCaptureFixture
+) -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 3, most_memory=100 * MIB, memory=memories)
+    task = asyncio.create_task(supervisor.run())
+    await field.until(3)
+    memories |= {1: 100, 2: 101, 3: 700}
+    await field.until(5)
+    await until(lambda: field.made[2].said)
+    assert [straw.said for straw in field.made] == [[], ["retire"], ["retire"], [], []]
+    assert "worker 2 has 101 MiB of memory, 100 are allowed: it is exchanged" in caplog.text
+    supervisor.stop()
+    assert await task == 0
+    assert len(field.made) == 5
+
+
+async def test_a_memory_limit_that_new_workers_exceed_is_given_up(
+    memories: Memories, caplog: pytest.LogCaptureFixture
+) -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 2, most_memory=5 * MIB, memory=memories)
+    task = asyncio.create_task(supervisor.run())
+    await until(lambda: "RECEIVER_WORKER_MEMORY is too low" in caplog.text)
+    supervisor.stop()
+    assert await task == 0
+    assert len(field.made) == 3
+
+
+async def test_a_worker_past_the_memory_limit_stays_while_no_other_starts(
+    memories: Memories,
+) -> None:
+    field = Field()
+    supervisor = Supervisor(field.launch, 2, most_memory=5 * MIB, memory=memories)
+    field_ready = asyncio.Event()
+    task = asyncio.create_task(supervisor.run(field_ready.set))
+    await field_ready.wait()
+    field.broken = True
+    await field.until(3)
+    supervisor.stop()
+    assert await task == 0
+    assert [straw.said for straw in field.made[:2]] == [["stop"], ["stop"]]
+
+
+def test_how_much_memory_a_process_has() -> None:
+    assert resident(os.getpid()) > 5 * MIB or not Path("/proc/self/statm").exists()
+    assert resident(2**30) == 0
+
+
+async def test_an_ended_worker_has_no_problem() -> None:
+    """Or the watch would end with the first worker that does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = await Program([sys.executable, "-c", "raise SystemExit(3)"], listener, {}).start(1)
+        await worker.is_gone.wait()
+        assert (worker.problem(0, 0), worker.status) == ("", 3)
+        worker.stop()
+        worker.retire()
+        worker.kill()
+
+
+async def test_a_signal_in_the_middle_of_a_beat_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Server:
+        should_exit = False
+
+    server, beaten = Server(), asyncio.Event()
+
+    def signalled(channel: Channel) -> bool:
+        server.should_exit = True
+        beaten.set()
+        return False
+
+    monkeypatch.setattr(Channel, "_has_to_stop", signalled)
+    ours, theirs = socket.socketpair()
+    with ours:
+        channel = Channel(theirs.detach())
+        task = asyncio.create_task(channel.beat(server))
+        await beaten.wait()
+        assert server.should_exit
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        channel._socket.close()
+
+
+def test_a_worker_by_hand() -> None:
+    with pytest.raises(SettingsError, match="not by hand"):
+        inherited(999)
