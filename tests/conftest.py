@@ -8,15 +8,22 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from receiver.credentials import Secret
 from receiver.errors import ReceiverError
 from tests.command_line import CliRunner
+from tests.limits import extend_limits
 from tests.processes import Processes
 
-# Examples are drawn anew in each run; a deadline would make a busy machine a failure.
-settings.register_profile("default", deadline=None)
+# Limits of time would make a busy machine a failure. On CI the examples are the same in each run, so
+# that a change is refused for what it changed; elsewhere they are drawn anew, to find more.
+settings.register_profile(
+    "default",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
 settings.load_profile("default")
 
 
@@ -35,6 +42,12 @@ def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove RECEIVER_* variables of the user, which must not affect the tests."""
     for name in [name for name in os.environ if name.startswith("RECEIVER_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def a_busy_machine_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores and CRMs have time; a test of an outage gives the limit that it meets."""
+    extend_limits(monkeypatch.setitem)
 
 
 @pytest.fixture(autouse=True)

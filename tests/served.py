@@ -53,11 +53,11 @@ class Service:
             if self.process.poll() is None:
                 self.process.terminate()
                 self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(60)
         finally:
             kill_group(self.process.pid)
         assert self.reader is not None
-        self.reader.join(20)  # until no worker has standard error any more
+        self.reader.join(60)  # until no worker has standard error any more
 
     def read(self) -> None:
         assert self.process.stderr is not None

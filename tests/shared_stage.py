@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from receiver.credentials import Secret
+from receiver.storage.sqlite_file import Waits
 
 
 class Server:
@@ -57,12 +58,15 @@ def lasting_server(program: Callable[[str], str]) -> Iterator[Server]:
     server.close()
 
 
-LATEST = 5.0
+LATEST = 30.0
 """Seconds within which a request of a failing store must end."""
 
 
-SHORT, LONG = 1.0, 10.0
+SHORT, LONG = 3.0, 60.0
 """Seconds for a request to a store that fails, and to one that works; a busy machine is slow."""
+
+WAITS = Waits(busy=LONG, opening=LONG)
+"""For a SQLite file that works: a process that holds its lock may be descheduled."""
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def open_jobs(where: Secret, store: Secret | None = None, *, limit: float = LIMI
     Parameters:
         where: empty, a path, or the URL of a Redis, which may hold a password.
         store: the value of RECEIVER_STORE.
-        limit: seconds for a request to a queue in a network.
+        limit: seconds for a request to a queue that processes share.
 
     Raises:
         SettingsError: the value can never work (an unreadable URL, a package that is missing), or

@@ -66,7 +66,7 @@ def open_backend(where: Secret, setting: str = SETTING, *, limit: float = LIMIT)
     Parameters:
         where: empty, a path, or a URL, which may hold a password.
         setting: the variable that holds it, for the text of errors.
-        limit: seconds for a request to a store in a network.
+        limit: seconds for a request to a shared store.
 
     Raises:
         SettingsError: the value can never work (an unknown scheme, a package that is missing). A
@@ -84,7 +84,7 @@ def open_backend(where: Secret, setting: str = SETTING, *, limit: float = LIMIT)
             + ", ".join(URL_SCHEMES)
         )
     try:
-        return Sqlite(Path(text).expanduser().absolute(), setting)
+        return Sqlite(Path(text).expanduser().absolute(), setting, limit)
     except RuntimeError:  # an unknown user's home directory
         raise SettingsError(f"{setting} begins with a ~ that stands for nothing here") from None
 

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from receiver.auth.replay_window import SKEW
 from receiver.auth.throttle import FORGET, SHUT, FailureRecord
+from receiver.storage.breaker import LIMIT
 from receiver.storage.job_queue import JobQueue
 from receiver.storage.jobs_sqlite import SqliteJobs
 from receiver.storage.protocols import LEASE
@@ -34,6 +35,7 @@ from receiver.storage.sqlite_file import WAITS, File, Waits
 SLACK = 5.0
 """Seconds by which a lock may end later than one taken now would: one of two workers may have read
 the clock before the other, but asked the file after it."""
+_SHARE = 2 / 3  # of a request's limit, for another worker that writes
 _COUNTS = """
 create table if not exists used
     (nonce text, count integer, made real, primary key (nonce, count)) without rowid;
@@ -71,24 +73,26 @@ class Sqlite:
     Parameters:
         path: the file.
         setting: the variable that names it, for the text of errors.
+        limit: seconds for a request; a part of them is for another worker that writes.
     """
 
     name = "SQLite"
 
-    def __init__(self, path: Path, setting: str) -> None:
+    def __init__(self, path: Path, setting: str, limit: float = LIMIT) -> None:
         self.path, self._setting = path, setting
+        self._waits = Waits(busy=limit * _SHARE)
 
     def auth(self, *, life: float) -> SqliteAuth:
-        return SqliteAuth(self.path, life=life)
+        return SqliteAuth(self.path, life=life, waits=self._waits)
 
     def sessions(self) -> SqliteSessions:
-        return SqliteSessions(self.path)
+        return SqliteSessions(self.path, waits=self._waits)
 
     def lease(self, name: str) -> SqliteLease:
         return SqliteLease(self.path, name)
 
     def jobs(self) -> JobQueue[str]:
-        return SqliteJobs(self.path, self._setting)
+        return SqliteJobs(self.path, self._setting, waits=self._waits)
 
 
 class SqliteAuth:
@@ -189,14 +193,20 @@ class SqliteSessions:
         path: the file.
         most: sessions that are kept at once, and at most ``TIDY`` more for each worker.
         clock: the machine's time, in seconds since the epoch.
+        waits: for other processes.
     """
 
     def __init__(
-        self, path: Path, *, most: int = 10_000, clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        most: int = 10_000,
+        clock: Callable[[], float] = time.time,
+        waits: Waits = WAITS,
     ) -> None:
         self._most = most
         self._clock = clock
-        self._file = File(path, _SESSIONS, self._tidy)
+        self._file = File(path, _SESSIONS, self._tidy, waits=waits)
 
     async def take(self, name: str, token: str, life: float) -> bytes | None:
         now = self._clock()

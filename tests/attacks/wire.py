@@ -164,4 +164,4 @@ def served(
         yield Target(int(url.rpartition(":")[2]), handler)
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
+        thread.join(60)

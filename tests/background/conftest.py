@@ -17,7 +17,7 @@ from receiver.credentials import Secret
 from receiver.storage.jobs_memory import MemoryJobs
 from receiver.storage.jobs_redis import RedisJobs
 from receiver.storage.jobs_sqlite import SqliteJobs
-from tests.shared_stage import LONG, SHORT, Server
+from tests.shared_stage import LONG, SHORT, WAITS, Server
 
 NOW = 1_800_000_000.0
 POLLING = replace(DURABLE, poll=0.01)
@@ -57,7 +57,7 @@ def make_jobs(where: Secret) -> JobQueue[str]:
         return IN_MEMORY.setdefault(text, MemoryJobs())
     if "://" in text:
         return RedisJobs(where, "RECEIVER_JOBS", limit=SHORT)
-    return SqliteJobs(Path(text), "RECEIVER_JOBS")
+    return SqliteJobs(Path(text), "RECEIVER_JOBS", waits=WAITS)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [f"{r.levelname} {r.getMessage()}".partition("\n")[0] for r in records]
 
 
-async def soon(true: Callable[[], bool], seconds: float = 30) -> None:
+async def soon(true: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until ``true`` returns True, where no event can be awaited."""
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110

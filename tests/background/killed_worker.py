@@ -18,7 +18,7 @@ from receiver.credentials import Secret
 from tests.background.conftest import SECRET, make_jobs
 
 JOBS = 1000
-POLICY = replace(DURABLE, lease=0.5, poll=0.05)
+POLICY = replace(DURABLE, lease=2.0, poll=0.05)
 
 
 def note(path: str, key: str) -> None:

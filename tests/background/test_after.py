@@ -29,7 +29,7 @@ async def test_jobs_start_after_the_answer(make: Make) -> None:
     assert done == []
     after.release()
     after.release()
-    await owner.close(5)
+    await owner.close(60)
     assert sorted(done, key=str) == [((1,), {"x": 2}), 3]
 
 
@@ -39,7 +39,7 @@ async def test_jobs_added_after_the_answer_start_at_once(make: Make) -> None:
     after.release()
     done = asyncio.Event()
     after(asyncio.get_running_loop().call_soon_threadsafe, done.set)
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), 60)
 
 
 async def test_plain_handlers_add_jobs_from_their_thread(make: Make) -> None:
@@ -64,7 +64,7 @@ async def test_a_plain_function_runs_in_a_thread_with_the_callers_context(make: 
     after(look)
     HERE.set("elsewhere")
     after.release()
-    await owner.close(5)
+    await owner.close(60)
     assert found == [("there", False)]
 
 

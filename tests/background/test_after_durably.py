@@ -15,7 +15,7 @@ from receiver.background import AfterError, BackgroundJobs, JobQueue, idempotenc
 from receiver.credentials import Secret
 from receiver.storage.jobs_sqlite import SqliteJobs
 from tests.background.conftest import BOTH, POLLING, SECRET, Workers, lines, make_jobs, soon
-from tests.shared_stage import LATEST, SHORT, Server
+from tests.shared_stage import LATEST, LONG, SHORT, Server
 
 done: list[str] = []
 keys: dict[str, str] = {}
@@ -51,7 +51,7 @@ async def own() -> AsyncIterator[Own]:
 
     yield one
     for owner in made:
-        await owner.close(1)
+        await owner.close(60)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def test_a_duplicate_is_marked_and_not_run(
     owner.start()
     await soon(lambda: len(done) == 1)
     assert not await after.durably(save, "777", idempotency_key="777")
-    await owner.close(5)
+    await owner.close(60)
     assert (done, keys) == (["777"], {"777": "777"})
     (line,) = set(lines(caplog))
     assert line.endswith(":save is a duplicate by its key: it is not run again")
@@ -103,7 +103,7 @@ async def test_without_a_queue_jobs_are_refused() -> None:
     owner.start()
     with pytest.raises(AfterError, match=r":save was not accepted: .* no durable queue"):
         await owner.of_call().durably(save, "777")
-    await owner.close(1)
+    await owner.close(60)
 
 
 @BOTH
@@ -151,7 +151,7 @@ async def test_a_refused_job_that_is_not_awaited_is_logged(
     (tmp_path / "jobs.db").mkdir()
     owner = BackgroundJobs(make_jobs(Secret(str(tmp_path / "jobs.db"))), SECRET)
     owner.of_call().durably(save, "777")
-    await owner.close(1)
+    await owner.close(60)
     assert "save was not accepted: the durable queue is unavailable" in caplog.text
     with pytest.raises(AfterError, match="no durable queue"):
         BackgroundJobs(None, SECRET).of_call().durably(save, "777")
@@ -159,12 +159,12 @@ async def test_a_refused_job_that_is_not_awaited_is_logged(
 
 async def test_a_job_that_is_not_awaited_is_stored_before_the_queue_closes(tmp_path: Path) -> None:
     where = Secret(str(tmp_path / "jobs.db"))
-    owner = BackgroundJobs(make_jobs(where), SECRET)
+    owner = BackgroundJobs(make_jobs(where), SECRET, accept_limit=LONG)
     owner.of_call().durably(save, "777", idempotency_key="k")
-    await owner.close(1)
-    later = BackgroundJobs(make_jobs(where), SECRET)
+    await owner.close(60)
+    later = BackgroundJobs(make_jobs(where), SECRET, accept_limit=LONG)
     assert not await later.of_call().durably(save, "777", idempotency_key="k")  # a duplicate
-    await later.close(1)
+    await later.close(60)
 
 
 async def test_a_thread_that_outlives_the_loop_gets_an_error(tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ async def test_a_thread_that_outlives_the_loop_gets_an_error(tmp_path: Path) -> 
     after = owner.of_call(loop, thread=1)
     with pytest.raises(AfterError, match=r"save was not accepted \(the service has ended\)"):
         after.durably(save, "777")
-    await owner.close(1)
+    await owner.close(60)
 
 
 # a queue that is unavailable
@@ -214,7 +214,7 @@ async def test_a_paused_redis(redis_server: Server, own: Own) -> None:
 
 
 async def test_a_locked_file(path: Path, own: Own) -> None:
-    owner = own(make_jobs(Secret(str(path))))
+    owner = own(SqliteJobs(path, "RECEIVER_JOBS"))
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("begin immediate")
         assert await refused(owner) in ("(SQLITE_BUSY)", "(TimeoutError)")

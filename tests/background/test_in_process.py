@@ -45,7 +45,7 @@ async def test_a_failure_is_tried_again_after_a_backoff(
         await soon(lambda count=count: clock.count > count + 5)  # type: ignore[misc]
         assert len(tries) == number
         clock.time += longest
-    await owner.close(5)
+    await owner.close(60)
     assert len(tries) == 3
     assert lines(caplog) == []
 
@@ -81,7 +81,7 @@ async def test_the_last_failure_is_logged_without_its_text(
     after = owner.of_call()
     after(fails if plain else fails_too, "777")
     after.release()
-    await owner.close(5)
+    await owner.close(60)
     assert len(tries) == TRIES
     (line,) = lines(caplog)
     assert f"failed after {TRIES} tries: " in line
@@ -100,7 +100,7 @@ async def test_a_cancelled_error_of_the_job_is_a_failure(
     after = owner.of_call()
     after(cancels)
     after.release()
-    await owner.close(5)
+    await owner.close(60)
     assert "CancelledError" in lines(caplog)[0]
 
 
@@ -109,7 +109,7 @@ async def test_a_timeout_is_a_failure(make: Make, caplog: pytest.LogCaptureFixtu
     after = owner.of_call()
     after(asyncio.Event().wait)
     after.release()
-    await owner.close(5)
+    await owner.close(60)
     assert f"after {TRIES} tries: TimeoutError" in lines(caplog)[0]
 
 
@@ -155,7 +155,7 @@ async def test_jobs_past_the_bound_are_dropped_with_a_log_line(
     said = "ERROR asyncio.locks:Event.wait is dropped: 3 others wait already"
     assert lines(caplog) == [said] * 2
     go.set()
-    await owner.close(5)
+    await owner.close(60)
     assert lines(caplog) == [said] * 2
 
 
@@ -202,7 +202,7 @@ async def test_closing_runs_the_jobs_that_wait(make: Make) -> None:
     for number in range(3):
         after(fails_once, number)
     after.release()
-    await owner.close(30)
+    await owner.close(60)
     assert sorted(done) == [0, 0, 1, 1, 2, 2]
 
 
@@ -243,6 +243,6 @@ async def test_an_exception_of_a_sensitive_action_has_no_text(
     after = owner.of_call(sensitive=sensitive)
     after(bill, "472193")
     after.release()
-    await owner.close(5)
+    await owner.close(60)
     assert f"failed after {IN_PROCESS.tries} tries: ValueError" in caplog.text
     assert ("472193" in caplog.text) is not sensitive

@@ -47,7 +47,7 @@ async def wait(number: str) -> None:
 
 def block() -> None:
     done.append(("", "begun"))
-    hold.wait(30)
+    hold.wait(120)
 
 
 @ALL
@@ -58,8 +58,8 @@ async def test_two_workers_share_the_jobs_and_each_job_is_done_once(workers: Wor
     one.start()
     other.start()
     await soon(lambda: len(done) == 100)
-    await one.close(5)
-    await other.close(5)
+    await one.close(60)
+    await other.close(60)
     assert sorted(int(number) for number, _ in done) == list(range(100))
 
 
@@ -78,7 +78,7 @@ async def test_a_job_that_always_fails_becomes_a_dead_letter(
             await soon(lambda: owner._worker is not None and not owner._worker._tasks)
             workers.clock.time += 3600
     await soon(lambda: "is given up" in caplog.text)
-    await owner.close(5)
+    await owner.close(60)
     (dead,) = await jobs.dead()
     assert (dead.key, name_in(dead.body), dead.tries, dead.reason) == (
         "k",
@@ -112,7 +112,7 @@ async def test_a_job_that_kills_its_workers_becomes_a_dead_letter(
         (_job,) = await jobs.claim(workers.clock(), workers.clock(), 1)
     owner.start()
     await soon(lambda: "is given up" in caplog.text)
-    await owner.close(5)
+    await owner.close(60)
     assert [dead.reason for dead in await jobs.dead()] == ["WorkerDied"]
     assert not done
     await jobs.close()
@@ -169,8 +169,8 @@ async def test_a_lost_lease_cancels_the_run(
     await soon(lambda: "is with another worker" in caplog.text)
     gates[-1].set()
     await soon(lambda: len(done) == 3)
-    await owner.close(5)
-    await other.close(5)
+    await owner.close(60)
+    await other.close(60)
     assert done == [("777", "begun")] * 2 + [("777", "ended")]
 
 
@@ -180,7 +180,7 @@ async def test_closing_waits_for_running_jobs_and_renews_their_leases(workers: W
     owner.start()
     await owner.of_call().durably(wait, "777")
     await soon(lambda: len(done) == 1)
-    closing = asyncio.create_task(owner.close(30))
+    closing = asyncio.create_task(owner.close(60))
     await asyncio.sleep(0)
     workers.clock.time += LEASE / 3
     await renewed(owner, workers)

@@ -261,7 +261,7 @@ class Late:
 
 def test_what_a_worker_answered_last_is_in_the_counts_that_it_leaves(tmp_path: Path) -> None:
     counts, free = Counts(), threading.Event()
-    spool = BackgroundHandler(lambda octets: free.wait(30))
+    spool = BackgroundHandler(lambda octets: free.wait(60))
     BACKGROUND_HANDLERS.append(spool)
     try:
         spool.handle(logging.LogRecord("receiver", logging.INFO, "", 0, "blocks", None, None))

@@ -193,7 +193,7 @@ async def test_the_last_spans_are_exported_within_a_limit(
 
     class Endpoint(InMemorySpanExporter):
         def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-            go.wait(20)
+            go.wait(60)
             return exporter.export(spans)
 
     provider.add_span_processor(BatchSpanProcessor(Endpoint()))

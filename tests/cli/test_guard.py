@@ -164,7 +164,7 @@ async def said(process: Process, pattern: str) -> re.Match[str]:
     """The first line of its log that matches."""
     assert process.stderr is not None
     seen = ""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while line := (await process.stderr.readline()).decode():
             seen += line
             if found := re.search(pattern, line):
@@ -295,7 +295,7 @@ async def test_a_service_keeps_a_guard(
         (guard,) = guards_of(service.pid)
         os.kill(guard, signal.SIGKILL)
         await said(service, rf"worker {guard} is gone \(SIGKILL\): it is replaced")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while guards_of(service.pid) in ([], [guard]):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert len(guards_of(service.pid)) == 1

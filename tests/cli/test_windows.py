@@ -85,7 +85,7 @@ def run(tmp_path: Path, processes: Processes) -> Run:
 
 def done(process: subprocess.Popen[str]) -> str:
     """Return what a command printed that ended well."""
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     return output
 
@@ -102,9 +102,9 @@ def follow(process: subprocess.Popen[str]) -> Service:
 
 def stop(service: Service) -> None:
     service.process.send_signal(signal.SIGINT)  # a Ctrl+C
-    assert service.process.wait(20) == 0, service.lines
+    assert service.process.wait(60) == 0, service.lines
     assert service.reader is not None
-    service.reader.join(20)
+    service.reader.join(60)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_serve_answers_and_stops(run: Run) -> None:
     url = service.until(r"serving on (http://\S+)")[0]
     service.until("Application startup complete")
     request = urllib.request.Request(f"{url}/action/8000/pick?input=1", data=b"", method="POST")
-    with urllib.request.urlopen(request, timeout=5) as response:
+    with urllib.request.urlopen(request, timeout=120) as response:
         assert json.load(response)["destination"] == "222"
     stop(service)
     assert "picked\n" in service.lines
@@ -156,7 +156,7 @@ def test_the_simple_form_of_dev_registers_serves_and_stops(run: Run) -> None:
     service.until(
         r"running: myapp:app is loaded; on this system, restart the command after a change"
     )
-    with urllib.request.urlopen(url, timeout=5) as response:
+    with urllib.request.urlopen(url, timeout=120) as response:
         assert response.status == 200
     stop(service)
 
@@ -164,7 +164,7 @@ def test_the_simple_form_of_dev_registers_serves_and_stops(run: Run) -> None:
 @pytest.mark.parametrize("option", ["--workers 2", "--uds x", "--fd 3"])
 def test_options_that_need_posix_are_refused_with_the_reason(option: str, run: Run) -> None:
     process = run(f"serve myapp:app {option}")
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     assert output.startswith("Error: --")
     assert "Linux, macOS or another POSIX system" in output

@@ -139,7 +139,7 @@ async def test_it_runs_until_it_is_cancelled(stage: Stage, monkeypatch: pytest.M
     monkeypatch.setattr(stage.live.sessions, "sweep", ticked.set)
     task = asyncio.create_task(stage.live.run())
     stage.answer()
-    await asyncio.wait_for(ticked.wait(), 30)
+    await asyncio.wait_for(ticked.wait(), 60)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert asyncio.get_running_loop().remove_reader(stage.live._end) is False

@@ -219,5 +219,5 @@ async def test_a_stream_ends_with_the_session(console: Console) -> None:
     task = asyncio.ensure_future(console.app(scope, receive, send))
     await begun.wait()
     console.sessions.end(cookie)
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, 60)
     assert (sent[0], sent[-1]) == (b": connected\n\n", b"")  # and it is complete

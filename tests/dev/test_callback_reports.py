@@ -76,7 +76,7 @@ class Child:
 
     async def until(self, fits: Callable[[Report], object]) -> Report:
         """The last report, once it fits."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 self._came.clear()
                 if self.reports and fits(last := self.reports[max(self.reports)]):

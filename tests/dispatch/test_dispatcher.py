@@ -1,6 +1,6 @@
 """The caller gets a valid answer in time, for any behaviour of a handler.
 
-Deadlines are made short by a large margin: a request_timeout of 2 s less 1.95 s leaves 50 ms.
+A handler that answers has `LONG` to do so, and one that is to be late `SHORT`.
 """
 
 import asyncio
@@ -28,6 +28,8 @@ from receiver.replies import Forward, Hangup, Repeat, Reply
 FALLBACK, APP = Forward("0"), Forward("9")
 HANGUP = Hangup()
 CALL = Call(caller="4930999", digits="4111")
+LONG, SHORT = 60.0, 0.2
+"""Seconds until the deadline."""
 
 
 def declare(handler: Callable[..., Any], fallback: Reply | None = FALLBACK) -> Action:
@@ -36,7 +38,7 @@ def declare(handler: Callable[..., Any], fallback: Reply | None = FALLBACK) -> A
 
 @pytest.fixture
 async def dispatcher() -> AsyncIterator[Dispatcher]:
-    made = Dispatcher(APP, margin=1.95, threads=2)
+    made = Dispatcher(APP, threads=2)
     yield made
     await made.close()
 
@@ -49,10 +51,16 @@ def release() -> Iterator[threading.Event]:
     event.set()
 
 
-async def decide(dispatcher: Dispatcher, action: Action) -> Decision:
+async def ask(
+    dispatcher: Dispatcher, action: Action, call: Call, seconds: float = LONG
+) -> Decision:
+    """Decide with ``seconds`` until the deadline."""
     loop = asyncio.get_running_loop()
-    due = dispatcher.deadline(action, loop.time())
-    return await dispatcher.decide(action, CALL, due, loop)
+    return await dispatcher.decide(action, call, loop.time() + seconds, loop)
+
+
+async def decide(dispatcher: Dispatcher, action: Action, seconds: float = LONG) -> Decision:
+    return await ask(dispatcher, action, CALL, seconds)
 
 
 async def test_an_async_handler_answers(dispatcher: Dispatcher) -> None:
@@ -69,9 +77,7 @@ async def test_the_finish_key_is_stripped_where_it_is_declared(dispatcher: Dispa
     wanted: dict[FinishKey, str] = {"": "1#", "#": "1", "*": "1#"}
     for finish_key, digits in wanted.items():
         action = Ivr("8000").add("DTMF", "1", pick, finish_key=finish_key)
-        loop = asyncio.get_running_loop()
-        due = dispatcher.deadline(action, loop.time())
-        decision = await dispatcher.decide(action, Call(digits="1#"), due, loop)
+        decision = await ask(dispatcher, action, Call(digits="1#"))
         assert decision == Decision(Forward(digits), "handled")
 
 
@@ -151,13 +157,13 @@ async def test_a_late_handler_is_cancelled(
 
     async def pick(call: Call) -> Reply:
         try:
-            await asyncio.sleep(10)
+            await asyncio.sleep(LONG)
         finally:
             ended.set()
         return Repeat()
 
-    assert await decide(dispatcher, declare(pick)) == Decision(FALLBACK, "late")
-    await asyncio.wait_for(ended.wait(), 1)
+    assert await decide(dispatcher, declare(pick), SHORT) == Decision(FALLBACK, "late")
+    await asyncio.wait_for(ended.wait(), 60)
     assert "8000/pick is late" in caplog.text
 
 
@@ -175,7 +181,7 @@ async def test_a_handler_that_will_not_be_cancelled_is_watched(
         gone.set()
         return Repeat()
 
-    assert await decide(dispatcher, declare(pick)) == Decision(FALLBACK, "late")
+    assert await decide(dispatcher, declare(pick), SHORT) == Decision(FALLBACK, "late")
     go.set()
     await gone.wait()
     await asyncio.sleep(0)
@@ -196,23 +202,23 @@ async def test_a_handler_that_blocks_its_thread_is_left_behind(
     logging.getLogger("receiver").addHandler(Watch())
 
     def pick(call: Call) -> Reply:
-        release.wait(10)
+        release.wait(60)
         return Repeat()
 
-    assert await decide(dispatcher, declare(pick)) == Decision(FALLBACK, "late")
+    assert await decide(dispatcher, declare(pick), SHORT) == Decision(FALLBACK, "late")
     release.set()
-    assert await asyncio.to_thread(reported.wait, 5)
+    assert await asyncio.to_thread(reported.wait, LONG)
 
 
 async def test_when_all_threads_are_blocked_the_rest_is_shed(
     dispatcher: Dispatcher, release: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
     def pick(call: Call) -> Reply:
-        release.wait(10)
+        release.wait(60)
         return Repeat()
 
     action = declare(pick)
-    decisions = await asyncio.gather(*(decide(dispatcher, action) for _ in range(30)))
+    decisions = await asyncio.gather(*(decide(dispatcher, action, SHORT) for _ in range(30)))
     assert {d.reply for d in decisions} == {FALLBACK}
     assert {d.reason for d in decisions} == {"late", "shed"}
 
@@ -315,9 +321,9 @@ async def test_an_action_without_a_fallback_uses_that_of_the_app(dispatcher: Dis
     assert await decide(dispatcher, declare(pick, None)) == Decision(APP, "raised")
 
 
-async def test_the_deadline_counts_from_arrival(dispatcher: Dispatcher) -> None:
+async def test_the_deadline_counts_from_arrival() -> None:
     action = declare(lambda call: Repeat())
-    assert dispatcher.deadline(action, 100.0) == pytest.approx(100.05)
+    assert Dispatcher(APP, margin=0.25).deadline(action, 100.0) == pytest.approx(101.75)
 
 
 class Slow:
@@ -329,7 +335,7 @@ class Slow:
     async def __call__(self, call: Call) -> Reply:
         self.started.set()
         try:
-            await asyncio.sleep(10)
+            await asyncio.sleep(LONG)
         finally:
             self.ended.set()
         return Repeat()
@@ -340,7 +346,7 @@ async def test_a_request_that_is_cancelled_takes_its_handler_along(dispatcher: D
     request = asyncio.create_task(decide(dispatcher, declare(slow)))
     await slow.started.wait()
     request.cancel()
-    await asyncio.wait_for(slow.ended.wait(), 1)
+    await asyncio.wait_for(slow.ended.wait(), 60)
     with pytest.raises(asyncio.CancelledError):
         await request
 
@@ -389,7 +395,7 @@ def by_digits(call: Call) -> Reply:
 async def test_the_first_rung_that_holds_counts(
     of_action: Any, of_ivr: Any, of_app: Any, reply: Reply, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dispatcher = Dispatcher(of_app, margin=1.95)
+    dispatcher = Dispatcher(of_app)
     action = Ivr("8000", fallback=of_ivr).add("DTMF", "1", raises, fallback=of_action)
     assert await decide(dispatcher, action) == Decision(reply, "raised")
     for function, text in ((broken, "raised RuntimeError"), (nonsense, "returned str")):
@@ -427,12 +433,6 @@ def again(session: str = "s1") -> Call:
     return Call(caller="4930999", digits="4111", session_id=session)
 
 
-async def ask(dispatcher: Dispatcher, action: Action, call: Call, seconds: float) -> Decision:
-    """Decide with ``seconds`` until the deadline."""
-    loop = asyncio.get_running_loop()
-    return await dispatcher.decide(action, call, loop.time() + seconds, loop)
-
-
 async def test_a_late_answer_is_given_when_the_call_asks_again(dispatcher: Dispatcher) -> None:
     finish, asked = asyncio.Event(), []
 
@@ -443,12 +443,12 @@ async def test_a_late_answer_is_given_when_the_call_asks_again(dispatcher: Dispa
 
     action = Ivr("8000").add("DTMF", "1", pick, on_timeout="continue", fallback=FALLBACK)
     for _ in range(2):
-        decision = await ask(dispatcher, action, again(), 0.01)
+        decision = await ask(dispatcher, action, again(), SHORT)
         assert decision == Decision(Repeat(), "continued")
     finish.set()
-    assert await ask(dispatcher, action, again(), 1) == Decision(Forward("222"), "handled")
+    assert await ask(dispatcher, action, again()) == Decision(Forward("222"), "handled")
     assert asked == ["s1"]
-    assert await ask(dispatcher, action, again(), 1) == Decision(Forward("222"), "handled")
+    assert await ask(dispatcher, action, again()) == Decision(Forward("222"), "handled")
     assert asked == ["s1", "s1"]
 
 
@@ -458,10 +458,10 @@ async def test_only_the_same_call_takes_over_what_was_handed_over(dispatcher: Di
         return Forward("222")
 
     action = Ivr("8000").add("DTMF", "1", pick, on_timeout="continue", fallback=FALLBACK)
-    assert (await ask(dispatcher, action, again("slow"), 0.01)).reason == "continued"
-    assert (await ask(dispatcher, action, again("quick"), 1)).reason == "handled"
+    assert (await ask(dispatcher, action, again("slow"), SHORT)).reason == "continued"
+    assert (await ask(dispatcher, action, again("quick"))).reason == "handled"
     stranger = Call(digits="1")
-    assert await ask(dispatcher, action, stranger, 0.01) == Decision(FALLBACK, "late")
+    assert await ask(dispatcher, action, stranger, SHORT) == Decision(FALLBACK, "late")
 
 
 async def test_a_call_that_never_asks_again_is_given_up(
@@ -478,8 +478,8 @@ async def test_a_call_that_never_asks_again_is_given_up(
         return Repeat()
 
     action = Ivr("8000").add("DTMF", "1", pick, on_timeout="continue")
-    assert (await ask(dispatcher, action, again(), 0.01)).reason == "continued"
-    await asyncio.wait_for(ended.wait(), 5)
+    assert (await ask(dispatcher, action, again(), SHORT)).reason == "continued"
+    await asyncio.wait_for(ended.wait(), 60)
 
 
 async def test_of_two_requests_of_a_call_at_once_the_earlier_is_given_up(
@@ -496,7 +496,7 @@ async def test_of_two_requests_of_a_call_at_once_the_earlier_is_given_up(
         return Repeat()
 
     action = Ivr("8000").add("DTMF", "1", pick, on_timeout="continue")
-    both = (ask(dispatcher, action, again(), 0.01) for _ in range(2))
+    both = (ask(dispatcher, action, again(), SHORT) for _ in range(2))
     assert {one.reason for one in await asyncio.gather(*both)} == {"continued"}
     await asyncio.sleep(0)
     assert (len(running), len(ended)) == (2, 1)
@@ -518,7 +518,7 @@ async def test_what_waits_for_its_call_is_bounded(
 
     action = Ivr("8000").add("DTMF", "1", pick, on_timeout="continue")
     for number in range(4):
-        await ask(dispatcher, action, again(str(number)), 0.01)
+        await ask(dispatcher, action, again(str(number)), SHORT)
     await asyncio.sleep(0)
     assert running == {"2", "3"}
 
@@ -531,11 +531,11 @@ async def test_a_loop_of_repeats_ends_in_the_fallback(dispatcher: Dispatcher) ->
         return Repeat()
 
     action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, max_repeats=2)
-    reasons = [(await ask(dispatcher, action, again(), 1)).reason for _ in range(6)]
+    reasons = [(await ask(dispatcher, action, again())).reason for _ in range(6)]
     assert reasons == ["handled", "handled", "looped"] * 2
-    assert (await ask(dispatcher, action, again("s2"), 1)).reason == "handled"
+    assert (await ask(dispatcher, action, again("s2"))).reason == "handled"
     for _ in range(9):  # nothing tells these calls from each other
-        assert (await ask(dispatcher, action, Call(), 1)).reason == "handled"
+        assert (await ask(dispatcher, action, Call())).reason == "handled"
 
 
 async def test_a_caller_action_that_continues_to_the_prompt_does_not_count(
@@ -547,9 +547,9 @@ async def test_a_caller_action_that_continues_to_the_prompt_does_not_count(
     ivr = Ivr("8000")
     before = ivr.add("CALLER", "any", pick, name="ahead")
     action = ivr.add("DTMF", "1", pick, max_repeats=2, fallback=FALLBACK)
-    reasons = [(await ask(dispatcher, one, again(), 1)).reason for one in (before, *[action] * 3)]
+    reasons = [(await ask(dispatcher, one, again())).reason for one in (before, *[action] * 3)]
     assert reasons == ["handled", "handled", "handled", "looped"]
-    reasons = [(await ask(dispatcher, before, again(), 1)).reason for _ in range(3)]
+    reasons = [(await ask(dispatcher, before, again())).reason for _ in range(3)]
     assert reasons == ["handled", "handled", "looped"]  # a PBX that asks the same again and again
 
 
@@ -560,7 +560,7 @@ async def test_an_answer_in_between_ends_the_count(dispatcher: Dispatcher) -> No
         return next(replies)
 
     action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, max_repeats=1)
-    reasons = [(await ask(dispatcher, action, again(), 1)).reason for _ in range(4)]
+    reasons = [(await ask(dispatcher, action, again())).reason for _ in range(4)]
     assert reasons == ["handled", "handled", "handled", "looped"]
 
 
@@ -571,7 +571,7 @@ async def test_a_fallback_that_repeats_as_well_is_reported_as_a_loop(
         return Repeat()
 
     action = Ivr("8000").add("DTMF", "1", pick, fallback=Repeat(), max_repeats=1)
-    decisions = [await ask(dispatcher, action, again(), 1) for _ in range(3)]
+    decisions = [await ask(dispatcher, action, again()) for _ in range(3)]
     assert decisions[1:] == [Decision(Repeat(), "looped")] * 2
 
 
@@ -586,27 +586,27 @@ async def test_more_than_may_be_there_at_once_are_shed(dispatcher: Dispatcher) -
         return Forward("222")
 
     action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, max_concurrency=2)
-    first = [asyncio.create_task(ask(dispatcher, action, again(s), 5)) for s in "ab"]
+    first = [asyncio.create_task(ask(dispatcher, action, again(s))) for s in "ab"]
     await asyncio.sleep(0)
-    assert await ask(dispatcher, action, again("c"), 5) == Decision(FALLBACK, "shed")
+    assert await ask(dispatcher, action, again("c")) == Decision(FALLBACK, "shed")
     finish.set()
     assert await asyncio.gather(*first) == [Decision(Forward("222"), "handled")] * 2
-    assert (await ask(dispatcher, action, again("c"), 5)).reason == "handled"
+    assert (await ask(dispatcher, action, again("c"))).reason == "handled"
 
 
 async def test_a_thread_counts_until_it_ends(
     dispatcher: Dispatcher, release: threading.Event
 ) -> None:
     def pick(call: Call) -> Reply:
-        release.wait(10)
+        release.wait(60)
         return Forward("222")
 
     action = Ivr("8000").add("DTMF", "1", pick, fallback=FALLBACK, max_concurrency=1)
-    assert (await ask(dispatcher, action, again(), 0.01)).reason == "late"
-    assert (await ask(dispatcher, action, again(), 0.5)).reason == "shed"
+    assert (await ask(dispatcher, action, again(), SHORT)).reason == "late"
+    assert (await ask(dispatcher, action, again())).reason == "shed"
     release.set()
-    for _ in range(1000):
-        if (await ask(dispatcher, action, again(), 0.5)).reason == "handled":
+    for _ in range(60_000):
+        if (await ask(dispatcher, action, again())).reason == "handled":
             return
         await asyncio.sleep(0.001)
     pytest.fail("the thread is still counted")
@@ -660,9 +660,9 @@ async def test_a_call_knows_what_is_left() -> None:
         left.append(call.remaining())
         return Hangup()
 
-    dispatcher = Dispatcher(APP, margin=0.5, context=context)
+    dispatcher = Dispatcher(APP, context=context)
     await decide(dispatcher, declare(pick))
-    assert 1.0 < left[0] <= 1.5
+    assert LONG / 2 < left[0] <= LONG
     assert CALL.remaining() == float("inf")
     await dispatcher.close()
 

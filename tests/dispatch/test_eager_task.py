@@ -83,7 +83,7 @@ async def test_timeouts_and_groups_begun_in_the_first_step_work() -> None:
             pass
         return "failed"
 
-    begun = [start(slow()), start(group()), start(asyncio.wait_for(slow(), 5))]
+    begun = [start(slow()), start(group()), start(asyncio.wait_for(slow(), 60))]
     assert [await one.task for one in begun] == ["timed out", "failed", "timed out"]
 
 

@@ -54,5 +54,5 @@ def test_closing_ends_idle_threads() -> None:
     pool = Threads(2)
     thread = pool.submit(threading.current_thread).result(5)
     pool.close()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()

@@ -171,9 +171,9 @@ async def test_a_hanging_disk_delays_no_call(file: Path, monkeypatch: pytest.Mon
     writer.close()
 
 
-# No decimal, such as 1,5 or 1e5, which are refused.
+# No decimal, such as 1,5, 1e5 or 1E5, which are refused.
 KEYS = st.text(string.ascii_letters + string.digits + "#*äß, \"'\n;", min_size=1).map(
-    lambda text: text.strip().replace(",", ", ").replace("e", "é").strip()
+    lambda text: text.strip().replace(",", ", ").replace("e", "é").replace("E", "É").strip()
 )
 
 

@@ -25,7 +25,7 @@ async def test_what_curl_sees_on_the_wire(
     sent = stage.sent(method, mode)
     post = ("-d", sent.body) if method == "POST" else ()
     command = (program("curl"), "-si", "--compressed", "-L", *post, sent.url)
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=20)
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=120)
     head, _, body = done.stdout.decode().partition("\r\n\r\n")
     status, *lines = head.lower().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)

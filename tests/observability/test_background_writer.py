@@ -22,7 +22,7 @@ class Reader:
         self.loses = 0
 
     def __call__(self, items: list[int], lost: int) -> int:
-        assert self.free.wait(30)
+        assert self.free.wait(60)
         if self.loses < 0:
             raise OSError
         self.reported.append(lost)

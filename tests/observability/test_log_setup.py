@@ -94,7 +94,7 @@ class Disk:
         self.full = False
 
     def __call__(self, octets: bytes) -> None:
-        assert self.free.wait(10)
+        assert self.free.wait(60)
         self.wrote.set()
         if self.full:
             raise OSError(28, "No space left on device")
@@ -139,7 +139,7 @@ def test_a_full_disk_is_survived(handler: BackgroundHandler, disk: Disk) -> None
     disk.full = True
     disk.free.set()
     handler.handle(line("lost"))
-    assert disk.wrote.wait(10)
+    assert disk.wrote.wait(60)
     disk.full = False
     handler.handle(line("written"))
     handler.close()

@@ -281,7 +281,7 @@ def test_no_callback_waits_for_a_disk_that_hangs(
     free, write = threading.Event(), os.write
 
     def hang(fd: int, content: memoryview) -> int:
-        assert free.wait(30)
+        assert free.wait(60)
         return write(fd, content)
 
     monkeypatch.setattr(os, "write", hang)

@@ -24,5 +24,5 @@ def pair() -> Iterator[Pair]:
         theirs = socket.create_connection(listener.getsockname())
         ours, _ = listener.accept()
     with ours, theirs:
-        theirs.settimeout(10)
+        theirs.settimeout(60)
         yield ours, theirs

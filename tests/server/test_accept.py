@@ -75,7 +75,7 @@ async def echoed(listener: socket.socket) -> bytes:
     reader, writer = await asyncio.open_connection(*listener.getsockname()[:2])
     writer.write(b"hello")
     try:
-        return await asyncio.wait_for(reader.readexactly(5), 20)
+        return await asyncio.wait_for(reader.readexactly(5), 60)
     finally:
         writer.close()
 
@@ -132,7 +132,7 @@ async def ended(line: socket.socket) -> None:
     """Wait until the other end has gone."""
     reader, writer = await asyncio.open_connection(sock=line)
     with suppress(ConnectionResetError):
-        assert await asyncio.wait_for(reader.read(), 20) == b""
+        assert await asyncio.wait_for(reader.read(), 60) == b""
     writer.close()
 
 
@@ -143,7 +143,7 @@ async def echoed_over_tls(listener: socket.socket) -> bytes:
         *address, ssl=trusting, server_hostname="localhost"
     )
     writer.write(b"hello")
-    answer = await asyncio.wait_for(reader.readexactly(5), 20)
+    answer = await asyncio.wait_for(reader.readexactly(5), 60)
     writer.transport.abort()
     return answer
 

@@ -45,11 +45,11 @@ class Worker(threading.Thread):
         return len(self.server.server_state.connections)
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(self.listener.getsockname(), timeout=10)
+        return socket.create_connection(self.listener.getsockname(), timeout=60)
 
     def close(self) -> None:
         self.server.should_exit = True
-        self.join(20)
+        self.join(60)
         assert not self.is_alive()
 
 
@@ -79,7 +79,7 @@ class Block:
                 super().data_received(data)
                 if not self.read.is_set():
                     self.read.set()
-                    self.end.wait(30)
+                    self.end.wait(60)
 
         return Blocked
 
@@ -98,7 +98,7 @@ def blocked_stage(
         while blocked.connections < len(lines):
             time.sleep(0.001)
         ask(lines[0])
-        assert block.read.wait(10)
+        assert block.read.wait(60)
         yield blocked, other, lines, block
     finally:
         block.end.set()
@@ -194,11 +194,11 @@ def test_a_server_of_the_app_on_the_same_port_is_left_alone(handover: Handover) 
             with connected:
                 ask(client)
                 ask(line)
-                assert block.read.wait(10)
+                assert block.read.wait(60)
                 with worker.connect() as late:
                     ask(late)
                     assert answer(late) == b'"0"}'  # so the descriptors were searched
-                connected.settimeout(5)
+                connected.settimeout(60)
                 assert connected.recv(4096).startswith(b"GET /action")
                 client.settimeout(0)
                 with pytest.raises(BlockingIOError):

@@ -81,7 +81,7 @@ class Service(threading.Thread):
         raise AssertionError
 
     def ask(self, name: str) -> socket.socket:
-        line = socket.create_connection(self.listener.getsockname(), timeout=10)
+        line = socket.create_connection(self.listener.getsockname(), timeout=60)
         line.sendall(b"GET /action/888/%b?input=1 HTTP/1.1\r\nHost: x\r\n\r\n" % name.encode())
         return line
 
@@ -112,12 +112,12 @@ def test_callers_in_progress_get_the_fallback(
     service.start()
     lines = [service.ask("wait") for _ in range(3)]
     for _ in lines:
-        assert service.asked.acquire(timeout=10)
+        assert service.asked.acquire(timeout=60)
     lines.append(service.ask("end"))
     for line in lines:
         assert line.recv(4096).endswith(FALLBACK)
         line.close()
-    service.join(20)
+    service.join(60)
     assert not service.is_alive()
     service.listener.close()
     assert [one.msg.decision for one in caplog.records if isinstance(one.msg, Record)] == [

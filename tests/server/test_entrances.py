@@ -58,7 +58,7 @@ class Entrances:
         for start in range(0, len(body), 50_000):
             if not transport.ended:
                 connection.data_received(body[start : start + 50_000])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not transport.written:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         head, _, sent = transport.written.partition(b"\r\n\r\n")

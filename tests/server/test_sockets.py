@@ -26,7 +26,7 @@ def test_a_forked_child_closes_the_listener_and_its_connections() -> None:
             connected.close()
             listener.close()
             try:
-                client.settimeout(5)
+                client.settimeout(60)
                 assert client.recv(1) == b""
                 with pytest.raises(ConnectionRefusedError):
                     socket.create_connection(address)

@@ -56,7 +56,7 @@ async def test_4_the_lifespan_has_the_state_of_the_app() -> None:
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     assert server.lifespan.state == {}
-    await asyncio.wait_for(server.startup([]), 5)
+    await asyncio.wait_for(server.startup([]), 60)
     assert server.started
     assert server.servers == []
 

@@ -71,7 +71,7 @@ async def raw(url: str, *lines: str, body: str = "") -> str:
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
     try:
-        return (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode()
+        return (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).decode()
     finally:
         writer.close()
         with contextlib.suppress(ConnectionResetError):
@@ -244,7 +244,7 @@ async def test_idle_connections_are_evicted_the_oldest_first(
         assert answer.content == ANSWER
         for reader, _ in idle[:3]:
             with contextlib.suppress(ConnectionResetError):
-                assert await asyncio.wait_for(reader.read(), 5) == b""
+                assert await asyncio.wait_for(reader.read(), 60) == b""
         assert not idle[-1][0].at_eof()
         for _, writer in idle:
             writer.close()
@@ -332,7 +332,7 @@ async def test_bad_requests_do_not_flood_the_log(caplog: pytest.LogCaptureFixtur
         for _ in range(30):
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(b"\xff\xff\r\n\r\n")
-            await asyncio.wait_for(reader.read(), 5)
+            await asyncio.wait_for(reader.read(), 60)
             writer.close()
     assert caplog.text.count("Invalid HTTP request") <= 1
 

@@ -445,7 +445,7 @@ async def trickle(request: bytes, writer: asyncio.StreamWriter) -> None:
 
 async def test_a_trickling_answer_ends_in_time() -> None:
     async with Far(trickle).serve() as far:
-        step = await asyncio.wait_for(press(line_to(far, scale=0.02)), 5)
+        step = await asyncio.wait_for(press(line_to(far, scale=0.02)), 60)
     assert step.outcome == Outcome("failed", "no complete answer within the request timeout")
     [exchange] = step.exchanges
     assert exchange.status == 200
@@ -474,7 +474,7 @@ async def test_a_handshake_that_hangs_ends_in_the_connection_timeout() -> None:
     server = await asyncio.start_server(never, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     pbx = make_pbx(port, "https", connection_timeout=1, request_timeout=30)
-    step = await asyncio.wait_for(press(Line(pbx, scale=0.02)), 5)
+    step = await asyncio.wait_for(press(Line(pbx, scale=0.02)), 60)
     server.close()
     await server.wait_closed()
     assert step.outcome == Outcome("failed", "no connection within the connection timeout")

@@ -13,7 +13,7 @@ from receiver.storage.auth_fallback import AuthFallback
 from receiver.storage.memory import MemoryAuth
 from receiver.storage.protocols import AuthStore
 from receiver.storage.sqlite import SqliteAuth
-from tests.shared_stage import LATEST, SHORT, Clock, clock, lasting_server, redis_url, server
+from tests.shared_stage import LATEST, SHORT, WAITS, Clock, clock, lasting_server, redis_url, server
 from tests.storage.session_stage import workers
 from tests.storage.stage import LIFE, NOW, backend, closing_all
 
@@ -41,7 +41,7 @@ async def make(path: Path) -> AsyncIterator[Callable[..., SqliteAuth]]:
     made: list[SqliteAuth] = []
 
     def one_more(**options: Any) -> SqliteAuth:
-        made.append(SqliteAuth(path, life=LIFE, **options))
+        made.append(SqliteAuth(path, life=LIFE, **{"waits": WAITS, **options}))
         return made[-1]
 
     yield one_more

@@ -23,7 +23,7 @@ from receiver.storage.memory import MemoryAuth, MemorySessions, UnsharedLease
 from receiver.storage.protocols import AuthStore, Lease, SessionStore
 from receiver.storage.redis import Redis
 from receiver.storage.sqlite import Sqlite, SqliteSessions
-from tests.shared_stage import LONG, Clock
+from tests.shared_stage import LONG, WAITS, Clock
 
 BACKENDS = ("memory", "sqlite", "redis")
 SHARED = pytest.mark.parametrize("backend", ["sqlite", "redis"], indirect=True)
@@ -112,19 +112,19 @@ class SqliteBackend:
         self.clock = Clock(time.time())
         self.jobs_path = folder / "jobs.db"
         self._path = folder / "shared.db"
-        self._backend = Sqlite(self._path, SETTING)
+        self._backend = Sqlite(self._path, SETTING, LONG)
 
     def auth(self) -> AuthStore:
         return self._backend.auth(life=LIFE)
 
     def sessions(self) -> SessionStore:
-        return SqliteSessions(self._path, clock=self.clock)
+        return SqliteSessions(self._path, clock=self.clock, waits=WAITS)
 
     def lease(self, name: str) -> Lease:
         return self._backend.lease(name)
 
     def jobs(self, bounds: Bounds = BOUNDS) -> JobQueue[str]:
-        return SqliteJobs(self.jobs_path, SETTING, bounds=bounds)
+        return SqliteJobs(self.jobs_path, SETTING, bounds=bounds, waits=WAITS)
 
     def advance(self, seconds: float) -> None:
         self.clock.time += seconds

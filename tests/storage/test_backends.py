@@ -116,7 +116,7 @@ async def test_one_registration_adds_a_backend_for_all_four_needs(
     assert [await each.use("n", 1, NOW, NOW) for each in opened] == [True, False]
 
     both = [open_sessions(store, limit=LONG) for _ in range(2)]
-    key, until = Key("a call", 60.0), asyncio.get_running_loop().time() + 5
+    key, until = Key("a call", 60.0), asyncio.get_running_loop().time() + LONG
     async with both[0].open(key, until=until) as session:
         session["attempts"] = 1
     async with both[1].open(key, until=until) as session:

@@ -12,6 +12,7 @@ from receiver.credentials import Secret
 from receiver.dispatch.session import MOST
 from receiver.dispatch.sessions import Key, SessionError, SessionLost, Sessions, key_of
 from receiver.storage.protocols import LEASE
+from tests.shared_stage import LONG
 from tests.storage.session_stage import KEY, Workers, add_one, hold, soon, stored
 from tests.storage.stage import Backend
 
@@ -186,7 +187,7 @@ async def test_a_waiting_callback_of_the_same_process_is_woken(
     waiting = [asyncio.create_task(add_one(one)) for _ in range(3)]
     await asyncio.wait(waiting, timeout=0.05)
     await first.end()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LONG):
         await asyncio.gather(*waiting)
     assert await stored(one) == {"count": 4}
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings, assembly
-from receiver.dispatch.sessions import open_sessions
+from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.server.uvicorn_server import running
 from receiver.storage.jobs_sqlite import SqliteJobs
 from tests.damage import DAMAGES, Damage
@@ -60,13 +58,8 @@ async def ask(settings: Settings) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("damage", ALL, ids=[one.__name__ for one in ALL])
 async def test_every_callback_is_answered(
-    tmp_path: Path,
-    damage: Damage,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, damage: Damage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # A disk that is busy for 0.15 s would open the circuit: another reason for the fallback.
-    monkeypatch.setattr(assembly, "open_sessions", partial(open_sessions, limit=1.0))
     store, queue = tmp_path / "store" / "store.db", tmp_path / "queue" / "queue.db"
     settings = Settings(secret=SECRET, store=Secret(str(store)), jobs=Secret(str(queue)))
     for path in (store, queue):

@@ -138,7 +138,7 @@ def test_processes_that_find_the_same_damage_replace_it_once(path: Path, log: by
         assert worker.stdin is not None
         worker.stdin.write("\n")
         worker.stdin.flush()
-    assert sum(int(worker.communicate(timeout=60)[0]) for worker in workers) == 50
+    assert sum(int(worker.communicate(timeout=240)[0]) for worker in workers) == 50
     for name in (path, Path(f"{path}.failures")):
         assert len([one for one in kept(name) if not one.endswith("-wal")]) == 1
     assert not list(path.parent.glob("*.lock"))

@@ -19,7 +19,7 @@ from receiver.storage.leases import REST, Hold, open_lease
 from receiver.storage.memory import UnsharedLease
 from receiver.storage.redis import LEASES, RedisLease
 from receiver.storage.sqlite import SqliteLease
-from tests.shared_stage import Clock, Server
+from tests.shared_stage import SHORT, Clock, Server
 from tests.storage.stage import wait_for
 
 LIFE = 20.0
@@ -91,7 +91,7 @@ async def test_a_lease_in_redis_ends_by_the_clock_of_redis(redis_url: Secret) ->
     with redis.Redis.from_url(redis_url.reveal()) as client:
         life = client.pttl(LEASES + "a")
         assert isinstance(life, int)
-        assert LIFE - 2 < life / 1000 <= LIFE
+        assert LIFE / 2 < life / 1000 <= LIFE
         client.pexpire(LEASES + "a", 5000)
         await lease.take(LIFE)
         life = client.pttl(LEASES + "a")
@@ -101,7 +101,7 @@ async def test_a_lease_in_redis_ends_by_the_clock_of_redis(redis_url: Secret) ->
 
 
 async def test_a_redis_that_is_down_or_paused_gives_no_lease(server: Server) -> None:
-    lease = RedisLease(server.url, "a", limit=0.2)
+    lease = RedisLease(server.url, "a", limit=SHORT)
     assert await lease.take(LIFE)
     server.send(signal.SIGSTOP)
     try:
@@ -168,8 +168,9 @@ from receiver.credentials import Secret
 
 async def main():
     hold = Hold(open_lease(Secret(sys.argv[1]), "a"), life=1.0)
-    await hold.renew()
-    print("held" if hold.held else "not held", flush=True)
+    while not hold.held:  # it may be descheduled for longer
+        await hold.renew()
+    print("held", flush=True)
     sys.stdin.readline()
     print("held" if hold.held else "not held", flush=True)
     await hold.renew()

@@ -105,7 +105,10 @@ def test_a_file_behaves_as_the_model(steps: list[Step]) -> None:
         asyncio.run(play(steps, SqliteBackend(Path(folder))))
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    suppress_health_check=UNTIMED,
+)
 @given(PLAYS)
 def test_redis_behaves_as_the_model(redis_url: Secret, steps: list[Step]) -> None:
     backend = RedisBackend(redis_url)

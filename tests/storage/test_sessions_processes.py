@@ -20,8 +20,8 @@ from receiver.credentials import Secret
 from receiver.dispatch.sessions import Key, open_sessions
 
 async def work(where, times):
-    sessions = open_sessions(Secret(where))
-    until = asyncio.get_running_loop().time() + 60
+    sessions = open_sessions(Secret(where), limit=60)
+    until = asyncio.get_running_loop().time() + 240
     for _ in range(int(times)):
         async with sessions.open(Key("a call", 3600.0), until=until) as session:
             session["count"] = session.read("count", 0) + 1
@@ -62,7 +62,7 @@ async def test_concurrent_processes_lose_no_update(where: str, workers: Workers)
         process.stdin.write("\n")
         process.stdin.flush()
     for process in processes:
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     assert [process.returncode for process in processes] == [0, 0, 0]
     backend = backend_at(where)
     assert await stored(workers.on(backend.sessions())) == {"count": 90}

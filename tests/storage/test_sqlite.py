@@ -17,16 +17,18 @@ from receiver.auth.throttle import FailureRecord
 from receiver.storage.breaker import StoreError
 from receiver.storage.sqlite import SqliteAuth
 from receiver.storage.sqlite_file import TIDY, Waits
+from tests.shared_stage import LONG
 from tests.storage.conftest import NOW
 
 WORKER = """
 import asyncio, sys
 from pathlib import Path
 from receiver.storage.sqlite import SqliteAuth
+from receiver.storage.sqlite_file import Waits
 
 async def work():
     sys.stdin.readline()  # all begin at once
-    store = SqliteAuth(Path(sys.argv[1]), life=300)
+    store = SqliteAuth(Path(sys.argv[1]), life=300, waits=Waits(busy=60, opening=60))
     good = [await store.use("n", count, 1e9, 1e9) for count in range(50)]
     for _ in range(25):
         await store.failed("k", 1e9)
@@ -45,7 +47,7 @@ def test_processes_may_open_the_same_new_file_at_once(path: Path) -> None:
         assert worker.stdin is not None
         worker.stdin.write("\n")
         worker.stdin.flush()
-    assert sum(int(worker.communicate(timeout=60)[0]) for worker in workers) == 50
+    assert sum(int(worker.communicate(timeout=240)[0]) for worker in workers) == 50
     with closing(sqlite3.connect(f"{path}.failures")) as connection:
         assert connection.execute("select * from failures").fetchall() == [("k", 75, 1e9)]
 
@@ -130,7 +132,7 @@ async def test_a_full_disk(path: Path, make: Callable[..., SqliteAuth]) -> None:
 async def test_a_long_transaction_of_another_worker_is_an_error(
     path: Path, make: Callable[..., SqliteAuth]
 ) -> None:
-    store = make()
+    store = make(waits=Waits())
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("begin immediate")
         await store.reach()
@@ -147,7 +149,7 @@ async def test_waiting_failures_delay_no_count(make: Callable[..., SqliteAuth]) 
     flood = [asyncio.create_task(store.failed(str(n), NOW)) for n in range(TIDY)]
     await asyncio.sleep(0)  # all of them are queued before the count
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG):
             assert await store.use("n", 1, NOW, NOW)
         assert not any(task.done() for task in flood)
     finally:

@@ -21,18 +21,20 @@ SECRET = "6d0f2c9ab17e4583f4c8d25e90ab3716"
 REPEAT = {"status_code": 200, "action": "repeat", "destination": ""}
 APP = """
 import os
+from tests.limits import extend_limits
 from receiver import Call, Forward, Ivr, Receiver, Repeat, Reply
 
+extend_limits()
 ivr = Ivr("8000")
 
-@ivr.caller("*******", auth="basic", method="GET", request_timeout=10, fallback=Forward("0"))
+@ivr.caller("*******", auth="basic", method="GET", request_timeout=30, fallback=Forward("0"))
 async def known(call: Call) -> Reply:
     async with call.session() as session:
         session["customer"] = call.caller
         session["seen_by"] = [os.getpid()]
     return Repeat()
 
-@ivr.dtmf("1-9", auth="digest", request_timeout=10, fallback=Forward("0"), max_repeats=20)
+@ivr.dtmf("1-9", auth="digest", request_timeout=30, fallback=Forward("0"), max_repeats=20)
 async def keyed(call: Call) -> Reply:
     async with call.session() as session:
         session["digits"] = session.get("digits", "") + call.digits
@@ -43,7 +45,7 @@ async def keyed(call: Call) -> Reply:
         alternating = seen_by == [*seen_by[:2]] * 3 and seen_by[0] != seen_by[1]
         return Forward(session["customer"] + session["digits"] + str(int(alternating)))
 
-@ivr.dtmf("0", auth="bearer", fallback=Forward("0"))
+@ivr.dtmf("0", auth="bearer", request_timeout=30, fallback=Forward("0"))
 async def stubborn(call: Call) -> Reply:
     return Repeat()
 
@@ -97,7 +99,7 @@ def urls(tmp_path: Path, redis_url: Secret) -> Iterator[list[str]]:
 async def services(urls: list[str]) -> AsyncIterator[list[httpx.AsyncClient]]:
     async with AsyncExitStack() as stack:
         yield [
-            await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=20))
+            await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=60))
             for url in urls
         ]
 

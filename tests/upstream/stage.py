@@ -69,7 +69,7 @@ class Crm:
         await self.until(lambda: not self.open)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with self._changed, asyncio.timeout(10):
+        async with self._changed, asyncio.timeout(60):
             await self._changed.wait_for(condition)
 
     async def asked(self, count: int) -> None:

@@ -94,7 +94,7 @@ async def test_the_timeout_is_limited_by_the_call(
 async def test_an_endless_body_times_out(crm: Crm, clock: Clock) -> None:
     # The connection stays open: the CRM waits for the next request.
     crm.script = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"]
-    assert "did not answer" in await late(crm, clock, Client(crm.url), None, 1.0)
+    assert "did not answer" in await late(crm, clock, Client(crm.url, timeout=1.0), None, 1.0)
 
 
 async def test_no_request_after_the_deadline(crm: Crm) -> None:

@@ -36,7 +36,7 @@ class Source:
             raise
 
     async def asked(self, count: int) -> None:
-        async with self._more, asyncio.timeout(10):
+        async with self._more, asyncio.timeout(60):
             await self._more.wait_for(lambda: len(self.ends) >= count)
 
     async def settled(self) -> None:

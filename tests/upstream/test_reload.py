@@ -28,7 +28,7 @@ class Source:
     def read(self) -> str:
         self.reads += 1
         self.begun.set()
-        self.going.wait(30)
+        self.going.wait(60)
         if isinstance(self.value, Exception):
             raise self.value
         return self.value

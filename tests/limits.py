@@ -1,0 +1,53 @@
+"""Time limits of production, which a test on a busy machine must not meet by accident.
+
+A store has 0.15 s, after which an app goes on without it, and a CRM a second. Where a disk or the
+CPU is busy for longer, a test would see an outage. So the defaults are extended for all tests; one
+of such a limit gives its own.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from handlers.crm.credentials import OAuth
+from handlers.relay import Relay
+from receiver.background import BackgroundJobs, open_jobs
+from receiver.dispatch.sessions import open_sessions
+from receiver.storage.auth_fallback import AuthFallback
+from receiver.storage.backends import open_auth_store, open_backend
+from receiver.storage.breaker import CircuitBreaker
+from receiver.upstream import Client
+
+LONG = 60.0
+"""Seconds."""
+
+LIMITS: Iterable[tuple[Callable[..., Any], str]] = (
+    (open_auth_store, "limit"),
+    (open_backend, "limit"),
+    (open_jobs, "limit"),
+    (open_sessions, "limit"),
+    (AuthFallback.__init__, "limit"),
+    (BackgroundJobs.__init__, "accept_limit"),
+    (CircuitBreaker.__init__, "limit"),
+    (Client.__init__, "timeout"),
+    (OAuth.__init__, "timeout"),
+    (Relay.__init__, "timeout"),
+)
+"""Functions, and the option of each that is a limit."""
+
+
+def extend_limits(
+    setitem: Callable[[dict[str, Any], str, Any], None] = operator.setitem,
+) -> None:
+    """Let the defaults of all limits be `LONG`.
+
+    Parameters:
+        setitem: that of a `pytest.MonkeyPatch`; by default they stay as long as the process runs.
+    """
+    for function, option in LIMITS:
+        defaults = function.__kwdefaults__
+        assert defaults is not None
+        assert isinstance(defaults[option], float)
+        setitem(defaults, option, LONG)
