@@ -15,9 +15,10 @@ from receiver.errors import ReceiverError
 from tests.command_line import CliRunner
 from tests.limits import extend_limits
 from tests.processes import Processes
+from tests.stopwatch import Stopwatch
 
-# Limits of time would make a busy machine a failure. On CI the examples are the same in each run, so
-# that a change is refused for what it changed; elsewhere they are drawn anew, to find more.
+# Limits of time would make a busy machine a failure. On CI the examples are the same in each run,
+# so that a change is refused for what it changed; elsewhere they are drawn anew, to find more.
 settings.register_profile(
     "default",
     deadline=None,
@@ -84,6 +85,13 @@ def processes() -> Iterator[Processes]:
     made = Processes()
     yield made
     made.end()
+
+
+@pytest.fixture
+def stopwatch() -> Iterator[Stopwatch]:
+    """Measures times less the stalls of a busy machine."""
+    with Stopwatch() as running:
+        yield running
 
 
 # No secret in any output: every Secret that a test makes is looked for in all that it printed,

@@ -107,7 +107,7 @@ def test_a_file_behaves_as_the_model(steps: list[Step]) -> None:
 
 @settings(
     max_examples=25,
-    suppress_health_check=UNTIMED,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(PLAYS)
 def test_redis_behaves_as_the_model(redis_url: Secret, steps: list[Step]) -> None:
