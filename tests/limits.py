@@ -1,8 +1,8 @@
 """Time limits of production, which a test on a busy machine must not meet by accident.
 
-A store has 0.15 s, after which an app goes on without it, and a CRM a second. Where a disk or the
-CPU is busy for longer, a test would see an outage. So the defaults are extended for all tests; one
-of such a limit gives its own.
+A store has 0.15 s, after which an app goes on without it, a CRM a second, and a worker whose event
+loop is 0.25 s late is not ready. Where a disk or the CPU is busy, a test would see an outage. So
+the defaults are extended for all tests; one of such a limit gives its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from handlers.crm.credentials import OAuth
 from handlers.relay import Relay
 from receiver.background import BackgroundJobs, open_jobs
+from receiver.callbacks.health import Ready
 from receiver.dispatch.sessions import open_sessions
 from receiver.storage.auth_fallback import AuthFallback
 from receiver.storage.backends import open_auth_store, open_backend
@@ -33,6 +34,7 @@ LIMITS: Iterable[tuple[Callable[..., Any], str]] = (
     (CircuitBreaker.__init__, "limit"),
     (Client.__init__, "timeout"),
     (OAuth.__init__, "timeout"),
+    (Ready.__init__, "lag"),
     (Relay.__init__, "timeout"),
 )
 """Functions, and the option of each that is a limit."""

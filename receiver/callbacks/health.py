@@ -53,11 +53,13 @@ class Ready:
     Parameters:
         checks: of what the service works with, by the name that the body gives it.
         nap: seconds of sleep against which the lag of the event loop is measured.
+        lag: see `LAG`.
     """
 
-    def __init__(self, checks: Mapping[str, Check], *, nap: float = 0.01) -> None:
+    def __init__(self, checks: Mapping[str, Check], *, nap: float = 0.01, lag: float = LAG) -> None:
         self._checks = checks
         self._nap = nap
+        self._lag = lag
         self._asking: asyncio.Task[dict[str, object]] | None = None
         self._until = 0.0
 
@@ -79,7 +81,7 @@ class Ready:
         asked = loop.time()
         await asyncio.sleep(self._nap)
         lag = max(loop.time() - asked - self._nap, 0.0)
-        found: dict[str, object] = {"in_time": lag < LAG, "lag_ms": round(lag * 1000)}
+        found: dict[str, object] = {"in_time": lag < self._lag, "lag_ms": round(lag * 1000)}
         for name, check in self._checks.items():
             if (works := await check()) is not None:
                 found[name] = works

@@ -82,7 +82,7 @@ async def test_a_crowd_costs_one_question() -> None:
 
 
 async def test_a_loop_that_is_late_is_not_ready() -> None:
-    app = Ready({}, nap=0.1)
+    app = Ready({}, nap=0.1, lag=LAG)
     asyncio.get_running_loop().call_later(0.05, time.sleep, 2 * LAG)
     found = await ask(app)
     assert (found.status_code, found.json()["in_time"]) == (503, False)

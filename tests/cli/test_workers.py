@@ -27,7 +27,9 @@ SECRET = "6d0f2c9ab17e4583f4c8d25e90ab3716"
 APP = """
 import asyncio, os, sys, time
 from receiver import Call, Forward, Ivr, Receiver, Reply
+from tests.limits import extend_limits
 
+extend_limits()
 ivr = Ivr("8000")
 
 @ivr.dtmf("1", auth=None, fallback=Forward("0"))
