@@ -41,15 +41,16 @@ LIMITS: Iterable[tuple[Callable[..., Any], str]] = (
 
 
 def extend_limits(
-    setitem: Callable[[dict[str, Any], str, Any], None] = operator.setitem,
+    setitem: Callable[[dict[str, Any], str, Any], None] = operator.setitem, seconds: float = LONG
 ) -> None:
-    """Let the defaults of all limits be `LONG`.
+    """Let the defaults of all limits be ``seconds``.
 
     Parameters:
         setitem: that of a `pytest.MonkeyPatch`; by default they stay as long as the process runs.
+        seconds: at least those of production.
     """
     for function, option in LIMITS:
         defaults = function.__kwdefaults__
         assert defaults is not None
         assert isinstance(defaults[option], float)
-        setitem(defaults, option, LONG)
+        setitem(defaults, option, seconds)

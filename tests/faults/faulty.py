@@ -16,6 +16,7 @@ from typing import Any
 
 from receiver import Call, Forward, Ivr, Receiver, Reply
 from receiver.upstream import Client
+from tests.limits import extend_limits
 
 MARGIN_OF_MEMORY = 32 * 1024 * 1024
 """Octets that the process may take on top of what it has when it begins to leak."""
@@ -26,6 +27,9 @@ LEAK = 4 * 1024 * 1024
 STDERR = 2
 
 HANDLED = Forward("222")
+
+if "STORE_LIMIT" in os.environ:
+    extend_limits(seconds=float(os.environ["STORE_LIMIT"]))
 
 crm = Client(os.environ.get("CRM_URL", "http://127.0.0.1:1"), timeout=1.0, pause=0.5)
 ivr = Ivr("8000", fallback=Forward("0"))

@@ -47,6 +47,9 @@ LIMITED = f'ulimit -n {FILES} && exec "$0" "$@"'
 SLOW = 0.5
 """Seconds that a slow Redis takes for an answer."""
 
+DISK = "1.0"
+"""Seconds that a file of the machine may take: a busy disk is not among the faults."""
+
 
 class Crm:
     """Another service: ``good``, ``slow`` (no answer) or ``cut`` (half an answer); or not there."""
@@ -181,6 +184,7 @@ class Stage:
                 "RECEIVER_SECRET": SECRET,
                 "RECEIVER_STORE": self.way.url if self.way else str(self._disk / "store.sqlite"),
                 "RECEIVER_JOBS": str(self._disk / "queue.sqlite"),
+                **({} if self.way else {"STORE_LIMIT": DISK}),
                 "CRM_URL": f"http://127.0.0.1:{self.crm.port}",
                 "CLOCK_OFFSET": str(self._offset),
                 "PYTHONPATH": f"{ROOT / 'tests' / 'faults' / 'clock'}{os.pathsep}{ROOT}",
