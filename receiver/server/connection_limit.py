@@ -1,10 +1,10 @@
-"""What the connections of one server share: the app, and the connection limit.
+"""The state that the connections of one server share: the app, and the connection limit.
 
-Rule: there are no more connections than file descriptors. An idle one, without a request, is
-      evicted for a new one, the oldest first: a PBX sends its request at once, so the connection
-      that is idle longest is the least likely to be one of its. Not within `YOUNG` seconds, nor if
-      octets arrived that are not read yet: where none can be evicted, new connections wait in the
-      accept queue.
+Rule: there are no more connections than file descriptors. A new connection evicts an idle one,
+      without a request, the oldest first: a PBX sends its request immediately, so the connection
+      that is idle longest is the least likely to come from it. Connections that are idle for less
+      than `YOUNG` seconds, or have unread octets, are not evicted. If none can be evicted, new
+      connections wait in the accept queue.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from receiver.callbacks.routes import ActionTable
 
 YOUNG = 0.05
-"""Seconds for which a connection may be idle before it can be evicted: the time until a request
-arrives, or the second leg of digest."""
+"""Seconds after which an idle connection can be evicted: the time until a request arrives, or the
+second request of digest."""
 
 ON_THE_WAY = 16
 """Connections without a protocol above the connection limit, for which descriptors are left."""
 
-_LOOKS = 16  # connections that are looked at to find an idle one
+_LOOKS = 16  # connections that are searched for one that can be evicted
 
 log = logging.getLogger("receiver")
 
@@ -50,9 +50,9 @@ class Connections:
     Parameters:
         config: of uvicorn.
         state: of uvicorn, which waits for the connections in it when it stops.
-        app_state: what the app's lifespan left there.
+        app_state: the state that the app's lifespan set.
         watchdog: None for none.
-        limit: the most there may be; by default as many as there are descriptors for.
+        limit: the most connections; by default as many as descriptors allow.
 
     Attributes:
         is_stopping: whether answers close their connections.
@@ -60,7 +60,7 @@ class Connections:
         writing: held by the watchdog's thread while it touches connections.
         is_relieved: whether that thread may have read from connections.
         pending: the connections that it reads.
-        unmade: those of them for which the event loop makes a protocol without it, by inode.
+        unmade: the pending ones for which the event loop makes a protocol anyway, by inode.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Connections:
         _SHARED[state] = self
 
     def add(self, connection: Any, descriptor: int, now: float) -> None:
-        """Add a new connection; evict the one that is idle longest, if need be."""
+        """Add a new connection; at the limit, evict the one that is idle longest."""
         self.all.add(connection)
         self.idle[connection] = now
         if self.unmade or self.is_relieved:
@@ -115,12 +115,12 @@ class Connections:
             log.warning("%s%s", said, more)
 
     def remove(self, connection: Any) -> None:
-        """A connection is closed."""
+        """Remove a closed connection."""
         self.all.discard(connection)
         self.idle.pop(connection, None)
 
     def order(self, connection: Any, is_idle: bool, now: float) -> None:
-        """A connection is without a request from ``now`` on, or has one."""
+        """Record that a connection is idle from ``now`` on, or has a request."""
         self.idle.pop(connection, None)
         if is_idle and connection in self.all:
             self.idle[connection] = now
@@ -132,7 +132,7 @@ class Connections:
             making: connections that were accepted, and have no protocol yet.
         """
         over = len(self.all) + making - self.limit
-        # A new connection evicts an idle one once it has a protocol, which a handshake may never.
+        # A new connection evicts an idle one only once it has a protocol; a handshake may never.
         return over >= 0 and (over >= ON_THE_WAY or self._evictable() is None)
 
     def log_error(self, error: BaseException) -> None:
@@ -157,7 +157,7 @@ class Connections:
 
 
 def shared_by(config: uvicorn.Config, state: ServerState, app_state: dict[str, Any]) -> Connections:
-    """Return what the connections with this ``state`` share, made with the first of them."""
+    """Return the shared state of connections with this ``state``; the first one creates it."""
     return _SHARED.get(state) or Connections(config, state, app_state)
 
 

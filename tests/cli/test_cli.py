@@ -97,7 +97,7 @@ def test_check_lists_the_actions(project: Path) -> None:
     assert "8000/pick   DTMF    1;22" in done.stdout
     assert "no authentication" in done.stdout
     assert "switched off" in done.stdout
-    assert "4 actions on 1 IVR. The declarations are good." in done.stdout
+    assert "4 actions on 1 IVR. The declarations are valid." in done.stdout
     assert "Before it can be served: RECEIVER_SECRET is not set" in done.stdout
 
 

@@ -121,7 +121,7 @@ def test_a_connection_without_a_descriptor_waits_in_the_accept_queue(
 
     with bind("127.0.0.1", 0) as listener:
         runner.run(main(listener))
-    assert caplog.text.count("a connection has to wait: Too many open files") == 1
+    assert caplog.text.count("new connections wait in the accept queue: Too many open files") == 1
 
 
 PEM = Path(__file__).parent.parent / "pbx" / "localhost.pem"
@@ -196,7 +196,7 @@ def test_handshakes_that_are_not_evicted(
 
     with bind("127.0.0.1", 0) as listener:
         runner.run(main(listener))
-    assert "a connection has to wait: too many at once" in caplog.text
+    assert "new connections wait in the accept queue: too many at once" in caplog.text
     assert "evicted" not in caplog.text
 
 
@@ -256,7 +256,7 @@ def test_a_protocol_that_cannot_be_made_costs_one_connection(
 
     with bind("127.0.0.1", 0) as listener:
         runner.run(main(listener))
-    assert "a connection could not be made: ValueError" in caplog.text
+    assert "a connection failed during its setup: ValueError" in caplog.text
 
 
 def test_the_loops_own_server_accepts_until_descriptors_are_short(runner: Runner) -> None:

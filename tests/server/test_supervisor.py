@@ -347,7 +347,7 @@ async def test_workers_with_too_much_memory_are_replaced_one_by_one(
     await field.until(5)
     await until(lambda: field.made[2].said)
     assert [straw.said for straw in field.made] == [[], ["retire"], ["retire"], [], []]
-    assert "worker 2 has 101 MiB of memory, 100 are allowed: it is exchanged" in caplog.text
+    assert "worker 2 uses 101 MiB of memory, the limit is 100: it is replaced" in caplog.text
     supervisor.stop()
     assert await task == 0
     assert len(field.made) == 5
@@ -420,5 +420,5 @@ async def test_a_signal_in_the_middle_of_a_beat_is_heeded(monkeypatch: pytest.Mo
 
 
 def test_a_worker_by_hand() -> None:
-    with pytest.raises(SettingsError, match="not by hand"):
+    with pytest.raises(SettingsError, match="only receiver serve can start"):
         inherited(999)

@@ -153,8 +153,8 @@ def pem(
         ("text", None, "text has no certificate in PEM"),
         ("certificate", None, "certificate has no private key in PEM"),
         ("certificate", "text", "text has no private key in PEM"),
-        ("certificate", "other", "the key in .*other is not that of .*certificate"),
-        ("certificate", "encrypted", "the key in .*encrypted is encrypted, which is not taken"),
+        ("certificate", "other", "the key in .*other does not match .*certificate"),
+        ("certificate", "encrypted", "the key in .*encrypted is encrypted, which is not supported"),
         ("broken", None, "broken cannot be used: "),
     ],
 )
@@ -272,7 +272,7 @@ async def test_a_connection_with_unread_octets_is_not_evicted(
         while not made or not has_unread(made[0].get_extra_info("socket").fileno()):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         answering = asyncio.create_task(client.post(f"{url}/action/888/post-open", json=FIELDS))
-        while "a connection has to wait: too many at once" not in caplog.text:  # noqa: ASYNC110
+        while "new connections wait in the accept queue: too many at once" not in caplog.text:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         made[0].resume_reading()
         assert [(await one).content for one in (asking, answering)] == [ANSWER, ANSWER]
@@ -295,7 +295,7 @@ async def test_new_connections_wait_while_all_are_busy(
             asyncio.create_task(client.post(f"{url}/action/888/post-open", json=FIELDS))
             for _ in range(4)
         ]
-        wait = "a connection has to wait: too many at once"
+        wait = "new connections wait in the accept queue: too many at once"
         while asked < 2 or wait not in caplog.text:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         assert asked == 2
