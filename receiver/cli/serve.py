@@ -26,8 +26,8 @@ from receiver.observability import log_setup
 from receiver.observability.metrics import USER_FOLDER
 from receiver.server import sockets
 from receiver.server.handover import Handover
-from receiver.server.supervisor import MIB, Supervisor, resident
-from receiver.server.worker import WORKER, Program
+from receiver.server.supervisor import MIB, Supervisor
+from receiver.server.worker import WORKER, Program, resident
 from receiver.settings import PREFIX, Settings
 
 log = logging.getLogger("receiver")

@@ -83,6 +83,7 @@ class Dispatcher:
         fallbacks: by the label of a PBX, fallbacks that replace ``fallback`` there.
         margin: seconds, see `MARGIN`.
         threads: the most plain handlers that run at the same time.
+        runs: the running handlers; by default new ones with ``threads``.
         log_caller_data: whether exceptions are logged with their text.
         context: makes the context of a call; by default calls have none.
     """
@@ -96,12 +97,13 @@ class Dispatcher:
         threads: int = 32,
         log_caller_data: bool = False,
         context: MakeContext | None = None,
+        runs: Runs | None = None,
     ) -> None:
         self._fallback = fallback
         self._fallbacks = fallbacks or {}
         self._least_margin = margin
         self._margins: dict[str, Margin] = {}
-        self._runs = Runs(threads)
+        self._runs = runs or Runs(threads)
         self._repeats = Repeats()
         self._log_caller_data = log_caller_data
         self._context = context

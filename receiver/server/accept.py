@@ -5,9 +5,8 @@ Rule 1: a connection for which this process has no descriptor stays in the accep
         losing the call. So uvloop's own server, which is three times as fast, is used only while
         descriptors are plenty, and not with TLS, because it does not expose the handshakes.
 Rule 2: when descriptors are short, one connection is accepted in one iteration of the event loop.
-Rule 3: past the connection limit the oldest TLS handshake is evicted, as an idle connection is
-        later. A handshake younger than `HANDSHAKE` seconds, or with unread
-        octets, is not evicted.
+Rule 3: past the connection limit the oldest TLS handshake is evicted, but not within the first
+        `handshake_time` seconds, and not if it has unread octets.
 """
 
 from __future__ import annotations
@@ -27,9 +26,6 @@ from receiver.server.sockets import BACKLOG, IS_POSIX, has_unread
 PAUSE = 0.02
 """Seconds until the next attempt after a connection could not be accepted."""
 
-HANDSHAKE = 0.3
-"""Age in seconds up to which no TLS handshake is evicted: two round trips, and the keys."""
-
 _LOOKS = 16  # handshakes that are searched for one that can be evicted
 
 log = logging.getLogger("receiver")
@@ -44,6 +40,7 @@ class Acceptor:
         tls: the options of `loop.connect_accepted_socket` for TLS.
         is_full: returns whether new connections must wait; its argument is the number of accepted
             connections without a protocol.
+        handshake_time: seconds after which a TLS handshake can be evicted.
     """
 
     def __init__(
@@ -52,11 +49,14 @@ class Acceptor:
         protocol: Callable[[], Any],
         tls: Mapping[str, Any],
         is_full: Callable[[int], bool] = lambda making: False,
+        *,
+        handshake_time: float = 0.0,
     ) -> None:
         self.listener = listener
         self.protocol = protocol
         self._tls = tls
         self._is_full = is_full
+        self._handshake_time = handshake_time
         self._loop = asyncio.get_running_loop()
         self._making: dict[asyncio.Task[None], tuple[socket.socket, float]] = {}  # since, in turn
         self._server: asyncio.Server | None = None
@@ -134,7 +134,7 @@ class Acceptor:
     def _evict(self) -> bool:
         """End the oldest handshake; return whether there is one that can be evicted."""
         for task, (connected, since) in islice(self._making.items(), _LOOKS if self._tls else 0):
-            if self._loop.time() - since < HANDSHAKE:
+            if self._loop.time() - since < self._handshake_time:
                 return False
             descriptor = connected.fileno()
             if descriptor >= 0 and not has_unread(descriptor):

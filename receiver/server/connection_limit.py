@@ -3,7 +3,7 @@
 Rule: there are no more connections than file descriptors. A new connection evicts an idle one,
       without a request, the oldest first: a PBX sends its request immediately, so the connection
       that is idle longest is the least likely to come from it. Connections that are idle for less
-      than `YOUNG` seconds, or have unread octets, are not evicted. If none can be evicted, new
+      than `Limits.idle_time`, or have unread octets, are not evicted. If none can be evicted, new
       connections wait in the accept queue.
 """
 
@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import uvicorn
@@ -32,16 +32,32 @@ from receiver.server.watchdog import Watchdog
 if TYPE_CHECKING:
     from receiver.callbacks.routes import ActionTable
 
-YOUNG = 0.05
-"""Seconds after which an idle connection can be evicted: the time until a request arrives, or the
-second request of digest."""
+HEAD_TIME = 5.0
+"""Seconds for the head of a request, and for a TLS handshake."""
 
-ON_THE_WAY = 16
+MAX_ACCEPTED = 16
 """Connections without a protocol above the connection limit, for which descriptors are left."""
 
 _LOOKS = 16  # connections that are searched for one that can be evicted
 
 log = logging.getLogger("receiver")
+
+
+class Limits(NamedTuple):
+    """The limits of a server's connections; times are in seconds.
+
+    Attributes:
+        max_connections: None for as many as descriptors allow.
+        idle_time: after which an idle connection can be evicted: the time until a request arrives,
+            or the second request of digest.
+        handshake_time: after which a TLS handshake can be evicted: two round trips, and the keys.
+        handshake_timeout: after which a TLS handshake is aborted.
+    """
+
+    max_connections: int | None = None
+    idle_time: float = 0.05
+    handshake_time: float = 0.3
+    handshake_timeout: float = HEAD_TIME
 
 
 class Connections:
@@ -52,7 +68,7 @@ class Connections:
         state: of uvicorn, which waits for the connections in it when it stops.
         app_state: the state that the app's lifespan set.
         watchdog: None for none.
-        limit: the most connections; by default as many as descriptors allow.
+        limits: see `Limits`.
 
     Attributes:
         is_stopping: whether answers close their connections.
@@ -69,7 +85,7 @@ class Connections:
         state: ServerState,
         app_state: dict[str, Any],
         watchdog: Watchdog | None = None,
-        limit: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
     ) -> None:
         app: Any = config.loaded_app
         while isinstance(app, ProxyHeadersMiddleware):
@@ -84,7 +100,8 @@ class Connections:
         self.is_relieved = False
         self.pending: set[Pending] = set()
         self.unmade: dict[int, Pending] = {}
-        self.limit = limit or most_connections()
+        self.limit = limits.max_connections or most_connections()
+        self._idle_time = limits.idle_time
         self._high = descriptor_limit() // 2
         self.is_stopping = False
         self.on_short: Callable[[], None] = lambda: None
@@ -133,7 +150,7 @@ class Connections:
         """
         over = len(self.all) + making - self.limit
         # A new connection evicts an idle one only once it has a protocol; a handshake may never.
-        return over >= 0 and (over >= ON_THE_WAY or self._evictable() is None)
+        return over >= 0 and (over >= MAX_ACCEPTED or self._evictable() is None)
 
     def log_error(self, error: BaseException) -> None:
         """Log an exception that came out of the app: its type and place."""
@@ -146,7 +163,7 @@ class Connections:
     def _evictable(self) -> Any | None:
         """Return the connection that is idle longest, if it can be evicted."""
         for one, since in islice(self.idle.items(), _LOOKS):
-            if one.loop.time() - since < YOUNG:
+            if one.loop.time() - since < self._idle_time:
                 return None
             if one.pending is not None:
                 continue

@@ -25,13 +25,10 @@ from receiver.callbacks.http_limits import PIPELINED, Bad
 from receiver.callbacks.request import CLOSE, Answer, Request
 from receiver.callbacks.request_checks import note
 from receiver.server.asgi_cycle import Cycle
-from receiver.server.connection_limit import Connections, shared_by
+from receiver.server.connection_limit import HEAD_TIME, Connections, shared_by
 from receiver.server.exchange import CONTINUE, Callback, Exchange, Refusal, head_of
 from receiver.server.handover import Pending
 from receiver.server.request_parser import RequestParser
-
-HEAD_TIME = 5.0
-"""Seconds for the head of a request."""
 
 LATE = 0.1
 """Seconds added at the end of a time limit: octets that arrived in time may be unread."""

@@ -25,13 +25,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 
-from receiver.server.worker import BEAT, GRACE, Worker
+from receiver.server.worker import BEAT, GRACE, Worker, resident
 
 HANG = 5.0
 """Seconds without a heartbeat after which a worker is killed."""
@@ -52,18 +50,11 @@ PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STARTS = 3
 """Failed starts in a row after which the service ends if no worker serves."""
 
-LOOK = 1.0  # seconds between two checks of the workers' memory
+MEMORY_INTERVAL = 1.0  # seconds between two checks of the workers' memory
 MIB = 1024 * 1024
 
 log = logging.getLogger("receiver")
 Start = Callable[[int], Awaitable[Worker]]  # see `receiver.server.worker.Program.start`
-
-
-def resident(pid: int) -> int:
-    """Return the resident memory of a process in octets; 0 without /proc."""
-    with contextlib.suppress(OSError, ValueError, LookupError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
 
 
 class Supervisor:
@@ -72,10 +63,11 @@ class Supervisor:
     Parameters:
         beside: start other processes, such as a guard; one of each is kept running.
         notice: seconds for which a worker continues to serve after a signal.
-        hang, pauses: in seconds, see `HANG` and `PAUSES`.
+        hang, pauses, steady, memory_interval: in seconds, see the constants above.
         most_memory: octets above which a worker is replaced; 0 for no limit. A limit that a new
             worker exceeds at its start is dropped; otherwise replacing would never end.
         memory: returns the memory of a process in octets.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -89,6 +81,9 @@ class Supervisor:
         pauses: Sequence[float] = PAUSES,
         most_memory: int = 0,
         memory: Callable[[int], int] = resident,
+        steady: float = STEADY,
+        memory_interval: float = MEMORY_INTERVAL,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._starts = [*[start] * count, *beside]  # by slot
         self._count = count
@@ -97,6 +92,9 @@ class Supervisor:
         self._pauses = pauses
         self._most_memory = most_memory
         self._memory = memory
+        self._steady = steady
+        self._memory_interval = memory_interval
+        self._clock = clock
         self._memory_from = 0.0
         self._launched = self._failed_starts = self._status = 0
         self._workers: list[Worker] = []  # all that have not ended, as far as known
@@ -201,7 +199,7 @@ class Supervisor:
                 self._status = 1
                 self.stop()
                 return
-            bad = 1 if time.monotonic() - worker.started > STEADY else bad + 1
+            bad = 1 if self._clock() - worker.started > self._steady else bad + 1
             pause = self._pauses[min(bad, len(self._pauses)) - 1]
             when = f"in {pause:g} s" if pause else "at once"
             log.error("worker %d exited (%s): it is replaced %s", worker.pid, ended, when)
@@ -223,7 +221,7 @@ class Supervisor:
         """Replace workers: all on SIGHUP, or those with too much memory."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK if self._most_memory else None):
+                async with asyncio.timeout(self._memory_interval if self._most_memory else None):
                     await self._reloads.wait()
             if self._reloads.is_set():
                 self._reloads.clear()
@@ -233,24 +231,22 @@ class Supervisor:
                         break
                 else:
                     log.info("reloaded")
-            elif time.monotonic() >= self._memory_from:
+            elif self._clock() >= self._memory_from:
                 await self._limit_memory()
 
     async def _limit_memory(self) -> None:
         for slot, worker in enumerate(self._slots):
             used, most = self._memory(worker.pid), self._most_memory
-            if used <= most or time.monotonic() - worker.started <= STEADY:
+            if used <= most or self._clock() - worker.started <= self._steady:
                 continue
             text = "worker %d uses %d MiB of memory, the limit is %d: it is replaced"
             log.warning(text, worker.pid, used // MIB, most // MIB)
             if not await self._exchange(slot):
-                self._memory_from = time.monotonic() + self._pauses[-1]
+                self._memory_from = self._clock() + self._pauses[-1]
                 return
             if (least := self._memory(self._slots[slot].pid)) > most:
-                text = (
-                    "a new worker uses %d MiB at its start: RECEIVER_WORKER_MEMORY is too low, and"
-                )
-                log.error(f"{text} ignored until the next start", least // MIB)
+                text = "a new worker uses %d MiB: RECEIVER_WORKER_MEMORY is too low, and ignored"
+                log.error(f"{text} until the next start", least // MIB)
                 self._most_memory = 0
                 return
 
@@ -272,9 +268,9 @@ class Supervisor:
         """Kill workers that hang, and stop those that could not be stopped at once."""
         step, excused = min(BEAT, self._hang / 4), 0.0
         while True:
-            before = time.monotonic()
+            before = self._clock()
             await asyncio.sleep(step)
-            now = time.monotonic()
+            now = self._clock()
             if now - before > step + HELD_UP:
                 excused = now + self._hang
             self._workers = [worker for worker in self._workers if not worker.is_gone.is_set()]

@@ -30,15 +30,14 @@ from receiver.callbacks.request import STOPPING
 from receiver.errors import ReceiverError
 from receiver.server.accept import Acceptor
 from receiver.server.blocked_loop import BlockedLoop
-from receiver.server.connection_limit import Connections
+from receiver.server.connection_limit import Connections, Limits
 from receiver.server.handover import Handover
-from receiver.server.http import HEAD_TIME, Http
+from receiver.server.http import Http
 from receiver.server.sockets import (
     BACKLOG,
     IS_POSIX,
     bind,
     close_in_children,
-    most_connections,
     take_descriptors,
     url_of,
 )
@@ -67,6 +66,7 @@ class Server(uvicorn.Server):
         notice: seconds for which it continues to serve after a signal, while ``/ready`` fails.
         handover: to the other workers; None with a single worker.
         is_worker: whether a second signal is ignored, because the parent ends its workers.
+        limits: of its connections.
     """
 
     def __init__(
@@ -79,9 +79,11 @@ class Server(uvicorn.Server):
         handover: Handover | None = None,
         *,
         is_worker: bool = False,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
     ) -> None:
         super().__init__(config)
         self._is_worker = is_worker
+        self._limits = limits
         self._watchdog = watchdog
         self._beside = beside
         self._notice = notice
@@ -94,8 +96,8 @@ class Server(uvicorn.Server):
         self.connections: Connections | None = None
         self._tls: dict[str, Any] = {}
         if tls:  # uvicorn allows a minute
-            self._tls = {"ssl": tls}
-            self._tls |= dict.fromkeys(("ssl_handshake_timeout", "ssl_shutdown_timeout"), HEAD_TIME)
+            times = ("ssl_handshake_timeout", "ssl_shutdown_timeout")
+            self._tls = {"ssl": tls, **dict.fromkeys(times, limits.handshake_timeout)}
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         try:
@@ -116,8 +118,8 @@ class Server(uvicorn.Server):
         state[STOPPING] = self._stopping
         if self._watchdog:
             self._watchdog.start()
-        loop, limit = asyncio.get_running_loop(), most_connections()
-        connections = Connections(self.config, self.server_state, state, self._watchdog, limit)
+        loop, limits = asyncio.get_running_loop(), self._limits
+        connections = Connections(self.config, self.server_state, state, self._watchdog, limits)
         self.connections = connections
         connect = functools.partial(
             cast("Any", self.config.http),  # a class, see `configure`
@@ -126,8 +128,14 @@ class Server(uvicorn.Server):
             app_state=state,
             _loop=loop,
         )
-        acceptor = self._acceptor = Acceptor(sockets[0], connect, self._tls, connections.is_full)
-        await acceptor.begin(limit)
+        acceptor = self._acceptor = Acceptor(
+            sockets[0],
+            connect,
+            self._tls,
+            connections.is_full,
+            handshake_time=limits.handshake_time,
+        )
+        await acceptor.begin(connections.limit)
         connections.on_short = acceptor.save
         if self._watchdog and self._watchdog.handover and not self._tls and IS_POSIX:
             self._blocked = BlockedLoop(connections, acceptor, self._handover)
@@ -244,10 +252,7 @@ def serve_on(listener: socket.socket, server: Server) -> None:
     gc.freeze()  # imported objects stay: scanning them for garbage takes 10 to 40 ms
     try:
         server.run(sockets=[listener])
-    except (
-        KeyboardInterrupt,
-        SystemExit,
-    ) as end:  # uvicorn raises the signal again after a clean stop
+    except (KeyboardInterrupt, SystemExit) as end:  # uvicorn raises the signal again
         if isinstance(end, KeyboardInterrupt):
             return
     if not server.started:
@@ -264,19 +269,21 @@ async def running(
     watchdog: Watchdog | None = None,
     port: int = 0,
     listener: socket.socket | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - immutable
 ) -> AsyncIterator[str]:
     """Serve ``app`` on a loopback port inside the running event loop; yield its URL.
 
     Parameters:
         port: 0 for a free one.
         listener: a bound socket, used instead of ``port``.
+        limits: of its connections.
 
     Raises:
         SettingsError: the port is taken.
         ReceiverError: the app did not start.
     """
     with listener or bind("127.0.0.1", port, "--port") as bound:
-        server = _Inner(configure(app, lifespan, http), tls, watchdog)
+        server = _Inner(configure(app, lifespan, http), tls, watchdog, limits=limits)
         task = asyncio.create_task(server.serve(sockets=[bound]))
         try:
             while not server.started:

@@ -149,9 +149,8 @@ async def echoed_over_tls(listener: socket.socket) -> bytes:
 
 
 def test_handshakes_are_evicted_the_oldest_first(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(accepting, "HANDSHAKE", 0.0)
 
     async def main(listener: socket.socket) -> None:
         acceptor = Acceptor(listener, Echo, TLS, lambda making: making >= 3)
@@ -179,11 +178,11 @@ def test_handshakes_are_evicted_the_oldest_first(
 def test_handshakes_that_are_not_evicted(
     why: str, runner: Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(accepting, "HANDSHAKE", 3600.0 if why == "young" else 0.0)
+    age = 3600.0 if why == "young" else 0.0
     monkeypatch.setattr(accepting, "has_unread", lambda _: why == "unread")
 
     async def main(listener: socket.socket) -> None:
-        acceptor = Acceptor(listener, Echo, TLS, lambda making: making >= 1)
+        acceptor = Acceptor(listener, Echo, TLS, lambda making: making >= 1, handshake_time=age)
         acceptor._listen()
         address = listener.getsockname()
         with socket.create_connection(address), socket.create_connection(address):
@@ -200,11 +199,7 @@ def test_handshakes_that_are_not_evicted(
     assert "evicted" not in caplog.text
 
 
-def test_without_tls_there_are_no_handshakes(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(accepting, "HANDSHAKE", 0.0)
-
+def test_without_tls_there_are_no_handshakes(runner: Runner) -> None:
     async def main(listener: socket.socket) -> None:
         acceptor = Acceptor(listener, Echo, {})
         acceptor._listen()
