@@ -98,10 +98,10 @@ _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, each imported when it is first asked for.
+    """Import a public name on its first use.
 
-    So this package costs nothing where only its pytest plugin is looked at, as in every pytest of
-    an environment in which it is installed.
+    pytest loads this package's plugin in every run of an environment in which it is installed;
+    without lazy imports each of those runs would be slower.
     """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -141,7 +141,7 @@ class CrmClient:
     Parameters:
         name: prefix of errors in options.
         url: base URL; https, or on this machine.
-        options: those of the connector.
+        options: of the connector.
         token: token or source of tokens; None if ``headers`` contain the credentials.
         header: name and value prefix of the header with the token.
         burst: as for `RateLimit`.

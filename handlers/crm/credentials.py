@@ -82,7 +82,7 @@ def https_url(url: str, name: str) -> str:
     """Return ``url`` if requests to it are encrypted or stay on this machine.
 
     Raises:
-        DeclarationError: they would not; the text starts with ``name``.
+        DeclarationError: otherwise; the text starts with ``name``.
     """
     try:
         parts = urlsplit(url)
@@ -197,7 +197,7 @@ class OAuth:
         """Return ``token`` if there is one, else the tokens of a grant.
 
         Parameters:
-            secrets: those of the grant, by names that are both our options and OAuth's fields.
+            secrets: of the grant; each name is both our option and OAuth's field.
 
         Raises:
             DeclarationError: a secret is missing; or the URL is invalid or not encrypted.

@@ -6,7 +6,7 @@
     Zoho(token="1000.…")                           # for a trial: valid for an hour
 
 Facts and their sources: [spec] Zoho's published OpenAPI files, [doc] its documentation, [mem]
-general knowledge; to be checked against your own CRM.
+general knowledge; check it against your own CRM.
 
 - ``GET /crm/v8/{module}/search?phone=`` searches all fields of a record that hold numbers [doc].
   The notation of a number matters [mem], so several ``forms=`` are searched for at once in each of
@@ -62,13 +62,13 @@ class Zoho:
 
     Parameters:
         token: an access token; or, for one that is refreshed,
-        refresh_token, client_id, client_secret: those of a self client (api-console.zoho.com).
+        refresh_token, client_id, client_secret: of a self client (api-console.zoho.com).
         domain: the data centre: ``"com"``, ``"eu"``, ``"in"``, ``"com.au"``, ``"jp"``, ``"ca"``, …
         modules: modules to search, the preferred first.
         forms: forms of numbers in Zoho: ``e164``, ``national``, ``significant``, ``digits``.
         fields: fields to read; all by default.
         key_field: API name of a unique text field of Calls.
-        url, accounts: base URLs, if not those of the data centre.
+        url, accounts: base URLs, if they differ from the data centre's.
         options: see `handlers.crm.client.Options`.
 
     In a file::

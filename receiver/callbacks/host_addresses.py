@@ -2,11 +2,10 @@
 
 Rule 1: a callback never waits for the DNS: it is checked against the known addresses, and one
         look-up at a time runs in a thread.
-Rule 2: addresses are looked up when the app is made, and again once they are `REFRESH` seconds old;
-        for an address that is not among them once they are `SOONEST` seconds old, for the PBX may
-        have moved.
-Rule 3: a name whose look-up fails keeps its last addresses, with a warning in the log. Before the
-        first look-up it has none, so it allows no address.
+Rule 2: addresses are looked up when the app is created, and again when they are `REFRESH` seconds
+        old, or `SOONEST` seconds if an unknown address sends a request: the PBX may have moved.
+Rule 3: a name whose look-up fails keeps its last addresses, and the log gets a warning. Before the
+        first look-up a name has no addresses, so it allows none.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ REFRESH = 60.0
 """Seconds for which addresses count as fresh."""
 
 SOONEST = 5.0
-"""Seconds between two look-ups because of unknown addresses."""
+"""Shortest seconds between two look-ups that unknown addresses cause."""
 
 log = logging.getLogger("receiver")
 
@@ -34,12 +33,12 @@ Lookup = Callable[[str], Sequence[str]]
 
 
 class HostAddresses:
-    """The addresses of ``names``, as a container.
+    """The addresses of host names, as a container.
 
     Parameters:
-        names: of hosts.
-        lookup: asks the DNS.
-        clock: in seconds; never goes back.
+        names: the host names.
+        lookup: resolves a name; by default with the DNS.
+        clock: monotonic seconds.
     """
 
     def __init__(

@@ -1,10 +1,10 @@
 """Responses for paths of actions that do not exist.
 
-Rule 1: it is the refusal that an action which exists gives to wrong credentials, so a client
-        without valid credentials does not learn which actions there are. Only a client that can
+Rule 1: the response is the one that an existing action gives to wrong credentials, so a client
+        without valid credentials cannot find out which actions exist. Only a client that can
         make a token (`receiver.auth.probe_token`) gets another answer.
-Rule 2: it takes as long, too: what is done here to refuse is done at the path of an action as well.
-        The difference was 45 µs, and could be measured from outside.
+Rule 2: it takes as long as at the path of an action, because both do the same work. A difference of
+        45 µs could be measured from outside.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from receiver.credentials import derive_key, draw
 from receiver.declarations.actions import Action, Target
 
 SHOWN = "an action that does not exist"
-"""What the log calls such a path."""
+"""The name of such a path in the log."""
 
 T = TypeVar("T")
 

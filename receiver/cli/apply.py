@@ -41,7 +41,11 @@ from receiver.text import counted
 @click.argument("target", metavar="APP|FILE", shell_complete=complete_path)
 @pbx_option
 @json_option
-@click.option("--allow-deletes", is_flag=True, help="Delete what is ours and not declared.")
+@click.option(
+    "--allow-deletes",
+    is_flag=True,
+    help="Delete action URLs of this service that are not declared.",
+)
 @take_over_option
 @moved_option
 @force_option
@@ -61,7 +65,7 @@ def apply(
     Before credentials or URLs change, the running service is tested at its public URL; if it does
     not accept them, nothing is changed. Creates and updates need no confirmation; deletes need
     --allow-deletes, or a yes. A replacement is created before the old action URL is deleted.
-    Interrupted at any moment, run it again.
+    If it is interrupted, run it again.
 
     FILE is a plan that receiver plan --out wrote. Exactly its changes are made, deletes included,
     without a question. If the PBX, the declarations or the settings have changed since, or the file
@@ -71,7 +75,9 @@ def apply(
     options = PlanOptions(take_over, force_credentials, former)
     if plan_file.is_possible(Path(target)) and Path(target).is_file():
         if only is not None or allow_deletes or options != PlanOptions():
-            raise SettingsError(f"{target} is a plan: of the options only --json and --unchecked")
+            raise SettingsError(
+                f"{target} is a plan: only the options --json and --unchecked are accepted"
+            )
         _apply_file(target, machine, unchecked)
         return
     app = load_app(target)
@@ -100,7 +106,7 @@ def _apply_file(name: str, machine: bool, unchecked: bool) -> None:
     """Make the changes of a saved plan.
 
     Raises:
-        LoadError: the file is no plan.
+        LoadError: the file is not a plan.
         RegistrationError: its plan is no longer the current one; nothing was done.
     """
     try:

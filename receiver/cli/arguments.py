@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 def complete_path(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Let the shell complete paths: APP may be that of a Python or a configuration file."""
+    """Let the shell complete paths: APP may be a Python or a configuration file."""
     return [CompletionItem(incomplete, type="file")]
 
 

@@ -14,10 +14,14 @@ log = logging.getLogger("receiver")
 
 
 def secured(certfile: Path, keyfile: Path | None = None) -> ssl.SSLContext:
-    """TLS with a certificate chain and its key, in PEM; the key may be in the same file.
+    """Return a TLS context with a certificate chain and its key, in PEM.
+
+    Parameters:
+        keyfile: the key; None if it is in ``certfile`` too.
 
     Raises:
-        SettingsError: a file cannot be read or is no PEM, or the key is encrypted or another's.
+        SettingsError: a file cannot be read or is not PEM, or the key is encrypted or does not
+            belong to the certificate.
     """
     keyfile = keyfile or certfile
     for path, what, label in (
@@ -33,8 +37,8 @@ def secured(certfile: Path, keyfile: Path | None = None) -> ssl.SSLContext:
 
     def encrypted() -> str:
         raise SettingsError(
-            f"the key in {keyfile} is encrypted, which is not taken: write a plain one, readable "
-            "by the service alone, with: openssl pkey -in KEY -out PLAIN"
+            f"the key in {keyfile} is encrypted, which is not supported: write an unencrypted one, "
+            "readable by the service only, with: openssl pkey -in KEY -out PLAIN"
         )
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -44,7 +48,7 @@ def secured(certfile: Path, keyfile: Path | None = None) -> ssl.SSLContext:
         context.load_cert_chain(certfile, keyfile, encrypted)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise SettingsError(f"the key in {keyfile} is not that of {certfile}") from None
+            raise SettingsError(f"the key in {keyfile} does not match {certfile}") from None
         raise SettingsError(
             f"{certfile} and {keyfile} cannot be used: {error.reason or 'broken PEM'}"
         ) from None
@@ -52,7 +56,7 @@ def secured(certfile: Path, keyfile: Path | None = None) -> ssl.SSLContext:
 
 
 class Certificate:
-    """TLS with a certificate that is read again when its files change; parameters as `secured`."""
+    """A TLS context that is reloaded when its files change; parameters as for `secured`."""
 
     def __init__(self, certfile: Path, keyfile: Path | None = None) -> None:
         self.context = secured(certfile, keyfile)
@@ -66,14 +70,14 @@ class Certificate:
             with contextlib.suppress(OSError):  # they are being replaced
                 if await asyncio.to_thread(self._has_changed):
                     self.context.load_cert_chain(*self._files)  # for handshakes from now on
-                    log.info("the certificate in %s was read again", self._files[0])
+                    log.info("certificate reloaded from %s", self._files[0])
 
     def _stamp(self) -> list[tuple[int, int, int]]:
         found = [file.stat() for file in self._files]
         return [(one.st_mtime_ns, one.st_ino, one.st_size) for one in found]
 
     def _has_changed(self) -> bool:
-        """Return whether there are others, and they are good."""
+        """Return whether the files have changed and are valid."""
         stamp = self._stamp()
         if stamp == self._seen:
             return False
@@ -81,6 +85,6 @@ class Certificate:
         try:
             secured(*self._files)
         except SettingsError as error:
-            log.error("the certificate is not changed: %s", error)
+            log.error("certificate not reloaded: %s", error)
             return False
         return True

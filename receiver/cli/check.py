@@ -23,8 +23,8 @@ from receiver.text import counted
 def check(target: str, machine: bool) -> None:
     """Load APP and list what it declares; nothing is sent anywhere.
 
-    Settings that are missing or wrong are listed and do not change the exit status: they are needed
-    to serve APP only.
+    Missing or wrong settings are listed and do not change the exit status: only serving APP needs
+    them.
     """
     app = load_app(target)
     for label in app.pbxs:
@@ -44,7 +44,7 @@ def check(target: str, machine: bool) -> None:
     for warning in warnings:
         click.echo(f"Warning: {warning}")
     total = f"{counted(len(list(app)), 'action')} on {counted(len(app.ivrs), 'IVR')}"
-    click.echo(f"{total}. The declarations are good.")
+    click.echo(f"{total}. The declarations are valid.")
     for problem in problems:
         click.echo(f"Before it can be served: {problem}")
 

@@ -24,7 +24,7 @@ from receiver.text import counted
 @click.argument("name")
 @click.option("--caller", default="101", show_default=True, help="The caller's number.")
 @name_option
-@click.option("--digits", default=None, help="The digits keyed in; by default some that match.")
+@click.option("--digits", default=None, help="The digits keyed in; by default matching ones.")
 @click.option("--session", default=None, help="The id of the call; by default a random one.")
 def curl(
     target: str,
@@ -53,7 +53,7 @@ def curl(
 
 
 def _digits(action: Action) -> str:
-    """Return some that the PBX would send to the action."""
+    """Return digits that the PBX would send to the action."""
     return action.mask.example if action.kind == "DTMF" else ""
 
 

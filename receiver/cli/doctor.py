@@ -31,11 +31,11 @@ _LEVELS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "fault": ("F
 @pbx_option
 @json_option
 def doctor(target: str, only: str | None, machine: bool) -> None:
-    """Check the settings, the PBX, the service as the PBX sees it, and the registration.
+    """Check the settings, the PBX, the service at its public URL, and the registration.
 
-    Faults are printed with their cures. Each action gets a probe at its public URL: exactly what
-    the PBX would send, marked so that no handler runs. Nothing is changed. Run it near the
-    PBX: it sees the way to the service from the machine that it runs on.
+    Faults are printed with their cures. Each action gets a probe at its public URL: exactly the
+    callback that the PBX would send, marked so that no handler runs. Nothing is changed. Run it in
+    the network of the PBX: it tests the connection from this machine to the service.
     """
     app = load_app(target)
 
@@ -83,7 +83,7 @@ async def _examine(app: Receiver, label: str, machine: bool) -> tuple[Finding, .
 
 
 async def _addresses(host: str) -> list[Address]:
-    """Return the addresses of a host as this machine sees them."""
+    """Return the addresses to which this machine resolves a host name."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_LOOK_UP):

@@ -2,8 +2,8 @@
 
 Rule 1: with one PBX the output has no headings and no labels.
 Rule 2: an error of one PBX does not stop the others; it is printed immediately.
-Rule 3: of the exit statuses of several PBXs 2 beats 1, that beats 3 (deletes are left), and that
-        beats 0; see `receiver.cli.exit_status`.
+Rule 3: of the exit statuses of several PBXs the first of 2, 1, 3 (deletes are left) and 0 is used;
+        see `receiver.cli.exit_status`.
 Rule 4: all missing and wrong settings are listed at once.
 """
 
@@ -24,30 +24,31 @@ _OWN = re.compile("RECEIVER_(PBX_|PUBLIC_URL|ALLOWED_SOURCES)")
 """Variables that may differ between PBXs."""
 
 _NEEDED = ("public_url", "pbx_url", "pbx_account")
-"""The settings without which no action URL can be registered."""
+"""The settings that a registration requires."""
 
 Work = Callable[[str], tuple[dict[str, Any], int]]
-"""Does a command for the PBX of a label; gives what ``--json`` prints, and the exit status."""
+"""Runs a command for the PBX of a label; returns the data for ``--json`` and the exit status."""
 
 pbx_option = click.option(
     "--pbx",
     "only",
     metavar="LABEL",
-    help='Only this one of several PBXs, as in Ivr("8000", pbx="north"); "" has no label.',
+    help='Only the PBX with this label, as in Ivr("8000", pbx="north"); "" is the one without.',
 )
 
 
 def over_pbxs(app: Receiver, only: str | None, machine: bool, work: Work) -> None:
-    """Do ``work`` for each PBX that ``app`` is for.
+    """Run ``work`` for each PBX of ``app``.
 
     Parameters:
         app: the declarations.
-        only: the label of the one PBX to do it for; None for all.
-        machine: print what ``work`` gives as JSON: an object for one PBX, a list for several.
-        work: see `Work`; it prints what is for people.
+        only: the label of a PBX; None for all.
+        machine: print the data that ``work`` returns as JSON: an object for one PBX, a list for
+            several.
+        work: see `Work`; it prints the text for people.
 
     Raises:
-        LoadError: the app is for no PBX of that label.
+        LoadError: the app has no PBX of that label.
         ReceiverError: of ``work``, if there is one PBX.
         SystemExit: the exit status is not 0.
     """
@@ -64,7 +65,7 @@ def over_pbxs(app: Receiver, only: str | None, machine: bool, work: Work) -> Non
 
 
 def registration_settings(app: Receiver, label: str) -> Settings:
-    """Return the settings of a PBX, which have all that a registration needs.
+    """Return the settings of a PBX, which include all that a registration requires.
 
     Raises:
         SettingsError: some are missing or wrong; the text has a line for each.
@@ -90,17 +91,17 @@ def _problems(app: Receiver, label: str) -> tuple[str, ...]:
 
 
 def title(app: Receiver, label: str) -> str:
-    """What a PBX is called; with its URL, if the settings have one."""
+    """Return the name of a PBX, with its URL if the settings have one."""
     name = f"PBX {label or 'without a label'}"
     url = app.settings_for(label).pbx_url
     return f"{name}, {url}" if url else name
 
 
 def chosen(app: Receiver, only: str | None) -> tuple[str, ...]:
-    """The labels that ``--pbx`` leaves.
+    """Return the labels that ``--pbx`` selects.
 
     Raises:
-        LoadError: the app is for no PBX of that label.
+        LoadError: the app has no PBX of that label.
     """
     if only is None:
         return app.pbxs
@@ -118,7 +119,7 @@ def _one_by_one(app: Receiver, labels: tuple[str, ...], machine: bool, work: Wor
             data, status = _one(app, label, machine, work)
             made.append({"pbx": label, **data})
             statuses.add(status)
-    finally:  # a refusal ends the command: print what was done before
+    finally:  # an error ends the command: print the results so far
         if machine:
             click.echo(json.dumps({"pbxs": made}, indent=2))
     return next((status for status in (2, 1, 3) if status in statuses), 0)
@@ -130,7 +131,7 @@ def _one(app: Receiver, label: str, machine: bool, work: Work) -> tuple[dict[str
             click.secho(title(app, label), bold=True)
         return work(label)
     except ReceiverError as error:
-        own = f" ({own_prefix(label)}… counts for this one only)" if label else ""
+        own = f" ({own_prefix(label)}… applies to this one only)" if label else ""
         hint = own if isinstance(error, SettingsError) or _OWN.search(str(error)) else ""
         for problem in str(error).splitlines():
             click.echo(f"Error: PBX {label or 'without a label'}: {problem}{hint}", err=True)

@@ -12,19 +12,19 @@ import textwrap
 import click
 
 FINDING = 1
-"""The command found what it looked for: a difference, a fault, a failed call."""
+"""The command has a finding: a difference, a fault, a failed call."""
 
 LEFT = 3
-"""``apply`` did all but deletes, which were not allowed."""
+"""``apply`` made all changes except deletes, which were not allowed."""
 
 UNEXPECTED = 70
 """An unexpected error, a fault of this program (EX_SOFTWARE of sysexits.h)."""
 
 INTERRUPTED = 130
-"""After SIGINT (Ctrl-C), as shells have it."""
+"""After SIGINT (Ctrl-C), as in shells."""
 
 TERMINATED = 143
-"""After SIGTERM, as shells have it."""
+"""After SIGTERM, as in shells."""
 
 _FAILED = "an operation failed, such as a request to the PBX or a file to write"
 _WRONG = "wrong use, or a setting or a declaration is missing or wrong"
@@ -58,7 +58,9 @@ _ERRORS = {
     "drift": "any error: whether something differs is unknown",
 }
 _OTHERS = {
-    "apply": {LEFT: "all is done but deletes, which need --allow-deletes without a terminal"},
+    "apply": {
+        LEFT: "everything is done except deletes, which need --allow-deletes without a terminal"
+    },
 }
 
 

@@ -1,4 +1,4 @@
-"""``receiver drain``, ``undrain`` and ``guard``: the IVRs' own menus take the calls meanwhile."""
+"""``receiver drain``, ``undrain`` and ``guard``: disable action URLs while the service is down."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _RULES = Rules()
 @pbx_option
 @json_option
 def drain(target: str, only: str | None, machine: bool) -> None:
-    """Switch all action URLs of APP off: the IVRs' own menus take the calls.
+    """Disable all action URLs of APP: the IVRs' own menus handle the calls.
 
-    They stay where they are, with a header that says who switched them off, so that no guard
-    switches them on. Calls in hand are not cut. Stopped anywhere, run it again.
+    The action URLs stay on the PBX, with a header that says what disabled them, so that no guard
+    enables them. Calls in progress continue. If it is interrupted, run it again.
     """
     app = load_app(target)
 
@@ -54,9 +54,9 @@ def drain(target: str, only: str | None, machine: bool) -> None:
 @pbx_option
 @json_option
 def undrain(target: str, only: str | None, machine: bool) -> None:
-    """Switch all action URLs on that APP declares enabled, drained or switched off by a guard.
+    """Enable all action URLs that APP declares enabled, if drain or a guard disabled them.
 
-    Nothing else about them is changed. Stopped anywhere, run it again.
+    Nothing else about them is changed. If it is interrupted, run it again.
     """
     app = load_app(target)
 
@@ -79,12 +79,12 @@ def undrain(target: str, only: str | None, machine: bool) -> None:
 @click.command()
 @app_argument
 @pbx_option
-@click.option("--interval", default=3.0, type=click.FloatRange(0.1), help="Seconds between asks.")
+@click.option("--interval", default=3.0, type=click.FloatRange(0.1), help="Seconds between probes.")
 @click.option("--failures", default=_RULES.failures, type=click.IntRange(1), help="In a row.")
 @click.option("--failing", default=_RULES.failing, type=click.FloatRange(0), help="In seconds.")
 @click.option("--answers", default=_RULES.answers, type=click.IntRange(1), help="In a row.")
 @click.option("--hold", default=_RULES.hold, type=click.FloatRange(0), help="In seconds.")
-@click.option("--restore", is_flag=True, help="At the end, switch on what a guard switched off.")
+@click.option("--restore", is_flag=True, help="At the end, enable what a guard disabled.")
 @click.option(WORKER, nargs=3, type=int, hidden=True)
 def guard(
     target: str,
@@ -97,16 +97,16 @@ def guard(
     restore: bool,
     as_worker: tuple[int, int, int] | None,
 ) -> None:
-    """Watch APP: while it does not answer, its action URLs are off, and the IVRs' menus work.
+    """Watch APP: while it does not answer, its action URLs are disabled, and IVRs use their menus.
 
     Every --interval seconds the service gets a probe at its public URL, a callback marked so
     that no handler runs. After --failures in a row, over at least --failing seconds, all action
-    URLs are switched off; after --answers good ones they are switched on, and never one within
-    --hold seconds of the other. What receiver drain switched off stays off.
+    URLs are disabled; after --answers good ones they are enabled again. Two such changes are at
+    least --hold seconds apart. Action URLs that receiver drain disabled stay disabled.
 
-    Run it near the PBX: what it cannot reach is taken for down. With RECEIVER_STORE any number may
-    run, of which one acts: on one machine with a file, on several with a Redis. Without it, run
-    one. SIGTERM ends it and leaves the PBX as it is.
+    Run it in the network of the PBX: a service that it cannot reach counts as down. With
+    RECEIVER_STORE several guards may run, and the one with the lease acts: on one machine with a
+    file, on several with Redis. Without it, run one. SIGTERM ends it and does not change the PBX.
     """
     app = load_app(target)
     rules = Rules(failures, failing, answers, hold)

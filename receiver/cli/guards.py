@@ -1,9 +1,9 @@
-"""The guards of an app, for ``receiver guard`` and for the one that ``receiver serve`` keeps.
+"""The guards of an app, for ``receiver guard`` and for the guard that ``receiver serve`` runs.
 
 Rule 1: errors of any guard are reported before the first one starts.
-Rule 2: with the workers of a service a guard is a separate process, started and supervised as they
-        are: no callback waits for it, and it runs even if no worker answers. It ends with the
-        service, and does not change the PBX then.
+Rule 2: a guard of ``receiver serve`` is a separate process, started and supervised like a worker:
+        no callback waits for it, and it runs even if no worker answers. It ends with the service,
+        and does not change the PBX then.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from receiver.storage.leases import Hold, open_lease
 
 
 class _Stop:
-    """Ends the guards; it has the interface of a server that is stopped."""
+    """Stops the guards; it has the interface of a server."""
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
@@ -55,7 +55,7 @@ def declared(app: Receiver, label: str) -> tuple[DesiredActionUrl, ...]:
 def guard_configs(
     app: Receiver, labels: Iterable[str], rules: Rules | None = None, interval: float = 3.0
 ) -> list[GuardConfig]:
-    """Return the guard_configs of guards for the PBXs of these labels.
+    """Return the configurations of the guards for the PBXs of these labels.
 
     Raises:
         SettingsError: a variable that a guard needs is not set.
@@ -94,7 +94,7 @@ async def watch(
 async def watch_as_worker(
     app: Receiver, guarded: Sequence[GuardConfig], worker: WorkerArguments
 ) -> None:
-    """Guard until the parent process asks for the end, or has ended."""
+    """Guard until the parent process stops the guard, or has ended."""
     _, listener, channel = worker
     inherited(listener).close()  # a guard answers no requests
     stop = _Stop()

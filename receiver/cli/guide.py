@@ -26,7 +26,7 @@ def guide(topic: str | None) -> None:
 
 
 def is_terminal() -> bool:
-    """Return whether a person reads what is printed."""
+    """Return whether the output is a terminal."""
     return sys.stdout.isatty()
 
 

@@ -103,7 +103,7 @@ def _option(option: Option) -> Iterator[str]:
 
 
 def example(entry: Entry) -> str:
-    """Return the body of a table that uses it: from its docstring, or else what it requires."""
+    """Return the body of a table for ``entry``: of its docstring, or with required options."""
     if entry.signature is None:
         return ""
     if entry.signature.example:

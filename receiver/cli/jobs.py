@@ -106,12 +106,12 @@ def drop(ids: tuple[str, ...], everything: bool, yes: bool) -> None:
 def rescue_command(file: Path | None) -> None:
     """Put the jobs of a damaged FILE into the queue of RECEIVER_JOBS.
 
-    FILE is by default that of the queue itself, which is then moved aside to NAME.corrupt-TIME
-    first, and a new file takes its place; the service may run meanwhile. Nothing is deleted.
+    FILE is by default the queue's own file, which is first renamed to NAME.corrupt-TIME and
+    replaced by a new one; the service may run meanwhile. Nothing is deleted.
     """
     queue = jobs_file(Settings.read().jobs)
     if queue is None:
-        raise SettingsError(f"{SETTING} names a Redis: only a file can be rescued")
+        raise SettingsError(f"{SETTING} is the URL of a Redis: only a file can be rescued")
     found = asyncio.run(rescue(queue, SETTING, file))
     states = ", ".join(f"{found.states[state]} {state}" for state in ("open", "dead", "done"))
     click.echo(
@@ -166,7 +166,7 @@ def _when(seconds: float) -> str:
 
 
 def _id(job: DeadJob[str]) -> str:
-    what = job.body or job.key  # lost bodies are all alike
+    what = job.body or job.key  # bodies that are lost are equal
     return hashlib.sha256(what.encode("utf-8", "surrogatepass")).hexdigest()[:_LENGTH]
 
 
@@ -207,7 +207,10 @@ def _run(work: Callable[[JobQueue[str]], Awaitable[T]]) -> T:
         try:
             return await work(jobs)
         except StoreError as error:
-            advice = error.advice or "is what RECEIVER_JOBS names running, and may you write there?"
+            advice = (
+                error.advice
+                or "is the queue that RECEIVER_JOBS names running, and may you write to it?"
+            )
             raise StoreError(f"the durable queue is unavailable ({error}): {advice}") from None
         finally:
             await jobs.close()

@@ -16,7 +16,8 @@ def bind_unix(path: Path) -> socket.socket:
     """Return a socket that listens at a path, for a proxy of this user or of its group.
 
     Raises:
-        SettingsError: something else is there, another service listens there, or it cannot.
+        SettingsError: the path is not a socket, another service listens there, or it cannot be
+            bound.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -36,17 +37,17 @@ def bind_unix(path: Path) -> socket.socket:
 
 
 def adopt(descriptor: int) -> socket.socket:
-    """Return the socket with this descriptor, which listens already.
+    """Return the listening socket with this descriptor.
 
     Raises:
-        SettingsError: it is no such socket.
+        SettingsError: it is not a listening stream socket.
     """
     try:
         listener = stream_socket(descriptor)
         if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             raise OSError
     except OSError:
-        raise SettingsError(f"descriptor {descriptor} is no stream socket that listens") from None
+        raise SettingsError(f"descriptor {descriptor} is not a listening stream socket") from None
     listener.set_inheritable(True)
     return listener
 
@@ -63,5 +64,5 @@ def activated() -> int | None:
     if pid != str(os.getpid()) or not count.isdecimal() or count == "0":
         return None
     if count != "1":
-        raise SettingsError(f"systemd passed {count} sockets: one ListenStream= is served")
+        raise SettingsError(f"systemd passed {count} sockets: only one ListenStream= is supported")
     return 3

@@ -55,9 +55,7 @@ class _FiniteRange(click.FloatRange):
     help="Seconds during which calls start.",
 )
 @click.option("--http", "url", help="Call the service at this URL, which has the same secret.")
-@click.option(
-    "--remote", is_flag=True, help="Allow a service on another machine, which you may load."
-)
+@click.option("--remote", is_flag=True, help="Allow --http to a service on another machine.")
 @click.option(
     "--least",
     default=99.0,

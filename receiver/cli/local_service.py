@@ -63,8 +63,8 @@ async def run_local(
 
     Parameters:
         declared: the app.
-        label: of several PBXs the one that is simulated.
-        wrap: returns what is called in place of a handler.
+        label: of the PBX that is simulated.
+        wrap: returns the function to call instead of a handler.
         at: the date and time at the PBX and for handlers; None for this machine's.
     """
     ivrs = [IvrCopy(ivr, wrap) for ivr in declared.ivrs] if wrap else declared.ivrs

@@ -71,7 +71,9 @@ def plan(
     secrets; it is for this RECEIVER_SECRET only.
     """
     if out is not None and not plan_file.is_possible(out):
-        raise SettingsError(f"--out {out}: this is a name of an app; use one such as changes.plan")
+        raise SettingsError(
+            f"--out {out}: this could be the name of an app; use a name such as changes.plan"
+        )
     options = PlanOptions(take_over, force_credentials, former)
     saved: list[SavedPlan] = []
 
@@ -112,7 +114,7 @@ def drift(target: str, only: str | None, machine: bool) -> None:
 
 @contextmanager
 def _errors_exit_with_two(wanted: bool = True) -> Iterator[None]:
-    """Where 1 is the exit status of a difference, no error has it."""
+    """Turn the exit status 1 of an error into 2, because 1 means a difference."""
     try:
         yield
     except ReceiverError as error:

@@ -1,4 +1,4 @@
-"""What a command that changes a PBX prints: text, changes as they are made, how it ended."""
+"""The output of a command that changes a PBX: text, changes as they are made, the result."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ T = TypeVar("T")
 
 
 def say(machine: bool, text: str) -> None:
-    """Print for people, unless stdout belongs to a program."""
+    """Print a text, unless stdout is for a program."""
     if not machine:
         click.echo(coloured(text))
 
 
 class Progress:
-    """Prints how far a command is: changes as lines, and a progress bar at a terminal.
+    """Prints the progress of a command: changes as lines, and a progress bar at a terminal.
 
     Parameters:
-        total: how many changes there will be; 0 if that is not known.
-        machine: whether stdout belongs to a program.
+        total: the number of changes; 0 if it is not known.
+        machine: whether stdout is for a program.
     """
 
     def __init__(self, total: int = 0, machine: bool = False) -> None:
@@ -95,11 +95,11 @@ async def _until_sigterm(work: Coroutine[Any, Any, T]) -> T:
     return await task
 
 
-# how it ended --------------------------------------------------------------------------------
+# the result -----------------------------------------------------------------------------------
 
 
 def status_of(found: Plan, status: int) -> int:
-    """Return the exit status of a command that did all it could: 1 if an IVR is missing."""
+    """Return the exit status of a command without errors: 1 if an IVR is missing."""
     missing = found.of("missing")
     if missing:
         click.echo(f"Error: {reasons(missing)}", err=True)
@@ -107,14 +107,14 @@ def status_of(found: Plan, status: int) -> int:
 
 
 def tell_left(result: Result, target: str, former: str) -> None:
-    """Print which deletes are left, and the command that carries them out.
+    """Print the deletes that are left, and the command that makes them.
 
     Parameters:
         result: of an apply.
         target: names the app, as on the command line.
         former: the public URL that the service had before; empty if it has not moved.
     """
-    # Without the option they are not ours; `parse` leaves out a name and password.
+    # Without the option they would be unmanaged; `parse` removes user name and password.
     moved = f" --moved-from {shlex.quote(str(parse(former)))}" if former else ""
     click.echo(
         f"Left on the PBX: {counted(len(result.left), 'action URL')} of this service to be deleted "
@@ -124,7 +124,7 @@ def tell_left(result: Result, target: str, former: str) -> None:
 
 
 def result_as_json(found: Plan, result: Result) -> dict[str, Any]:
-    """Return what was planned, and what was done of it."""
+    """Return the planned changes, and those that were made."""
     return {
         "plan": as_json(found),
         "done": [change_as_json(change) for change in result.done],

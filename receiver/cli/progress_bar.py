@@ -1,7 +1,6 @@
 """A progress bar on standard error, if that is a terminal.
 
-Rule: without escape codes: spaces overwrite the line, so that any terminal shows it, and one for
-      which ``NO_COLOR`` is set gets plain text.
+Rule: no escape codes: spaces overwrite the line, so it works on any terminal and with ``NO_COLOR``.
 """
 
 from __future__ import annotations

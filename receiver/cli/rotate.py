@@ -1,4 +1,4 @@
-"""``receiver rotate``: new credentials for all action URLs, while calls go on."""
+"""``receiver rotate``: new credentials for all action URLs, while calls continue."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from receiver.text import counted
 @app_argument
 @pbx_option
 @json_option
-@click.option("--finish", is_flag=True, help="Make sure that all are moved; say how to go on.")
+@click.option("--finish", is_flag=True, help="Check that all are moved; print the next step.")
 @unchecked_option
 def rotate(target: str, only: str | None, machine: bool, finish: bool, unchecked: bool) -> None:
     """Give all action URLs of APP new credentials, with no call refused.
@@ -39,8 +39,8 @@ def rotate(target: str, only: str | None, machine: bool, finish: bool, unchecked
     A service with RECEIVER_EPOCH=n (1 by default) accepts the credentials of epochs n and n+1.
 
     \b
-    1. receiver rotate APP            moves the PBX from n to n+1; stopped anywhere, run it again
-    2. receiver rotate APP --finish   makes sure that every action URL has n+1
+    1. receiver rotate APP            moves the PBX from n to n+1; if interrupted, run it again
+    2. receiver rotate APP --finish   checks that every action URL has n+1
     3. set RECEIVER_EPOCH=n+1 for the service and for this command, restart the service:
        from then on the credentials of n are refused.
 
@@ -72,7 +72,7 @@ def rotate(target: str, only: str | None, machine: bool, finish: bool, unchecked
 
 
 def _next(app: Receiver, only: str | None, target: str, epoch: int, finish: bool) -> str:
-    """What to do now that all went well; the epoch is one for all PBXs of an app."""
+    """Return the next step after a success; all PBXs of an app have one epoch."""
     if not finish:
         return f"Then: receiver rotate {target} --finish"
     others = [label or '""' for label in app.pbxs if only not in (None, label)]

@@ -26,8 +26,8 @@ from receiver.observability import log_setup
 from receiver.observability.metrics import USER_FOLDER
 from receiver.server import sockets
 from receiver.server.handover import Handover
-from receiver.server.supervisor import MIB, Supervisor, resident
-from receiver.server.worker import WORKER, Program
+from receiver.server.supervisor import MIB, Supervisor
+from receiver.server.worker import WORKER, Program, resident
 from receiver.settings import PREFIX, Settings
 
 log = logging.getLogger("receiver")
@@ -40,7 +40,7 @@ _CONSOLE_SETTING = f"{PREFIX}CONSOLE, as in {PREFIX}CONSOLE=127.0.0.1:8002"
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--uds", type=click.Path(path_type=Path), help="Unix socket to listen on instead.")
-@click.option("--fd", type=click.IntRange(0), help="Descriptor of a socket that listens already.")
+@click.option("--fd", type=click.IntRange(0), help="Descriptor of a listening socket.")
 @click.option("--certfile", type=click.Path(path_type=Path), help="Certificate chain, in PEM.")
 @click.option("--keyfile", type=click.Path(path_type=Path), help="Its key, if in another file.")
 @click.option(
@@ -129,8 +129,8 @@ def _supervise(target: str, listen: Listen, workers: int, settings: Settings) ->
 
 
 def _program() -> list[str]:
-    """Return the command of this program, to be started again."""
-    # What was found beside this command must not hide this package; see ``python -P``.
+    """Return the command that starts this program."""
+    # Modules in the folder of this command must not hide this package; see ``python -P``.
     here = sys.path[:1] in ([""], [os.getcwd()])
     return [sys.executable, *(() if here else ("-P",)), "-m", "receiver"]
 

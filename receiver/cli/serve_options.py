@@ -12,10 +12,10 @@ from receiver.errors import SettingsError
 from receiver.server import sockets
 
 PUBLISHER = "--publisher"
-"""The option that gives a worker, or the console, the descriptor of its socket to the other."""
+"""The option for the descriptor of the socket between a worker and the console."""
 
 WorkerArguments = tuple[int, int, int]
-"""Of the option `WORKER`: the number, the descriptor of the listener and that of the channel."""
+"""The values of `WORKER`: a number, the descriptors of the listener and of the channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class Listen:
     keep_alive: int
 
     def check(self) -> None:
-        """Raise SettingsError if they do not fit together, or to this system."""
+        """Raise SettingsError if options exclude each other or need another system."""
         if self.keyfile and not self.certfile:
-            raise SettingsError("--keyfile is the key of a certificate: name that with --certfile")
+            raise SettingsError("--keyfile is the key of a certificate: set --certfile too")
         if self.uds and self.fd is not None:
-            raise SettingsError("--uds and --fd exclude each other: one socket is served")
+            raise SettingsError("--uds and --fd exclude each other: use one of them")
         if not sockets.IS_POSIX and (self.uds or self.fd is not None):
             raise SettingsError("--uds and --fd need Linux, macOS or another POSIX system")
 
@@ -58,7 +58,7 @@ class Listen:
         return sockets.bind(self.host, self.port)
 
     def url(self, listener: socket.socket) -> str:
-        """Return where ``listener`` is reached."""
+        """Return the URL of ``listener``."""
         return sockets.url_of(listener, self.host, tls=bool(self.certfile))
 
     def certificate(self) -> Certificate | None:

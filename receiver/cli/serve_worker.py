@@ -35,12 +35,12 @@ def serve(
 
     Parameters:
         target: the app, as ``module:name``.
-        listen: where and how to listen.
-        worker: the number, listener and channel that the parent gave; None without a parent.
+        listen: the options of the socket.
+        worker: number, listener and channel from the parent; None without a parent.
         publisher: the descriptor of the socket to the console.
 
     Raises:
-        ReceiverError: the app cannot be loaded, or nothing can listen there.
+        ReceiverError: the app cannot be loaded, or the address cannot be used.
     """
     context = click.get_current_context()
     context.with_resource(standard_streams.printed())
@@ -53,7 +53,7 @@ def serve(
     certificate = listen.certificate()
     if publisher is not None:
         app.publish_to(socket.socket(fileno=publisher))
-    _ = app.starlette  # errors of the declarations are raised before anything listens
+    _ = app.starlette  # errors of the declarations are raised before the port is opened
     settings = app.settings
     context.with_resource(log_setup.written(settings.log_format, settings.log_caller_data))
     if number == 1:
@@ -97,7 +97,7 @@ def _report(app: Receiver, target: str, host: str, *, secure: bool) -> None:
         host, (app.settings_for(pbx).public_url for pbx in app.pbxs)
     ):
         log.warning(
-            "callbacks, credentials and what callers key in travel unencrypted: serve with "
+            "callbacks are not encrypted, including credentials and callers' digits: serve with "
             "--certfile, or behind a proxy with TLS"
         )
     log.info(
@@ -106,7 +106,7 @@ def _report(app: Receiver, target: str, host: str, *, secure: bool) -> None:
 
 
 def _check_guard_and_console(app: Receiver, environment: Settings) -> None:
-    """Raise what would stop the guard, and warn where the app and the environment differ."""
+    """Raise the errors of a guard, and warn where the app and the environment differ."""
     if environment.guard:
         guard_configs(app, app.pbxs)
     for name in ("guard", "console"):
@@ -138,7 +138,7 @@ def crosses_public_network(host: str, public_urls: Iterable[str]) -> bool:
 
     Parameters:
         host: the address to listen on.
-        public_urls: where the PBXs reach this service; empty where that is not known.
+        public_urls: of this service, for each PBX; empty if unknown.
     """
     split = [urlsplit(url) for url in public_urls]
     if any(url.scheme == "http" and not _is_private(url.hostname or "") for url in split):

@@ -1,7 +1,7 @@
 """``receiver simulate``: the simulated PBX alone, for any client of its REST API.
 
 Rule 1: every option has the default of `receiver.simulator.behaviour.Behaviour`.
-Rule 2: what is wrong with the options is said before anything listens.
+Rule 2: errors in the options are reported before the port is opened.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The installed handlers and connectors that a file can name, of any distribution, broken or not.
 
 Rule 1: a broken one has a reason and does not affect the others.
-Rule 2: a function that takes a `Call` and nothing else is a handler already; anything else is
-        called with the options and returns one.
+Rule 2: a function whose only parameter is a `Call` is a handler; any other function or class is
+        called with the options and returns a handler.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def installed(kind: Kind) -> Mapping[str, Entry]:
 
 
 def find(kind: Kind, name: str) -> Entry:
-    """Return the entry with that name; its ``reason`` says what is wrong, if anything is."""
+    """Return the entry with that name; a broken or unknown one has a ``reason``."""
     points = _points(kind)
     if name in points:
         return _entry(kind, points[name])

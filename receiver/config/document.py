@@ -11,8 +11,8 @@
     mask = "1;2"
     then = {handler = "menu", choices = {1 = "222", 2 = "333"}}
 
-Rule: the keys are the options that Python takes (`receiver.Receiver`, `receiver.Ivr`, `Ivr.add`),
-      with the descriptions of its docstrings.
+Rule: the keys are the parameters of `receiver.Receiver`, `receiver.Ivr` and `Ivr.add`, with the
+      descriptions of their docstrings.
 """
 
 from __future__ import annotations

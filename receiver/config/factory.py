@@ -1,11 +1,11 @@
 """The object of a table with ``handler``, ``connector`` or ``use``.
 
-Rule 1: ``[define.NAME]`` makes one object, however often ``use = "NAME"`` names it, so that its
-        state (a cache, attempts) is shared. ``use = "NAME.ahead"`` is a handler that belongs to it.
+Rule 1: ``[define.NAME]`` makes one object, which all tables with ``use = "NAME"`` share, with its
+        state (a cache, attempts). ``use = "NAME.ahead"`` is a handler that belongs to it.
 Rule 2: any exception of a constructor is a problem of the table; the text is shown only for our own
         errors, because another may contain a secret.
-Rule 3: an object may have ``sole_names``: by option, a name under which it is found again, and the
-        object of that name. Two of one type with one name and different objects are a problem.
+Rule 3: an object may have ``sole_names``: by option, a name that must be unique, and the object
+        with that name. Two of one type with one name and different objects are a problem.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ObjectFactory:
     """Makes handlers and connectors.
 
     Parameters:
-        problems: receives what is wrong.
+        problems: receives the problems.
         variables: the environment.
         folder: the base of relative paths.
         defined: the tables ``[define.…]``.

@@ -137,7 +137,7 @@ def options_as_json(options: Mapping[str, Option]) -> list[Json]:
 
 
 def shown(default: object) -> Any:
-    """Return a default as JSON has it; None for one that JSON cannot express."""
+    """Return a default as a JSON value; None for one that JSON cannot express."""
     if isinstance(default, bool | int | float | str):
         return default
     return [shown(one) for one in default] if isinstance(default, tuple | list) else None

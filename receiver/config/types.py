@@ -58,9 +58,9 @@ _WORDS: Mapping[Any, str] = {
     ConnectorValue: 'a connector, as in {connector = "…"}',
 }
 _TOML = {Secret: str, Path: str, tuple: list, set: list, frozenset: list}
-"""The TOML types of types that TOML does not have."""
+"""By Python type without a TOML counterpart, the TOML type that represents it."""
 _WIDER = {Secret: str, Path: str, float: int}
-"""The first accepts what the second does, and more."""
+"""Pairs of which the first type accepts all values of the second, and more."""
 _COLLECTIONS = (tuple, set, frozenset)
 
 

@@ -36,7 +36,7 @@ class ValueReader:
     """Converts values.
 
     Parameters:
-        problems: receives what is wrong.
+        problems: receives the problems.
         variables: the environment.
         folder: the base of relative paths.
         make: makes handlers and connectors.

@@ -176,7 +176,7 @@ class Feed:
 
     # Reading -----------------------------------------------------------------------------------
     def state(self, max_calls: int = 200) -> Json:
-        """Return all that a page loads at its start."""
+        """Return the whole state, which a page loads at its start."""
         return {**self._parts, "seq": self.seq, "calls": self.calls(limit=max_calls)}
 
     def calls(self, before: int | None = None, limit: int = 200) -> list[Json]:

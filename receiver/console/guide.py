@@ -1,6 +1,6 @@
 """The pages of the guide: Markdown files in the folder ``receiver/guide``.
 
-Rule 1: a page begins with its title as a heading, and a paragraph that says what it is about.
+Rule 1: a page begins with its title as a heading, and a paragraph that introduces it.
 Rule 2: HTML comments are instructions for the tests, which run the page's examples; `read_page`
         removes them.
 """

@@ -90,7 +90,7 @@ def _linked(tokens: list[Token]) -> Iterator[Token]:
 
 
 def _link(target: str) -> Mapping[str, str]:
-    """Return the attributes of a link; none for what is not served."""
+    """Return the attributes of a link; none if its target is not served."""
     if target.startswith(("https://", "http://")):
         return {"href": target, "target": "_blank", "rel": "noopener noreferrer"}
     if target.startswith("#"):

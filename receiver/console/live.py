@@ -1,7 +1,7 @@
 """The console in production: a process beside the workers, with its own port.
 
-Rule 1: no callback waits for the console: workers publish what they answered, and what the console
-        does not read in time is lost for the console only. This process serves all viewers.
+Rule 1: no callback waits for the console: workers publish answered callbacks, and those that the
+        console does not read in time are missing there only. This process serves all viewers.
 Rule 2: it listens on RECEIVER_CONSOLE, by default on the loopback interface. The accepted Host
         values are the loopback names and the hosts of public URLs with TLS.
 Rule 3: its state is in memory, bounded, and empty after a start.
@@ -89,7 +89,7 @@ class Live:
         self.tick()
 
     def receive(self) -> None:
-        """Read what the workers published."""
+        """Read the callbacks that the workers published."""
         for _, message in zip(range(self._batch), read(self._end), strict=False):
             self._totals.lost += message.lost
             for published in message.callbacks:

@@ -2,7 +2,7 @@
 
 Rule 1: callbacks with one session are one call; a callback without a session is a call. No clock:
         callbacks have their times.
-Rule 2: only what a recording shows is shown; of a masked text the length, ``<3>``.
+Rule 2: texts are masked as in a recording; of a masked text the length is shown, ``<3>``.
 Rule 3: a PBX does not report that a caller hangs up: a call ends after `CALL_TIMEOUT` seconds
         without a callback.
 Rule 4: bounded: the oldest calls are removed.

@@ -1,8 +1,8 @@
 """The console over HTTP: the page, the state, the events, and the controls of the phone.
 
 Rule 1: every request passes `receiver.console.security.Guard`.
-Rule 2: state and events are those of the `Feed`, and requests go to `Controls`: this module knows
-        no call, service or PBX. Without controls the console is read-only.
+Rule 2: state and events come from the `Feed`, and requests go to `Controls`: this module does not
+        depend on calls, services or PBXs. Without controls the console is read-only.
 Rule 3: request bodies are small, typed and checked; an error is one line.
 """
 

@@ -24,11 +24,11 @@ from receiver.masks import All, Exact, Mask, Pattern, Range
 Json = dict[str, Any]
 
 KEYS = "0123456789"
-MOST = 24
-"""Maximum number of unhandled inputs that are listed for one IVR."""
+MAX_INPUTS = 24
+"""Most unhandled inputs that are listed for one IVR."""
 
-MOST_BEGINNINGS = 2000
-"""Beginnings of inputs that are looked at."""
+MAX_BEGINNINGS = 2000
+"""Most beginnings of inputs that are examined."""
 
 
 Plain = Exact | Range | Pattern
@@ -115,9 +115,13 @@ def _nowhere(rows: Iterable[Row], menu: Iterable[str]) -> tuple[str, ...]:
 
 
 def nowhere(
-    masks: Iterable[Mask], menu: Iterable[str] = (), *, max_beginnings: int = MOST_BEGINNINGS
+    masks: Iterable[Mask],
+    menu: Iterable[str] = (),
+    *,
+    max_inputs: int = MAX_INPUTS,
+    max_beginnings: int = MAX_BEGINNINGS,
 ) -> tuple[str, ...]:
-    """Inputs that neither ``masks`` nor an IVR's own ``menu`` take, the shortest first.
+    """Return inputs that match neither ``masks`` nor an IVR's own ``menu``, the shortest first.
 
     A last ``…`` says that there are more.
     """
@@ -128,7 +132,7 @@ def nowhere(
     taken = {key.rstrip("#") or key for key in menu}
     found: list[str] = []
     for text in _dead_ends(entries, taken, max_beginnings):
-        if len(found) == MOST:
+        if len(found) == max_inputs:
             return (*found, "…")
         found.append(text)
     return tuple(found)

@@ -1,7 +1,7 @@
 """One callback of the simulated PBX as the page shows it: pure.
 
 Rule: credentials, secret headers and cookies are masked as in `receiver.pbx.callback_trace`, and so
-is what a sensitive action is sent and answers.
+are the requests to a sensitive action and its answers.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Callback:
         index: of its step.
         at: seconds since the call began.
         action: the identity of the action.
-        ask: the request.
+        ask: the request that is sent.
         step: its outcome; None before.
         report: what the service reports (handler, stages, reason, log, error, upstream, blocking);
             None without a report.
-        by: identifies the callback in the service.
+        by: the service's key of the callback.
     """
 
     index: int

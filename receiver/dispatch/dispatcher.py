@@ -1,8 +1,8 @@
 """Run a handler within its deadline; there is always a reply.
 
-Rule 1: the deadline counts from the arrival of the request, or of the first of both that digest
-        needs, and comes from the ``request_timeout`` that is registered on the PBX, less a margin
-        for the way there and back.
+Rule 1: the deadline is counted from the arrival of the request (with digest, of the first of the
+        two requests). It is the ``request_timeout`` registered on the PBX, less a margin for the
+        network.
 Rule 2: a handler that is late, raises, returns no reply or cannot start gets the fallback.
 Rule 3: a late handler is cancelled, watched if it cannot be cancelled, or continued for the call's
         next callback if the action allows that.
@@ -35,16 +35,16 @@ from receiver.replies import Repeat, Reply, is_reply
 from receiver.text import counted
 
 MARGIN = 0.5
-"""Seconds of the PBX's ``request_timeout`` that are kept for the way there and back."""
+"""Seconds of the PBX's ``request_timeout`` that are kept for the network."""
 
 Reason = Literal["handled", "late", "raised", "invalid", "shed", "broken", "looped", "continued"]
 """Why the caller gets this reply; all but the first mean the fallback, or a repeat of the prompt:
 
-- late, raised, invalid: what the handler did, or the request.
-- shed: it was not called, because it runs for too many calls.
+- late, raised, invalid: the handler (or its request) was late, raised, or returned no reply.
+- shed: the handler was not called, because it runs for too many calls already.
 - broken: what it needs is unavailable (`receiver.errors.Unavailable`).
-- looped: it repeated the prompt too often.
-- continued: it runs on; its reply is for the next callback of the call.
+- looped: the handler repeated the prompt too often.
+- continued: the handler runs on; its reply is for the next callback of the call.
 """
 
 log = logging.getLogger("receiver")
@@ -79,12 +79,13 @@ class Dispatcher:
     """Runs the handlers of an app.
 
     Parameters:
-        fallback: the last one, for all actions.
-        fallbacks: by the label of a PBX, what counts there instead of ``fallback``.
+        fallback: of the app, for actions and IVRs without one.
+        fallbacks: by the label of a PBX, fallbacks that replace ``fallback`` there.
         margin: seconds, see `MARGIN`.
-        threads: how many plain handlers may run at once.
+        threads: the most plain handlers that run at the same time.
+        runs: the running handlers; by default new ones with ``threads``.
         log_caller_data: whether exceptions are logged with their text.
-        context: makes the context of a call; by default that of a call made by hand.
+        context: makes the context of a call; by default calls have none.
     """
 
     def __init__(
@@ -96,18 +97,19 @@ class Dispatcher:
         threads: int = 32,
         log_caller_data: bool = False,
         context: MakeContext | None = None,
+        runs: Runs | None = None,
     ) -> None:
         self._fallback = fallback
         self._fallbacks = fallbacks or {}
         self._least_margin = margin
         self._margins: dict[str, Margin] = {}
-        self._runs = Runs(threads)
+        self._runs = runs or Runs(threads)
         self._repeats = Repeats()
         self._log_caller_data = log_caller_data
         self._context = context
 
     def deadline(self, action: Action, arrived: float) -> float:
-        """Return when the answer to a request of that arrival must be ready, in loop time."""
+        """Return the deadline of a request that arrived at ``arrived``, in loop time."""
         return arrived + action.request_timeout - self._margin(action).of(action.request_timeout)
 
     def charge(
@@ -117,13 +119,14 @@ class Dispatcher:
         spent: float,
         round_trip: Callable[[], float] = lambda: 0.0,
     ) -> float:
-        """Return when a callback began on which the PBX had ``spent`` seconds before it arrived.
+        """Return when the PBX began a callback, ``spent`` seconds before it ``arrived``.
 
-        What it ``spent``, or else now and then a ``round_trip`` in seconds, teaches the margin; not
-        where anybody may ask, and could make us give up early by being slow.
+        ``spent``, or else from time to time a ``round_trip`` in seconds, adjusts the margin. For an
+        action without credentials no round trip is measured: any client could shorten the deadline
+        by being slow.
 
-        Never is more than half of its time charged: the clock of the machine that began it may be
-        another than that of this one.
+        At most half of the callback's time is charged, because the first request of digest may have
+        been answered by a machine with another clock.
         """
         margin = self._margin(action)
         if not 0 < spent < action.request_timeout:
@@ -149,7 +152,7 @@ class Dispatcher:
 
         Parameters:
             due: the `deadline`.
-            loop: the one that is running; to ask which one that is costs a system call.
+            loop: the running event loop; `asyncio.get_running_loop` costs a system call.
         """
         asked = self.ask(action, call, due, loop)
         if isinstance(asked, Decision):
@@ -167,7 +170,9 @@ class Dispatcher:
         if action.finish_key:
             call = call.without_finish_key(action.finish_key)
         if due <= loop.time():
-            log.error("%s was not asked: the request came too late", action.identity)
+            log.error(
+                "%s: handler not called, the request arrived after its deadline", action.identity
+            )
             decision = self.fallback(action, "late", call)
         elif isinstance(run := self._begin(action, call, due, loop), Decision):
             decision = run
@@ -222,7 +227,7 @@ class Dispatcher:
                 run.deadline.due = due
                 return run
         if action.max_concurrency and self._runs.is_full(action):
-            return f"{action.max_concurrency} calls are with it at once"
+            return f"max_concurrency={action.max_concurrency} is reached"
         deadline = Deadline(due)
         if self._context is not None:
             context = self._context(action, call, deadline, loop)

@@ -3,7 +3,7 @@
 Rule 1: every run has an owner, until it ends or is cancelled. A thread cannot be cancelled: it is
         watched, and its own end counts.
 Rule 2: a handler that does not wait has answered when `Runs.start` returns.
-Rule 3: a run that was handed over waits for its call to ask again, and no longer than `PATIENCE`.
+Rule 3: a run that was handed over waits for the next callback of its call, up to a time limit.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from receiver.execution.guarded_call import Failed, at_once, attempt, settle
 from receiver.execution.thread_pool import Threads
 from receiver.replies import is_reply
 
-PATIENCE = 60.0
-"""Seconds for which a run that was handed over waits for its call."""
+WAIT_TIMEOUT = 60.0
+"""Seconds for which a run that was handed over waits for the next callback of its call."""
 
-MOST_WAITING = 1000
-"""Runs that wait for their call at once; past them the one that waits longest is cancelled."""
-
+MAX_WAITING = 1000
+"""Runs that may wait; past them the one that has waited longest is cancelled."""
 
 log = logging.getLogger("receiver")
 
@@ -119,10 +118,18 @@ class Runs:
     """Owner of all running handlers of an app.
 
     Parameters:
-        threads: how many plain handlers may run at once.
+        threads: the most plain handlers that run at the same time.
+        wait_timeout, max_waiting: see `WAIT_TIMEOUT` and `MAX_WAITING`.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(
+        self,
+        threads: int,
+        *,
+        wait_timeout: float = WAIT_TIMEOUT,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        self._wait_timeout, self._max_waiting = wait_timeout, max_waiting
         self._threads = Threads(threads)
         self._tasks: set[asyncio.Task[object]] = set()
         self._at_once: Counter[str] = Counter()
@@ -172,9 +179,9 @@ class Runs:
         """Let the run continue until the next callback of the call at ``key``."""
         loop = asyncio.get_running_loop()
         self._give_up(key)  # of two requests at once only the later one has a next callback
-        timer = loop.call_later(PATIENCE, self._give_up, key)
+        timer = loop.call_later(self._wait_timeout, self._give_up, key)
         self._waiting[key] = run, timer
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._waiting) > self._max_waiting:
             self._give_up(next(iter(self._waiting)))
 
     def take_over(self, key: Hashable) -> Run | None:

@@ -1,10 +1,10 @@
 """Limit how often in a row a call repeats the prompt.
 
-Each process counts for itself, so where calls come to N of them in turn a loop ends after up to N
-times as many. A common count would have to be ended by every other answer, too: a question to the
-shared store in each callback, to save some callers some prompts.
+Each process has its own counts, so with N processes a loop may end after N times as many repeats. A
+shared count would need a request to the store in every callback, because every other reply resets
+it; that costs more than it saves.
 
-Source: ``repeat`` has no limit in the vendor's manual, where a time-out has one of three.
+Source: the vendor's manual has no limit for ``repeat``; for a time-out it has one of three.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections import OrderedDict
 from collections.abc import Hashable
 
 FORGET = 3600.0
-"""Seconds after which a call that was not heard of again is forgotten."""
+"""Seconds without a callback after which the count of a call is deleted."""
 
 
 class Repeats:
     """The counts of repeated prompts by call, in the memory of one process.
 
     Parameters:
-        most: how many are remembered; those that were idle longest are forgotten.
+        most: how many counts are kept; those of calls that were idle longest are deleted first.
     """
 
     def __init__(self, most: int = 10_000) -> None:
@@ -31,7 +31,7 @@ class Repeats:
         return len(self._seen)
 
     def count(self, call: Hashable, now: float) -> int:
-        """Return how often in a row it repeats the prompt, this time included."""
+        """Count a repeat of ``call``, and return how many it had in a row."""
         times, last = self._seen.pop(call, (0, now))
         times = times + 1 if now - last < FORGET else 1
         self._seen[call] = (times, now)

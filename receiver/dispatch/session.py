@@ -1,9 +1,9 @@
 """The session of one call, as a mapping that a handler reads and writes.
 
-Rule 1: what is put in comes back as it was put in, or is refused where it is put in. So it takes
-        what JSON can carry, and of that no more than every reader of JSON gives back: no tuples, no
-        subclasses, no numbers beyond 64 bits, no NaN, no halves of characters.
-Rule 2: errors and `repr` name keys and kinds, never a value: that is the caller's data.
+Rule 1: a value is read back exactly as it was written, or the write raises. So only values that
+        survive JSON unchanged in every parser are accepted: no tuples, subclasses, integers beyond
+        64 bits, NaN or lone surrogates.
+Rule 2: errors and `repr` contain keys and types, never a value, which is caller data.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from msgspec.json import Decoder, Encoder
 from receiver.errors import ReceiverError, Unavailable
 
 MOST = 16 * 1024
-"""Octets that a session may have as JSON."""
+"""Largest size of a session as JSON, in octets."""
 
 DEEPEST = 20
-"""Lists and dicts inside each other."""
+"""Deepest nesting of lists and dicts."""
 
 Value: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any] | None
 
@@ -32,13 +32,13 @@ T = TypeVar("T", bound=Value)
 
 
 class SessionError(ReceiverError):
-    """A session is too large, or is used after its end: an error of the handler's code."""
+    """A session is too large, or is used after its end: an error in the handler's code."""
 
 
 class SessionLost(Unavailable):
-    """The session cannot be read or saved; nothing was changed, as far as is known.
+    """The session cannot be read or saved; the stored session is most likely unchanged.
 
-    Another callback has it, or the store is unavailable. The caller gets the fallback.
+    Another callback holds it, or the store is unavailable. The caller gets the fallback.
     """
 
 
@@ -46,10 +46,10 @@ class Session(MutableMapping[str, Value]):
     """The session of one call, from ``async with`` to its end.
 
     Parameters:
-        stored: JSON as `change` gave it; empty for a call of which nothing is known.
+        stored: JSON that `change` returned; empty for a new call.
 
     Raises:
-        SessionLost: ``stored`` is something else.
+        SessionLost: ``stored`` is not valid.
     """
 
     def __init__(self, stored: bytes = b"") -> None:
@@ -58,14 +58,14 @@ class Session(MutableMapping[str, Value]):
         try:
             self._values: dict[str, Value] = _decode(stored) if stored else {}
         except (DecodeError, UnicodeDecodeError, TypeError):
-            raise SessionLost("what the store holds for this call is no session") from None
+            raise SessionLost("the stored session of this call is invalid") from None
 
     def __getitem__(self, key: str) -> Value:
         return self._values[key]
 
     def __setitem__(self, key: str, value: Value) -> None:
         """Raises:
-        TypeError: a session cannot hold that.
+        TypeError: a session cannot hold the value.
         SessionError: the session is over.
         """
         if self._over:
@@ -92,7 +92,7 @@ class Session(MutableMapping[str, Value]):
         ``session["attempts"] = session.read("attempts", 0) + 1``
 
         Raises:
-            TypeError: what is there is of another type.
+            TypeError: the stored value has another type.
         """
         value = self._values.get(key, default)
         if type(value) is not type(default):
@@ -106,8 +106,8 @@ class Session(MutableMapping[str, Value]):
         """End the session; return the text to store, empty to delete it, None if unchanged.
 
         Raises:
-            TypeError: a list or dict in it came to hold what a session cannot.
-            SessionError: it holds too much.
+            TypeError: a list or dict in it has got a value that a session cannot hold.
+            SessionError: it is too large.
         """
         self._over = True
         for key, value in self._values.items():
@@ -139,19 +139,19 @@ def _check(key: object, value: object) -> None:
     problem = _problem(value) if type(key) is str else "a key that is not str"
     if problem := problem or _problem(key):
         raise TypeError(
-            f"session[{_named(key)}] is or holds {problem}; what a session can hold is "
-            "str, int, float, bool, None, and lists and dicts of them"
+            f"session[{_named(key)}] is or contains {problem}; a session can hold str, int, float, "
+            "bool, None, and lists and dicts of them"
         )
 
 
 def _problem(value: object, depth: int = 0) -> str:
     """Return why ``value``, or a value in it, cannot be stored; empty if it can."""
-    # By the type itself: of a subclass something would be lost on the way.
+    # By the exact type: JSON would lose what a subclass adds.
     match value:
         case None:
             return ""
         case str() if type(value) is str:
-            return "" if _whole(value) else "text with half a character (a surrogate)"
+            return "" if _whole(value) else "text with a lone surrogate"
         case bool():
             return ""
         case int() if type(value) is int:

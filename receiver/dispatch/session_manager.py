@@ -63,11 +63,11 @@ class Sessions:
         again: float = PAUSE,
         poll: float = POLL,
         thread_wait: float = 1.0,
+        close_timeout: float = CLOSING,
     ) -> None:
         self._store = store
         self._breaker = breaker
-        self._again = again
-        self._poll = poll
+        self._again, self._poll, self._close_timeout = again, poll, close_timeout
         self.limit = breaker.limit if breaker else LIMIT
         self.thread_wait = thread_wait
         self._memory = store if breaker is None and isinstance(store, MemorySessions) else None
@@ -104,7 +104,7 @@ class Sessions:
     async def close(self) -> None:
         """Release locks, connections and threads; never raises."""
         if tasks := set(self._tasks):
-            _, late = await asyncio.wait(tasks, timeout=CLOSING)
+            _, late = await asyncio.wait(tasks, timeout=self._close_timeout)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -1,12 +1,12 @@
 """Find synchronous calls that block the event loop in an async handler; for development.
 
 Rule 1: a thread samples the stack of the event loop's thread (`sys._current_frames`) while a
-        handler runs, and only then. It counts its own waits, not the time that passed: a busy
-        machine delays both threads, and is not taken for a blocked event loop.
+        handler runs, and only then. It counts its own waits, not the elapsed time: a busy machine
+        delays both threads and is not reported as a blocked event loop.
 Rule 2: the place is the innermost line of the developer's code. A call into this package is not
         reported: the developer cannot change it.
-Rule 3: the stack tells whose handler blocks. A task that a handler started has no handler on its
-        stack: then each handler that runs gets the report.
+Rule 3: the stack identifies the handler that blocks. A task that a handler started has no handler
+        on its stack: then the report goes to all running handlers.
 
 A C function that keeps the interpreter's lock (a regular expression that backtracks) is not found.
 """
@@ -46,8 +46,8 @@ class BlockingCall:
     Attributes:
         file, line: of the call, in the developer's code.
         function: the function with that line.
-        call: what is called, as the source has it, such as ``requests.get``; or else the line.
-        seconds: that it took at least.
+        call: the called expression in the source, such as ``requests.get``; or else the line.
+        seconds: the shortest time that it may have taken.
     """
 
     file: str
@@ -58,7 +58,7 @@ class BlockingCall:
 
     @property
     def problem(self) -> str:
-        """What happened, and the cure; without the place."""
+        """What happened, and what to do; without the file and line."""
         return (
             f"{self.call} in {self.function} blocked the event loop for more than "
             f"{self.seconds * 1000:.0f} ms; {CURE}"
@@ -74,7 +74,7 @@ class BlockingCallDetector:
     Use it as a context manager, or call `close`.
 
     Parameters:
-        seconds: after which a call is reported; once for each time that the event loop blocks.
+        seconds: the time after which a call is reported, once for each time the event loop blocks.
     """
 
     def __init__(self, seconds: float = 0.1) -> None:
@@ -126,7 +126,7 @@ class BlockingCallDetector:
                 self._busy.clear()
 
     def watched(self, handler: Callable[..., Any], report: Report) -> Callable[..., Any]:
-        """Return an async ``handler`` run by `run`, and a plain one, which may block, as it is."""
+        """Return an async ``handler`` wrapped by `run`; a plain one, which may block, unchanged."""
         if not is_async(handler):
             return handler
 
@@ -176,14 +176,14 @@ class BlockingCallDetector:
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:
-    """Return the frames of what the event loop runs at the moment, the innermost first."""
+    """Return the frames of the code that the event loop is running, the innermost first."""
     while frame is not None and frame.f_code.co_filename not in _LOOP:
         yield frame
         frame = frame.f_back
 
 
 def _place(stack: list[FrameType], handler: FrameType | None) -> FrameType | None:
-    """Return the frame to report; None if the block is not the developer's."""
+    """Return the frame to report; None if the blocking call is not in the developer's code."""
     installed = None
     for frame in stack:
         file = frame.f_code.co_filename
@@ -196,7 +196,7 @@ def _place(stack: list[FrameType], handler: FrameType | None) -> FrameType | Non
 
 
 def called(frame: FrameType) -> str:
-    """Return what a frame calls at the moment, as its source has it, or else its line."""
+    """Return the source of the call that a frame is executing, or else its line."""
     file = frame.f_code.co_filename
     whole = linecache.getline(file, frame.f_lineno).strip() or "a call"
     first, last, start, end = list(frame.f_code.co_positions())[frame.f_lasti // 2]

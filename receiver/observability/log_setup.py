@@ -28,8 +28,8 @@ MOST = 10_000
 PAUSE = 0.02
 """Seconds for which lines gather before they are written together."""
 
-CLOSING = 1.0
-"""Seconds that the last lines have when the process ends."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds in which the last lines must be written when the process ends."""
 
 
 class Late(Protocol):
@@ -55,10 +55,18 @@ class BackgroundHandler(logging.Handler):
     Parameters:
         write: takes octets and may block or raise.
         most: how many lines may wait.
+        close_timeout: seconds in which the last lines must be written.
     """
 
-    def __init__(self, write: Callable[[bytes], object], most: int = MOST) -> None:
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        most: int = MOST,
+        *,
+        close_timeout: float = CLOSE_TIMEOUT,
+    ) -> None:
         super().__init__()
+        self._close_timeout = close_timeout
         self._write = write
         self._writer: background_writer.BackgroundWriter[Item] = background_writer.BackgroundWriter(
             self._write_lines, lost=_lost, most=most, pause=PAUSE, name="receiver-log"
@@ -84,8 +92,8 @@ class BackgroundHandler(logging.Handler):
         self._settle(self._writer.waiting())
 
     def close(self) -> None:
-        """Write the remaining lines, within `CLOSING` seconds."""
-        self._writer.close(CLOSING)
+        """Write the remaining lines, within ``close_timeout`` seconds."""
+        self._writer.close(self._close_timeout)
         super().close()
 
     def _settle(self, items: Iterable[Item]) -> list[tuple[float, Record | logging.LogRecord]]:

@@ -29,7 +29,7 @@ PIECE = 4096
 PAUSE = 0.02
 """Seconds for which pieces gather before they are written together."""
 
-CLOSING = 1.0
+CLOSE_TIMEOUT = 1.0
 """Seconds for the last pieces when the process ends."""
 
 log = logging.getLogger("receiver")
@@ -69,8 +69,8 @@ class Raw(io.RawIOBase):
         return len(data)
 
     def end(self) -> None:
-        """Write the remaining lines, within `CLOSING` seconds."""
-        self._writer.close(CLOSING)
+        """Write the remaining lines, within `CLOSE_TIMEOUT` seconds."""
+        self._writer.close(CLOSE_TIMEOUT)
 
     def _write(self, pieces: list[bytes], lost: int) -> int:
         write_all(self._descriptor, b"".join(pieces))

@@ -1,7 +1,7 @@
 """The access tokens of requests to the PBX: a configured one, or one from a sign-in.
 
-Rule 1: refused credentials are never sent a second time, for repeated failures make the PBX block
-        the address. The same error is raised again.
+Rule 1: refused credentials are never sent again, because repeated failures make the PBX block the
+        address. The same error is raised again.
 Rule 2: a token is renewed at 80 % of the lifetime in the answer, or after a 401: by the refresh
         endpoint of its sign-in method, then by one sign-in, then never.
 Rule 3: one task at a time signs in or renews; the others wait for its token.
@@ -268,7 +268,7 @@ def _refusal(error: PbxRefused) -> PbxRefused:
     else:
         text = (
             "the PBX refused the sign-in: check RECEIVER_PBX_USERNAME, _PASSWORD and _DOMAIN; it "
-            "is not retried, for repeated failures block this address"
+            "is not retried, because repeated failures block this address"
         )
     return PbxUnauthorized(
         f"{text} ({said})", status=error.status, code=error.code, detail=error.detail

@@ -26,7 +26,7 @@ def normalise(url: str) -> str:
     """Return the base of the PBX's API for ``url``, without a trailing slash.
 
     Raises:
-        SettingsError: it cannot be the URL of a PBX. The text does not repeat it, for it may
+        SettingsError: it cannot be the URL of a PBX. The text does not repeat it, because it may
             contain a password.
     """
     advice = "RECEIVER_PBX_URL should look like https://pbx.example.com:8887"
@@ -62,7 +62,7 @@ def tls(ca: Path | None, insecure: bool) -> ssl.SSLContext:
         raise SettingsError(
             f"RECEIVER_PBX_CA names {ca}, which cannot be read as a PEM file with certificates"
         ) from None
-    # The PBX's own certificate may be all there is: it need not be signed by itself, nor be
+    # The file may contain only the PBX's own certificate: it need not be self-signed, nor be
     # marked as a CA.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

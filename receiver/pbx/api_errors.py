@@ -46,7 +46,7 @@ class NamelessCertificate(ssl.SSLCertVerificationError):
 
 
 class NamedCertificate(ssl.SSLCertVerificationError):
-    """The certificate has a subjectAltName, so its name is to be checked."""
+    """The certificate has a subjectAltName, so its name must be checked."""
 
 
 class ConnectionLost(PbxUnreachable):
@@ -88,7 +88,7 @@ def failure(what: str, host: str, timeout: float, error: Exception) -> PbxError:
     if isinstance(error, httpx.RemoteProtocolError | httpx.NetworkError):
         return ConnectionLost(
             f"{what}: the PBX at {host} closed the connection early or does not speak HTTP there: "
-            "try again; if it stays so, correct RECEIVER_PBX_URL (https or http, port)"
+            "try again; if it happens again, correct RECEIVER_PBX_URL (https or http, port)"
         )
     return PbxInvalid(f"{what}: the answer of {host} cannot be read as HTTP")
 

@@ -2,7 +2,7 @@
 
 Rule 1: pure: bytes in, a value out.
 Rule 2: WAV, PCM, 16 bit, mono, at 16, 32 or 48 kHz; nothing else. Since 22.6 the PBX checks it.
-Rule 3: an extensible header is rewritten to a simple one, for Python reads it since 3.12 only.
+Rule 3: an extensible header is rewritten to a simple one, because Python reads it only since 3.12.
 
 Sources: the FAQ of the PBX on prompt files; Microsoft's "Multiple Channel Audio Data and WAVE
 Files".

@@ -38,7 +38,7 @@ from receiver.replies import decode
 LONGEST_ANSWER = 64 * 1024
 """Most bytes of an answer; a longer one is a failure."""
 
-_DEFAULT_TIMEOUT = 2  # seconds; what 0 means to a PBX is not documented, here the default
+_DEFAULT_TIMEOUT = 2  # seconds; the meaning of 0 on a PBX is not documented, here it is the default
 _TOO_LATE = Outcome("failed", "no complete answer within the request timeout")
 _CONNECTED = "send_request_headers.started"  # httpcore's event at the end of connecting
 
@@ -210,7 +210,7 @@ class _Connection:
         if self._faults.refused:
             raise httpx.ConnectError("") from ConnectionRefusedError()
         if self._sleep or not isinstance(self._transport, httpx.AsyncHTTPTransport):
-            # An ASGI transport has nothing to connect to; elsewhere the delay is not part of
+            # An ASGI transport does not connect; with other transports the delay is not part of
             # connecting.
             await self._trace(_CONNECTED, {})
         if self._sleep:

@@ -5,7 +5,7 @@ Rule 1: GET is the configured URL, ``?`` and the six fields, percent-encoded wit
         session id has five fields, as before 22.3.
 Rule 2: Basic and Bearer credentials are in the first request. Digest is as in libcurl: first a
         request without credentials and, for POST, without its body, then the complete one.
-Rule 3: what the vendor does not document is a guess, and marked as one.
+Rule 3: behaviour that the vendor does not document is a guess, and marked as one.
 
 Source: "Managing Virtual Receptionist" for the fields and the forms; libcurl's
 ``lib/vauth/digest.c`` for the order of the Digest parameters.

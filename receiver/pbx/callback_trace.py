@@ -2,8 +2,8 @@
 
 Rule 1: values are frozen, and their repr shows neither secrets nor DTMF input.
 Rule 2: the lines show complete requests and answers, with secrets masked by default.
-Rule 3: the lines of a step of a sensitive action show no DTMF input, nor what was sent.
-Rule 4: characters of a server that do not print are escaped, so that none moves the cursor.
+Rule 3: the lines of a step of a sensitive action show neither DTMF input nor request bodies.
+Rule 4: unprintable characters from a server are escaped, so that none moves the cursor.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Trigger = Literal["arrival", "press", "silence", "failure", "leaving"]
 before failed, or the caller hung up."""
 
 HIDDEN_KEY = "•"
-"""What is shown in place of a key that is hidden."""
+"""The character that replaces a hidden key."""
 
 _SHARED = 3  # consecutive digits from which a number counts as derived from DTMF input
 _LONGEST_BODY = 2000  # characters shown of a body
@@ -40,7 +40,7 @@ _ENDINGS = {
     "voicemail": "forwarded to the voicemail of {}",
     "disa": "the caller may dial out (DISA)",
     "left": "the caller has hung up",
-    "menu": "the IVR goes on by its own rules",
+    "menu": "the IVR continues with its own rules",
     "failed": "failed: {}",
 }
 _CAUSES = {
@@ -102,12 +102,12 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """For people, such as ``forwarded to 222``."""
+        """The outcome as text, such as ``forwarded to 222``."""
         kind = outcomes().get(self.kind)
         return (kind.outcome_text if kind else _ENDINGS[self.kind]).format(self.detail)
 
     def text_of(self, kind: str) -> str:
-        """Return the text for a callback of ``kind``: before the prompt, nothing is repeated."""
+        """Return the text for a callback of ``kind``; CALLER callbacks precede the prompt."""
         reply = outcomes().get(self.kind)
         special = reply.caller_text if reply and kind == "CALLER" else ""
         return special.format(self.detail) or self.text
@@ -145,17 +145,17 @@ class Step:
 
     @property
     def is_unmatched(self) -> bool:
-        """Whether the caller pressed keys that no action URL and no rule of the IVR takes."""
+        """Whether the caller pressed keys that match no action URL and no rule of the IVR."""
         return self.trigger == "press" and self.outcome.kind == "menu" and not self.rule
 
     @property
     def cause(self) -> str:
-        """The cause, for people."""
+        """The cause as text."""
         return _CAUSES[self.trigger].format(hidden(self.digits) if self.sensitive else self.digits)
 
     @property
     def result(self) -> str:
-        """The outcome, for people."""
+        """The outcome as text."""
         return self.shown_outcome.text_of(self.kind)
 
     @property
@@ -165,7 +165,7 @@ class Step:
 
     @property
     def text(self) -> str:
-        """The step in one line, for people."""
+        """The step as one line of text."""
         if self.action is not None:
             return f'{self.cause}: the PBX asks the {self.kind} action URL "{self.action}"'
         return f"{self.cause}: {self.rule or f'no {self.kind} action URL matches'}"
@@ -229,7 +229,7 @@ def without_call_data(exchange: Exchange) -> Exchange:
 
 
 def hidden(digits: str) -> str:
-    """Return what is shown of hidden DTMF input."""
+    """Return hidden DTMF input as it is shown."""
     return HIDDEN_KEY * len(digits)
 
 

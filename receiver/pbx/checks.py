@@ -30,7 +30,7 @@ _SAME = str.maketrans("‐‑‒–—―−,", "-------;", " ")
 
 
 def problems(item: Model, *, creating: bool = False, at: str = "") -> tuple[str, ...]:
-    """Return everything that the PBX would not accept about ``item``.
+    """Return the problems for which the PBX would refuse ``item``.
 
     Parameters:
         creating: whether the fields that a create needs are required.

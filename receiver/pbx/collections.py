@@ -8,7 +8,7 @@ Rule 3: an update reads the resource, merges the change, sends all writable fiel
         is an error.
 Rule 4: requests are checked before they are sent, unless ``checked=False``.
 
-Source: "About" of the PBX's REST API, for paging and for how updates go.
+Source: "About" of the PBX's REST API, for paging and updates.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ class Collection(Records[M, S]):
         return there or await self.create_once(item)
 
     async def _confirm(self, item_id: str, item: M) -> M:
-        """Return the created resource; raise `PbxInvalid` if it differs from what was sent."""
+        """Return the created resource; raise `PbxInvalid` if it differs from the request."""
         what = f"{self.type.one} was created, its id is {item_id}"
         try:
             after = await self.show(item_id)
@@ -240,7 +240,7 @@ class Collection(Records[M, S]):
         return await self._verified(before, await self.show(item_id), wanted, emptied)
 
     def _problems(self, item: M, *, creating: bool = False) -> tuple[str, ...]:
-        """Return everything that this PBX would not accept about ``item``."""
+        """Return the problems for which this PBX would refuse ``item``."""
         return checks.problems(item, creating=creating)
 
     async def _verified(

@@ -24,7 +24,7 @@ class Difference:
 
 
 def in_words(value: Value) -> str:
-    """Return ``value`` for people."""
+    """Return ``value`` as text."""
     if isinstance(value, bool):
         return ("no", "yes")[value]
     return str(value) or "(none)"

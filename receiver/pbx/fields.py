@@ -3,7 +3,7 @@
 Rule 1: a limit is written once, at its field, as in ``Annotated[str, Spec(1, 64)]``. The client
         checks what it sends by it, and the simulated PBX what it receives.
 Rule 2: a `Spec` is about requests. Answers of the PBX are read leniently.
-Rule 3: ``None``, ``""`` and an empty secret are blank: not given by the PBX, not to be sent. An
+Rule 3: ``None``, ``""`` and an empty secret are blank: not returned by the PBX, and not sent. An
         empty list is not blank; it is how a list is emptied.
 
 Source: the vendor's OpenAPI file for 22.2, and its change log for what is newer. Where two of its
@@ -34,7 +34,7 @@ _LEAVES: dict[object, FieldType] = {str: "text", Secret: "secret", int: "whole",
 
 
 class Tenant(Protocol):
-    """What the limits of a PBX depend on: its release, and its tenant's policies."""
+    """The release of a PBX and the policies of its tenant, on which limits depend."""
 
     @property
     def version(self) -> str:
@@ -56,21 +56,20 @@ class Spec:
         pattern: a regular expression that must be found in a text (searched for, as JSON Schema
             has it).
         choices: the texts allowed; all, if empty.
-        required: a create must give it.
+        required: a create must contain it.
         optional_on_pbx: only the client requires it; the PBX accepts a create without it.
         required_until: the last release in which the PBX requires it; empty for none.
         use: ``"create"`` cannot be changed later; ``"read"`` is set by the PBX alone; ``"write"``
             is never returned.
         since: the PBX's release that introduced it; empty if it was always there.
-        default: the value that the PBX sets where a create gives none.
+        default: the value that the PBX sets if a create has none.
         unique: no two objects of a collection have the same value.
         refers: the resource type that a text is the id of; a list is sent as ids of it, and
             returned as objects.
         via: for a field that shows another object: the field with its id, and its field to show.
         rule: a check of a text that no other attribute can express: the problem, or ``""``.
-        client_rule: a check that only the client makes: the PBX accepts such a text, and cannot
-            use it.
-        pbx_rule: a check that only the PBX makes, by its release and its tenant's policy.
+        client_rule: a check by the client only: the PBX accepts such a text but cannot use it.
+        pbx_rule: a check by the PBX only, which depends on its release and its tenant's policy.
     """
 
     low: int | None = None

@@ -1,4 +1,4 @@
-"""The collections with requests of their resource type only: IVRs, action URLs, IVR servers.
+"""The collections with additional requests: IVRs, action URLs, IVR servers.
 
 Source: the PBX's REST API, ``/ivrs``, ``/ivrs/{id}/action_urls``, ``/ivr_servers``.
 """
@@ -61,7 +61,7 @@ class Ivrs(Collection[Ivr, IvrSummary]):
         return after
 
     async def _expect(self, ivr: Ivr, prompt: str, file_id: str) -> None:
-        """Raise an error if the prompt has not the name of the file; its id cannot be read back."""
+        """Raise an error if the prompt's name differs from the file's; its id cannot be read."""
         file = await self._connection.get(_READ_PROMPT, f"/files/{segment(file_id)}")
         wanted = read(PromptFile, file.json(), f"{_READ_PROMPT}: the answer").name
         found = getattr(ivr, f"{prompt}_file_name")
@@ -95,7 +95,7 @@ class ActionUrls(Collection[ActionUrl, ActionUrl]):
         super().__init__(connection, ACTION_URL, f"{IVR.path}/{segment(ivr_id)}")
 
     async def create_once(self, item: ActionUrl) -> str:
-        """As in `Collection`; ``enabled`` is always sent, for its default is not documented."""
+        """Create as in `Collection`; ``enabled`` is always sent: its default is not documented."""
         return await super().create_once(replace(item, enabled=bool(item.enabled)))
 
 

@@ -53,7 +53,7 @@ def _problem_of_callers(text: str) -> str:
 
 
 def _problem_of_headers(text: str) -> str:
-    """Return what is wrong with headers, without the values, which may be secret."""
+    """Return the problem with headers, without the values, which may be secret."""
     if all(map(_HEADER.fullmatch, text.split("&"))):
         return ""
     return "must be key1:value1&key2:value2, in printable ASCII, and without & in a value"

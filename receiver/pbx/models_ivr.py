@@ -56,7 +56,7 @@ def exclude_list(entries: Iterable[str], separator: str = ";") -> str:
 
 
 def pin_problem(pin: str) -> str:
-    """Return what is wrong with a DISA PIN on every PBX, or ``""``.
+    """Return why every PBX refuses a DISA PIN, or ``""``.
 
     Source: a caller enters it by DTMF. Since 22.3 the tenant's password policy has further rules.
     """
@@ -65,7 +65,7 @@ def pin_problem(pin: str) -> str:
 
 
 def pin_problem_until_22_2(pin: str) -> str:
-    """Return what is wrong with a DISA PIN on a PBX up to 22.2, or ``""``.
+    """Return why a PBX up to 22.2 refuses a DISA PIN, or ``""``.
 
     Source: ``pin`` of ``/ivrs`` in the vendor's OpenAPI file for 22.2.
     """
@@ -81,7 +81,7 @@ def pin_problem_until_22_2(pin: str) -> str:
 
 
 def pin_problem_in(pin: str, version: str) -> str:
-    """Return what is wrong with a DISA PIN on a PBX of this release, or ``""``.
+    """Return why a PBX of this release refuses a DISA PIN, or ``""``.
 
     Only rules that differ between releases; blank, masked or invalid PINs are ignored.
 
@@ -104,7 +104,7 @@ def open_disa(ivr: Ivr) -> tuple[str, ...]:
 
 
 def pin_warnings(ivr: Ivr, version: str, *, creating: bool = False) -> Iterator[str]:
-    """Yield warnings of what an older PBX may refuse about the DISA PIN of ``ivr``.
+    """Yield warnings if an older PBX may refuse the DISA PIN of ``ivr``.
 
     Parameters:
         ivr: the request.
@@ -136,7 +136,7 @@ def _problem_of_language(text: str) -> str:
 
 
 def _pin_policy(pin: str, tenant: Tenant) -> str:
-    """Return what is wrong with a DISA PIN on the PBX of ``tenant``, or ``""``."""
+    """Return why the PBX of ``tenant`` refuses a DISA PIN, or ``""``."""
     if older(tenant.version, "22.3"):
         return pin_problem_until_22_2(pin)
     low, high = tenant.pin_length

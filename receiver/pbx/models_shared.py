@@ -3,7 +3,7 @@
 The rules of `receiver.pbx.models` apply. A field that the PBX did not return is ``""`` or None.
 
 Source: the PBX's REST API, ``/holidays``, ``/files``, ``/blobs``, ``/ivr_servers``. The bounds of
-a holiday's numbers are not in it: they are the calendar's.
+a holiday's numbers are not in it: they follow from the calendar.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Answered callbacks, collected for a thread that masks and writes them.
+"""Collect answered callbacks for a thread that masks and writes them.
 
-Rule: a callback costs only the creation of a tuple. What the thread cannot write, or not fast
-enough, is dropped and counted.
+Rule: a callback only creates a tuple. Tuples that the thread cannot write in time are dropped and
+counted.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ PAUSE = 0.1
 """Seconds for which callbacks are collected."""
 
 CLOSE_TIMEOUT = 2.0
-"""Seconds for the last callbacks when the service stops."""
+"""Seconds in which the last callbacks must be written when the service stops."""
 
 
 class Answered(NamedTuple):
-    """One callback before masking; ``when`` it was answered in seconds since the epoch."""
+    """One callback before masking; ``when`` it was answered is in seconds since the epoch."""
 
     action: Action
     call: Call
@@ -53,7 +53,7 @@ class Collector:
     """Passes callbacks to ``write`` in a thread.
 
     Parameters:
-        write, lost, most, name: as of `receiver.observability.background_writer.BackgroundWriter`.
+        write, lost, most, name: as for `receiver.observability.background_writer.BackgroundWriter`.
         clock: seconds since the epoch.
     """
 
@@ -72,7 +72,7 @@ class Collector:
         )
 
     def of(self, action: Action) -> Callable[[Call, Decision, Times], None]:
-        """Return what collects the callbacks of ``action``."""
+        """Return a function that collects a callback of ``action``."""
         put, clock = self._writer.put, self._clock
 
         def collect(call: Call, decision: Decision, times: Times) -> None:
@@ -81,7 +81,7 @@ class Collector:
         return collect
 
     def close(self) -> None:
-        """Write the rest, for up to `CLOSE_TIMEOUT` seconds."""
+        """Write the remaining callbacks, for up to `CLOSE_TIMEOUT` seconds."""
         self._writer.close(CLOSE_TIMEOUT)
 
 

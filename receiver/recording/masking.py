@@ -31,7 +31,7 @@ MIN_SHARED = 3
 """Shared consecutive characters from which a destination counts as derived from a masked text."""
 
 WITHHELD = frozenset({"", "anonymous", "private", "restricted", "unavailable", "unknown"})
-"""The values for numbers and names that the network withholds; they are no person's."""
+"""The values for numbers and names that the network withholds; they identify no person."""
 
 _ALIAS = 16  # hexadecimal digits
 

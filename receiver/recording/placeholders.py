@@ -51,7 +51,7 @@ class Placeholders:
         return text if isinstance(text, str) else f"Caller {text.alias[:6]}"
 
     def used(self, record: Recorded) -> tuple[str, ...]:
-        """Return which of ``digits`` and ``caller`` are placeholders.
+        """Return the names of the fields, ``digits`` and ``caller``, that are placeholders.
 
         A masked text that matches an entry with one number is that number.
         """

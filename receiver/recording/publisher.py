@@ -1,8 +1,8 @@
 """Publishes the callbacks of a worker to the console in production.
 
 Rule 1: answered callbacks are sent from a thread, in datagrams, masked as in a recording
-        (`receiver.recording.masking`). No callback waits for the console; what it does not read in
-        time is dropped, counted, and reported as a number.
+        (`receiver.recording.masking`). No callback waits for the console; callbacks that it does
+        not read in time are dropped, and their number is reported.
 Rule 2: a destination that the declarations name is not masked, except for sensitive actions: the
         call flow shows these destinations.
 Rule 3: datagrams are self-contained; all workers send into one socket, which they inherit.
@@ -37,7 +37,7 @@ SEND_TIMEOUT = 1.0
 """Seconds in which the console must read a datagram."""
 
 MAX_BYTES = 1024 * 1024
-"""Bytes of a datagram, and of all that wait."""
+"""Bytes of a datagram, and of all waiting ones."""
 
 log = logging.getLogger("receiver")
 
@@ -139,7 +139,7 @@ class Publisher(Collector):
         )
 
     def close(self) -> None:
-        """Send the rest, and close the socket."""
+        """Send the remaining callbacks, and close the socket."""
         super().close()
         self._end.close()
 

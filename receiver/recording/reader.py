@@ -1,4 +1,4 @@
-"""Reads recordings, one file or all files of a folder, as calls.
+"""Read recordings, one file or all files of a folder, as calls.
 
 Rule 1: a damaged line, such as the last one of a worker that was killed, is counted and skipped.
 Rule 2: only regular files are read, and lines have a maximum length.
@@ -26,7 +26,7 @@ class Recording(NamedTuple):
     """The calls of a recording.
 
     Attributes:
-        calls: the callbacks of each call, in the order of their beginning.
+        calls: the callbacks of each call; the calls in the order in which they began.
         damaged: lines that could not be read.
         lost: callbacks that could not be recorded.
     """

@@ -202,7 +202,7 @@ class _CallMasking:
         return value if 0 <= value <= 9 and not secret else int(self._pseudonym(text))
 
     def _mark(self, text: str) -> str:
-        """Return what of the call ``text`` is; empty for nothing of it."""
+        """Return the name of the call's field that ``text`` repeats; empty for none."""
         call = self._call
         if len(call.digits) >= _LEAST_KEYS and text == call.digits:
             return "digits"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Http` on its first use; the other modules do without it."""
+    """Import `Http` on its first use; no other module needs it."""
     if name == "Http":
         from receiver.server.http import Http  # noqa: PLC0415 - see above
 

@@ -1,12 +1,12 @@
 """Accept connections: with the event loop's own server, or one at a time.
 
 Rule 1: a connection for which this process has no descriptor stays in the accept queue: another
-        worker accepts it, or this one a moment later. uvloop would accept and close it, losing the
-        call. So uvloop's own server, which is three times as fast, accepts only where descriptors
-        are plenty, and without TLS, whose handshakes it does not show.
-Rule 2: where descriptors are short, one connection is accepted in one turn of the loop.
-Rule 3: past the connection limit the oldest TLS handshake is evicted, as an idle connection is
-        later. Not within `HANDSHAKE` seconds, nor if octets arrived that are not read yet.
+        worker accepts it, or this one accepts it a moment later. uvloop would accept and close it,
+        losing the call. So uvloop's own server, which is three times as fast, is used only while
+        descriptors are plenty, and not with TLS, because it does not expose the handshakes.
+Rule 2: when descriptors are short, one connection is accepted in one iteration of the event loop.
+Rule 3: past the connection limit the oldest TLS handshake is evicted, but not within the first
+        `handshake_time` seconds, and not if it has unread octets.
 """
 
 from __future__ import annotations
@@ -24,25 +24,23 @@ from receiver.observability.log_throttle import LogThrottle
 from receiver.server.sockets import BACKLOG, IS_POSIX, has_unread
 
 PAUSE = 0.02
-"""Seconds until the next try, where a connection could not be accepted."""
+"""Seconds until the next attempt after a connection could not be accepted."""
 
-HANDSHAKE = 0.3
-"""Seconds within which no TLS handshake is evicted: two round trips, and the keys."""
-
-_LOOKS = 16  # handshakes that are looked at to find one that can be evicted
+_LOOKS = 16  # handshakes that are searched for one that can be evicted
 
 log = logging.getLogger("receiver")
 
 
 class Acceptor:
-    """Makes a protocol for each connection to ``listener``; see `begin`.
+    """Accepts connections from ``listener`` and makes a protocol for each; see `begin`.
 
     Parameters:
         listener: bound, and listening.
         protocol: makes one for each connection.
         tls: the options of `loop.connect_accepted_socket` for TLS.
-        is_full: returns whether new connections have to wait, given how many were accepted and
-            have no protocol yet.
+        is_full: returns whether new connections must wait; its argument is the number of accepted
+            connections without a protocol.
+        handshake_time: seconds after which a TLS handshake can be evicted.
     """
 
     def __init__(
@@ -51,11 +49,14 @@ class Acceptor:
         protocol: Callable[[], Any],
         tls: Mapping[str, Any],
         is_full: Callable[[int], bool] = lambda making: False,
+        *,
+        handshake_time: float = 0.0,
     ) -> None:
         self.listener = listener
         self.protocol = protocol
         self._tls = tls
         self._is_full = is_full
+        self._handshake_time = handshake_time
         self._loop = asyncio.get_running_loop()
         self._making: dict[asyncio.Task[None], tuple[socket.socket, float]] = {}  # since, in turn
         self._server: asyncio.Server | None = None
@@ -65,12 +66,12 @@ class Acceptor:
         listener.setblocking(False)
 
     async def begin(self, limit: int) -> None:
-        """Accept connections from now on; ``limit`` is the most there may be."""
+        """Start accepting connections, up to ``limit``."""
         is_tcp = isinstance(self.listener.getsockname(), tuple)  # or else a path
         if IS_POSIX and (self._tls or limit < BACKLOG or not is_tcp):
             self._listen()
             return
-        # A server closes its socket when it ends, and the listener is still needed then.
+        # A server closes its socket when it ends; the listener is still needed afterwards.
         shared = self.listener.dup()
         shared.set_inheritable(False)
         self._server = await self._loop.create_server(
@@ -83,14 +84,14 @@ class Acceptor:
         return bool(self._making)
 
     def save(self) -> None:
-        """Accept one connection at a time from now on, for descriptors are short."""
+        """Accept one connection at a time from now on, because descriptors are short."""
         if self._server is not None and IS_POSIX:
             self._server.close()
             self._server = None
             self._listen()
 
     def close(self) -> None:
-        """Accept no more connections; those that were accepted go on. It may be called again."""
+        """Stop accepting; accepted connections continue. It may be called again."""
         if self.is_closed:
             return
         self.is_closed = True
@@ -108,7 +109,7 @@ class Acceptor:
         await asyncio.gather(*self._making, return_exceptions=True)
 
     def waiting(self) -> Iterator[socket.socket]:
-        """Accept what is in the accept queue; also in another thread."""
+        """Accept connections from the accept queue; may run in another thread."""
         with contextlib.suppress(OSError):  # the queue is empty, or descriptors are short
             while True:
                 yield self.listener.accept()[0]
@@ -124,7 +125,7 @@ class Acceptor:
         try:
             connected, _ = self.listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another worker has it, or it is gone
+            return  # another worker accepted it, or the client closed it
         except OSError as error:
             self._wait(str(error.strerror))
             return
@@ -133,11 +134,11 @@ class Acceptor:
     def _evict(self) -> bool:
         """End the oldest handshake; return whether there is one that can be evicted."""
         for task, (connected, since) in islice(self._making.items(), _LOOKS if self._tls else 0):
-            if self._loop.time() - since < HANDSHAKE:
+            if self._loop.time() - since < self._handshake_time:
                 return False
             descriptor = connected.fileno()
             if descriptor >= 0 and not has_unread(descriptor):
-                del self._making[task]  # or it would be ended again for the next connection
+                del self._making[task]  # the next connection must not evict it again
                 task.cancel()
                 self._say("connection limit: TLS handshakes are evicted", logging.WARNING)
                 return True
@@ -146,7 +147,7 @@ class Acceptor:
     def _wait(self, why: str) -> None:
         self._loop.remove_reader(self.listener)
         self._pause = self._loop.call_later(PAUSE, self._listen)
-        self._say(f"a connection has to wait: {why}", logging.ERROR)
+        self._say(f"new connections wait in the accept queue: {why}", logging.ERROR)
 
     def _say(self, said: str, level: int) -> None:
         if (more := self._log_throttle.due(said, time.monotonic())) is not None:
@@ -155,7 +156,7 @@ class Acceptor:
     def make(
         self, connected: socket.socket, protocol: Callable[[], asyncio.BaseProtocol] | None = None
     ) -> asyncio.Task[None]:
-        """Make a protocol for a connection that was accepted; return the task that does it."""
+        """Start a task that makes a protocol for an accepted connection; return it."""
         connected.setblocking(False)
         task = self._loop.create_task(self._make(connected, protocol or self.protocol))
         self._making[task] = connected, self._loop.time()
@@ -167,8 +168,8 @@ class Acceptor:
     ) -> None:
         try:
             await self._loop.connect_accepted_socket(protocol, connected, **self._tls)
-        except OSError:  # also what is wrong with its TLS
+        except OSError:  # TLS errors too
             connected.close()
         except Exception as error:
             connected.close()
-            log.error("a connection could not be made: %s", type(error).__name__)
+            log.error("a connection failed during its setup: %s", type(error).__name__)

@@ -1,6 +1,6 @@
-"""One request for the ASGI app, and its answer: all paths but those of actions.
+"""One request for the ASGI app and its answer, for all paths except those of actions.
 
-Rule: the head of an answer is written with the first piece of its body.
+Rule: the head of an answer is written together with the first part of its body.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Cycle(Exchange):
             self.connection.resume()
 
     def _close_up(self) -> None:
-        """End what the app did not end."""
+        """End the answer if the app did not."""
         if not (self._has_begun or self.late):
             self.connection.respond(self, Answer(500, b"", (CLOSE,)))
             return
@@ -135,7 +135,7 @@ class Cycle(Exchange):
             return {"type": "http.disconnect"}
         body, self._body = bytes(self._body), bytearray()
         self.connection.transport.resume_reading()
-        more, self._is_complete = not self._is_complete, False  # behind it comes the end
+        more, self._is_complete = not self._is_complete, False  # the end follows it
         return {"type": "http.request", "body": body, "more_body": more}
 
     async def _send(self, message: Message) -> None:
@@ -162,7 +162,7 @@ class Cycle(Exchange):
         elif self._version == "1.1":
             self._is_chunked = True
             headers.append((b"transfer-encoding", b"chunked"))
-        else:  # the end of the connection is that of the body
+        else:  # the end of the connection ends the body
             self.keep_alive = False
         if not self.keep_alive and b"connection" not in fields:
             headers.append(CLOSE)

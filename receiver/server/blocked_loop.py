@@ -1,19 +1,18 @@
-"""Answers the callers of a blocked event loop, in the watchdog's thread.
+"""Answer callbacks while the event loop is blocked, in the watchdog's thread.
 
-Rule 1: a request that no handler has begun is handed over to another worker, or else gets the
-        fallback when its answer is due. New connections are accepted meanwhile.
-Rule 2: connections that the event loop has accepted and not yet made a protocol for are among the
-        process's descriptors, and nowhere else: so they are found there, once for each time that
-        the loop is blocked.
-Rule 3: credentials are checked against this process's memory alone; a digest nonce count is good
-        once. Wrong credentials, which are counted, and requests for other paths wait for the loop.
+Rule 1: a request whose handler has not started is handed over to another worker; otherwise it gets
+        the fallback at its deadline. New connections are accepted meanwhile.
+Rule 2: connections that the event loop has accepted but has no protocol for can only be found among
+        the process's descriptors. They are searched for once each time the loop is blocked.
+Rule 3: credentials are checked without the store; a digest nonce count is accepted once. Requests
+        with wrong credentials, which must be counted, and for other paths wait for the loop.
 Rule 4: the thread touches a connection only while it holds `Connections.writing`, with
         `is_relieved` set. The event loop, seeing that, takes the lock before it reads from a
         connection or adds one; it always takes the lock before one is closed.
-Rule 5: nothing here blocks: what cannot be done at once stays for the next time, or for the loop.
+Rule 5: no call blocks: work that is not possible now is left to the next check, or to the loop.
 
-POSIX, and plain text only: the keys of TLS are the event loop's. ``RECEIVER_HANDOVER=false``
-switches all of it off.
+POSIX only, and without TLS, whose keys are in the event loop. ``RECEIVER_HANDOVER=false`` disables
+all of it.
 """
 
 from __future__ import annotations
@@ -41,13 +40,13 @@ ACCEPTED_AT_ONCE = 256
 
 
 class BlockedLoop:
-    """Answers the callers of a blocked event loop; called by the watchdog's thread.
+    """Answers callbacks of a blocked event loop; called by the watchdog's thread.
 
     Parameters:
         connections: of the server.
         acceptor: of the server.
         handover: to the other workers; None with a single worker.
-        clock: the event loop's, as a thread can read it.
+        clock: the event loop's time, readable from a thread.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class BlockedLoop:
             yield
 
     def _find_accepted(self) -> None:
-        """Find the connections that the event loop has accepted, and has no protocol for."""
+        """Find the connections that the event loop has accepted but has no protocol for."""
         known = {one.inode for one in self._connections.pending}
         for connection in list(self._connections.all):
             with contextlib.suppress(OSError, AttributeError):  # it is being closed
@@ -108,17 +107,17 @@ class BlockedLoop:
                 known.add(os.fstat(descriptor).st_ino)
         with contextlib.suppress(OSError):  # descriptors are short
             for descriptor in map(int, os.listdir("/dev/fd")):
-                with contextlib.suppress(OSError):  # it is closed by now, or is no connection
+                with contextlib.suppress(OSError):  # it is closed by now, or is not a connection
                     status = os.fstat(descriptor)
                     if stat.S_ISSOCK(status.st_mode) and status.st_ino not in known:
-                        known.add(status.st_ino)  # or the copy might be found, too
+                        known.add(status.st_ino)  # so that the copy is not found too
                         self._add_accepted(os.dup(descriptor))
 
     def _add_accepted(self, copy: int) -> None:
-        """Add the copy of a socket, if that is the server's end of a connection to a listener."""
+        """Add a copied socket if it is the server's end of a connection to a listener."""
         try:
             found = socket.socket(fileno=copy)
-        except OSError:  # another thread closed it just before, and opened something else
+        except OSError:  # another thread closed it and opened another file
             os.close(copy)
             return
         try:
@@ -133,7 +132,7 @@ class BlockedLoop:
         self._connections.pending.add(pending)
 
     def _find_unread(self, connection: Http) -> None:
-        """Add a connection with octets that the event loop has not read, if it is not busy."""
+        """Add a connection with unread octets, if it has no request in progress."""
         if connection.pending or not connection.is_free:
             return
         found: socket.socket = connection.transport.get_extra_info("socket")
@@ -144,7 +143,7 @@ class BlockedLoop:
                 self._connections.pending.add(pending)
 
     def _accept(self) -> None:
-        """Accept new connections, and take those that no running worker takes."""
+        """Accept new connections, and those handed over that no other worker has accepted."""
         if not self._acceptor.is_closed:
             for connected in islice(self._acceptor.waiting(), ACCEPTED_AT_ONCE):
                 self._connections.pending.add(Pending(connected))
@@ -152,7 +151,7 @@ class BlockedLoop:
             self._connections.pending.add(taken)
 
     def _serve(self, pending: Pending, since: float, now: float) -> str:
-        """Return what was done: "handed", "answered", "challenged", or nothing."""
+        """Answer or hand over a request; return "handed", "answered", "challenged", or ""."""
         if pending.ended or pending not in self._connections.pending:
             return ""
         is_open = pending.receive(since)
@@ -164,10 +163,10 @@ class BlockedLoop:
             if not (pending.is_copy or pending.is_made):
                 pending.connected.close()
                 self._connections.pending.discard(pending)
-        return "" if done == "handed" and pending.is_shared else done  # it is counted once
+        return "" if done == "handed" and pending.is_shared else done  # it is counted only once
 
     def _answer(self, pending: Pending, now: float) -> str:
-        """Hand a request over, or answer it: also what the other workers do not take."""
+        """Hand a request over, or answer it if no other worker accepts it."""
         done = self._answer_now(pending, now)
         if not done and self._handover is not None and self._handover.send(pending):
             return "handed"
@@ -186,7 +185,7 @@ class BlockedLoop:
         answer = there.answer_blocked(request, now, self._is_urgent)
         if answer is None:
             return ""
-        # What the event loop's parser has begun cannot be followed by another request.
+        # After a request that the event loop's parser has begun, no other can follow.
         keep_alive = whole.keep_alive and not pending.before
         head = head_of(answer, keep_alive or CLOSE in answer.headers)
         keep_alive = keep_alive and CLOSE not in answer.headers
@@ -196,7 +195,7 @@ class BlockedLoop:
             self._loop.call_soon_threadsafe(answer.after, True)
         return "challenged" if keep_alive else "answered"
 
-    # What follows runs in the event loop.
+    # The following methods run in the event loop.
 
     def adopt(self) -> None:
         """Serve the connections that other workers handed over."""
@@ -204,7 +203,7 @@ class BlockedLoop:
             self._make(pending)
 
     def _make(self, pending: Pending) -> None:
-        """Make a protocol, which goes on with what the thread has read."""
+        """Make a protocol that continues with the octets that the thread has read."""
         pending.is_made = True  # before the thread can see it
         self._connections.pending.add(pending)
 
@@ -217,7 +216,7 @@ class BlockedLoop:
         task.add_done_callback(lambda _: self._connections.pending.discard(pending))
 
     def _give_back(self) -> None:
-        """The event loop runs again: have it serve the requests that still wait."""
+        """Return the waiting requests to the event loop, which runs again."""
         connections = self._connections
         with connections.writing:
             self._is_called = connections.is_relieved = False

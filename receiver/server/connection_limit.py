@@ -1,10 +1,10 @@
-"""What the connections of one server share: the app, and the connection limit.
+"""The state that the connections of one server share: the app, and the connection limit.
 
-Rule: there are no more connections than file descriptors. An idle one, without a request, is
-      evicted for a new one, the oldest first: a PBX sends its request at once, so the connection
-      that is idle longest is the least likely to be one of its. Not within `YOUNG` seconds, nor if
-      octets arrived that are not read yet: where none can be evicted, new connections wait in the
-      accept queue.
+Rule: there are no more connections than file descriptors. A new connection evicts an idle one,
+      without a request, the oldest first: a PBX sends its request immediately, so the connection
+      that is idle longest is the least likely to come from it. Connections that are idle for less
+      than `Limits.idle_time`, or have unread octets, are not evicted. If none can be evicted, new
+      connections wait in the accept queue.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import uvicorn
@@ -32,16 +32,32 @@ from receiver.server.watchdog import Watchdog
 if TYPE_CHECKING:
     from receiver.callbacks.routes import ActionTable
 
-YOUNG = 0.05
-"""Seconds for which a connection may be idle before it can be evicted: the time until a request
-arrives, or the second leg of digest."""
+HEAD_TIME = 5.0
+"""Seconds for the head of a request, and for a TLS handshake."""
 
-ON_THE_WAY = 16
+MAX_ACCEPTED = 16
 """Connections without a protocol above the connection limit, for which descriptors are left."""
 
-_LOOKS = 16  # connections that are looked at to find an idle one
+_LOOKS = 16  # connections that are searched for one that can be evicted
 
 log = logging.getLogger("receiver")
+
+
+class Limits(NamedTuple):
+    """The limits of a server's connections; times are in seconds.
+
+    Attributes:
+        max_connections: None for as many as descriptors allow.
+        idle_time: after which an idle connection can be evicted: the time until a request arrives,
+            or the second request of digest.
+        handshake_time: after which a TLS handshake can be evicted: two round trips, and the keys.
+        handshake_timeout: after which a TLS handshake is aborted.
+    """
+
+    max_connections: int | None = None
+    idle_time: float = 0.05
+    handshake_time: float = 0.3
+    handshake_timeout: float = HEAD_TIME
 
 
 class Connections:
@@ -50,9 +66,9 @@ class Connections:
     Parameters:
         config: of uvicorn.
         state: of uvicorn, which waits for the connections in it when it stops.
-        app_state: what the app's lifespan left there.
+        app_state: the state that the app's lifespan set.
         watchdog: None for none.
-        limit: the most there may be; by default as many as there are descriptors for.
+        limits: see `Limits`.
 
     Attributes:
         is_stopping: whether answers close their connections.
@@ -60,7 +76,7 @@ class Connections:
         writing: held by the watchdog's thread while it touches connections.
         is_relieved: whether that thread may have read from connections.
         pending: the connections that it reads.
-        unmade: those of them for which the event loop makes a protocol without it, by inode.
+        unmade: the pending ones for which the event loop makes a protocol anyway, by inode.
     """
 
     def __init__(
@@ -69,7 +85,7 @@ class Connections:
         state: ServerState,
         app_state: dict[str, Any],
         watchdog: Watchdog | None = None,
-        limit: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
     ) -> None:
         app: Any = config.loaded_app
         while isinstance(app, ProxyHeadersMiddleware):
@@ -84,7 +100,8 @@ class Connections:
         self.is_relieved = False
         self.pending: set[Pending] = set()
         self.unmade: dict[int, Pending] = {}
-        self.limit = limit or most_connections()
+        self.limit = limits.max_connections or most_connections()
+        self._idle_time = limits.idle_time
         self._high = descriptor_limit() // 2
         self.is_stopping = False
         self.on_short: Callable[[], None] = lambda: None
@@ -95,7 +112,7 @@ class Connections:
         _SHARED[state] = self
 
     def add(self, connection: Any, descriptor: int, now: float) -> None:
-        """Add a new connection; evict the one that is idle longest, if need be."""
+        """Add a new connection; at the limit, evict the one that is idle longest."""
         self.all.add(connection)
         self.idle[connection] = now
         if self.unmade or self.is_relieved:
@@ -115,12 +132,12 @@ class Connections:
             log.warning("%s%s", said, more)
 
     def remove(self, connection: Any) -> None:
-        """A connection is closed."""
+        """Remove a closed connection."""
         self.all.discard(connection)
         self.idle.pop(connection, None)
 
     def order(self, connection: Any, is_idle: bool, now: float) -> None:
-        """A connection is without a request from ``now`` on, or has one."""
+        """Record that a connection is idle from ``now`` on, or has a request."""
         self.idle.pop(connection, None)
         if is_idle and connection in self.all:
             self.idle[connection] = now
@@ -132,8 +149,8 @@ class Connections:
             making: connections that were accepted, and have no protocol yet.
         """
         over = len(self.all) + making - self.limit
-        # A new connection evicts an idle one once it has a protocol, which a handshake may never.
-        return over >= 0 and (over >= ON_THE_WAY or self._evictable() is None)
+        # A new connection evicts an idle one only once it has a protocol; a handshake may never.
+        return over >= 0 and (over >= MAX_ACCEPTED or self._evictable() is None)
 
     def log_error(self, error: BaseException) -> None:
         """Log an exception that came out of the app: its type and place."""
@@ -146,7 +163,7 @@ class Connections:
     def _evictable(self) -> Any | None:
         """Return the connection that is idle longest, if it can be evicted."""
         for one, since in islice(self.idle.items(), _LOOKS):
-            if one.loop.time() - since < YOUNG:
+            if one.loop.time() - since < self._idle_time:
                 return None
             if one.pending is not None:
                 continue
@@ -157,7 +174,7 @@ class Connections:
 
 
 def shared_by(config: uvicorn.Config, state: ServerState, app_state: dict[str, Any]) -> Connections:
-    """Return what the connections with this ``state`` share, made with the first of them."""
+    """Return the shared state of connections with this ``state``; the first one creates it."""
     return _SHARED.get(state) or Connections(config, state, app_state)
 
 

@@ -1,8 +1,8 @@
 """One request on a connection, until it is answered: a callback, or a refusal.
 
-Rule 1: a callback that needs no task gets none: its core is stepped where the request was read.
-Rule 2: past authentication a callback is always answered: an exception that comes out of the core,
-        or a task that is cancelled, gives the fallback.
+Rule 1: a callback whose handler does not wait runs without a task, where the request was read.
+Rule 2: after authentication a callback is always answered: if the core raises, or its task is
+        cancelled, the caller gets the fallback.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Exchange(ABC):
     """A request on ``connection``, of the kind `receiver.server.http.Http`.
 
     Attributes:
-        keep_alive: whether the connection goes on after the answer.
+        keep_alive: whether the connection stays open after the answer.
         due: when the watchdog sends the fallback if the event loop is blocked; 0 for never.
         late: the fallback, JSON.
         written: whether it was sent past the event loop.
@@ -52,25 +52,25 @@ class Exchange(ABC):
         """Answer the request, now or later."""
 
     def take(self, body: bytes) -> None:
-        """Take a piece of the body."""
+        """Receive a part of the body."""
 
     def end(self) -> None:
-        """The request is complete."""
+        """Handle the end of the request."""
 
     def gone(self) -> None:
-        """The client has left, or sent a body that cannot be read."""
+        """Handle a closed connection, or a body that cannot be read."""
 
     def pause_writing(self) -> None:
-        """The client does not read fast enough."""
+        """Pause writing: the client does not read fast enough."""
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Resume writing: the client reads again."""
 
     def arm(self, deadline: float, answer: bytes) -> None:
-        """Have ``answer``, a JSON body, sent if the event loop is blocked at ``deadline``."""
+        """Let the watchdog send ``answer``, JSON, if the event loop is blocked at ``deadline``."""
         self.due, self.late = deadline, answer
         watchdog = self.connection.watchdog  # a `receiver.server.watchdog.Watchdog`, or None
-        # Nothing may overtake an earlier answer that is still on its way.
+        # An earlier answer that is not yet sent must not be overtaken.
         if watchdog is not None and not self.connection.transport.get_write_buffer_size():
             watchdog.armed[self] = None
 
@@ -92,14 +92,14 @@ class Exchange(ABC):
             self.written = send_last(connected, whole)
 
     def give_up(self) -> None:
-        """Write the fallback at once, if one is due: the event loop is about to end."""
+        """Write the fallback immediately, if there is one: the event loop is about to end."""
         if self.late and self.disarm():
             self.connection.respond(self, Answer(200, self.late, (CLOSE,)))
-            self.written = True  # the handler may end all the same, or be cancelled
+            self.written = True  # the handler may still end, or be cancelled
 
 
 class Refusal(Exchange):
-    """A request that is badly framed."""
+    """A request with invalid framing."""
 
     __slots__ = ("_bad",)
 
@@ -176,7 +176,7 @@ class Callback(Exchange):
         self._go_on(task.result)
 
     def _go_on(self, result: Callable[[], Answer | Waiting | None]) -> None:
-        """Send the answer that had to be waited for, and go on to the next request."""
+        """Send the answer of a task, and continue with the next request."""
         try:
             answer = result()
         except BaseException as error:
@@ -200,7 +200,9 @@ class Callback(Exchange):
             return
         connection, request = self.connection, self.request
         sent = self.disarm() and not self.written
-        request.rescue = request.on_checked = None  # they refer to this, and would need the gc
+        request.rescue = request.on_checked = (
+            None  # reference cycles would need the garbage collector
+        )
         if answer is None or not sent:  # the client has left, or has an answer
             self.keep_alive = False
             connection.finish(self)
@@ -227,10 +229,10 @@ class Callback(Exchange):
 
 
 def send_last(connected: socket.socket, answer: bytes, *, keep_alive: bool = False) -> bool:
-    """Send an answer past the event loop; return whether it was sent.
+    """Send an answer without the event loop; return whether it was sent.
 
-    It fits into the empty buffer of a socket. The end is sent too, unless the connection goes on,
-    for the event loop may not come to close it for long.
+    It fits into the empty buffer of a socket. Unless the connection stays open, its end is sent
+    too, because the event loop may be unable to close it for a long time.
     """
     try:
         connected.settimeout(0)
@@ -243,7 +245,7 @@ def send_last(connected: socket.socket, answer: bytes, *, keep_alive: bool = Fal
 
 
 def head_of(answer: Answer, keep_alive: bool) -> bytes:
-    """Return an answer as it is written; ``keep_alive`` leaves out that the connection closes."""
+    """Return the octets of an answer; without ``keep_alive`` with ``Connection: close``."""
     body = answer.body
     fields = b"".join(b"%b: %b\r\n" % field for field in answer.headers) if answer.headers else b""
     return b"%bcontent-length: %d\r\n%b%b\r\n%b" % (
@@ -257,7 +259,7 @@ def head_of(answer: Answer, keep_alive: bool) -> bytes:
 
 @lru_cache(32)
 def first_lines(status: int, now: int, has_body: bool) -> bytes:
-    """Return the head up to the date, and the type of a body in JSON, if it has one."""
+    """Return the head up to the date, with the content type of a JSON body, if there is one."""
     phrase = _PHRASES.get(status, b"")
     date = formatdate(now, usegmt=True).encode()
     return b"HTTP/1.1 %d %b\r\ndate: %b\r\n%b" % (status, phrase, date, _JSON if has_body else b"")

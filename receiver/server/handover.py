@@ -1,10 +1,10 @@
 """Hand a connection over to another worker, through a pair of sockets.
 
-Rule 1: all workers share one pair. A worker whose event loop is blocked sends connections into one
-        end; any worker whose loop runs takes them from the other.
-Rule 2: the octets that were read already go along, and the time when they arrived, so the request
-        is answered as if it had arrived there.
-Rule 3: nothing here blocks: a connection that cannot be sent at once stays where it is.
+Rule 1: all workers share one pair. A worker whose event loop is blocked sends connections to one
+        end; any worker whose loop runs receives them from the other.
+Rule 2: the octets that were read, and the time of their arrival, are sent along, so the request is
+        answered as if it had arrived at the other worker.
+Rule 3: no call blocks: a connection that cannot be sent now is kept.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Self
 from receiver.server.sockets import stream_socket
 
 LIMIT = 65536
-"""Octets of a request that are read past the event loop, and handed over, at most."""
+"""Most octets of a request that are read without the event loop, and handed over."""
 
 _TIME = struct.Struct("d")
-_MARK = b"."  # a message has at least one octet, or it would look like the end
+_MARK = b"."  # a message needs an octet: an empty one is the end
 
 
 @dataclass(slots=True, eq=False)
@@ -33,10 +33,11 @@ class Pending:
     Attributes:
         connected: its socket.
         before: the octets of a request that the event loop has read.
-        data: those that the thread has read behind them; the event loop goes on with them.
-        since: when these arrived, in the event loop's time; 0 without data.
-        is_shared: whether another worker may have it open, too.
-        is_copy: whether ``connected`` is the copy of a socket that the event loop has.
+        data: the octets after ``before`` that the thread has read; the event loop continues with
+            them.
+        since: when ``data`` arrived, in the event loop's time; 0 without data.
+        is_shared: whether another worker may have it open too.
+        is_copy: whether ``connected`` is a copy of a socket of the event loop.
         is_made: whether the event loop makes a protocol for ``connected``.
         ended: whether it was answered, handed over or closed by the client.
     """
@@ -57,7 +58,7 @@ class Pending:
     def receive(self, since: float) -> bool:
         """Read what arrived after ``since``; return whether the connection is open for reading.
 
-        No more than `LIMIT` octets are read in all.
+        At most `LIMIT` octets are read in total.
         """
         room = LIMIT - len(self.before) - len(self.data)
         try:
@@ -77,8 +78,8 @@ class Handover:
     """The pair of sockets.
 
     Parameters:
-        into: the end for connections that are handed over.
-        out: the end from which they are taken.
+        into: the end to send connections to.
+        out: the end to receive them from.
     """
 
     def __init__(self, into: socket.socket, out: socket.socket) -> None:
@@ -93,7 +94,7 @@ class Handover:
         return cls(*socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable when a connection can be taken."""
+        """Return the descriptor that is readable when a connection can be received."""
         return self._out.fileno()
 
     def close(self) -> None:
@@ -114,7 +115,7 @@ class Handover:
         return None
 
     def send(self, pending: Pending) -> bool:
-        """Hand a connection over; return whether that was possible now."""
+        """Hand a connection over; return False if that is not possible now."""
         descriptors = array.array("i", [pending.connected.fileno()])
         sent = (socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)
         message = [_MARK, _TIME.pack(pending.since), pending.before, pending.data]
@@ -124,7 +125,7 @@ class Handover:
             return False
 
     def take(self) -> Pending | None:
-        """Return a connection that was handed over; None if none waits."""
+        """Return a connection that was handed over; None if there is none."""
         try:
             data, found, _, _ = socket.recv_fds(self._out, 1 + _TIME.size + LIMIT, 1)
         except OSError:  # another worker was faster

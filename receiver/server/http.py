@@ -1,13 +1,14 @@
 """One HTTP/1.1 connection, parsed by httptools.
 
-Rule 1: a client cannot hold a connection by being slow. The time for a head runs from the
-        connection, or from its first octet, and is also that of what follows an answer, and of a
-        client that does not read; the time for the body of a callback is the callback's.
+Rule 1: a slow client cannot keep a connection open. The time limit of a head starts with the
+        connection or with its first octet; the same limit applies to the octets after an answer,
+        and to a client that does not read. The body of a callback must arrive in the callback's
+        time.
 Rule 2: pipelined requests are answered one after another, and no more than `PIPELINE_LIMIT` wait. A
         malformed request does not cost an earlier one its answer.
-Rule 3: a callback goes to the core as a plain value, and without a task where nothing has to be
-        waited for; all other paths go to the app (`receiver.server.asgi_cycle`).
-Rule 4: the app decides which proxy headers are trusted: uvicorn's middleware for them is left out.
+Rule 3: a callback is passed to the core as a plain value, without a task unless the handler waits;
+        all other paths go to the app (`receiver.server.asgi_cycle`).
+Rule 4: the app decides which proxy headers are trusted; uvicorn's middleware for them is not used.
 """
 
 from __future__ import annotations
@@ -24,19 +25,16 @@ from receiver.callbacks.http_limits import PIPELINED, Bad
 from receiver.callbacks.request import CLOSE, Answer, Request
 from receiver.callbacks.request_checks import note
 from receiver.server.asgi_cycle import Cycle
-from receiver.server.connection_limit import Connections, shared_by
+from receiver.server.connection_limit import HEAD_TIME, Connections, shared_by
 from receiver.server.exchange import CONTINUE, Callback, Exchange, Refusal, head_of
 from receiver.server.handover import Pending
 from receiver.server.request_parser import RequestParser
 
-HEAD_TIME = 5.0
-"""Seconds for the head of a request."""
-
 LATE = 0.1
-"""Seconds added to a time limit at its end: what arrived in time may not be read yet."""
+"""Seconds added at the end of a time limit: octets that arrived in time may be unread."""
 
 PIPELINE_LIMIT = 32
-"""Requests that may wait behind one that is being answered; a PBX sends none."""
+"""Most pipelined requests that wait; a PBX sends none."""
 
 _IDLE, _HEAD, _BUSY = range(3)
 
@@ -44,7 +42,7 @@ log = logging.getLogger("receiver")
 
 
 class Http(RequestParser, asyncio.Protocol):
-    """A connection, as uvicorn makes one for its parameter ``http``."""
+    """A connection; the class for uvicorn's parameter ``http``."""
 
     head_time: ClassVar[float] = HEAD_TIME
 
@@ -62,12 +60,12 @@ class Http(RequestParser, asyncio.Protocol):
         self.server: tuple[str, int | None] | None = None
         self.is_lost = False
         self.requests = 0
-        # For `receiver.server.blocked_loop`: what was read of a head that is not complete, if that
-        # is known; what the thread has read behind it, and when that arrived.
+        # For `receiver.server.blocked_loop`: the octets of an incomplete head, if known; the octets
+        # after them that the thread has read, and when these arrived.
         self.partial: bytes | None = b""
         self.pending: Pending | None = None
         self._arrived = 0.0
-        self._is_shared = False  # whether another worker may have it open, too
+        self._is_shared = False  # whether another worker may have it open too
         self._is_reading = False
         self.current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
@@ -95,7 +93,7 @@ class Http(RequestParser, asyncio.Protocol):
         if self.current is not None:
             self.current.disarm()
         self.is_lost = True
-        self._take_pending()  # no thread has it when the descriptor is closed, and another's
+        self._take_pending()  # the thread must not use a descriptor that is closed and reused
         self.shared.remove(self)
         self.is_finished = True
         if self._timer is not None:
@@ -122,7 +120,7 @@ class Http(RequestParser, asyncio.Protocol):
             self.current.resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        if self.is_finished or self.is_lost:  # lost: answered past the loop, or handed over
+        if self.is_finished or self.is_lost:  # lost: answered by the watchdog, or handed over
             return
         self._is_reading = True
         if self.pending is not None or self.shared.is_relieved:
@@ -146,13 +144,13 @@ class Http(RequestParser, asyncio.Protocol):
 
     @property
     def is_free(self) -> bool:
-        """Whether no request is being read or answered, and no answer is on its way."""
+        """Whether no request is being read or answered, and no answer is unsent."""
         is_busy = self._is_reading or self.current is not None or self._queue
         ended = self.is_lost or self.is_finished or self.transport.is_closing()
         return not (is_busy or ended or self.transport.get_write_buffer_size())
 
     def _take_pending(self) -> bytes:
-        """Return what the watchdog's thread has read; close what it has answered or handed over."""
+        """Return the octets that the watchdog has read; close a connection that it has ended."""
         with self.shared.writing:
             pending, self.pending = self.pending, None
             if pending is None:
@@ -184,7 +182,7 @@ class Http(RequestParser, asyncio.Protocol):
         return exchange
 
     def refuse(self, bad: Bad) -> None:
-        """Refuse what is badly framed, and read no more."""
+        """Refuse a request with invalid framing, and stop reading."""
         self.is_finished = True
         note(bad, self.client, self.shared.log_throttle)
         receiving, self.receiving = cast("Exchange | None", self.receiving), None
@@ -197,18 +195,18 @@ class Http(RequestParser, asyncio.Protocol):
         elif receiving in self._queue:
             self._queue.remove(receiving)
             self._queue.append(Refusal(self, bad))
-        else:  # it was answered before its body broke
+        else:  # it was answered before its body became invalid
             self.transport.close()
 
     def _advance(self) -> None:
-        """Begin with the next request, and with the one behind it if that is answered at once."""
+        """Start the next request, and further ones as long as each is answered immediately."""
         while self.current is None and self._queue and not self.transport.is_closing():
             self.current = self._queue.popleft()
             self.requests += 1
             self.current.begin()
 
     def finish(self, exchange: Exchange) -> None:
-        """Go on after ``exchange``, which is answered."""
+        """Continue after ``exchange``, which is answered."""
         if exchange is not self.current:
             return
         self.current = None
@@ -216,12 +214,12 @@ class Http(RequestParser, asyncio.Protocol):
             return
         if not self._queue or not exchange.keep_alive:
             self.is_finished = True
-            if self._is_shared:  # or the client would see no end
+            if self._is_shared:  # so that the client sees the end
                 self.transport.write_eof()
             self.transport.close()
 
     def resume(self) -> None:
-        """Go on after an exchange that had to wait."""
+        """Continue after an exchange that was answered by a task."""
         if self._queue:
             self._advance()
         self._set_phase()
@@ -235,7 +233,7 @@ class Http(RequestParser, asyncio.Protocol):
         self.finish(exchange)
 
     def expect_more(self) -> None:
-        """Tell the client to send the body that it keeps back until then."""
+        """Send 100 Continue, for which the client waits before it sends the body."""
         self.transport.write(CONTINUE)
 
     def _set_phase(self) -> None:
@@ -259,7 +257,7 @@ class Http(RequestParser, asyncio.Protocol):
         now, until = self.loop.time(), self._until
         if until is not None and now >= until:
             if self._is_overdue:
-                log.debug("closed a connection on which nothing came in time")
+                log.debug("connection closed: no request in time")
                 self.transport.abort()
                 return
             self._is_overdue, until = True, now + LATE
@@ -268,7 +266,7 @@ class Http(RequestParser, asyncio.Protocol):
         self._timer = self.loop.call_later(later, self._on_time)
 
     def shutdown(self) -> None:
-        """Close, after the answer to a request that is being answered; as uvicorn calls it."""
+        """Close, after the answer to a request in progress; called by uvicorn."""
         if self.current is None and not self._queue:
             self.transport.close()
         else:
@@ -277,12 +275,12 @@ class Http(RequestParser, asyncio.Protocol):
                     exchange.keep_alive = False
 
     def give_up(self) -> None:
-        """Write the fallback of a callback that is not answered: the event loop may end."""
+        """Write the fallback of a callback without an answer: the event loop may end."""
         if self.current is not None and not self.is_lost:
             self.current.give_up()
 
     def expects(self) -> bool:
-        """Return whether a request may be on its way that was not read yet, or not all of it."""
+        """Return whether a request may have arrived that is not, or not completely, read."""
         return not self.requests or self.is_in_message or bool(self.line)
 
 

@@ -1,12 +1,11 @@
 """Reads requests from the octets of a connection, with httptools.
 
-Rule 1: what is not body, of one request, is bounded also while it is incomplete.
-Rule 2: trailers are dropped. An Upgrade is not followed, and the body of a request that asks for
-        one is its body.
-Rule 3: raw UTF-8, Latin-1 and spaces in the target of a GET or POST are accepted, for a PBX may
-        send names like that; they are percent-encoded for the parser. All else about the framing is
-        as strict as the parser and `receiver.callbacks.http_limits`.
-Rule 4: a ``#`` in a target is part of it: what a caller keyed in may hold one.
+Rule 1: the octets of one request outside of its body are limited, also while it is incomplete.
+Rule 2: trailers are dropped. An Upgrade is ignored, and the body of its request is read as usual.
+Rule 3: raw UTF-8, Latin-1 and spaces in the target of a GET or POST are accepted, because a
+        PBX may send such names; they are percent-encoded for the parser. Otherwise framing is as
+        strict as the parser and `receiver.callbacks.http_limits`.
+Rule 4: a ``#`` in a target is part of it, because a caller can key it in.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _METHODS = {b"GET": "GET", b"POST": "POST"}
 
 
 class Sink(Protocol):
-    """Takes the body of a request."""
+    """Receives the body of a request."""
 
     keep_alive: bool
 
@@ -48,7 +47,7 @@ class Sink(Protocol):
 
 
 class RequestParser(ABC):
-    """Parses the octets that are fed to it."""
+    """Parses the octets that are passed to `feed`."""
 
     loop: asyncio.AbstractEventLoop
     client: tuple[str, int] | None
@@ -62,29 +61,29 @@ class RequestParser(ABC):
         self._url = self._target = b""
         self._headers: list[Header] = []
         self.line = b""  # a request line that is not complete
-        self._framing = 0  # octets since the last request that were no body
+        self._framing = 0  # octets outside of bodies since the last request
         self._is_upgrade = self._is_padded = False
         self.messages = 0  # that are complete
 
     @abstractmethod
     def start(self, request: Request, version: str, keep_alive: bool, path: bytes) -> Sink | None:
-        """The head of a request is complete; return what takes its body.
+        """Handle a complete head; return the receiver of its body.
 
         Parameters:
             request: without its body.
             version: of HTTP.
-            keep_alive: whether the client goes on after the answer.
+            keep_alive: whether the connection stays open after the answer.
             path: raw.
         """
 
     @abstractmethod
     def refuse(self, bad: Bad) -> None:
-        """A request is badly framed; sets `is_finished`."""
+        """Handle a request with invalid framing; sets `is_finished`."""
 
     def feed(self, data: bytes) -> None:
         if not self.is_in_message and not (data := self._begin(data)):
             return
-        # Spaces behind a value, or, where a head arrives in pieces, perhaps.
+        # Spaces after a value; if a head arrives in parts, perhaps.
         self._is_padded = self.is_in_message or b" \r\n" in data or b"\t\r\n" in data
         self._framing += len(data)
         self._feed(data)
@@ -92,7 +91,7 @@ class RequestParser(ABC):
             self.refuse(NO_HTTP)
 
     def drop_parser(self) -> None:
-        """Forget the parser, which refers to this: nothing is fed any more."""
+        """Drop the parser, which refers to this object, once no more octets follow."""
         del self._parser
 
     def on_message_begin(self) -> None:
@@ -163,9 +162,9 @@ class RequestParser(ABC):
                 self.is_finished = True
 
     def _begin(self, data: bytes) -> bytes:
-        """Return what is to be parsed of what may begin with a request line.
+        """Return the octets to parse of ``data``, which may begin with a request line.
 
-        A line that is not complete is kept until it is.
+        An incomplete line is kept until it is complete.
         """
         if self.line:
             data, self.line = self.line + data, b""
@@ -201,7 +200,7 @@ class RequestParser(ABC):
             return
 
     def _without_upgrade(self, rest: bytes) -> bytes:
-        """Return the request without its Upgrade, for the parser took its body for no body."""
+        """Return the request without its Upgrade, because of which the parser skipped its body."""
         self._is_upgrade = False
         version = self._parser.get_http_version().encode()
         line = b"%b %b HTTP/%b\r\n" % (self._parser.get_method(), self._url, version)
@@ -212,7 +211,7 @@ class RequestParser(ABC):
 
 
 class WholeRequest(RequestParser):
-    """Reads the one request of a connection, past its event loop."""
+    """Reads the only request of a connection, without its event loop."""
 
     def __init__(
         self,
@@ -227,7 +226,7 @@ class WholeRequest(RequestParser):
         self._body = b""
 
     def read(self, data: bytes, arrived: float) -> Request | None:
-        """Return the request that ``data`` is as a whole; None if it is anything else.
+        """Return the request if ``data`` is exactly one complete request, else None.
 
         Parameters:
             arrived: in the event loop's time.

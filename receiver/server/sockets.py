@@ -1,4 +1,4 @@
-"""Sockets and their descriptors: what the service listens with, and how many there may be."""
+"""Sockets and file descriptors: the listener of the service, and the limit of connections."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ IS_POSIX = hasattr(signal, "SIGHUP") and hasattr(socket, "AF_UNIX")
 """Whether this system can pass sockets to other processes: several workers, reload, handover."""
 
 BACKLOG = 2048
-"""Connections that may wait: a PBX is likely to open one for each callback."""
+"""Length of the accept queue: a PBX is likely to open a connection for each callback."""
 
 MOST = 20_000
-"""Connections at once, however many descriptors there are."""
+"""Most connections at the same time, regardless of descriptors."""
 
 
 def bind(host: str, port: int, setting: str = "--host and --port") -> socket.socket:
@@ -35,15 +35,15 @@ def bind(host: str, port: int, setting: str = "--host and --port") -> socket.soc
 
     Parameters:
         host: the address.
-        port: 0 takes a free one.
-        setting: what the address was set with, for the error.
+        port: 0 for a free one.
+        setting: the option or variable of the address, for the error.
 
     Raises:
         SettingsError: the address is not one of this machine's, or is in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Without the protocol's number asyncio does not switch Nagle's algorithm off on what is
-    # accepted, and the second leg of digest waits 40 ms for an acknowledgement.
+    # Without the protocol's number asyncio does not disable Nagle's algorithm on accepted
+    # connections, and the second request of digest waits 40 ms for an acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -53,7 +53,9 @@ def bind(host: str, port: int, setting: str = "--host and --port") -> socket.soc
         listener.close()
         reason = getattr(error, "strerror", None) or error
         is_used = error.args[:1] == (errno.EADDRINUSE,)
-        cure = "end what listens there, or choose another" if is_used else "choose another"
+        cure = (
+            "end the process that listens there, or choose another" if is_used else "choose another"
+        )
         raise SettingsError(
             f"cannot listen on {host} port {port}: {reason}; {cure} with {setting}"
         ) from None
@@ -62,7 +64,7 @@ def bind(host: str, port: int, setting: str = "--host and --port") -> socket.soc
 
 
 def url_of(listener: socket.socket, host: str = "127.0.0.1", *, tls: bool) -> str:
-    """Return where ``listener`` is reached."""
+    """Return the URL of ``listener``."""
     name = listener.getsockname()
     if not isinstance(name, tuple):
         return f"unix:{name if isinstance(name, str) else name.decode(errors='replace')}"
@@ -73,8 +75,8 @@ def url_of(listener: socket.socket, host: str = "127.0.0.1", *, tls: bool) -> st
 def close_in_children(listener: socket.socket) -> None:
     """Close ``listener`` and its connections in each child that is forked from this process.
 
-    Otherwise the app's own processes would keep the port open when the service stops, and callers
-    without an answer. SIGTERM ends such a child.
+    Otherwise the app's own processes would keep the port open when the service stops, and
+    callbacks would get no answer. SIGTERM ends such a child.
     """
     if not _SERVED and hasattr(os, "register_at_fork"):
         null = os.open(os.devnull, os.O_RDWR)
@@ -83,13 +85,13 @@ def close_in_children(listener: socket.socket) -> None:
 
 
 Place = tuple[int, str, int] | str | bytes
-"""Where a socket listens: the family, the address, empty for any, and the port; or the path."""
+"""The address of a listener: family, address (empty for any) and port; or the path."""
 
 _SERVED: set[Place] = set()
 
 
 def place_of_listener(listener: socket.socket) -> Place:
-    """Return where ``listener`` listens, see `is_served`."""
+    """Return the addresses of ``listener``, see `is_served`."""
     name = listener.getsockname()
     if not isinstance(name, tuple):
         return cast("str | bytes", name)
@@ -98,7 +100,7 @@ def place_of_listener(listener: socket.socket) -> Place:
 
 
 def is_served(found: socket.socket, places: Collection[Place]) -> bool:
-    """Return whether a socket listens at one of ``places``, or is a connection to a listener there.
+    """Return whether a socket listens at one of ``places``, or is connected to such a listener.
 
     The app itself may have servers on the same port of other addresses.
 
@@ -114,7 +116,7 @@ def is_served(found: socket.socket, places: Collection[Place]) -> bool:
 
 
 def _give_up_served(null: int) -> None:
-    signal.set_wakeup_fd(-1)  # it is the event loop's of the parent
+    signal.set_wakeup_fd(-1)  # it belongs to the parent's event loop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for descriptor in map(int, os.listdir("/dev/fd")):
@@ -124,14 +126,14 @@ def _give_up_served(null: int) -> None:
             found = socket.socket(fileno=descriptor)
             try:
                 if is_served(found, _SERVED):
-                    # The number stays taken, for an object in this process will close it.
+                    # The number stays in use, because an object in this process will close it.
                     os.dup2(null, descriptor, inheritable=False)
             finally:
                 found.detach()
 
 
 def most_connections() -> int:
-    """Return the connection limit, so that descriptors are left for everything else."""
+    """Return the connection limit, which leaves descriptors for everything else."""
     limit = descriptor_limit()
     return min(max(limit - 124, limit // 2), MOST)
 
@@ -145,7 +147,7 @@ def descriptor_limit() -> int:
 
 
 def take_descriptors() -> None:
-    """Raise the limit of descriptors as far as it goes; the usual one is soon reached."""
+    """Raise the soft limit of descriptors to the hard limit; the default is soon reached."""
     if resource is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with contextlib.suppress(OSError, ValueError):
@@ -153,12 +155,12 @@ def take_descriptors() -> None:
 
 
 def stream_socket(descriptor: int) -> socket.socket:
-    """Return the socket, TCP or Unix, with a descriptor that came from another process.
+    """Return the socket, TCP or Unix, with a descriptor from another process.
 
-    A TCP socket has the protocol's number, as those of `bind` have: not every system tells it.
+    A TCP socket gets the protocol's number, as in `bind`: not every system reports it.
 
     Raises:
-        OSError: it is no socket.
+        OSError: it is not a socket.
     """
     with socket.socket(fileno=descriptor) as found:
         family, kept = found.family, found.detach()
@@ -167,10 +169,10 @@ def stream_socket(descriptor: int) -> socket.socket:
 
 
 def has_unread(descriptor: int) -> bool:
-    """Return whether octets arrived on a connection that are not read yet.
+    """Return whether a connection has unread octets.
 
     Parameters:
-        descriptor: of the connection, which is not closed meanwhile.
+        descriptor: of the connection, which must stay open meanwhile.
     """
     connected = socket.socket(fileno=descriptor)
     try:

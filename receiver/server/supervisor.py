@@ -3,17 +3,19 @@
 Rule 1: the parent binds the port, runs no code of the app, and closes the port first when the
         service stops: connections wait in the accept queue while a worker is replaced, and are
         refused once the last worker accepts no more.
-Rule 2: a worker without a heartbeat for `HANG` seconds is killed. One that is gone is replaced: at
-        once if it had served for `STEADY` seconds, or else after a pause that doubles.
-Rule 3: the first worker starts alone. If it cannot, the service ends with its exit status; it also
+Rule 2: a worker without a heartbeat for `HANG` seconds is killed. A worker that has ended is
+        replaced: immediately if it had served for `STEADY` seconds, otherwise after a pause that
+        doubles.
+Rule 3: the first worker starts alone. If it fails, the service ends with its exit status; it also
         ends if no worker serves and the last `STARTS` starts failed.
-Rule 4: on SIGHUP, or with too much memory, the old worker stops when the new one serves, one at a
-        time. If the new one does not start, the old ones stay. A further SIGHUP starts anew.
-Rule 5: when the service stops, workers whose event loop is blocked hand their connections over to
-        the others: these stop last.
+Rule 4: on SIGHUP, or above the memory limit, workers are replaced one at a time: an old worker
+        stops when the new one serves. If the new one does not start, the old ones stay. Another
+        SIGHUP restarts the reload.
+Rule 5: when the service stops, workers whose event loop is blocked stop first and hand their
+        connections over to the others.
 
-`uvicorn.supervisors.Multiprocess` cannot carry them: a thread answers its health check, so a
-blocked event loop looks healthy; a restart blocks that check; crash loops are not slowed down.
+`uvicorn.supervisors.Multiprocess` does not meet these rules: a thread answers its health check, so
+a blocked event loop looks healthy; a restart blocks that check; crash loops have no backoff.
 
 POSIX only, as `receiver.server.worker` is.
 """
@@ -23,57 +25,49 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 
-from receiver.server.worker import BEAT, GRACE, Worker
+from receiver.server.worker import BEAT, GRACE, Worker, resident
 
 HANG = 5.0
-"""Seconds without a beat after which a worker is killed."""
+"""Seconds without a heartbeat after which a worker is killed."""
 
 HELD_UP = 1.0
-"""Seconds by which the parent itself may be late: past them the machine was suspended, and workers
-have `HANG` seconds more for their next heartbeat."""
+"""Seconds by which the parent itself may be late. Beyond them the machine was suspended, and
+workers get another `HANG` seconds for their next heartbeat."""
 
 STOP = GRACE + 25.0
-"""Seconds that a worker has to stop: for calls in progress, and their background jobs."""
+"""Seconds in which a worker must stop: for calls in progress and their background jobs."""
 
 STEADY = 10.0
-"""Seconds after which a worker was good."""
+"""Seconds of serving after which a worker's start counts as successful."""
 
 PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds before the next start, by the number of workers in a row that were not good."""
+"""Seconds before the next start, by the number of unsuccessful starts in a row."""
 
 STARTS = 3
-"""Starts in a row that failed, after which the service ends if no worker serves."""
+"""Failed starts in a row after which the service ends if no worker serves."""
 
-LOOK = 1.0  # seconds between two looks at how much memory the workers have
+MEMORY_INTERVAL = 1.0  # seconds between two checks of the workers' memory
 MIB = 1024 * 1024
 
 log = logging.getLogger("receiver")
 Start = Callable[[int], Awaitable[Worker]]  # see `receiver.server.worker.Program.start`
 
 
-def resident(pid: int) -> int:
-    """Return the octets of memory that a process has; 0 where there is no /proc."""
-    with contextlib.suppress(OSError, ValueError, LookupError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
-
-
 class Supervisor:
     """Keeps ``count`` workers running, which ``start`` starts.
 
     Parameters:
-        beside: start the programs beside them, such as a guard; one of each is kept.
-        notice: seconds for which a worker serves on after a signal.
-        hang, pauses: in seconds, see `HANG` and `PAUSES`.
-        most_memory: octets past which a worker is replaced; 0 for no limit. A limit that a new
-            worker exceeds from the start is given up, or workers would be replaced for ever.
-        memory: returns the octets that a process has.
+        beside: start other processes, such as a guard; one of each is kept running.
+        notice: seconds for which a worker continues to serve after a signal.
+        hang, pauses, steady, memory_interval: in seconds, see the constants above.
+        most_memory: octets above which a worker is replaced; 0 for no limit. A limit that a new
+            worker exceeds at its start is dropped; otherwise replacing would never end.
+        memory: returns the memory of a process in octets.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -87,6 +81,9 @@ class Supervisor:
         pauses: Sequence[float] = PAUSES,
         most_memory: int = 0,
         memory: Callable[[int], int] = resident,
+        steady: float = STEADY,
+        memory_interval: float = MEMORY_INTERVAL,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._starts = [*[start] * count, *beside]  # by slot
         self._count = count
@@ -95,9 +92,12 @@ class Supervisor:
         self._pauses = pauses
         self._most_memory = most_memory
         self._memory = memory
+        self._steady = steady
+        self._memory_interval = memory_interval
+        self._clock = clock
         self._memory_from = 0.0
         self._launched = self._failed_starts = self._status = 0
-        self._workers: list[Worker] = []  # all that are not known to be gone
+        self._workers: list[Worker] = []  # all that have not ended, as far as known
         self._slots: list[Worker] = []  # those that serve
         self._stopping = asyncio.Event()
         self._reloads = asyncio.Event()
@@ -108,7 +108,7 @@ class Supervisor:
     ) -> int:
         """Run until SIGTERM or SIGINT; return the exit status.
 
-        That is 0, that of a first worker that could not start, or 1 if no other could.
+        The status is 0; that of the first worker if it did not start; or 1 if no later one did.
 
         Parameters:
             on_ready: called when the first worker serves.
@@ -158,7 +158,7 @@ class Supervisor:
         self._reloads.set()
 
     def _stop_workers(self) -> None:
-        """Stop the workers; if the event loops of some are blocked, only these, see rule 5."""
+        """Stop the workers; if the event loops of some are blocked, stop only these, see rule 5."""
         for worker in [one for one in self._workers if one.is_blocked] or self._workers:
             worker.stop()
 
@@ -179,12 +179,12 @@ class Supervisor:
                 log.error("no worker can be started: %s", error.strerror)
                 await asyncio.sleep(self._pauses[-1] / 10)
         self._workers.append(worker)
-        if self._stopping.is_set():  # the others were stopped before this one was there
+        if self._stopping.is_set():  # the others were stopped before this one started
             worker.stop()
         return worker
 
     async def _keep(self, slot: int) -> None:
-        """Replace the worker of a slot when it is gone."""
+        """Replace the worker of a slot when it has ended."""
         bad = 0
         while True:
             worker = self._slots[slot]
@@ -199,10 +199,10 @@ class Supervisor:
                 self._status = 1
                 self.stop()
                 return
-            bad = 1 if time.monotonic() - worker.started > STEADY else bad + 1
+            bad = 1 if self._clock() - worker.started > self._steady else bad + 1
             pause = self._pauses[min(bad, len(self._pauses)) - 1]
             when = f"in {pause:g} s" if pause else "at once"
-            log.error("worker %d is gone (%s): it is replaced %s", worker.pid, ended, when)
+            log.error("worker %d exited (%s): it is replaced %s", worker.pid, ended, when)
             await asyncio.sleep(pause)
             if self._slots[slot] is worker:
                 new = await self._start(slot)
@@ -221,32 +221,32 @@ class Supervisor:
         """Replace workers: all on SIGHUP, or those with too much memory."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK if self._most_memory else None):
+                async with asyncio.timeout(self._memory_interval if self._most_memory else None):
                     await self._reloads.wait()
             if self._reloads.is_set():
                 self._reloads.clear()
-                log.info("reloading: the workers are exchanged one by one")
+                log.info("reloading: the workers are replaced one by one")
                 for slot in range(len(self._slots)):
                     if not await self._exchange(slot):
                         break
                 else:
                     log.info("reloaded")
-            elif time.monotonic() >= self._memory_from:
+            elif self._clock() >= self._memory_from:
                 await self._limit_memory()
 
     async def _limit_memory(self) -> None:
         for slot, worker in enumerate(self._slots):
             used, most = self._memory(worker.pid), self._most_memory
-            if used <= most or time.monotonic() - worker.started <= STEADY:
+            if used <= most or self._clock() - worker.started <= self._steady:
                 continue
-            text = "worker %d has %d MiB of memory, %d are allowed: it is exchanged"
+            text = "worker %d uses %d MiB of memory, the limit is %d: it is replaced"
             log.warning(text, worker.pid, used // MIB, most // MIB)
             if not await self._exchange(slot):
-                self._memory_from = time.monotonic() + self._pauses[-1]
+                self._memory_from = self._clock() + self._pauses[-1]
                 return
             if (least := self._memory(self._slots[slot].pid)) > most:
-                text = "a new worker has %d MiB at once: RECEIVER_WORKER_MEMORY is too low, and"
-                log.error(f"{text} given up until the next start", least // MIB)
+                text = "a new worker uses %d MiB: RECEIVER_WORKER_MEMORY is too low, and ignored"
+                log.error(f"{text} until the next start", least // MIB)
                 self._most_memory = 0
                 return
 
@@ -261,16 +261,16 @@ class Supervisor:
             return not self._reloads.is_set()
         new.kill()
         if not self._reloads.is_set():
-            log.error("the new code does not start: the old workers stay")
+            log.error("reload failed, the new code does not start: the old workers stay")
         return False
 
     async def _watch(self) -> None:
         """Kill workers that hang, and stop those that could not be stopped at once."""
         step, excused = min(BEAT, self._hang / 4), 0.0
         while True:
-            before = time.monotonic()
+            before = self._clock()
             await asyncio.sleep(step)
-            now = time.monotonic()
+            now = self._clock()
             if now - before > step + HELD_UP:
                 excused = now + self._hang
             self._workers = [worker for worker in self._workers if not worker.is_gone.is_set()]

@@ -1,6 +1,6 @@
 """uvicorn, configured for callbacks: as a service, or inside a running event loop.
 
-Rule 1: the access log is off: it would contain query strings, which hold what callers keyed in.
+Rule 1: the access log is off: it would contain query strings with callers' digits.
 Rule 2: connections are those of `receiver.server.http`, where no proxy header is trusted.
 Rule 3: a TLS handshake has no more time than the head of a request.
 Rule 4: graceful shutdown: ``/ready`` fails first; then the server accepts no new connections,
@@ -30,15 +30,14 @@ from receiver.callbacks.request import STOPPING
 from receiver.errors import ReceiverError
 from receiver.server.accept import Acceptor
 from receiver.server.blocked_loop import BlockedLoop
-from receiver.server.connection_limit import Connections
+from receiver.server.connection_limit import Connections, Limits
 from receiver.server.handover import Handover
-from receiver.server.http import HEAD_TIME, Http
+from receiver.server.http import Http
 from receiver.server.sockets import (
     BACKLOG,
     IS_POSIX,
     bind,
     close_in_children,
-    most_connections,
     take_descriptors,
     url_of,
 )
@@ -46,7 +45,7 @@ from receiver.server.watchdog import Watchdog
 from receiver.server.worker import GRACE
 
 LINGER = 1.0
-"""Seconds until the request on a connection that was accepted just before the service stops."""
+"""Seconds in which the request of a connection may arrive that was accepted just before a stop."""
 
 ADVICE = (
     "\n  other callers get the fallback meanwhile; with --workers 2 the other worker would give "
@@ -64,9 +63,10 @@ class Server(uvicorn.Server):
         tls: certificates, for TLS.
         watchdog: None for none.
         beside: runs in the event loop as long as the server does.
-        notice: seconds for which it serves on after a signal, while ``/ready`` says no.
+        notice: seconds for which it continues to serve after a signal, while ``/ready`` fails.
         handover: to the other workers; None with a single worker.
-        is_worker: whether a second signal is ignored: the parent ends its workers.
+        is_worker: whether a second signal is ignored, because the parent ends its workers.
+        limits: of its connections.
     """
 
     def __init__(
@@ -79,9 +79,11 @@ class Server(uvicorn.Server):
         handover: Handover | None = None,
         *,
         is_worker: bool = False,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
     ) -> None:
         super().__init__(config)
         self._is_worker = is_worker
+        self._limits = limits
         self._watchdog = watchdog
         self._beside = beside
         self._notice = notice
@@ -94,8 +96,8 @@ class Server(uvicorn.Server):
         self.connections: Connections | None = None
         self._tls: dict[str, Any] = {}
         if tls:  # uvicorn allows a minute
-            self._tls = {"ssl": tls}
-            self._tls |= dict.fromkeys(("ssl_handshake_timeout", "ssl_shutdown_timeout"), HEAD_TIME)
+            times = ("ssl_handshake_timeout", "ssl_shutdown_timeout")
+            self._tls = {"ssl": tls, **dict.fromkeys(times, limits.handshake_timeout)}
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         try:
@@ -112,12 +114,12 @@ class Server(uvicorn.Server):
         await super().startup([])  # of uvicorn only the app's lifespan
         if not self.started or not sockets:
             return
-        state: dict[str, Any] = self.lifespan.state  # undocumented: where the app left its state
+        state: dict[str, Any] = self.lifespan.state  # undocumented: the app's lifespan state
         state[STOPPING] = self._stopping
         if self._watchdog:
             self._watchdog.start()
-        loop, limit = asyncio.get_running_loop(), most_connections()
-        connections = Connections(self.config, self.server_state, state, self._watchdog, limit)
+        loop, limits = asyncio.get_running_loop(), self._limits
+        connections = Connections(self.config, self.server_state, state, self._watchdog, limits)
         self.connections = connections
         connect = functools.partial(
             cast("Any", self.config.http),  # a class, see `configure`
@@ -126,8 +128,14 @@ class Server(uvicorn.Server):
             app_state=state,
             _loop=loop,
         )
-        acceptor = self._acceptor = Acceptor(sockets[0], connect, self._tls, connections.is_full)
-        await acceptor.begin(limit)
+        acceptor = self._acceptor = Acceptor(
+            sockets[0],
+            connect,
+            self._tls,
+            connections.is_full,
+            handshake_time=limits.handshake_time,
+        )
+        await acceptor.begin(connections.limit)
         connections.on_short = acceptor.save
         if self._watchdog and self._watchdog.handover and not self._tls and IS_POSIX:
             self._blocked = BlockedLoop(connections, acceptor, self._handover)
@@ -139,8 +147,8 @@ class Server(uvicorn.Server):
             self._task = asyncio.create_task(self._beside(self))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # uvicorn would wait again for a second SIGTERM. That the parent stopped this worker before
-        # does not count: a signal to the whole group reaches it, too, with calls in progress.
+        # uvicorn would wait again for a second SIGTERM. An earlier stop by the parent does not
+        # count: a signal to the whole group reaches this worker too, with calls in progress.
         super().handle_exit(sig, frame)
         self.force_exit = self._signals > 0 and not self._is_worker
         self._signals += 1
@@ -159,15 +167,15 @@ class Server(uvicorn.Server):
         self.stop_accepting()
         if self._acceptor:
             for connected in islice(self._acceptor.waiting(), BACKLOG):
-                self._acceptor.make(connected)  # or it would be reset
-            self._acceptor.listener.close()  # connections are refused, or are another worker's
-        # uvicorn closes at once what it has read nothing from: there a call may be on its way.
+                self._acceptor.make(connected)  # closing the listener would reset it
+            self._acceptor.listener.close()  # a connection is refused, or another worker's
+        # uvicorn closes connections without a request immediately, but a call may be arriving.
         await asyncio.sleep(0)
         if self._blocked:
             self._blocked.adopt()
         await self._wait(LINGER, lambda: not self._expects())
         await super().shutdown()
-        if self._handover:  # until now, for a worker that is blocked hands connections over
+        if self._handover:  # until now a blocked worker may hand connections over
             asyncio.get_running_loop().remove_reader(self._handover)
         self._answer_open()
         if self._acceptor:
@@ -179,12 +187,12 @@ class Server(uvicorn.Server):
         return list(self.connections.all) if self.connections else []
 
     def _answer_open(self) -> None:
-        """Send the fallback for the callbacks that are still without an answer."""
+        """Send the fallback to all callbacks without an answer."""
         for connection in self._open():
             connection.give_up()
 
     def _expects(self) -> bool:
-        """Return whether a request may be on its way."""
+        """Return whether a request may be arriving."""
         return (
             bool(self._acceptor and self._acceptor.expects)
             or bool(self.connections and self.connections.pending)
@@ -207,7 +215,7 @@ class _Inner(Server):
         yield
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        with contextlib.suppress(SystemExit):  # how uvicorn says that the app did not start
+        with contextlib.suppress(SystemExit):  # uvicorn exits if the app did not start
             await super().serve(sockets)
 
 
@@ -240,11 +248,11 @@ def serve_on(listener: socket.socket, server: Server) -> None:
     """
     take_descriptors()
     close_in_children(listener)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop is no failure: status 0
-    gc.freeze()  # what was imported stays: to search it for garbage takes 10 to 40 ms
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stop is not a failure: status 0
+    gc.freeze()  # imported objects stay: scanning them for garbage takes 10 to 40 ms
     try:
         server.run(sockets=[listener])
-    except (KeyboardInterrupt, SystemExit) as end:  # the first comes again after an orderly end
+    except (KeyboardInterrupt, SystemExit) as end:  # uvicorn raises the signal again
         if isinstance(end, KeyboardInterrupt):
             return
     if not server.started:
@@ -261,19 +269,21 @@ async def running(
     watchdog: Watchdog | None = None,
     port: int = 0,
     listener: socket.socket | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - immutable
 ) -> AsyncIterator[str]:
     """Serve ``app`` on a loopback port inside the running event loop; yield its URL.
 
     Parameters:
         port: 0 for a free one.
-        listener: bound already, in place of ``port``.
+        listener: a bound socket, used instead of ``port``.
+        limits: of its connections.
 
     Raises:
         SettingsError: the port is taken.
         ReceiverError: the app did not start.
     """
     with listener or bind("127.0.0.1", port, "--port") as bound:
-        server = _Inner(configure(app, lifespan, http), tls, watchdog)
+        server = _Inner(configure(app, lifespan, http), tls, watchdog, limits=limits)
         task = asyncio.create_task(server.serve(sockets=[bound]))
         try:
             while not server.started:

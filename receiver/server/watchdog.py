@@ -1,17 +1,17 @@
-"""A thread that answers callbacks while the event loop is blocked, and logs where that is.
+"""A thread that answers callbacks while the event loop is blocked, and logs the blocking code.
 
-Rule 1: the loop proves that it runs by a beat every `PERIOD` seconds, and by nothing else. A loop
-        that is late while it waits for events is not blocked: the machine is busy.
-Rule 2: a callback has one answer: of loop and thread, the one that removes it from `Watchdog.armed`
-        sends it. Where that is the thread, the loop waits until the answer is written, sends
+Rule 1: only a heartbeat every `PERIOD` seconds shows that the loop runs. A loop that is late while
+        it waits for events is not blocked: the machine is busy.
+Rule 2: a callback has one answer: the loop or the thread sends it, whichever removes it first from
+        `Watchdog.armed`. If it is the thread, the loop waits until the answer is written, sends
         nothing and closes the connection.
-Rule 3: the thread waits for nothing but time. Another thread writes its log lines, for the loop may
-        be blocked in the log itself.
-Rule 4: the log has files, lines and functions, and no values.
+Rule 3: the thread waits for time only. Another thread writes its log lines, because the loop may be
+        blocked in the log itself.
+Rule 4: the log contains files, lines and functions, but no values.
 
-Requests that no handler has begun are the part of `receiver.server.blocked_loop`, once the loop is
+`receiver.server.blocked_loop` answers requests whose handlers have not started, once the loop is
 blocked for `PATIENCE`. A C function that keeps the interpreter's lock (a regular expression that
-backtracks) stops this thread, too. Under TLS it only watches, for the keys are the loop's.
+backtracks) stops this thread too. With TLS it only logs, because the loop has the keys.
 """
 
 from __future__ import annotations
@@ -30,34 +30,34 @@ from receiver.server.exchange import Exchange
 from receiver.text import counted
 
 PERIOD = 0.05
-"""Seconds between two beats of the event loop, and between two looks of the thread."""
+"""Seconds between two heartbeats of the event loop, and between two checks by the thread."""
 
 BLOCKED = 0.1
-"""Seconds without a beat after which the thread sends the answers that are due."""
+"""Seconds without a heartbeat after which the thread sends the answers that are due."""
 
 PATIENCE = 0.3
-"""Seconds without a beat after which the log names the place, and the loop is relieved."""
+"""Seconds without a heartbeat after which the log names the blocking code, and `relieve` runs."""
 
 URGENT = 4.0
-"""Seconds without a beat after which every request gets the fallback at once: the parent is about
-to kill the worker, see `receiver.server.supervisor.HANG`."""
+"""Seconds without a heartbeat after which all requests get the fallback immediately: the parent is
+about to kill the worker, see `receiver.server.supervisor.HANG`."""
 
 FRAMES = 6
-"""How many of the innermost frames are named."""
+"""Number of innermost frames in the log."""
 
 log = logging.getLogger("receiver")
 
 
 class Watchdog:
-    """Watches the event loop that it is started in.
+    """Watches the event loop in which it is started.
 
     Parameters:
-        handlers: the code of handlers, and what the log calls each.
-        clock: the loop's, as a thread can read it; uvloop's own stops while the loop is blocked.
+        handlers: the names of handlers for the log, by their code.
+        clock: the loop's time, readable from a thread; uvloop's own stops while it is blocked.
         handover: whether the server may set ``relieve``.
 
     Attributes:
-        relieve: answers the requests that no handler has begun, see
+        relieve: answers the requests whose handlers have not started, see
             `receiver.server.blocked_loop.BlockedLoop`.
         advice: added to the log line, the first time.
     """
@@ -107,14 +107,14 @@ class Watchdog:
         self._beat = now
         self._timer = asyncio.get_running_loop().call_later(PERIOD, self._on_beat)
 
-    # What follows runs in the thread.
+    # The following methods run in the thread.
 
     def _watch(self) -> None:
         while not self._over.wait(PERIOD):
             self.look()
 
     def look(self) -> None:
-        """If the loop is blocked, send the answers that are due, relieve it and log the place."""
+        """If the loop is blocked, send due answers, run `relieve`, and log the blocking code."""
         blocked = self._clock() - self._beat
         if blocked < BLOCKED:
             return
@@ -130,7 +130,7 @@ class Watchdog:
             try:
                 handed, more = self.relieve(self._beat, is_urgent)
                 answered += more
-            except Exception as error:  # the thread goes on
+            except Exception as error:  # the thread must continue
                 _say(log.critical, "%s inside the watchdog", type(error).__name__)
         if answered:
             _say(log.error, "answered %s for a blocked event loop", counted(answered, "request"))
@@ -152,9 +152,9 @@ class Watchdog:
 
 
 def is_idle(frame: FrameType | None) -> bool:
-    """Return whether an event loop waits for events there.
+    """Return whether an event loop is waiting for events in ``frame``.
 
-    If it is late nevertheless, the machine is too busy to run it, and nothing blocks it.
+    If it is late although it waits, the machine is too busy to run it, and nothing blocks it.
     """
     return frame is not None and frame.f_code.co_filename in _LOOP_FILES
 
@@ -163,7 +163,7 @@ _LOOP_FILES = {asyncio.base_events.__file__, asyncio.runners.__file__, selectors
 
 
 def describe(frame: FrameType | None, handlers: Mapping[CodeType, str]) -> str:
-    """Return where a thread is: the handler, if it is in one, and the innermost frames."""
+    """Return the code that a thread runs: the handler, if any, and the innermost frames."""
     places, handler = list[str](), ""
     while frame is not None:
         code = frame.f_code

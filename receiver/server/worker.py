@@ -1,7 +1,7 @@
 """A worker process, and the channel between it and its parent.
 
-Rule 1: a worker sends heartbeats on its channel while its event loop runs; the first one says that
-        it serves. The end of the channel ends either side: no worker outlives its parent.
+Rule 1: a worker sends heartbeats on its channel while its event loop runs; the first one reports
+        that it serves. When the channel closes, the worker ends: no worker outlives its parent.
 Rule 2: a worker inherits the listener and its end of the channel; a program that it starts
         inherits neither.
 Rule 3: secrets reach it through the environment, never on the command line.
@@ -18,6 +18,7 @@ import socket
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from receiver.errors import SettingsError
@@ -31,26 +32,26 @@ BEAT = 0.25
 """Seconds between two heartbeats."""
 
 BLOCKED = 2 * BEAT
-"""Seconds without a heartbeat after which the event loop is taken to be blocked."""
+"""Seconds without a heartbeat after which the event loop counts as blocked."""
 
 START = 60.0
-"""Seconds that a worker has until its first heartbeat."""
+"""Seconds in which a worker must send its first heartbeat."""
 
 GRACE = 5
-"""Seconds that calls in progress have to end when a worker stops."""
+"""Seconds in which calls in progress must end when a worker stops."""
 
 ENDING = 1.0
-"""Seconds from the end of its channel to the end of a process."""
+"""Seconds from the end of its channel until a process ends itself."""
 
 RETIRE = b"r"
-"""The message to a worker that another has replaced."""
+"""The message to a worker that has been replaced."""
 
 
 class Worker:
     """One process and the parent's end of the channel to it; see `Program.start`.
 
     Attributes:
-        started: when, in the clock's (`time.monotonic`) seconds.
+        started: time of the start, in seconds of `time.monotonic`.
         is_ready: set when it serves.
         is_gone: set when it has ended.
     """
@@ -72,19 +73,19 @@ class Worker:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether it serves, and its event loop seems to be blocked."""
+        """Whether it has served, and its event loop seems to be blocked."""
         is_serving = self.is_ready.is_set() and not self.is_gone.is_set()
         return is_serving and time.monotonic() - self._heard > BLOCKED
 
     def stop(self) -> None:
-        """Stop it as `SIGTERM` does, if it was not stopped before."""
+        """Send SIGTERM, if it was not stopped before."""
         if not self._stopped:
             self._stopped = time.monotonic()
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
 
     def retire(self) -> None:
-        """Stop it without notice: its successor serves."""
+        """Stop it without a notice period: its successor serves."""
         self._stopped = self._stopped or time.monotonic()
         with contextlib.suppress(OSError):
             self._channel.send(RETIRE)
@@ -94,7 +95,7 @@ class Worker:
             self._process.kill()
 
     def problem(self, hang: float, stop: float) -> str:
-        """Return what is wrong with it; ``""`` if nothing is. Parameters in seconds."""
+        """Return the problem of the worker, or ``""``. Parameters are in seconds."""
         now = time.monotonic()
         if self.is_gone.is_set():
             return ""
@@ -121,13 +122,20 @@ class Worker:
         self.kill()
 
 
+def resident(pid: int) -> int:
+    """Return the resident memory of a process in octets; 0 without /proc."""
+    with contextlib.suppress(OSError, ValueError, LookupError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
 class Program(NamedTuple):
-    """What a worker runs, or a process beside the workers.
+    """The command of a worker, or of another process of the service.
 
     Attributes:
         command: its number and two descriptors are appended.
-        environ: variables on top of the parent's.
-        further: sockets that it inherits, too; the command names them.
+        environ: variables in addition to the parent's.
+        further: additional sockets to inherit; the command names them.
     """
 
     command: Sequence[str]
@@ -153,7 +161,7 @@ class Program(NamedTuple):
                     *self.command,
                     *map(str, (number, *descriptors)),
                     pass_fds=(*descriptors, *(one.fileno() for one in self.further)),
-                    process_group=0,  # a Ctrl+C is for the parent alone
+                    process_group=0,  # only the parent gets Ctrl+C
                     env={**os.environ, **self.environ},
                     stdin=DEVNULL,
                 )
@@ -164,7 +172,7 @@ class Program(NamedTuple):
 
 
 class Stoppable(Protocol):
-    """What a worker runs: a server, or a guard."""
+    """The interface of a server or a guard, as a worker runs it."""
 
     should_exit: bool
 
@@ -181,7 +189,7 @@ class Channel:
     async def beat(self, server: Stoppable) -> None:
         """Send heartbeats, and stop ``server`` when the parent asks for it or has ended."""
         while True:
-            if self._has_to_stop():  # never cleared here: a signal may have set it meanwhile
+            if self._has_to_stop():  # never set to False: a signal may have set it
                 server.should_exit = True
             await asyncio.sleep(BEAT)
 
@@ -191,7 +199,7 @@ class Channel:
             return self._socket.recv(1) in (b"", RETIRE)
         except BlockingIOError:
             return False
-        except OSError:  # the parent is gone
+        except OSError:  # the parent has ended
             return True
 
 
@@ -199,11 +207,11 @@ def inherited(descriptor: int) -> socket.socket:
     """Return the listener that the parent bound.
 
     Raises:
-        SettingsError: the descriptor is no socket.
+        SettingsError: the descriptor is not a socket.
     """
     try:
         listener = stream_socket(descriptor)
     except OSError:
-        raise SettingsError("a worker is started by receiver serve, not by hand") from None
+        raise SettingsError("only receiver serve can start a worker") from None
     listener.set_inheritable(False)
     return listener

@@ -1,11 +1,11 @@
 """The backend that several machines share: Redis, 5.0 or later.
 
-Rule 1: what is kept expires by itself, by Redis's own clock, after the longest time for which any
-        machine could still ask for it.
-Rule 2: a client that does not know the password fills at most ``most_sources`` places. Counts and
-        sessions are made only by clients that know it; nothing but their life bounds them.
-Rule 3: a Redis that is full must refuse writes (its policy ``noeviction``). One that evicts keys
-        instead accepts a captured request again and loses sessions.
+Rule 1: every key expires, by the clock of Redis, after the longest time for which any machine could
+        still read it.
+Rule 2: a client without valid credentials adds at most ``most_sources`` entries. Nonce counts and
+        sessions need valid credentials; only their lifetime limits their number.
+Rule 3: a full Redis must refuse writes (its policy ``noeviction``). If it evicts keys instead, a
+        replayed request is accepted, and sessions are lost.
 Rule 4: each part has its own connections, opened when it is first used.
 """
 
@@ -23,11 +23,11 @@ from receiver.storage.protocols import LEASE
 from receiver.storage.redis_client import PREFIX, ask, connect
 
 LEASES = PREFIX + "lease:"
-"""What the keys of leases begin with."""
+"""The prefix of the keys of leases."""
 
 _COUNTS, _LASTS = PREFIX + "{failures}:counts", PREFIX + "{failures}:lasts"  # one slot: one script
 
-# FailureRecord.failed, where it is atomic; then the key that has been idle longest is forgotten.
+# FailureRecord.failed as an atomic script, which then deletes the key that was idle longest.
 _FAILED = """
 local key, now, forget = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local last = redis.call('ZSCORE', KEYS[2], key)

@@ -4,7 +4,7 @@ Rule 1: handlers run as in the service: with the deadline, the fallbacks, and th
         `receiver.Call.now` is the time of the recording.
 Rule 2: there are no side effects of this package: background jobs are counted and not run, and
         sessions are in memory. Requests with httpx get the answers of the recording, see
-        `receiver.testing.upstream_playback`; the caller blocks the network for all others.
+        `receiver.testing.upstream_playback`; the calling command blocks all other network access.
 Rule 3: each call has a new dispatcher: calls without a session id are separated by time, which a
         replay does not have.
 """

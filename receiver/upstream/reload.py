@@ -54,6 +54,7 @@ class Reloading(Generic[T]):
         version: a synchronous function whose result changes with the data; None if unknown. See
             `stamp`.
         interval: seconds between two checks; `INTERVAL` by default.
+        max_wait: seconds that a call waits for a check; `MAX_WAIT` by default.
         eager: whether to read now. Otherwise the first call reads, and calls fail until a read
             succeeds.
         clock: seconds, monotonic.
@@ -69,13 +70,15 @@ class Reloading(Generic[T]):
         version: Callable[[], object] = lambda: None,
         *,
         interval: float | None = None,
+        max_wait: float | None = None,
         eager: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._read = read
         self._version = version
-        self._interval = interval
+        self._interval = INTERVAL if interval is None else interval
+        self._max_wait = MAX_WAIT if max_wait is None else max_wait
         self._clock = clock
         self._current: _Version[T] | None = None
         self._begun = self._due = -math.inf
@@ -106,7 +109,7 @@ class Reloading(Generic[T]):
                 return
         wait = wait_time(call)
         if self._current is not None:
-            wait = min(wait, self._begun + MAX_WAIT - self._clock())
+            wait = min(wait, self._begun + self._max_wait - self._clock())
         if wait > 0:
             await asyncio.wait(
                 {asyncio.wrap_future(self._checking)}, timeout=None if wait == math.inf else wait
@@ -121,7 +124,7 @@ class Reloading(Generic[T]):
         except BaseException as error:
             self._report(error)
         finally:
-            self._due = self._clock() + (INTERVAL if self._interval is None else self._interval)
+            self._due = self._clock() + self._interval
 
     def _report(self, error: BaseException) -> None:
         problem = str(error) if isinstance(error, ReceiverError) else type(error).__name__

@@ -12,7 +12,7 @@ import uvloop
 
 from receiver.cli.certificate import secured
 from receiver.server import Http
-from receiver.server import uvicorn_server as serving
+from receiver.server.connection_limit import Limits
 from tests.attacks.wire import Target, Wire, post, request, served
 from tests.support import ANSWER
 
@@ -84,9 +84,12 @@ def tls(program: Callable[[str], str], tmp_path: Path) -> ssl.SSLContext:
     return secured(certificate, key)
 
 
-def test_a_missing_tls_handshake(tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "HEAD_TIME", 0.2)
+def test_a_missing_tls_handshake(tls: ssl.SSLContext) -> None:
+    limits = Limits(handshake_timeout=0.2)
     for loop in (None, uvloop.new_event_loop):
-        with served(Http, tls=tls, new_loop=loop) as target, target.connect() as wire:
+        with (
+            served(Http, tls=tls, new_loop=loop, limits=limits) as target,
+            target.connect() as wire,
+        ):
             wire.send(b"\x16\x03\x01")
             assert wire.closed()

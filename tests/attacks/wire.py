@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver import Settings
+from receiver.server.connection_limit import Limits
 from receiver.server.uvicorn_server import running
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
 
@@ -143,13 +144,15 @@ def served(
     *,
     tls: ssl.SSLContext | None = None,
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - immutable
 ) -> Iterator[Target]:
     """An app behind this parser."""
     handler, ready = Counted(), queue.SimpleQueue[Any]()
 
     async def main() -> None:
         stop = asyncio.Event()
-        async with running(make_app(handler, SETTINGS), http=http, tls=tls) as url:
+        app = make_app(handler, SETTINGS)
+        async with running(app, http=http, tls=tls, limits=limits) as url:
             ready.put((url, asyncio.get_running_loop(), stop))
             await stop.wait()
 

@@ -50,6 +50,15 @@ def block() -> None:
     hold.wait(120)
 
 
+async def with_running_job(workers: Workers) -> BackgroundJobs:
+    """Return a worker that runs the job `wait`."""
+    owner = workers()
+    owner.start()
+    await owner.of_call().durably(wait, "777")
+    await soon(lambda: len(done) == 1)
+    return owner
+
+
 @ALL
 async def test_two_workers_share_the_jobs_and_each_job_is_done_once(workers: Workers) -> None:
     one, other = workers(max_concurrency=4), workers(max_concurrency=4)
@@ -138,10 +147,7 @@ async def renewed(owner: BackgroundJobs, workers: Workers) -> None:
 
 @ALL
 async def test_a_lease_is_renewed_while_the_job_runs(workers: Workers) -> None:
-    owner = workers()
-    owner.start()
-    await owner.of_call().durably(wait, "777")
-    await soon(lambda: len(done) == 1)
+    owner = await with_running_job(workers)
     workers().start()
     jobs = make_jobs(workers.where)
     for _ in range(6):
@@ -158,10 +164,7 @@ async def test_a_lease_is_renewed_while_the_job_runs(workers: Workers) -> None:
 async def test_a_lost_lease_cancels_the_run(
     workers: Workers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    owner = workers()
-    owner.start()
-    await owner.of_call().durably(wait, "777")
-    await soon(lambda: len(done) == 1)
+    owner = await with_running_job(workers)
     other = workers(clock=lambda: NOW + LEASE + 1)
     other.start()
     await soon(lambda: len(done) == 2)  # both run it: the first did not renew
@@ -176,10 +179,7 @@ async def test_a_lost_lease_cancels_the_run(
 
 @ALL
 async def test_closing_waits_for_running_jobs_and_renews_their_leases(workers: Workers) -> None:
-    owner = workers()
-    owner.start()
-    await owner.of_call().durably(wait, "777")
-    await soon(lambda: len(done) == 1)
+    owner = await with_running_job(workers)
     closing = asyncio.create_task(owner.close(60))
     await asyncio.sleep(0)
     workers.clock.time += LEASE / 3
@@ -193,10 +193,7 @@ async def test_closing_waits_for_running_jobs_and_renews_their_leases(workers: W
 async def test_closing_reschedules_running_jobs_without_counting_a_try(
     workers: Workers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    owner = workers()
-    owner.start()
-    await owner.of_call().durably(wait, "777")
-    await soon(lambda: len(done) == 1)
+    owner = await with_running_job(workers)
     await owner.close(0)
     assert lines(caplog) == [f"WARNING {__name__}:wait is left to be done after the next start"]
     jobs = make_jobs(workers.where)

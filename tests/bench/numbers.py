@@ -1,4 +1,4 @@
-"""Do two series of times differ, and by how much? No more statistics than that needs."""
+"""Compare two series of times: whether they differ, and by how much."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _RESAMPLED = 300
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One series against another, in nanoseconds.
+    """The result of comparing two series, in nanoseconds.
 
     Attributes:
-        z: of Mann and Whitney's U, in standard deviations from what chance would give: beyond 4 in
-            one of 16,000 comparisons of what does not differ.
+        z: of Mann and Whitney's U, in standard deviations from its expectation: beyond 4 in one of
+            16,000 comparisons of equal series.
         difference: of the medians, the second less the first.
-        low, high: where that lies with 99 % certainty, by bootstrap.
+        low, high: its confidence interval of 99 %, by bootstrap.
     """
 
     z: float
@@ -28,13 +28,13 @@ class Compared:
     high: float
 
     def exceeds(self, controls: Sequence[Compared]) -> bool:
-        """Whether it is a difference, and a greater one than the same thing has with itself."""
+        """Whether the difference is significant, and larger than in all ``controls``."""
         noise = max(abs(one.z) for one in controls)
         return abs(self.z) > max(4, 2 * noise) and not self.low <= 0 <= self.high
 
 
 def compare(first: Sequence[int], second: Sequence[int], chance: random.Random) -> Compared:
-    """The second against the first; both in the order in which they were taken, and as many."""
+    """Compare the second series with the first: of equal length, in the order of measurement."""
     resampled = [
         median(chance.choices(second, k=len(second))) - median(chance.choices(first, k=len(first)))
         for _ in range(_RESAMPLED)

@@ -27,6 +27,7 @@ from receiver.simulator.api import make_api
 from receiver.simulator.fault_plan import FaultPlan, PlannedFault
 from receiver.simulator.logins import Account
 from receiver.simulator.model import Behaviour, Pbx
+from tests.cli.apps import THREE_ACTIONS
 from tests.command_line import CliRunner
 from tests.processes import kill_group
 
@@ -35,25 +36,7 @@ OTHER_SECRET = "e81b5c3f70a94d26b3f7091ac5d64e28"
 TOKEN = "the-token-of-the-pbx"
 PIN = "135790"
 THEIRS = "hush-of-another-service"
-APP = """
-from receiver import Call, Forward, Ivr, Receiver, Reply
-
-sales = Ivr("8000")
-
-@sales.dtmf("1;22", fallback=Forward("0"))
-async def pick(call: Call) -> Reply:
-    return Forward("222")
-
-@sales.dtmf("3", method="GET", auth="basic", headers={"X-Site": "hush-of-a-header"})
-async def queue(call: Call) -> Reply:
-    return Forward("333")
-
-@sales.caller("100-199", auth="digest")
-async def known(call: Call) -> Reply:
-    return Forward("444")
-
-app = Receiver(sales)
-"""
+APP = f"{THREE_ACTIONS}\napp = Receiver(sales)\n"
 NAMES = ("pick", "queue", "known")
 
 

@@ -26,29 +26,14 @@ from receiver.server.uvicorn_server import running
 from receiver.simulator.api import Api, make_api
 from receiver.simulator.logins import Account
 from receiver.simulator.model import Pbx
+from tests.cli.apps import THREE_ACTIONS
 from tests.command_line import CliRunner
 from tests.processes import Processes, kill_group
 from tests.support import OFFICE_HOURS
 
 ROOT = Path(__file__).parents[2]
 SECRET = "6d0f2c9ab17e4583f4c8d25e90ab3716"
-APP = """
-from receiver import Call, Forward, Ivr, Receiver, Reply
-
-sales = Ivr("8000")
-
-@sales.dtmf("1;22", fallback=Forward("0"))
-async def pick(call: Call) -> Reply:
-    return Forward("222")
-
-@sales.dtmf("3", method="GET", auth="basic", headers={"X-Site": "north wing"})
-async def queue(call: Call) -> Reply:
-    return Forward("333")
-
-@sales.caller("100-199", auth="digest")
-async def known(call: Call) -> Reply:
-    return Forward("444")
-
+APP = f"""{THREE_ACTIONS}
 @sales.dtmf("4", auth=None, enabled=False)
 async def off(call: Call) -> Reply:
     return Forward("555")
@@ -97,7 +82,7 @@ def test_check_lists_the_actions(project: Path) -> None:
     assert "8000/pick   DTMF    1;22" in done.stdout
     assert "no authentication" in done.stdout
     assert "switched off" in done.stdout
-    assert "4 actions on 1 IVR. The declarations are good." in done.stdout
+    assert "4 actions on 1 IVR. The declarations are valid." in done.stdout
     assert "Before it can be served: RECEIVER_SECRET is not set" in done.stdout
 
 
@@ -318,7 +303,7 @@ app = Receiver(sales)
         ),
         (
             "queue --session 12345678",
-            ["--basic -u ", "X-Site: north wing", "?session_id=12345678&from=101&to=8000"],
+            ["--basic -u ", "X-Site: hush-of-a-header", "?session_id=12345678&from=101&to=8000"],
         ),
         ("known", ["--digest -u ", '"input": ""']),
         ("off", ["curl --max-time 2 -H 'Content-Type"]),

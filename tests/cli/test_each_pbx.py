@@ -159,7 +159,7 @@ async def test_each_public_url_is_probed_separately(
 ) -> None:
     monkeypatch.setenv("RECEIVER_NORTH_PUBLIC_URL", "http://127.0.0.1:9")
     done = await two.run(f"apply {NAME}", 1)
-    assert done.stderr.endswith("--unchecked (RECEIVER_NORTH_… counts for this one only)\n")
+    assert done.stderr.endswith("--unchecked (RECEIVER_NORTH_… applies to this one only)\n")
     assert (
         "Error: PBX north: nothing was changed, because the service did not answer a callback of"
         in (done.stderr)
@@ -173,7 +173,7 @@ async def test_a_missing_setting_is_reported_with_the_variable_of_that_pbx(
     monkeypatch.delenv("RECEIVER_NORTH_PBX_URL")
     shown = await two.run(f"plan {NAME}", 2)
     assert "RECEIVER_PBX_URL is not set" in shown.stderr
-    assert "(RECEIVER_NORTH_… counts for this one only)" in shown.stderr
+    assert "(RECEIVER_NORTH_… applies to this one only)" in shown.stderr
     monkeypatch.delenv("RECEIVER_SECRET")
     sys.modules.pop("several_app")  # it has read its settings
     monkeypatch.delenv("RECEIVER_SOUTH_PBX_TOKEN")

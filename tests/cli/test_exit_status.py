@@ -14,31 +14,14 @@ from click.testing import Result
 
 from receiver.cli import main
 from receiver.cli.exit_status import UNEXPECTED
+from tests.cli.apps import TWO_ACTIONS, WRONG_CALLS
 from tests.command_line import CliRunner
-
-APP = """
-from receiver import Call, Forward, Ivr, Receiver, Reply
-
-sales = Ivr("8000")
-
-@sales.dtmf("1;22")
-async def pick(call: Call) -> Reply:
-    return Forward("222")
-
-app = Receiver(sales)
-"""
-CALLS = """
-[[call]]
-ivr = "8000"
-press = ["1"]
-expect = "forward 333"
-"""
 
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    (tmp_path / "status_app.py").write_text(APP)
-    (tmp_path / "wrong.calls.toml").write_text(CALLS)
+    (tmp_path / "status_app.py").write_text(TWO_ACTIONS)
+    (tmp_path / "wrong.calls.toml").write_text(WRONG_CALLS)
     (tmp_path / "mute.wav").write_bytes(b"no recording")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -209,5 +192,5 @@ def test_resources_list_all_missing_and_wrong_settings_at_once(
 def test_check_lists_all_problems_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECEIVER_EPOCH", "none")
     lines = run("check status_app:app").stdout.splitlines()
-    assert lines[-3] == "1 action on 1 IVR. The declarations are good."
+    assert lines[-3] == "1 action on 1 IVR. The declarations are valid."
     assert [line.split()[5] for line in lines[-2:]] == ["RECEIVER_EPOCH", "RECEIVER_SECRET"]

@@ -294,7 +294,7 @@ async def test_a_service_keeps_a_guard(
         assert enabled(pbx) == {"pick", "queue"}
         (guard,) = guards_of(service.pid)
         os.kill(guard, signal.SIGKILL)
-        await said(service, rf"worker {guard} is gone \(SIGKILL\): it is replaced")
+        await said(service, rf"worker {guard} exited \(SIGKILL\): it is replaced")
         async with asyncio.timeout(60):
             while guards_of(service.pid) in ([], [guard]):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

@@ -160,7 +160,7 @@ def test_the_same_declarations() -> None:
 
 @pytest.mark.usefixtures("project")
 async def test_check_of_a_valid_and_an_invalid_file() -> None:
-    assert "4 actions on 2 IVRs. The declarations are good." in await run("check same.toml")
+    assert "4 actions on 2 IVRs. The declarations are valid." in await run("check same.toml")
     Path("wrong.toml").write_text(
         TOML.replace("\non_timeout", "\non_timeot").replace('"menu"\nch', '"men"\nch')
     )

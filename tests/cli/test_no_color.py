@@ -11,27 +11,7 @@ from pathlib import Path
 
 import pytest
 
-APP = """
-from receiver import Call, Forward, Ivr, Receiver, Reply
-
-sales = Ivr("8000")
-
-@sales.dtmf("1")
-async def pick(call: Call) -> Reply:
-    return Forward("222")
-
-@sales.dtmf("2")
-async def broken(call: Call) -> Reply:
-    raise ValueError("a traceback in the log")
-
-app = Receiver(sales)
-"""
-CALLS = """
-[[call]]
-ivr = "8000"
-press = ["1"]
-expect = "forward 333"
-"""
+from tests.cli.apps import TWO_ACTIONS, WRONG_CALLS
 
 
 def on_terminal(command: str, folder: Path, **environ: str) -> str:
@@ -71,8 +51,8 @@ def _read(terminal: int) -> bytes:
     ],
 )
 def test_no_color_leaves_no_escape_codes(command: str, expected: str, tmp_path: Path) -> None:
-    (tmp_path / "colours.py").write_text(APP)
-    (tmp_path / "colours.calls.toml").write_text(CALLS)
+    (tmp_path / "colours.py").write_text(TWO_ACTIONS)
+    (tmp_path / "colours.calls.toml").write_text(WRONG_CALLS)
     plain = on_terminal(command, tmp_path, NO_COLOR="1")
     assert expected.lower() in plain.lower()
     assert "\x1b" not in plain

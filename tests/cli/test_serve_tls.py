@@ -44,7 +44,7 @@ def test_what_crosses_a_public_network(host: str, urls: list[str], exposed: bool
     ("arguments", "problem"),
     [
         ("--certfile nowhere.pem", "cannot read nowhere.pem: No such file"),
-        ("--keyfile key.pem", "name that with --certfile"),
+        ("--keyfile key.pem", "set --certfile too"),
     ],
 )
 def test_a_bad_certificate_is_one_clear_line(

@@ -295,7 +295,7 @@ async def answered(url: str) -> str:
     ("options", "problem"),
     [
         ("--uds x --fd 3", "exclude each other"),
-        ("--fd 99", "descriptor 99 is no stream socket that listens"),
+        ("--fd 99", "descriptor 99 is not a listening stream socket"),
         ("--uds .", r"cannot listen on \.: "),
         ("--uds /nowhere/x", "cannot listen on /nowhere/x: No such file"),
     ],

@@ -1,4 +1,4 @@
-"""``receiver serve --workers``: real processes, killed, hung, exchanged and stopped under load."""
+"""``receiver serve --workers``: real processes, killed, hung, replaced and stopped under load."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ async def test_a_worker_is_killed_under_load(start: Start, stopwatch: Stopwatch)
         in_progress
     )  # they end with the worker, and no others
     await asyncio.to_thread(service.until, r"Started server process", 3)
-    new = service.until(rf"worker {before[0]} is gone \(SIGKILL\): it is replaced at once")
+    new = service.until(rf"worker {before[0]} exited \(SIGKILL\): it is replaced at once")
     assert len(new) == 1
     after = set(service.workers()) - {before[0]}
     assert len(after) == 2
@@ -247,7 +247,7 @@ def test_workers_that_cannot_start_at_all_end_the_service(
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells")
-async def test_a_worker_that_leaked_is_exchanged_without_a_lost_call(start: Start) -> None:
+async def test_a_worker_that_leaked_is_replaced_without_a_lost_call(start: Start) -> None:
     """Also a single one: the new worker serves before the old one stops.
 
     Calls are placed until the new worker answers one, however long its start takes.
@@ -259,7 +259,7 @@ async def test_a_worker_that_leaked_is_exchanged_without_a_lost_call(start: Star
         answers.append(await call(service.url))
     answers += await load(service.url, 2)
     assert [one for one in answers if not one.destination.isdecimal()] == []
-    service.until(rf"worker {leaking} has \d+ MiB of memory, 200 are allowed: it is exchanged")
+    service.until(rf"worker {leaking} uses \d+ MiB of memory, the limit is 200: it is replaced")
     assert answers[-1].destination == str(service.workers()[-1]) != str(leaking)
 
 

@@ -136,7 +136,7 @@ async def test_no_callback_waits_for_viewers_or_the_console(service: Service) ->
 async def test_a_console_that_dies_is_replaced_and_costs_nothing(service: Service) -> None:
     async with signed_in(service):
         os.kill(_console_of(service.process.pid), signal.SIGKILL)
-    service.until("is gone .SIGKILL.: it is replaced")
+    service.until("exited .SIGKILL.: it is replaced")
     await ask_both(service, "meanwhile")
     async with signed_in(service) as browser:  # it begins anew, and wants the password anew
         many = await ask_both(service, "later")

@@ -43,7 +43,7 @@ def test_inputs_that_lead_nowhere(mask: str, menu: tuple[str, ...], found: list[
 def test_a_long_list_is_cut() -> None:
     found = dead_ends("12345678;87654321")
     assert found[-1] == "…"
-    assert len(found) == call_flow.MOST + 1
+    assert len(found) == call_flow.MAX_INPUTS + 1
 
 
 def test_the_search_is_bounded() -> None:
@@ -84,9 +84,7 @@ def test_exactly_the_shortest_unmatched_inputs_are_reported(
 
 
 def _all(masks: list[Mask], menu: set[str]) -> tuple[str, ...]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(call_flow, "MOST", 10_000)
-        return nowhere(masks, menu)
+    return nowhere(masks, menu, max_inputs=10_000)
 
 
 async def answer(call: Call) -> Reply:

@@ -21,6 +21,7 @@ from receiver.calls import Call, FinishKey
 from receiver.declarations.actions import Action
 from receiver.declarations.ivr import Ivr
 from receiver.dispatch.dispatcher import Decision, Dispatcher
+from receiver.dispatch.handler_run import Runs
 from receiver.errors import DeclarationError, Unavailable
 from receiver.execution.kinds import is_async
 from receiver.replies import Forward, Hangup, Repeat, Reply
@@ -464,10 +465,8 @@ async def test_only_the_same_call_takes_over_what_was_handed_over(dispatcher: Di
     assert await ask(dispatcher, action, stranger, SHORT) == Decision(FALLBACK, "late")
 
 
-async def test_a_call_that_never_asks_again_is_given_up(
-    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("receiver.dispatch.handler_run.PATIENCE", 0.01)
+async def test_a_call_without_a_further_callback_is_given_up() -> None:
+    dispatcher = Dispatcher(APP, margin=1.95, runs=Runs(2, wait_timeout=0.01))
     ended = asyncio.Event()
 
     async def pick(call: Call) -> Reply:
@@ -480,6 +479,7 @@ async def test_a_call_that_never_asks_again_is_given_up(
     action = Ivr("8000").add("DTMF", "1", pick, on_timeout="continue")
     assert (await ask(dispatcher, action, again(), SHORT)).reason == "continued"
     await asyncio.wait_for(ended.wait(), 60)
+    await dispatcher.close()
 
 
 async def test_of_two_requests_of_a_call_at_once_the_earlier_is_given_up(
@@ -502,10 +502,8 @@ async def test_of_two_requests_of_a_call_at_once_the_earlier_is_given_up(
     assert (len(running), len(ended)) == (2, 1)
 
 
-async def test_what_waits_for_its_call_is_bounded(
-    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("receiver.dispatch.handler_run.MOST_WAITING", 2)
+async def test_runs_that_wait_are_bounded() -> None:
+    dispatcher = Dispatcher(APP, margin=1.95, runs=Runs(2, max_waiting=2))
     running: set[str] = set()
 
     async def pick(call: Call) -> Reply:
@@ -521,6 +519,7 @@ async def test_what_waits_for_its_call_is_bounded(
         await ask(dispatcher, action, again(str(number)), SHORT)
     await asyncio.sleep(0)
     assert running == {"2", "3"}
+    await dispatcher.close()
 
 
 # no circles ----------------------------------------------------------------------------------

@@ -67,8 +67,8 @@ def nest(depth: int) -> list[Any]:
         (-(2**63) - 1, "a number beyond 64 bits"),
         (math.nan, "a number that is not finite"),
         ([-math.inf], "a number that is not finite"),
-        ("4711\ud800", "text with half a character"),
-        ({"\udfff": 1}, "text with half a character"),
+        ("4711\ud800", "text with a lone surrogate"),
+        ({"\udfff": 1}, "text with a lone surrogate"),
         ({1: "one"}, "a key that is not str"),
         ({Language.DE: 1}, "a key that is not str"),
         (nest(DEEPEST + 1), "more than 20 lists or dicts inside each other"),
@@ -76,7 +76,7 @@ def nest(depth: int) -> list[Any]:
 )
 def test_invalid_values_are_refused_on_assignment(value: Any, problem: str) -> None:
     session = Session()
-    said = rf"^session\['customer'\] is or holds {problem}"
+    said = rf"^session\['customer'\] is or contains {problem}"
     with pytest.raises(TypeError, match=said) as caught:
         session["customer"] = value
     assert "4711" not in str(caught.value)
@@ -91,7 +91,7 @@ def test_the_deepest_allowed_value_is_stored() -> None:
 
 @pytest.mark.parametrize("key", [1, None, b"k", Language.DE, "\ud800"])
 def test_keys_are_plain_text(key: Any) -> None:
-    with pytest.raises(TypeError, match=r"^session\[.*\] is or holds"):
+    with pytest.raises(TypeError, match=r"^session\[.*\] is or contains"):
         Session()[key] = 1
 
 
@@ -107,7 +107,7 @@ def test_values_added_to_a_list_later_are_checked_at_the_end() -> None:
     tried: list[Any] = []
     session["tried"] = tried
     tried.append({4711})
-    with pytest.raises(TypeError, match=r"^session\['tried'\] is or holds a set"):
+    with pytest.raises(TypeError, match=r"^session\['tried'\] is or contains a set"):
         session.change()
 
 
@@ -190,5 +190,5 @@ def test_reading_with_a_type() -> None:
 
 @pytest.mark.parametrize("damaged", [b"{", b"[]", b"\xff", b"4711", b'{"a":1}x'])
 def test_damaged_content_raises_session_lost(damaged: bytes) -> None:
-    with pytest.raises(SessionLost, match=r"^what the store holds for this call is no session$"):
+    with pytest.raises(SessionLost, match=r"^the stored session of this call is invalid$"):
         Session(damaged)

@@ -208,12 +208,9 @@ async def test_closing_waits_until_locks_are_released(frail: Frail, clock: Clock
     assert not frail._locks
 
 
-async def test_closing_ends_in_an_outage_too(
-    frail: Frail, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("receiver.dispatch.session_manager.CLOSING", 0.05)
+async def test_closing_ends_in_an_outage_too(frail: Frail, clock: Clock) -> None:
     workers = Workers()
-    sessions = workers.on(frail, clock)
+    sessions = workers.on(frail, clock, close_timeout=0.05)
     frail.broken = 10
     await lost(sessions)
     await quick(workers.close())

@@ -263,7 +263,7 @@ PROCESSES = (
         ("good", "known"),
         (0.99, 1.0),  # the one in its hands is lost, of 125
         acts=((0.5, Stage.kill_worker),),
-        says=r"is gone \(SIGKILL\): it is replaced",
+        says=r"exited \(SIGKILL\): it is replaced",
         seconds=2.5,
         kills=True,
     ),
@@ -313,7 +313,7 @@ PROCESSES = (
         "descriptors taken by a handler",
         ("good", "known"),
         ALL,
-        says=r"a connection has to wait: Too many open files",
+        says=r"new connections wait in the accept queue: Too many open files",
         once="hoard",
         stage="limited",
         seconds=3,

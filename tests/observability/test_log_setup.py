@@ -157,9 +157,8 @@ def test_lines_that_cannot_be_made_break_nothing(handler: BackgroundHandler, dis
     assert "could not be formatted" in disk.taken[1]
 
 
-def test_a_closed_end_is_not_waited_for(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_setup, "CLOSING", 0.05)
-    stuck = BackgroundHandler(disk)
+def test_a_closed_end_is_not_waited_for(disk: Disk) -> None:
+    stuck = BackgroundHandler(disk, close_timeout=0.05)
     stuck.handle(line("x"))
     stuck.close()
     assert not disk.taken
@@ -214,10 +213,9 @@ class Late:
         return MASKED
 
 
-def test_callbacks_that_other_handlers_get_too_are_not_lost_at_the_end() -> None:
-    """They come back to the queue, the last ones when it is about to be closed."""
+def messages_beside(other: logging.Handler) -> list[str]:
+    """Return the messages in the log of three callbacks, which ``other`` handles too."""
     reading, writing = os.pipe()
-    other = Others()
     logging.getLogger("receiver").addHandler(other)
     try:
         with log_setup.written("json", fd=writing):
@@ -227,7 +225,13 @@ def test_callbacks_that_other_handlers_get_too_are_not_lost_at_the_end() -> None
         logging.getLogger("receiver").removeHandler(other)
         os.close(writing)
     with os.fdopen(reading) as lines:
-        assert [json.loads(one)["message"] for one in lines] == ["callback"] * 3
+        return [json.loads(one)["message"] for one in lines]
+
+
+def test_callbacks_that_other_handlers_get_too_are_not_lost_at_the_end() -> None:
+    """They come back to the queue, the last ones when it is about to be closed."""
+    other = Others()
+    assert messages_beside(other) == ["callback"] * 3
     assert len(other.taken) == 3
 
 
@@ -280,18 +284,8 @@ class Broken(Late):
 
 
 def test_a_handler_of_the_app_that_fails_costs_one_line() -> None:
-    reading, writing = os.pipe()
-    other, before = Failing(), COUNTS.cell(DROPPED)[0]
-    logging.getLogger("receiver").addHandler(other)
-    try:
-        with log_setup.written("json", fd=writing):
-            for _ in range(3):
-                assert log_setup.BACKGROUND_HANDLERS[-1].put_late(Late())
-    finally:
-        logging.getLogger("receiver").removeHandler(other)
-        os.close(writing)
-    with os.fdopen(reading) as lines:
-        assert [json.loads(one)["message"] for one in lines].count("callback") == 2
+    before = COUNTS.cell(DROPPED)[0]
+    assert messages_beside(Failing()).count("callback") == 2
     assert COUNTS.cell(DROPPED)[0] - before == 1
 
 

@@ -125,7 +125,7 @@ class World:
 
     @property
     def menu(self) -> bool:
-        """Whether the IVR's own menu takes what is keyed in."""
+        """Whether the IVR's own menu handles the keys."""
         return self.stage.pbx.fires("8000", "DTMF", "1") is None
 
     def writes(self) -> int:
@@ -150,7 +150,7 @@ async def test_down_and_up_again(caplog: pytest.LogCaptureFixture) -> None:
     assert world.enabled() == {"crm"}
     world.service.cut = False
     await world.rounds(9, guard)
-    assert world.menu  # it did so not 30 seconds ago
+    assert world.menu  # 30 seconds have not passed since
     await world.rounds(1, guard)
     assert world.enabled() == {"crm"} | NAMES
     assert {mark_of(item) for item in world.stage.action_urls("8000")} == {""}
@@ -161,7 +161,7 @@ async def test_down_and_up_again(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-async def test_a_new_guard_switches_on_what_a_former_one_switched_off() -> None:
+async def test_a_new_guard_switches_on_what_the_previous_one_switched_off() -> None:
     world = World()
     world.service.cut = True
     await world.rounds(5, world.guard())
@@ -170,7 +170,7 @@ async def test_a_new_guard_switches_on_what_a_former_one_switched_off() -> None:
     assert world.enabled() == {"crm"} | NAMES
 
 
-async def test_what_a_person_drained_stays_off() -> None:
+async def test_drained_action_urls_stay_off() -> None:
     world = World()
     guard = world.guard()
     await world.rounds(3, guard)
@@ -203,13 +203,13 @@ async def test_an_action_url_enabled_while_the_service_is_down_is_disabled_again
 # the guard's own troubles --------------------------------------------------------------------
 
 
-async def test_a_guard_that_is_cut_off_gathers_nothing(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_disconnected_guard_counts_no_failures(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     guard = world.guard()
     await world.rounds(3, guard)
     world.service.cut = world.pbx.cut = True
     await world.rounds(40, guard)
-    world.pbx.cut = False  # the way to the PBX is there a moment earlier
+    world.pbx.cut = False  # the PBX is reachable a moment before the service
     world.now += 60
     await world.rounds(4, guard)
     world.service.cut = False
@@ -270,7 +270,7 @@ async def test_a_service_that_refuses_this_guard_is_alive(
     world.service.inner = serve(Secret(secret), epoch)
     guard = world.guard()
     await world.rounds(100, guard)
-    assert world.service.asked == 1  # or it would shut out the PBX, if it comes from here too
+    assert world.service.asked == 1  # more would block this address, which the PBX may share
     world.service.inner = serve()
     await world.rounds(4, guard)
     assert world.service.asked == 5  # digest asks twice
@@ -285,7 +285,7 @@ async def test_a_service_of_another_epoch_is_named(caplog: pytest.LogCaptureFixt
     assert any("the service has RECEIVER_EPOCH=3, this command has 1" in x for x in texts(caplog))
 
 
-async def test_a_service_of_the_next_epoch_is_in_order() -> None:
+async def test_a_service_of_the_next_epoch_is_healthy() -> None:
     world = World()
     guard = world.guard()
     world.service.inner = serve(epoch=2)
@@ -339,7 +339,7 @@ async def test_killed_at_every_request_the_next_guard_goes_on(off: bool, after: 
             await world.rounds(5, world.guard())
         await world.rounds(5, world.guard())
         assert world.enabled() == whole.enabled(), f"request {number}"
-        world.service.cut = False  # nothing is left behind that keeps a caller from it
+        world.service.cut = False  # no leftover may keep calls from the service
         await world.rounds(3, world.guard())
         assert world.enabled() == {"crm"} | NAMES
 

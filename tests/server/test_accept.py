@@ -121,7 +121,7 @@ def test_a_connection_without_a_descriptor_waits_in_the_accept_queue(
 
     with bind("127.0.0.1", 0) as listener:
         runner.run(main(listener))
-    assert caplog.text.count("a connection has to wait: Too many open files") == 1
+    assert caplog.text.count("new connections wait in the accept queue: Too many open files") == 1
 
 
 PEM = Path(__file__).parent.parent / "pbx" / "localhost.pem"
@@ -149,9 +149,8 @@ async def echoed_over_tls(listener: socket.socket) -> bytes:
 
 
 def test_handshakes_are_evicted_the_oldest_first(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(accepting, "HANDSHAKE", 0.0)
 
     async def main(listener: socket.socket) -> None:
         acceptor = Acceptor(listener, Echo, TLS, lambda making: making >= 3)
@@ -179,11 +178,11 @@ def test_handshakes_are_evicted_the_oldest_first(
 def test_handshakes_that_are_not_evicted(
     why: str, runner: Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(accepting, "HANDSHAKE", 3600.0 if why == "young" else 0.0)
+    age = 3600.0 if why == "young" else 0.0
     monkeypatch.setattr(accepting, "has_unread", lambda _: why == "unread")
 
     async def main(listener: socket.socket) -> None:
-        acceptor = Acceptor(listener, Echo, TLS, lambda making: making >= 1)
+        acceptor = Acceptor(listener, Echo, TLS, lambda making: making >= 1, handshake_time=age)
         acceptor._listen()
         address = listener.getsockname()
         with socket.create_connection(address), socket.create_connection(address):
@@ -196,15 +195,11 @@ def test_handshakes_that_are_not_evicted(
 
     with bind("127.0.0.1", 0) as listener:
         runner.run(main(listener))
-    assert "a connection has to wait: too many at once" in caplog.text
+    assert "new connections wait in the accept queue: too many at once" in caplog.text
     assert "evicted" not in caplog.text
 
 
-def test_without_tls_there_are_no_handshakes(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(accepting, "HANDSHAKE", 0.0)
-
+def test_without_tls_there_are_no_handshakes(runner: Runner) -> None:
     async def main(listener: socket.socket) -> None:
         acceptor = Acceptor(listener, Echo, {})
         acceptor._listen()
@@ -256,7 +251,7 @@ def test_a_protocol_that_cannot_be_made_costs_one_connection(
 
     with bind("127.0.0.1", 0) as listener:
         runner.run(main(listener))
-    assert "a connection could not be made: ValueError" in caplog.text
+    assert "a connection failed during its setup: ValueError" in caplog.text
 
 
 def test_the_loops_own_server_accepts_until_descriptors_are_short(runner: Runner) -> None:

@@ -1,4 +1,4 @@
-"""The two entrances of the core, a connection and ASGI, answer alike: generated requests."""
+"""A connection and an ASGI server give the same answers to generated requests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Peer(Transport):
 
 
 class Entrances:
-    """One app behind a connection, its like behind ASGI."""
+    """An app behind a connection, and the same app behind ASGI."""
 
     def __init__(self) -> None:
         self.one, self.other = Counted(), Counted()
@@ -100,7 +100,7 @@ def raw_path(path: bytes) -> str:
 
 
 def alike(sent: Sent) -> tuple[int, dict[bytes, bytes], bytes]:
-    """Without what differs by right: the date, the end of the connection, and a fresh nonce."""
+    """Return an answer without the fields that may differ: date, connection, nonce."""
     fields = {
         name: re.sub(rb'nonce="[^"]*"', b"", value)
         for name, value in sent[1]
@@ -110,7 +110,7 @@ def alike(sent: Sent) -> tuple[int, dict[bytes, bytes], bytes]:
 
 
 class Requests:
-    """Makes requests, the same for a seed; many are right, and many are odd."""
+    """Makes requests, the same for one seed; many are valid, and many are unusual."""
 
     def __init__(self, app: Receiver, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - the same requests each time
@@ -196,7 +196,7 @@ class Requests:
 
 
 async def challenges(entrances: Entrances, app: Receiver) -> dict[bytes, bytes]:
-    """A nonce for each action with digest, good in both apps."""
+    """Return a nonce for each action with digest that both apps accept."""
     found = {}
     for action in app:
         if action.auth == "digest":

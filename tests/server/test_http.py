@@ -13,8 +13,9 @@ from uvicorn.server import ServerState
 from receiver import Call, Forward, Receiver, Reply
 from receiver.callbacks.http_limits import APART, HEAD_LIMIT, TRAILERS
 from receiver.callbacks.request import Request
+from receiver.server.connection_limit import HEAD_TIME
 from receiver.server.exchange import Callback, Exchange
-from receiver.server.http import HEAD_TIME, LATE, PIPELINE_LIMIT, Http
+from receiver.server.http import LATE, PIPELINE_LIMIT, Http
 from receiver.server.uvicorn_server import configure
 from tests.bench.requests_sent import KINDS, Kind
 from tests.support import Counted, make_app

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 import pytest
 
 from receiver.errors import SettingsError
-from receiver.server.supervisor import MIB, Supervisor, resident
-from receiver.server.worker import Channel, Program, Worker, inherited
+from receiver.server.supervisor import MIB, Supervisor
+from receiver.server.worker import Channel, Program, Worker, inherited, resident
 
 
 class Straw:
@@ -104,15 +104,11 @@ async def test_a_worker_with_a_problem_is_killed_and_replaced() -> None:
     assert await task == 0
 
 
-async def test_no_worker_is_killed_because_the_machine_stood_still(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_no_worker_is_killed_because_the_machine_was_suspended() -> None:
     """A container that goes on after a pause may let the parent run first."""
     clock = SimpleNamespace(now=100.0)
-    clock.monotonic = lambda: clock.now
-    monkeypatch.setattr("receiver.server.supervisor.time", clock)
     field, looked = Field(), asyncio.Event()
-    supervisor = Supervisor(field.launch, 1, hang=0.01)
+    supervisor = Supervisor(field.launch, 1, hang=0.01, clock=lambda: clock.now)
     task = asyncio.create_task(supervisor.run())
     await field.until(1)
     straw = field.made[0]
@@ -330,24 +326,34 @@ class Memories(dict[int, int]):
 
 
 @pytest.fixture
-def memories(monkeypatch: pytest.MonkeyPatch) -> Memories:
-    monkeypatch.setattr("receiver.server.supervisor.LOOK", 0.001)
-    monkeypatch.setattr("receiver.server.supervisor.STEADY", 0.0)
+def memories() -> Memories:
     return Memories()
+
+
+def limited(field: Field, count: int, most: int, memories: Memories) -> Supervisor:
+    """Return a supervisor with a memory limit in MiB, which it checks immediately and often."""
+    return Supervisor(
+        field.launch,
+        count,
+        most_memory=most * MIB,
+        memory=memories,
+        steady=0.0,
+        memory_interval=0.001,
+    )
 
 
 async def test_workers_with_too_much_memory_are_replaced_one_by_one(
     memories: Memories, caplog: pytest.LogCaptureFixture
 ) -> None:
     field = Field()
-    supervisor = Supervisor(field.launch, 3, most_memory=100 * MIB, memory=memories)
+    supervisor = limited(field, 3, 100, memories)
     task = asyncio.create_task(supervisor.run())
     await field.until(3)
     memories |= {1: 100, 2: 101, 3: 700}
     await field.until(5)
     await until(lambda: field.made[2].said)
     assert [straw.said for straw in field.made] == [[], ["retire"], ["retire"], [], []]
-    assert "worker 2 has 101 MiB of memory, 100 are allowed: it is exchanged" in caplog.text
+    assert "worker 2 uses 101 MiB of memory, the limit is 100: it is replaced" in caplog.text
     supervisor.stop()
     assert await task == 0
     assert len(field.made) == 5
@@ -357,7 +363,7 @@ async def test_a_memory_limit_that_new_workers_exceed_is_given_up(
     memories: Memories, caplog: pytest.LogCaptureFixture
 ) -> None:
     field = Field()
-    supervisor = Supervisor(field.launch, 2, most_memory=5 * MIB, memory=memories)
+    supervisor = limited(field, 2, 5, memories)
     task = asyncio.create_task(supervisor.run())
     await until(lambda: "RECEIVER_WORKER_MEMORY is too low" in caplog.text)
     supervisor.stop()
@@ -369,7 +375,7 @@ async def test_a_worker_past_the_memory_limit_stays_while_no_other_starts(
     memories: Memories,
 ) -> None:
     field = Field()
-    supervisor = Supervisor(field.launch, 2, most_memory=5 * MIB, memory=memories)
+    supervisor = limited(field, 2, 5, memories)
     field_ready = asyncio.Event()
     task = asyncio.create_task(supervisor.run(field_ready.set))
     await field_ready.wait()
@@ -420,5 +426,5 @@ async def test_a_signal_in_the_middle_of_a_beat_is_heeded(monkeypatch: pytest.Mo
 
 
 def test_a_worker_by_hand() -> None:
-    with pytest.raises(SettingsError, match="not by hand"):
+    with pytest.raises(SettingsError, match="only receiver serve can start"):
         inherited(999)

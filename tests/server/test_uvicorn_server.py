@@ -24,6 +24,7 @@ from receiver.cli.certificate import secured
 from receiver.cli.simulate import serve
 from receiver.errors import ReceiverError, SettingsError
 from receiver.server import Http
+from receiver.server.connection_limit import Limits
 from receiver.server.sockets import bind, has_unread
 from receiver.server.uvicorn_server import Server, configure, running, serve_on
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
@@ -153,8 +154,8 @@ def pem(
         ("text", None, "text has no certificate in PEM"),
         ("certificate", None, "certificate has no private key in PEM"),
         ("certificate", "text", "text has no private key in PEM"),
-        ("certificate", "other", "the key in .*other is not that of .*certificate"),
-        ("certificate", "encrypted", "the key in .*encrypted is encrypted, which is not taken"),
+        ("certificate", "other", "the key in .*other does not match .*certificate"),
+        ("certificate", "encrypted", "the key in .*encrypted is encrypted, which is not supported"),
         ("broken", None, "broken cannot be used: "),
     ],
 )
@@ -198,13 +199,12 @@ async def test_versions_of_tls(version: ssl.TLSVersion, pem: Callable[[str], Pat
 
 @pytest.mark.parametrize("idle", [0, 1])
 async def test_silent_tls_connections_do_not_block_others(
-    idle: int, pem: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    idle: int, pem: Callable[[str], Path]
 ) -> None:
     """Nor if an idle connection could be evicted, for which a handshake has to be over."""
-    monkeypatch.setattr("receiver.server.uvicorn_server.most_connections", lambda: 5)
-    monkeypatch.setattr("receiver.server.uvicorn_server.HEAD_TIME", 3600.0)
+    limits = Limits(max_connections=5, handshake_timeout=3600.0)
     tls, trusting = secured(pem("both")), ssl.create_default_context(cafile=pem("certificate"))
-    async with running(make_app(Counted()), tls=tls) as url:
+    async with running(make_app(Counted()), tls=tls, limits=limits) as url:
         port = int(url.rpartition(":")[2])
         lines = [
             await asyncio.open_connection("localhost", port, ssl=trusting) for _ in range(idle)
@@ -233,10 +233,9 @@ def test_tls_neither_renegotiates_nor_compresses(pem: Callable[[str], Path]) -> 
 
 
 async def test_idle_connections_are_evicted_the_oldest_first(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("receiver.server.uvicorn_server.most_connections", lambda: 5)
-    async with running(make_app(Counted())) as url:
+    async with running(make_app(Counted()), limits=Limits(max_connections=5)) as url:
         host, port = url.removeprefix("http://").split(":")
         idle = [await asyncio.open_connection(host, int(port)) for _ in range(8)]
         async with httpx.AsyncClient() as client:
@@ -252,10 +251,9 @@ async def test_idle_connections_are_evicted_the_oldest_first(
 
 
 async def test_a_connection_with_unread_octets_is_not_evicted(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("receiver.server.uvicorn_server.most_connections", lambda: 1)
-    monkeypatch.setattr("receiver.server.connection_limit.YOUNG", 0.0)
+    limits = Limits(max_connections=1, idle_time=0.0)
     made = list[Any]()
 
     class Deaf(Http):
@@ -267,21 +265,20 @@ async def test_a_connection_with_unread_octets_is_not_evicted(
             made.append(transport)
             super().connection_made(transport)
 
-    async with running(make_app(Counted()), http=Deaf) as url, httpx.AsyncClient() as client:
+    app = make_app(Counted())
+    async with running(app, http=Deaf, limits=limits) as url, httpx.AsyncClient() as client:
         asking = asyncio.create_task(client.post(f"{url}/action/888/post-open", json=FIELDS))
         while not made or not has_unread(made[0].get_extra_info("socket").fileno()):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         answering = asyncio.create_task(client.post(f"{url}/action/888/post-open", json=FIELDS))
-        while "a connection has to wait: too many at once" not in caplog.text:  # noqa: ASYNC110
+        while "new connections wait in the accept queue: too many at once" not in caplog.text:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         made[0].resume_reading()
         assert [(await one).content for one in (asking, answering)] == [ANSWER, ANSWER]
 
 
-async def test_new_connections_wait_while_all_are_busy(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("receiver.server.uvicorn_server.most_connections", lambda: 2)
+async def test_new_connections_wait_while_all_are_busy(caplog: pytest.LogCaptureFixture) -> None:
+    limits = Limits(max_connections=2)
     go, asked = asyncio.Event(), 0
 
     async def handler(call: Call) -> Reply:
@@ -290,12 +287,13 @@ async def test_new_connections_wait_while_all_are_busy(
         await go.wait()
         return Forward("222")
 
-    async with running(make_app(handler)) as url, httpx.AsyncClient() as client:
+    app = make_app(handler)
+    async with running(app, limits=limits) as url, httpx.AsyncClient() as client:
         calls = [
             asyncio.create_task(client.post(f"{url}/action/888/post-open", json=FIELDS))
             for _ in range(4)
         ]
-        wait = "a connection has to wait: too many at once"
+        wait = "new connections wait in the accept queue: too many at once"
         while asked < 2 or wait not in caplog.text:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         assert asked == 2

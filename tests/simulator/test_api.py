@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from receiver.credentials import Secret
 from receiver.simulator.api import CLIENT_ID, Api, make_api
 from receiver.simulator.logins import Account
 from receiver.simulator.model import Behaviour, Pbx
+from tests.simulator.conftest import Clock
 
 SALES = {"name": "Sales", "extension_number": "8000"}
 PICK = {"name": "pick", "url": "http://127.0.0.1/action/8000/pick", "token": "hunter2"}
@@ -23,31 +24,9 @@ ACCOUNTS = (
 )
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def api(clock: Clock) -> Api:
     return make_api(Pbx(), token="fixed", accounts=ACCOUNTS, clock=clock)
-
-
-@pytest.fixture
-async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(api)
-    headers = {"Authorization": "Bearer fixed"}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://pbx/api", headers=headers
-    ) as client:
-        yield client
 
 
 def code(response: httpx.Response) -> tuple[int, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -15,6 +14,7 @@ from receiver.simulator.line import Line
 from receiver.simulator.logins import Account
 from receiver.simulator.model import Pbx
 from receiver.simulator.validation import ApiError
+from tests.simulator.conftest import Clock
 
 SALES = {"name": "Sales", "extension_number": "8000"}
 HOLIDAY = {"name": "Xmas", "region": "DEU", "consecutive": True, "every_year": True}
@@ -25,31 +25,9 @@ ACCOUNTS = (
 )
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def api(clock: Clock) -> Api:
     return make_api(Pbx(), token="fixed", accounts=ACCOUNTS, clock=clock)
-
-
-@pytest.fixture
-async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(api),
-        base_url="http://pbx/api",
-        headers={"Authorization": "Bearer fixed"},
-    ) as client:
-        yield client
 
 
 def code(response: httpx.Response) -> tuple[int, str]:

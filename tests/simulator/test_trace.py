@@ -42,7 +42,7 @@ def test_a_step_without_a_callback() -> None:
     arrival = Step("arrival", "CALLER", "", None, (), Outcome("menu"), 0.0, None)
     assert render(arrival) == [
         "the call arrives: no CALLER action URL matches",
-        "  = the IVR goes on by its own rules",
+        "  = the IVR continues with its own rules",
     ]
 
 

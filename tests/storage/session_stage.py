@@ -10,7 +10,7 @@ import pytest
 
 from receiver.dispatch.session_manager import POLL
 from receiver.dispatch.sessions import Key, Session, SessionLost, Sessions
-from receiver.storage.breaker import PAUSE, CircuitBreaker
+from receiver.storage.breaker import CLOSING, PAUSE, CircuitBreaker
 from receiver.storage.protocols import SessionStore
 from tests.shared_stage import LATEST, SHORT, Clock
 
@@ -24,11 +24,17 @@ class Workers:
         self._made: list[Sessions] = []
 
     def on(
-        self, store: SessionStore, clock: Clock | None = None, *, poll: float = POLL
+        self,
+        store: SessionStore,
+        clock: Clock | None = None,
+        *,
+        poll: float = POLL,
+        close_timeout: float = CLOSING,
     ) -> Sessions:
         """Open the sessions of one more worker; with a clock, behind a circuit breaker."""
         breaker = CircuitBreaker("the store", "no session", clock, limit=SHORT) if clock else None
-        self._made.append(Sessions(store, breaker, again=0.01, poll=poll))
+        made = Sessions(store, breaker, again=0.01, poll=poll, close_timeout=close_timeout)
+        self._made.append(made)
         return self._made[-1]
 
     async def close(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -230,3 +232,15 @@ async def wait_for(lease: Lease, life: float) -> None:
     """Take the lease once that of its holder ends, by the clock of the backend."""
     while not await lease.take(life):  # noqa: ASYNC110
         await asyncio.sleep(0.02)
+
+
+def run_together(script: str, path: Path, count: int) -> list[int]:
+    """Run ``script`` in several processes, which wait for a line; return the numbers they print."""
+    command = [sys.executable, "-c", script, str(path)]
+    pipe = subprocess.PIPE
+    workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(count)]
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    return [int(worker.communicate(timeout=240)[0]) for worker in workers]

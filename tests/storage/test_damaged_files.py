@@ -23,6 +23,7 @@ from receiver.storage.sqlite_file import Waits
 from tests.damage import DAMAGES, Damage, garbage, text
 from tests.shared_stage import SHORT, Clock
 from tests.storage.conftest import LIFE, NOW, Guard, back, lines, out
+from tests.storage.stage import run_together
 from tests.storage.test_sqlite import WORKER
 
 Make = Callable[..., SqliteAuth]
@@ -131,14 +132,7 @@ def test_processes_that_find_the_same_damage_replace_it_once(path: Path, log: by
         garbage(name)
         if log:
             Path(f"{name}-wal").write_bytes(log)
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", WORKER, str(path)]
-    workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(4)]
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("\n")
-        worker.stdin.flush()
-    assert sum(int(worker.communicate(timeout=240)[0]) for worker in workers) == 50
+    assert sum(run_together(WORKER, path, 4)) == 50
     for name in (path, Path(f"{path}.failures")):
         assert len([one for one in kept(name) if not one.endswith("-wal")]) == 1
     assert not list(path.parent.glob("*.lock"))

@@ -1,4 +1,4 @@
-"""The queue in memory: any objects, and nothing left of what is done."""
+"""The queue in memory: bodies of any type, and no data of completed jobs."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ async def test_every_key_has_the_prefix_and_expires(store: RedisAuth, client: re
     ]
 
 
-async def test_a_count_expires_by_itself(redis_url: Secret, client: redis.Redis) -> None:
+async def test_a_count_expires(redis_url: Secret, client: redis.Redis) -> None:
     store = RedisAuth(redis_url, limit=LONG, life=LIFE)
     await store.use("n", 1, NOW, NOW)
     (key,) = client.scan_iter()

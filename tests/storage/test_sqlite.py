@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -19,6 +17,7 @@ from receiver.storage.sqlite import SqliteAuth
 from receiver.storage.sqlite_file import TIDY, Waits
 from tests.shared_stage import LONG
 from tests.storage.conftest import NOW
+from tests.storage.stage import run_together
 
 WORKER = """
 import asyncio, sys
@@ -40,14 +39,7 @@ asyncio.run(work())
 
 
 def test_processes_may_open_the_same_new_file_at_once(path: Path) -> None:
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", WORKER, str(path)]
-    workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(3)]
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("\n")
-        worker.stdin.flush()
-    assert sum(int(worker.communicate(timeout=240)[0]) for worker in workers) == 50
+    assert sum(run_together(WORKER, path, 3)) == 50
     with closing(sqlite3.connect(f"{path}.failures")) as connection:
         assert connection.execute("select * from failures").fetchall() == [("k", 75, 1e9)]
 
