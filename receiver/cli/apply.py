@@ -64,13 +64,12 @@ def apply(
 
     Before credentials or URLs change, the running service is tested at its public URL; if it does
     not accept them, nothing is changed. Creates and updates need no confirmation; deletes need
-    --allow-deletes, or a yes. A replacement is created before the old action URL is deleted.
-    If it is interrupted, run it again.
+    --allow-deletes, or a yes. A replacement is created before the old action URL is deleted. If
+    apply is interrupted, run it again.
 
     FILE is a plan that receiver plan --out wrote. Exactly its changes are made, deletes included,
-    without a question. If the PBX, the declarations or the settings have changed since, or the file
-    was edited, nothing is done. Its options are those of the plan, so only --json and --unchecked
-    are accepted here.
+    without a question. If the PBX, declarations or settings have changed since, or the file was
+    edited, nothing is done. Only the options --json and --unchecked are accepted with it.
     """
     options = PlanOptions(take_over, force_credentials, former)
     if plan_file.is_possible(Path(target)) and Path(target).is_file():
