@@ -42,6 +42,9 @@ GRACE = 5
 ENDING = 1.0
 """Seconds from the end of its channel to the end of a process."""
 
+FAILING = 10.0
+"""The same for a worker that did not start: its exit status says why, and no caller waits."""
+
 RETIRE = b"r"
 """The message to a worker that another has replaced."""
 
@@ -117,7 +120,7 @@ class Worker:
             while await asyncio.get_running_loop().sock_recv(self._channel, 4096):
                 self._heard = time.monotonic()
                 self.is_ready.set()
-        await asyncio.sleep(ENDING)
+        await asyncio.sleep(ENDING if self.is_ready.is_set() else FAILING)
         self.kill()
 
 
