@@ -188,6 +188,11 @@ class Channel:
                 server.should_exit = True
             await asyncio.sleep(BEAT)
 
+    def send_heartbeat(self) -> None:
+        """Send one heartbeat; the first one says that the worker serves."""
+        with contextlib.suppress(OSError):  # `beat` sees that the parent is gone
+            self._socket.send(b".")
+
     def _has_to_stop(self) -> bool:
         try:
             self._socket.send(b".")

@@ -29,7 +29,7 @@ def target(request: pytest.FixtureRequest) -> Iterator[Target]:
 
 @pytest.fixture
 def give(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Gives the heads of new connections so many seconds: a busy client, too, sends slowly."""
+    """Sets the seconds for the heads of new connections: a busy client, too, sends slowly."""
     return lambda seconds: monkeypatch.setattr(Hasty, "head_time", seconds)
 
 
