@@ -19,9 +19,11 @@ Two comments are for a whole page: ``setup`` with code for the beginning of each
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -40,7 +42,7 @@ from receiver.testing import Phone
 
 ROOT = Path(__file__).parent.parent
 GUIDE = sorted((ROOT / "receiver" / "guide").glob("*.md"))
-WAIT = 60.0
+WAIT = 240.0
 """Seconds for a command."""
 
 _COMMENT = re.compile(r"<!--\s*(.*?)\s*-->\n", re.DOTALL)
@@ -198,7 +200,7 @@ class Runner:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
-            timeout=WAIT * 2,
+            timeout=WAIT * 4,  # it may download
         )
         assert done.returncode == status, f"exit status {done.returncode}: {done.stdout}"
         return done.stdout
@@ -322,10 +324,17 @@ def _check_output(text: str, output: str) -> None:
 
 class _Ports(dict[int, int]):
     def __missing__(self, port: int) -> int:
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self[port] = found = int(one.getsockname()[1])
+        self[port] = found = free_port()
         return found
+
+
+def free_port() -> int:
+    """Return a free port that the system gives to no connection meanwhile."""
+    while True:
+        found = 10_000 + secrets.randbelow(20_000)  # below those of connections
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", found))
+            return found
 
 
 def free_ports() -> dict[int, int]:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from tests.processes import kill_group
 
+LONGEST = 240.0
+"""Seconds until the log has what a test waits for: on a busy machine a process starts slowly."""
+
 
 @dataclass
 class Service:
@@ -77,7 +80,7 @@ class Service:
             return re.findall(pattern, "".join(self.lines))
 
         with self.came:
-            self.came.wait_for(lambda: len(found()) >= count or self.ended, 60)
+            self.came.wait_for(lambda: len(found()) >= count or self.ended, LONGEST)
             assert len(found()) >= count, self.lines
         return found()
 

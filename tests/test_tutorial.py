@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright, expect
 
-from tests.console.tab import Tab
+from tests.console.tab import PATIENCE, Tab
 from tests.documents import Block, Runner, free_ports, parse
 from tests.tutorial import PAGE, build_wheel, clean, run
 
@@ -44,10 +44,12 @@ def offline(tmp_path: Path) -> dict[str, str]:
 async def call_in_the_browser(url: str, path: str) -> None:
     """Press Call and 1 on the page of receiver dev."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], timeout=PATIENCE
+        )
         page = await browser.new_page(reduced_motion="reduce", locale="en-GB")
-        await page.goto(url)
         tab = Tab(page)
+        await page.goto(url)
         await expect(tab.at("#connection")).to_have_text("connected")
         await tab.dial("1")
         await expect(tab.at("#announcer")).to_contain_text("forwarded to 222")

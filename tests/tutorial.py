@@ -49,7 +49,12 @@ def run(
 
 def clean(wheels: Path) -> dict[str, str]:
     """Return an environment in which pip finds the wheel, and Python finds nothing of here."""
-    variables = environ(PIP_FIND_LINKS=str(wheels), PIP_CONSTRAINT=str(ROOT / "constraints.txt"))
+    variables = environ(
+        PIP_FIND_LINKS=str(wheels),
+        PIP_CONSTRAINT=str(ROOT / "constraints.txt"),
+        PIP_RETRIES="10",  # a registry that is slow for a moment is no failure
+        PIP_DEFAULT_TIMEOUT="60",
+    )
     del variables["PYTHONPATH"]
     here = str(Path(sys.executable).parent)
     variables["PATH"] = ":".join(p for p in variables["PATH"].split(":") if p != here)

@@ -73,6 +73,8 @@ def _server(
     """Return the server of ``app``; it also watches the certificate and sends heartbeats."""
 
     async def beside(server: Server) -> None:
+        if channel is not None:
+            channel.send_heartbeat()
         async with asyncio.TaskGroup() as tasks:
             if channel is not None:
                 tasks.create_task(channel.beat(server))

@@ -62,7 +62,7 @@ class Server(uvicorn.Server):
         config: made by `configure`.
         tls: certificates, for TLS.
         watchdog: None for none.
-        beside: runs in the event loop as long as the server does.
+        beside: runs in the event loop as long as the server does, from before it accepts.
         notice: seconds for which it continues to serve after a signal, while ``/ready`` fails.
         handover: to the other workers; None with a single worker.
         is_worker: whether a second signal is ignored, because the parent ends its workers.
@@ -135,6 +135,9 @@ class Server(uvicorn.Server):
             connections.is_full,
             handshake_time=limits.handshake_time,
         )
+        if self._beside:  # its first step comes before a handler can block the event loop
+            self._task = asyncio.create_task(self._beside(self))
+            await asyncio.sleep(0)
         await acceptor.begin(connections.limit)
         connections.on_short = acceptor.save
         if self._watchdog and self._watchdog.handover and not self._tls and IS_POSIX:
@@ -143,8 +146,6 @@ class Server(uvicorn.Server):
             self._watchdog.advice = "" if self._handover else ADVICE
             if self._handover:
                 loop.add_reader(self._handover, self._blocked.adopt)
-        if self._beside:
-            self._task = asyncio.create_task(self._beside(self))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn would wait again for a second SIGTERM. An earlier stop by the parent does not

@@ -43,6 +43,9 @@ GRACE = 5
 ENDING = 1.0
 """Seconds from the end of its channel until a process ends itself."""
 
+FAILING = 10.0
+"""The same for a worker that did not start: its exit status says why, and no caller waits."""
+
 RETIRE = b"r"
 """The message to a worker that has been replaced."""
 
@@ -118,7 +121,7 @@ class Worker:
             while await asyncio.get_running_loop().sock_recv(self._channel, 4096):
                 self._heard = time.monotonic()
                 self.is_ready.set()
-        await asyncio.sleep(ENDING)
+        await asyncio.sleep(ENDING if self.is_ready.is_set() else FAILING)
         self.kill()
 
 
@@ -192,6 +195,11 @@ class Channel:
             if self._has_to_stop():  # never set to False: a signal may have set it
                 server.should_exit = True
             await asyncio.sleep(BEAT)
+
+    def send_heartbeat(self) -> None:
+        """Send one heartbeat; the first one says that the worker serves."""
+        with contextlib.suppress(OSError):  # `beat` sees that the parent is gone
+            self._socket.send(b".")
 
     def _has_to_stop(self) -> bool:
         try:

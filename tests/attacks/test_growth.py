@@ -8,12 +8,11 @@ from n to 4n characters a linear parser takes four times as long, a quadratic on
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import pkgutil
 import re
-import time
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -35,11 +34,11 @@ from receiver.console.security import Guard
 from receiver.credentials import Credentials, Secret
 from receiver.declarations.actions import split_path
 from receiver.dispatch.session_key import key_of
-from receiver.errors import ReceiverError
 from receiver.masks import Mask
 from receiver.observability.log_throttle import LogThrottle
 from receiver.phone_numbers.notation import is_anonymous, read_number
 from receiver.storage.memory import MemoryAuth
+from tests.growth import is_steep, seconds
 from tests.support import SECRET
 
 RUNNER = asyncio.Runner()
@@ -79,26 +78,16 @@ def hostile(beginning: str, piece: str, end: str, length: int) -> str:
     return beginning + middle + end
 
 
-def seconds(parse: Parse, text: str, repeats: int = 1) -> float:
-    """CPU time, the least of several."""
-    least = float("inf")
-    for _ in range(repeats):
-        begun = time.process_time()
-        with contextlib.suppress(ReceiverError):
-            parse(text)
-        least = min(least, time.process_time() - begun)
-    return least
-
-
 def too_steep(parse: Parse, length: int) -> Iterator[str]:
     """What grows faster than its length, up to ``length`` characters."""
     for parts in product(BEGINNINGS, PIECES, ENDS):
         longest = hostile(*parts, length)
-        if seconds(parse, longest) < NOISE:
+        if seconds(partial(parse, longest), 1) < NOISE:
             continue
-        times = [seconds(parse, hostile(*parts, length // n), 5) for n in (4, 2, 1)]
-        if times[2] > STEEP * max(times[0], NOISE / 4):
-            yield f"{parts}: {', '.join(f'{1000 * t:.1f} ms' for t in times)} for n, 2n, 4n"
+        inputs = [partial(parse, hostile(*parts, length // n)) for n in (4, 2, 1)]
+        if is_steep(inputs[0], inputs[2], STEEP, NOISE / 4):
+            times = [f"{1000 * seconds(one):.1f} ms" for one in inputs]
+            yield f"{parts}: {', '.join(times)} for n, 2n, 4n"
 
 
 # the parsers ---------------------------------------------------------------------------------

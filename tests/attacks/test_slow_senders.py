@@ -27,6 +27,12 @@ def target(request: pytest.FixtureRequest) -> Iterator[Target]:
         yield found
 
 
+@pytest.fixture
+def give(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the seconds for the heads of new connections: a busy client, too, sends slowly."""
+    return lambda seconds: monkeypatch.setattr(Hasty, "head_time", seconds)
+
+
 def drip(wire: Wire, data: bytes) -> bool:
     """Send an octet at a time until the server closes; whether it did."""
     wire.socket.settimeout(0.02)
@@ -42,9 +48,10 @@ def drip(wire: Wire, data: bytes) -> bool:
     return False
 
 
-def test_a_silent_client(target: Target) -> None:
+def test_a_silent_client(target: Target, give: Callable[[float], None]) -> None:
     with target.connect() as wire:
         assert wire.closed()
+    give(60.0)
     assert target.still_answers()
 
 
@@ -55,20 +62,23 @@ def test_an_incomplete_head(start: bytes, target: Target) -> None:
         assert wire.closed()
 
 
-def test_a_head_octet_by_octet(target: Target) -> None:
+def test_a_head_octet_by_octet(target: Target, give: Callable[[float], None]) -> None:
     with target.connect() as wire:
         assert drip(wire, b"POST / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 2000)
+    give(60.0)
     assert target.still_answers()
 
 
-def test_an_incomplete_second_head(target: Target) -> None:
+def test_an_incomplete_second_head(target: Target, give: Callable[[float], None]) -> None:
+    give(3.0)
     with target.connect() as wire:
         wire.send(post() + b"POST ")
         assert wire.answer().body == ANSWER
         assert wire.closed()
 
 
-def test_a_body_continues_after_its_answer(target: Target) -> None:
+def test_a_body_continues_after_its_answer(target: Target, give: Callable[[float], None]) -> None:
+    give(3.0)
     with target.connect() as wire:
         first = b"POST /nowhere HTTP/1.1"
         wire.send(request(b"Host: x", b"Content-Length: 1000000", first=first))

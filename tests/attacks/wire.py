@@ -20,7 +20,7 @@ from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
 SETTINGS = Settings(secret=SECRET, margin=0.99)
 """Bodies have little more than a second."""
 
-PATIENCE = 5.0
+PATIENCE = 60.0
 """Seconds after which a test gives up."""
 
 
@@ -162,7 +162,7 @@ def served(
 
     thread = threading.Thread(target=run)
     thread.start()
-    url, loop, stop = ready.get(timeout=20)
+    url, loop, stop = ready.get(timeout=PATIENCE)
     try:
         yield Target(int(url.rpartition(":")[2]), handler)
     finally:

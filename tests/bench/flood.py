@@ -79,20 +79,18 @@ async def _flood(port: int, requests: int, connections: int, listed: float) -> C
     attacks = Attacks(listed)
     statuses: Counter[str] = Counter()
     await _use_up(port, attacks.replayed)
-    left = requests
 
     async def one() -> None:
-        nonlocal left
-        while left > 0:
+        while (
+            statuses.total() < requests
+        ):  # what a closed connection leaves unanswered is sent anew
             host = f"127.0.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
             reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(host, 0))
             for _ in range(random.randrange(4, 20)):
-                left -= _BATCH
                 writer.write(attacks.some(_BATCH))
-                if not await _read(reader, _BATCH, statuses) or left <= 0:
+                if not await _read(reader, _BATCH, statuses) or statuses.total() >= requests:
                     break
             else:
-                left -= 1
                 writer.write(attacks.closing())
                 await _read(reader, -1, statuses)
             writer.transport.abort()

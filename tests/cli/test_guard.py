@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,6 +30,7 @@ from receiver.server.uvicorn_server import running
 from receiver.simulator.api import make_api
 from receiver.simulator.model import Pbx
 from tests.command_line import CliRunner
+from tests.documents import free_port
 from tests.processes import kill_group
 from tests.shared_stage import Server
 
@@ -164,7 +164,7 @@ async def said(process: Process, pattern: str) -> re.Match[str]:
     """The first line of its log that matches."""
     assert process.stderr is not None
     seen = ""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while line := (await process.stderr.readline()).decode():
             seen += line
             if found := re.search(pattern, line):
@@ -275,8 +275,7 @@ async def test_a_service_keeps_a_guard(
     pbx: Pbx, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It switches on what another one switched off, is replaced when it is killed, and goes."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("RECEIVER_PUBLIC_URL", url)
     await run(f"apply {NAME} --unchecked")
     app = load_app(NAME)
@@ -286,16 +285,17 @@ async def test_a_service_keeps_a_guard(
     port = url.rpartition(":")[2]
     async with started(f"serve {NAME} --port {port}", project, RECEIVER_GUARD="true") as service:
         await said(service, f"guarding {url} on the PBX")
-        async with httpx.AsyncClient(base_url=url) as asker:
-            while "pbx" not in (found := (await asker.get("/ready")).json()):  # noqa: ASYNC110
+        async with httpx.AsyncClient(base_url=url, timeout=60) as asker, asyncio.timeout(240):
+            found: dict[str, object] = {}
+            while (found.get("ready"), found.get("pbx")) != (True, True):
                 await asyncio.sleep(0.05)
-        assert (found["ready"], found["pbx"]) == (True, True)
+                found = (await asker.get("/ready")).json()
         await said(service, "2 action URLs of .* switched on, it is healthy")
         assert enabled(pbx) == {"pick", "queue"}
         (guard,) = guards_of(service.pid)
         os.kill(guard, signal.SIGKILL)
         await said(service, rf"worker {guard} exited \(SIGKILL\): it is replaced")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while guards_of(service.pid) in ([], [guard]):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert len(guards_of(service.pid)) == 1

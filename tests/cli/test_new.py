@@ -26,7 +26,7 @@ from receiver.settings import Settings
 from tests.cli.test_project_template import ROOT, environ, run
 from tests.processes import Processes
 
-WAIT = 60.0
+WAIT = 240.0
 """The timeout of a process in seconds."""
 
 

@@ -286,13 +286,13 @@ async def test_it_says_that_it_will_go_before_it_goes(start: Start) -> None:
 
 
 async def test_a_second_signal_ends_it_at_once(start: Start) -> None:
-    service = start("--workers 2 --notice 120")
+    service = start("--workers 2 --notice 60")
     service.process.terminate()
     async with httpx.AsyncClient(base_url=service.url) as client:
         while (await client.get("/ready")).status_code == 200:
             pass
     service.process.terminate()
-    assert await asyncio.to_thread(service.process.wait, 60) == 0
+    assert await asyncio.to_thread(service.process.wait, 40) == 0
 
 
 async def test_no_worker_outlives_its_parent(start: Start) -> None:

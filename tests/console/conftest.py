@@ -20,9 +20,10 @@ async def browser(program: Callable[[str], str]) -> AsyncIterator[BrowserContext
     path = program("chromium")
     async with async_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--mute-audio"]
-        chromium = await playwright.chromium.launch(executable_path=path, args=arguments)
+        chromium = await playwright.chromium.launch(
+            executable_path=path, args=arguments, timeout=PATIENCE
+        )
         context = await chromium.new_context(reduced_motion="reduce", locale="en-GB")
-        context.set_default_timeout(PATIENCE)
         await context.add_init_script(WATCH)
         yield context
         await chromium.close()

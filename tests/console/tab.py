@@ -8,7 +8,7 @@ from tests.console.stage import Stage
 
 WATCH = """addEventListener("securitypolicyviolation",
     (event) => console.error("CSP: " + event.violatedDirective + " " + event.blockedURI))"""
-PATIENCE = 30_000  # milliseconds; for what takes a moment on a machine with nothing else to do
+PATIENCE = 120_000  # milliseconds; for what takes a moment on a machine with nothing else to do
 
 
 expect.set_options(timeout=PATIENCE)
@@ -25,6 +25,7 @@ class Tab:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        page.set_default_timeout(PATIENCE)  # also of navigation
         self.asked: list[str] = []
         self.sent: list[dict[str, str]] = []
         self.said: list[str] = []

@@ -14,7 +14,6 @@ from playwright.async_api import expect
 from receiver.callbacks.operator_access import operator_token
 from receiver.console.security import TOKEN_NAME
 from receiver.credentials import Secret
-from receiver.server.sockets import bind
 from tests.console.geometry import assert_in_order, no_violation
 from tests.console.tab import Tab
 from tests.served import Service
@@ -46,11 +45,9 @@ SCRIPT = "<script>alert(1)</script>"
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     (tmp_path / "app.py").write_text(APP)
-    with bind("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
     environ = {
         "RECEIVER_SECRET": SECRET,
-        "RECEIVER_CONSOLE": f"127.0.0.1:{port}",
+        "RECEIVER_CONSOLE": "127.0.0.1:0",
         "RECEIVER_LOG_CALLER_DATA": "true",
     }
     service = Service.begin(tmp_path, "app:app", "--workers 2", environ)

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-WAIT = 60.0
+WAIT = 240.0
 """Seconds after which a test gives up."""
 
 APP = """

@@ -19,7 +19,7 @@ from receiver.errors import LoadError, RegistrationError
 from receiver.server.sockets import bind
 from tests.dev.dev_process import is_alive
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 APP = """
 from pathlib import Path
 import os, time

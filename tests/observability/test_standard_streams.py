@@ -14,7 +14,7 @@ from receiver.observability.standard_streams import Raw, printed
 
 
 def until(found: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not found():
         assert time.monotonic() < end
         time.sleep(0.001)
@@ -30,7 +30,7 @@ def test_a_full_pipe_drops_and_counts_lines_without_blocking(
         raw.write(b"x" * 4096)
     while COUNTS.cell(DROPPED)[0] == before:  # the thread may empty the queue once or twice
         raw.write(b"x" * 4096)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 60
     os.set_blocking(read, False)
 
     def drained() -> bool:

@@ -402,6 +402,15 @@ async def test_an_ended_worker_has_no_problem() -> None:
         worker.kill()
 
 
+async def test_a_worker_that_did_not_start_has_time_to_end() -> None:
+    """On a busy machine the interpreter needs seconds for it; a kill would hide the status."""
+    code = "import os, sys, time; os.close(int(sys.argv[-1])); time.sleep(1.5); sys.exit(3)"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = await Program([sys.executable, "-c", code], listener, {}).start(1)
+        await worker.is_gone.wait()
+        assert worker.status == 3
+
+
 async def test_a_signal_in_the_middle_of_a_beat_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
     class Server:
         should_exit = False

@@ -24,6 +24,7 @@ from receiver.cli.certificate import secured
 from receiver.cli.simulate import serve
 from receiver.errors import ReceiverError, SettingsError
 from receiver.server import Http
+from receiver.server.accept import Acceptor
 from receiver.server.connection_limit import Limits
 from receiver.server.sockets import bind, has_unread
 from receiver.server.uvicorn_server import Server, configure, running, serve_on
@@ -299,6 +300,29 @@ async def test_new_connections_wait_while_all_are_busy(caplog: pytest.LogCapture
         assert asked == 2
         go.set()
         assert [(await one).content for one in calls] == [ANSWER] * 4
+
+
+async def test_what_runs_beside_begins_before_connections_are_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker whose first handler blocks the event loop has said before that it serves."""
+    seen, accepting = list[str](), asyncio.Event()
+
+    async def begin(self: Acceptor, limit: int) -> None:
+        seen.append("accept")
+        accepting.set()
+
+    async def beside(server: Server) -> None:
+        seen.append("beside")
+
+    monkeypatch.setattr(Acceptor, "begin", begin)
+    with bind("127.0.0.1", 0) as listener:
+        server = Server(configure(make_app(Counted())), beside=beside)
+        task = asyncio.create_task(server.serve([listener]))
+        await accepting.wait()
+        server.should_exit = True
+        await task
+    assert seen == ["beside", "accept"]
 
 
 def test_a_signal_after_the_parents_message_counts_as_the_first() -> None:

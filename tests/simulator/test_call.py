@@ -205,13 +205,12 @@ async def test_callback_faults(
     faults: CallbackFaults, outcome: Outcome, asked: int, real_time: bool
 ) -> None:
     service = Service()
-    line = make_line(service, scale=0.3 if real_time else 1.0, real_time=real_time)
+    line = make_line(service, real_time=real_time)
     call = await line.dial("888", caller="101")
     line.faults = faults
     step = await call.press("22")
     assert (line.faults, step.outcome, len(service.asked)) == (faults, outcome, asked)
-    scale = 0.3 if real_time else 1.0
-    assert step.seconds >= min(faults.slow, 2) * scale
+    assert step.seconds >= min(faults.slow, 2)
 
 
 async def test_a_wrong_password_is_sent() -> None:

@@ -445,23 +445,23 @@ async def trickle(request: bytes, writer: asyncio.StreamWriter) -> None:
 
 async def test_a_trickling_answer_ends_in_time() -> None:
     async with Far(trickle).serve() as far:
-        step = await asyncio.wait_for(press(line_to(far, scale=0.02)), 60)
+        step = await asyncio.wait_for(press(line_to(far, scale=0.5)), 60)
     assert step.outcome == Outcome("failed", "no complete answer within the request timeout")
     [exchange] = step.exchanges
     assert exchange.status == 200
     assert set(exchange.response_body) == {ord(" ")}
-    assert step.deadline == 0.04
-    assert step.seconds >= 0.04
+    assert step.deadline == 1.0
+    assert step.seconds >= 1.0
 
 
 async def test_both_legs_of_digest_share_the_time() -> None:
     async def late(request: bytes, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(1.2)
         challenge = 'WWW-Authenticate: Digest realm="r", nonce="n"'
         writer.write(http(b"", "401 Unauthorized", challenge))
 
     async with Far(late).serve() as far:
-        step = await press(line_to(far, auth="DIGEST", scale=0.05))
+        step = await press(line_to(far, auth="DIGEST"))
     assert step.outcome == Outcome("failed", "no complete answer within the request timeout")
     assert [exchange.status for exchange in step.exchanges] == [401, None]
 
@@ -483,11 +483,11 @@ async def test_a_handshake_that_hangs_ends_in_the_connection_timeout() -> None:
 
 async def test_connecting_does_not_use_up_the_time_of_the_request() -> None:
     async def late(request: bytes, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(1.2)
         writer.write(http(encode(Hangup())))
 
     async with Far(late).serve() as far:
-        fields = {"connection_timeout": 1, "request_timeout": 100}
+        fields = {"connection_timeout": 10, "request_timeout": 1000}
         step = await press(line_to(far, scale=0.1, **fields))
     assert step.outcome == Outcome("hung up")
 

@@ -109,13 +109,13 @@ class Crm:
 
 
 class Clock:
-    """The running loop's clock, which can be set forward."""
+    """The running loop's clock, which can be set forward; a frozen one goes on only then."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, frozen: bool = False) -> None:
         self._ahead = 0.0
         loop = asyncio.get_running_loop()
-        real = loop.time
-        monkeypatch.setattr(loop, "time", lambda: real() + self._ahead)
+        real, begin = loop.time, loop.time()
+        monkeypatch.setattr(loop, "time", lambda: (begin if frozen else real()) + self._ahead)
 
     def advance(self, seconds: float) -> None:
         self._ahead += seconds

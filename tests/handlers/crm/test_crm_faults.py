@@ -64,7 +64,7 @@ class Service:
             self.clock.time += 10
             return condition()
 
-        await soon(holds, 30)
+        await soon(holds)
 
 
 @asynccontextmanager
@@ -94,8 +94,8 @@ async def test_faults_of_the_crm_delay_no_answer(
         stage.fake.released.set()
         crm._search_client._limit._blocked_until = -math.inf  # type: ignore[attr-defined]  # 7 s are over
         await service.until(lambda: bool(stage.fake.calls))
-        await service.call(lookup)
-        await service.call(lookup, session="s2")
+        await service.call(lookup, 30)
+        await service.call(lookup, 30, session="s2")
         await service.until(lambda: len(stage.fake.calls) == 2)
     first, second = stage.fake.calls
     assert first["associated"] == second["associated"] == [whose]
@@ -131,7 +131,7 @@ async def test_another_process_finds_the_crm_by_its_name(
     crm.contacts = {"493023125000": (Contact("1", "Grace", "7"),)}
     lookup = CallerLookup(crm, found="222", region="DE")
     killed = Service(tmp_path / "jobs.db")  # it never starts to work
-    assert (await killed.call(lookup))[0] == Forward("222")
+    assert (await killed.call(lookup, 30))[0] == Forward("222")
     del lookup
     await killed.work.close(0)
     again = MemoryCrm("acme")

@@ -126,12 +126,14 @@ async def test_requests_wait_for_the_rate_limit_until_the_deadline() -> None:
     for _ in range(4):
         await limit.wait()
     assert loop.time() - began >= 0.2 - 0.01
+    limit = RateLimit(per_second=0.01)
+    await limit.wait()
     with pytest.raises(Unavailable):
         await limit.wait(Timed(left=0.05))
 
 
 async def test_a_block_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
+    clock = Clock(monkeypatch, frozen=True)
     limit = RateLimit(per_second=1000)
     limit.block(7)
     with pytest.raises(Unavailable):
@@ -151,7 +153,7 @@ async def test_workers_share_the_rate_limit(
     monkeypatch: pytest.MonkeyPatch, web_concurrency: str, workers: int, seconds: float
 ) -> None:
     monkeypatch.setenv("WEB_CONCURRENCY", web_concurrency)
-    clock = Clock(monkeypatch)
+    clock = Clock(monkeypatch, frozen=True)
     limit = RateLimit(per_second=10, workers=workers)
     await limit.wait()
     clock.advance(seconds * 0.9)
@@ -162,7 +164,7 @@ async def test_workers_share_the_rate_limit(
 
 
 async def test_background_requests_leave_capacity_for_callers() -> None:
-    limit = RateLimit(per_second=2, burst=2)
+    limit = RateLimit(per_second=0.02, burst=2)
     await limit.wait(background=True)
     waiting = asyncio.ensure_future(limit.wait(background=True))
     await asyncio.sleep(0)
