@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Literal
 
 from receiver.auth.scheme import (
-    LONGEST,
+    MAX_AUTHORIZATION,
     NO_CREDENTIALS,
     OTHER_CREDENTIALS,
     REALM,
@@ -219,7 +219,7 @@ def parse_parameters(text: str) -> dict[str, str] | None:
     other text in between, more than 12,288 characters. ``uri`` keeps its backslashes: the header
     alone does not show whether the client escaped it.
     """
-    if len(text) > LONGEST:
+    if len(text) > MAX_AUTHORIZATION:
         return None
     text = text.strip(" \t,")
     if _HEADER.fullmatch(text) is None:

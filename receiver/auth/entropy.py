@@ -20,7 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-ENOUGH = 64
+MIN_BITS = 64
 """Bits that a secret needs."""
 
 _LETTER = 1.5  # bits of a letter in a word: between those of English in a word and in a text
@@ -67,7 +67,7 @@ def _decoded(text: str) -> Iterator[str]:
             plain = decode(padded if decode is base64.b64decode else text).decode("latin-1")
         except (binascii.Error, ValueError):
             continue
-        if (plain.isascii() and plain.isprintable()) or _estimate(plain) < ENOUGH / 2:
+        if (plain.isascii() and plain.isprintable()) or _estimate(plain) < MIN_BITS / 2:
             yield plain
 
 
@@ -93,8 +93,8 @@ def _estimate(text: str) -> float:
 
 
 def is_guessable(text: str) -> bool:
-    """Return whether a secret has less than `ENOUGH` bits."""
-    return estimate(text) < ENOUGH
+    """Return whether a secret has less than `MIN_BITS` bits."""
+    return estimate(text) < MIN_BITS
 
 
 def _is_word(letters: re.Match[str]) -> bool:

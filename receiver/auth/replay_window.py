@@ -28,7 +28,7 @@ class _NonceRecord(Struct, gc=False):
     bits: int  # bit n: the count ``highest - n`` was used
 
 
-class Counters:
+class NonceCounts:
     """The used counts, in the memory of one process.
 
     Parameters:

@@ -153,7 +153,7 @@ class Observer:
         one = Answered(self, record, time.time(), is_logged, seen)
         if trace is not None:
             trace.end(record, times.handled)
-        elif BACKGROUND_HANDLERS and BACKGROUND_HANDLERS[-1].put_late(one):
+        elif BACKGROUND_HANDLERS and BACKGROUND_HANDLERS[-1].put_deferred(one):
             return
         if one.settle() is not None:
             log.handle(line_of(record, one.when))

@@ -34,11 +34,11 @@ from receiver.console.security import loopback
 from receiver.console.web import PAGE, make_console
 from receiver.credentials import Secret
 from receiver.dev.messages import Ready, Report
-from receiver.dev.pbx_copy import Copied, copy
+from receiver.dev.pbx_copy import CopyResult, copy
 from receiver.dev.phone_calls import OnMissing, PhoneCalls
 from receiver.dev.service import Service, ServiceOptions, State
+from receiver.dev.simulated_pbxs import SimulatedPbxs
 from receiver.dev.single_process import SingleProcessService
-from receiver.dev.sites import Sites
 from receiver.errors import ReceiverError
 from receiver.execution.signals import on_stop
 from receiver.observability.log_throttle import LogThrottle
@@ -62,7 +62,7 @@ class Terminal:
 
     console: Callable[[str, str], None]
     state: Callable[[State], None]
-    copied: Callable[[str, Copied], None]
+    copied: Callable[[str, CopyResult], None]
     missing: OnMissing
 
 
@@ -108,7 +108,7 @@ async def develop(target: str, *, port: int, real: MakeClient | None, terminal: 
         base = url_of(listener, tls=False)
         start = int(time.time() * 1000)  # event numbers continue above those of the last run
         feed = Feed({"mode": "dev", "title": target, "ivrs": [], "service": None}, start=start)
-        async with Sites(base, secret) as sites:
+        async with SimulatedPbxs(base, secret) as sites:
             events = _ServiceEvents(feed, sites, _Copier(real, base, terminal), terminal)
             service = (Service if IS_POSIX else SingleProcessService)(
                 ServiceOptions(
@@ -126,7 +126,9 @@ class _ServiceEvents:
 
     calls: PhoneCalls
 
-    def __init__(self, feed: Feed, sites: Sites, copier: _Copier, terminal: Terminal) -> None:
+    def __init__(
+        self, feed: Feed, sites: SimulatedPbxs, copier: _Copier, terminal: Terminal
+    ) -> None:
         self._feed = feed
         self._sites = sites
         self._copier = copier
@@ -217,7 +219,7 @@ class _Copier:
         self._done: set[str] = set()
         self._has_started = False
 
-    async def copy_for(self, ready: Ready, sites: Sites) -> None:
+    async def copy_for(self, ready: Ready, sites: SimulatedPbxs) -> None:
         """Copy the PBXs of these declarations that were not copied yet.
 
         Raises:
@@ -235,7 +237,7 @@ class _Copier:
                 self._done.add(label)
         self._has_started = True
 
-    async def _copy(self, label: str, sites: Sites) -> None:
+    async def _copy(self, label: str, sites: SimulatedPbxs) -> None:
         assert self._real is not None  # noqa: S101 - or there are no labels
         settings = Settings.read(pbx=label)
         site = await sites.at(label)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from receiver.dev.sites import Site
+from receiver.dev.simulated_pbxs import SimulatedPbx
 from receiver.errors import PbxError
 from receiver.pbx.models import ActionUrl, IvrSummary, with_defaults, without_masked, write
 from receiver.pbx.models_ivr import Ivr
@@ -27,7 +27,7 @@ MAX_AUDIO = 20 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class CopyResult:
     """What was copied; ``without_audio`` are the IVRs whose prompt could not be read."""
 
     ivrs: int
@@ -45,7 +45,7 @@ class Copied:
         )
 
 
-async def copy(real: PbxClient, site: Site, *, public_url: str, base: str) -> Copied:
+async def copy(real: PbxClient, site: SimulatedPbx, *, public_url: str, base: str) -> CopyResult:
     """Copy the configuration of ``real`` to the simulated PBX of ``site``.
 
     Parameters:
@@ -81,7 +81,7 @@ async def copy(real: PbxClient, site: Site, *, public_url: str, base: str) -> Co
         for one in action_urls:
             kept.put(_action_url(one, public_url, base, site.label), one.id)
     urls = sum(len(action_urls) for _, action_urls in found)
-    return Copied(len(found), urls, len(holidays), prompts, tuple(without_audio))
+    return CopyResult(len(found), urls, len(holidays), prompts, tuple(without_audio))
 
 
 def _action_url(one: ActionUrl, public_url: str, base: str, label: str) -> dict[str, object]:
@@ -92,7 +92,7 @@ def _action_url(one: ActionUrl, public_url: str, base: str, label: str) -> dict[
     return values
 
 
-async def _upload_prompt(real: PbxClient, site: Site, ivr: Ivr) -> str:
+async def _upload_prompt(real: PbxClient, site: SimulatedPbx, ivr: Ivr) -> str:
     """Copy the prompt of an IVR; return the file's id in the copy."""
     content = bytearray()
     async with real.files.download(ivr.prompt_file_url) as download:

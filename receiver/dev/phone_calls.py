@@ -30,8 +30,8 @@ from receiver.dev.held_line import HeldLine, callback_faults
 from receiver.dev.ivr_views import identity_of, prompt_json
 from receiver.dev.messages import Report, Simulation
 from receiver.dev.service import Service
+from receiver.dev.simulated_pbxs import SimulatedPbx, SimulatedPbxs
 from receiver.dev.single_process import SingleProcessService
-from receiver.dev.sites import Site, Sites
 from receiver.simulator.events import Event
 from receiver.simulator.line import LineError, PhoneCall
 
@@ -47,7 +47,7 @@ MAX_KNOWN = 1000
 class LiveCall:
     """A call: the simulator's, its view for the page, and its timer."""
 
-    def __init__(self, view: CallView, site: Site, session: str = "") -> None:
+    def __init__(self, view: CallView, site: SimulatedPbx, session: str = "") -> None:
         self.view = view
         self.site = site
         self.session = session
@@ -68,7 +68,7 @@ class PhoneCalls:
     def __init__(
         self,
         feed: Feed,
-        sites: Sites,
+        sites: SimulatedPbxs,
         service: Service | SingleProcessService,
         on_missing: OnMissing = lambda ivr, missing: None,
     ) -> None:
@@ -273,7 +273,7 @@ class PhoneCalls:
             raise ControlError("this call has ended: dial again")
         return live, live.phone
 
-    def _line(self, site: Site) -> HeldLine:
+    def _line(self, site: SimulatedPbx) -> HeldLine:
         if site.label not in self._lines:
             line = HeldLine(
                 site.pbx,

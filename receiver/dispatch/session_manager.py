@@ -81,7 +81,7 @@ class Sessions:
         until: float,
         loop: asyncio.AbstractEventLoop | None = None,
         thread: int = 0,
-    ) -> Opened:
+    ) -> OpenSession:
         """Return the session at ``key``, for one callback at a time.
 
         A handler that opens the one it has already waits for itself, until its time is up.
@@ -99,7 +99,7 @@ class Sessions:
                 session was held for more than `LEASE` seconds.
             SessionError, TypeError: at the end: what `Session.change` finds.
         """
-        return Opened(self, key, until, loop, thread)
+        return OpenSession(self, key, until, loop, thread)
 
     async def close(self) -> None:
         """Release locks, connections and threads; never raises."""
@@ -214,7 +214,7 @@ class Sessions:
             queue[0].set()
 
 
-class Opened:
+class OpenSession:
     """A session from the beginning to the end of an ``async with``, see `Sessions.open`.
 
     In another thread than the event loop's, such as that of a plain handler, it is a ``with``.

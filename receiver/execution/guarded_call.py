@@ -52,7 +52,7 @@ def attempt(function: Callable[..., object], *args: object, **kwargs: object) ->
         return Failed(error)
 
 
-def at_once(function: Callable[..., object], *args: object) -> object:
+def call_now(function: Callable[..., object], *args: object) -> object:
     """Return what an async ``function`` returns that has nothing to wait for, or `Failed`.
 
     It runs in a copy of the context: what it sets there is not for the next callback.

@@ -22,7 +22,7 @@ from receiver.observability.log_format import FORMATS, Formatter
 from receiver.observability.metrics import COUNTS, DROPPED
 from receiver.text import counted
 
-MOST = 10_000
+MAX_LINES = 10_000
 """Lines that may wait to be written."""
 
 PAUSE = 0.02
@@ -32,7 +32,7 @@ CLOSE_TIMEOUT = 1.0
 """Seconds in which the last lines must be written when the process ends."""
 
 
-class Late(Protocol):
+class DeferredRecord(Protocol):
     """What becomes a log record in the thread that writes, which spares the event loop the work.
 
     Attributes:
@@ -46,7 +46,7 @@ class Late(Protocol):
         ...
 
 
-Item = logging.LogRecord | Late
+Item = logging.LogRecord | DeferredRecord
 
 
 class BackgroundHandler(logging.Handler):
@@ -61,7 +61,7 @@ class BackgroundHandler(logging.Handler):
     def __init__(
         self,
         write: Callable[[bytes], object],
-        most: int = MOST,
+        most: int = MAX_LINES,
         *,
         close_timeout: float = CLOSE_TIMEOUT,
     ) -> None:
@@ -75,7 +75,9 @@ class BackgroundHandler(logging.Handler):
         self._forks = background_writer.forks()
         # Queue a callback to be counted and logged; returns whether the queue had space for it. If
         # not, it is logged like any other line, and counted as lost there.
-        self.put_late: Callable[[Late], bool] = functools.partial(self._writer.put, is_lost=False)
+        self.put_deferred: Callable[[DeferredRecord], bool] = functools.partial(
+            self._writer.put, is_lost=False
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
         if not isinstance(record.msg, Record):
@@ -144,7 +146,7 @@ class BackgroundHandler(logging.Handler):
             return f"a log line could not be formatted: {type(error).__name__}"
 
 
-def _settled(one: Late) -> Record | None:
+def _settled(one: DeferredRecord) -> Record | None:
     try:
         return one.settle()
     except Exception:  # what gets callbacks, too, failed: the others are counted all the same

@@ -20,7 +20,7 @@ from receiver.observability.background_writer import BackgroundWriter, forks, wr
 from receiver.observability.metrics import COUNTS, DROPPED
 from receiver.text import counted
 
-MOST = 10_000
+MAX_LINES = 10_000
 """Pieces that may wait to be written."""
 
 PIECE = 4096
@@ -35,16 +35,16 @@ CLOSE_TIMEOUT = 1.0
 log = logging.getLogger("receiver")
 
 
-class Raw(io.RawIOBase):
+class BackgroundRawIO(io.RawIOBase):
     """A raw stream whose octets a thread writes to a descriptor.
 
     Parameters:
         descriptor: stays open.
         name: of the stream.
-        most: see `MOST`.
+        most: see `MAX_LINES`.
     """
 
-    def __init__(self, descriptor: int, name: str, most: int = MOST) -> None:
+    def __init__(self, descriptor: int, name: str, most: int = MAX_LINES) -> None:
         super().__init__()
         self._descriptor = descriptor
         self._name = name
@@ -96,7 +96,7 @@ def printed() -> Iterator[None]:
 def _printed(name: str) -> Iterator[None]:
     before = getattr(sys, name)
     try:
-        raw = Raw(before.fileno(), name)
+        raw = BackgroundRawIO(before.fileno(), name)
         is_terminal = before.isatty()
     except (AttributeError, OSError, ValueError):  # closed, or no file
         is_terminal = True

@@ -30,7 +30,7 @@ from receiver.pbx.authorized_connection import AuthorizedConnection, segment
 from receiver.pbx.connection import UPLOAD_TOKEN, Answer
 from receiver.pbx.models import Created, read
 
-CHUNK = 1024 * 1024
+CHUNK_SIZE = 1024 * 1024
 """Most bytes in one request."""
 
 Progress = Callable[[int, int], None]
@@ -108,8 +108,8 @@ class _Upload:
     async def append_all(self) -> None:
         """Send all chunks; a file of one chunk is sent by `complete`."""
         resumes = 0
-        while len(self._data) > CHUNK and self._sent < len(self._data):
-            chunk = self._data[self._sent : self._sent + CHUNK]
+        while len(self._data) > CHUNK_SIZE and self._sent < len(self._data):
+            chunk = self._data[self._sent : self._sent + CHUNK_SIZE]
             try:
                 await self._post("append", chunk)
                 self._sent += len(chunk)

@@ -42,7 +42,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class IvrRules:
     """What an IVR does by itself.
 
     Attributes:
@@ -56,7 +56,7 @@ class Own:
     disa: str = ""
 
     @classmethod
-    def of(cls, ivr: Ivr) -> Own:
+    def of(cls, ivr: Ivr) -> IvrRules:
         """Return what ``ivr``, in full, does by itself."""
         keys = tuple(rule.user_input for rule in ivr.custom_forward_rules or ())
         return cls(keys, ivr.excluded, disa_warning(ivr))
@@ -147,7 +147,7 @@ def _unwritten(number: str, number_format: NumberFormat) -> str:
 def lint(
     plan: Plan,
     numbers: Iterable[str],
-    own: Mapping[str, Own] | None = None,
+    own: Mapping[str, IvrRules] | None = None,
     number_format: NumberFormat = "automatic",
 ) -> tuple[str, ...]:
     """Return all warnings for a PBX.
@@ -176,13 +176,13 @@ def lint(
         texts += prefixes(mine)
         texts += callers(mine, number_format)
         texts += _overlaps(mine, others.get(number, ()))
-        itself = (own or {}).get(number, Own())
+        itself = (own or {}).get(number, IvrRules())
         texts += _menu(mine, itself.keys)
         texts += _extensions(mine, known, itself.excluded)
     return tuple(texts)
 
 
-def _ivrs(plan: Plan, own: Mapping[str, Own]) -> Iterator[str]:
+def _ivrs(plan: Plan, own: Mapping[str, IvrRules]) -> Iterator[str]:
     """Yield what is not safe about an IVR itself; what is declared of one counts as done."""
     notes: dict[str, tuple[str, ...]] = {
         number: (one.disa,) for number, one in own.items() if one.disa

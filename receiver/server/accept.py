@@ -23,7 +23,7 @@ from typing import Any
 from receiver.observability.log_throttle import LogThrottle
 from receiver.server.sockets import BACKLOG, IS_POSIX, has_unread
 
-PAUSE = 0.02
+RETRY_INTERVAL = 0.02
 """Seconds until the next attempt after a connection could not be accepted."""
 
 _LOOKS = 16  # handshakes that are searched for one that can be evicted
@@ -146,7 +146,7 @@ class Acceptor:
 
     def _wait(self, why: str) -> None:
         self._loop.remove_reader(self.listener)
-        self._pause = self._loop.call_later(PAUSE, self._listen)
+        self._pause = self._loop.call_later(RETRY_INTERVAL, self._listen)
         self._say(f"new connections wait in the accept queue: {why}", logging.ERROR)
 
     def _say(self, said: str, level: int) -> None:

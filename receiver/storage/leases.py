@@ -47,7 +47,7 @@ def open_lease(where: Secret, *of: str) -> Lease:
     return open_backend(where).lease(name)
 
 
-class Hold:
+class HeldLease:
     """A lease, and whether this process holds it now.
 
     Parameters:

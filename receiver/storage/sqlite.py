@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from receiver.auth.replay_window import SKEW
-from receiver.auth.throttle import FORGET, SHUT, FailureRecord
+from receiver.auth.throttle import BLOCK_TIME, FAILURE_LIFE, FailureRecord
 from receiver.storage.job_queue import JobQueue
 from receiver.storage.jobs_sqlite import SqliteJobs
 from receiver.storage.protocols import LEASE
@@ -164,7 +164,8 @@ class SqliteAuth:
 
     def _tidy_failures(self, connection: sqlite3.Connection, now: float) -> None:
         connection.execute(
-            "delete from failures where last not between ? and ?", (now - FORGET, now + SHUT)
+            "delete from failures where last not between ? and ?",
+            (now - FAILURE_LIFE, now + BLOCK_TIME),
         )
         connection.execute(
             "delete from failures where key in "

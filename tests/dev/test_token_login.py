@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from receiver.auth.throttle import FREE
+from receiver.auth.throttle import FREE_FAILURES
 from receiver.cli import main
 from receiver.console.feed import Feed
 from receiver.console.security import HEADERS, loopback
@@ -81,8 +81,8 @@ async def test_wrong_tokens(browser: httpx.AsyncClient, noted: Noted, shown: str
 async def test_wrong_tokens_are_throttled_and_the_right_one_is_accepted(
     browser: httpx.AsyncClient, noted: Noted
 ) -> None:
-    tries = [await browser.get("/?token=wrong") for _ in range(FREE + 1)]
-    assert [answer.status_code for answer in tries] == [401] * FREE + [429]
+    tries = [await browser.get("/?token=wrong") for _ in range(FREE_FAILURES + 1)]
+    assert [answer.status_code for answer in tries] == [401] * FREE_FAILURES + [429]
     assert tries[-1].headers["retry-after"] == "1"
     assert "<code>receiver dev</code> printed" in tries[-1].text
     await assert_no_access(browser, noted)

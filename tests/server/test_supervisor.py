@@ -337,7 +337,7 @@ def limited(field: Field, count: int, most: int, memories: Memories) -> Supervis
         count,
         most_memory=most * MIB,
         memory=memories,
-        steady=0.0,
+        min_uptime=0.0,
         memory_interval=0.001,
     )
 
