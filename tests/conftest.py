@@ -15,7 +15,7 @@ from receiver.errors import ReceiverError
 from tests.command_line import CliRunner
 from tests.processes import Processes
 
-# Examples are drawn anew in each run; a deadline would make a busy machine a failure.
+# Each run draws new examples; a deadline would make a busy machine a failure.
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
 

@@ -58,6 +58,23 @@ IDIOMS = (
     r"is asked|are asked",
     r"has its say|last word",
     r"a caller falls",
+    r"by (?:itself|themselves)",
+    r"as (?:it|they) (?:came|comes?)",
+    r"what (?:is there|there is)",
+    r"what (?:comes|waits|follows)",
+    r"for which there",
+    r"the other one",
+    r"all the same",
+    r"on (?:its|their) way",
+    r"go(?:es)? on|went on|going on",
+    r"anybody|everybody",
+    r"for ever",
+    r"so often",
+    r"be had",
+    r"in hand",
+    r"anew",
+    r"taken to be",
+    r"past the (?:event )?loop",
 )
 PHRASE = re.compile(rf"\b(?:{'|'.join(IDIOMS)})\b", re.IGNORECASE)
 

@@ -1,6 +1,6 @@
 """Estimate how hard a secret is to guess, in bits, and refuse one that a program could find.
 
-Rule 1: what comes from a generator passes: 16 random bytes or more as hexadecimal, base64 or a UUID
+Rule 1: generated secrets are accepted: 16 random bytes or more as hexadecimal, base64 or a UUID
         (as URL-safe base64 or base32, one in 100 fails by chance). What people invent fails: words,
         sequences, walks over the keyboard, repetitions, and all of these in hexadecimal or base64.
 Rule 2: an estimate is low rather than high, and no measure of what the secret was made from: 32

@@ -31,7 +31,7 @@ class ActionTable:
     """Finds the actions of an app.
 
     Parameters:
-        actions: what there is; each part of a long mask has a separate path.
+        actions: the declared ones; each part of a long mask has a separate path.
         context: what their endpoints share.
     """
 

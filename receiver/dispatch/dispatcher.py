@@ -59,7 +59,7 @@ class Decision(Struct, frozen=True, eq=False, gc=False):
     """A reply and why it is given.
 
     Attributes:
-        release: to be called once the answer is on its way.
+        release: to be called once the answer is sent.
     """
 
     reply: Reply

@@ -94,7 +94,7 @@ class Sessions:
             thread: that of ``loop``.
 
         Raises:
-            SessionLost: at the start it could not be had in time, or the store is unavailable; at
+            SessionLost: at the start it was not free in time, or the store is unavailable; at
                 the end a change could not be saved, for the store is unavailable or the
                 session was held for more than `LEASE` seconds.
             SessionError, TypeError: at the end: what `Session.change` finds.
@@ -250,7 +250,7 @@ class OpenSession:
         try:
             self._session = Session(stored)
         except SessionLost:
-            # Something else wrote there. Without it the next callback of the call begins anew.
+            # Something else wrote it. Without it the next callback gets a new session.
             log.error("a session in the store cannot be decoded, something else wrote it: removed")
             with suppress(SessionLost):
                 await self._sessions.give(self._key, self._token, b"")

@@ -1,6 +1,6 @@
 """The formats of a log line: text and JSON.
 
-Rule 1: one record is one line. In JSON always; for people a traceback goes on in indented lines,
+Rule 1: one record is one line. In JSON always; as text a traceback continues in indented lines,
         so that no text that was sent can look like another line.
 Rule 2: control characters, which could move a terminal's cursor or change its text, are escaped.
 Rule 3: the text of an exception may hold what the caller keyed in: its type and location are

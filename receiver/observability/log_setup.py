@@ -149,7 +149,7 @@ class BackgroundHandler(logging.Handler):
 def _settled(one: DeferredRecord) -> Record | None:
     try:
         return one.settle()
-    except Exception:  # what gets callbacks, too, failed: the others are counted all the same
+    except Exception:  # one that gets callbacks too failed: count the others
         return None
 
 

@@ -103,6 +103,6 @@ async def _send(
         change, error = sent.failure
         raise RegistrationError(
             f"{change} failed; {counted(before + len(sent.done), 'action URL')} switched before; "
-            f"run the same command again, it goes on from there. {error}"
+            f"run the same command again, it continues from there. {error}"
         ) from error
     return sent.done

@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class IvrRules:
-    """What an IVR does by itself.
+    """The behaviour of an IVR without action URLs.
 
     Attributes:
         keys: what its menu listens for; a ``#`` at the end is a wait.
@@ -57,7 +57,7 @@ class IvrRules:
 
     @classmethod
     def of(cls, ivr: Ivr) -> IvrRules:
-        """Return what ``ivr``, in full, does by itself."""
+        """Return the behaviour of ``ivr``, in full, without action URLs."""
         keys = tuple(rule.user_input for rule in ivr.custom_forward_rules or ())
         return cls(keys, ivr.excluded, disa_warning(ivr))
 
@@ -155,7 +155,7 @@ def lint(
     Parameters:
         plan: the desired and the unmanaged action URLs.
         numbers: extensions that can be dialled directly, as far as they are known.
-        own: by extension number, what an IVR does by itself; None if it was not read.
+        own: the behaviour of each IVR, by extension number; None if it was not read.
         number_format: how the trunk writes callers' numbers.
     """
     rows: dict[str, list[Row]] = {}
@@ -164,7 +164,7 @@ def lint(
             row = Row(f"{item.ivr}/{item.action.name}", item.action.type, mask)
             rows.setdefault(item.ivr, []).append(row)
     others: dict[str, list[ActionUrl]] = {}
-    # What is blocked says by itself which action URL is in its way.
+    # A blocked change names the action URL that blocks it.
     blocked = {(one.ivr.id, one.resource.name.lower()) for one in plan.of("blocked")}
     for change in plan.of("unmanaged"):
         if (change.ivr.id, change.resource.name.lower()) in blocked:

@@ -125,7 +125,7 @@ class Handover:
             return False
 
     def take(self) -> Pending | None:
-        """Return a connection that was handed over; None if there is none."""
+        """Return a connection that was handed over; None without one."""
         try:
             data, found, _, _ = socket.recv_fds(self._out, 1 + _TIME.size + MAX_OCTETS, 1)
         except OSError:  # another worker was faster

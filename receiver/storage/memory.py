@@ -2,7 +2,7 @@
 
 Rule 1: nothing here waits, so no two callbacks are inside a method at once.
 Rule 2: where a bound is reached the entries that have been idle longest are forgotten.
-Rule 3: durable jobs have to outlive the process, so they are in a file all the same.
+Rule 3: durable jobs have to outlive the process, so they are in a file anyway.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from receiver.pbx.pbx_client import PbxClient
 from tests.pbx.fake_pbx import TOKEN, FakePbx, no_sleep
 
 CERTIFICATE = Path(__file__).parent / "localhost.pem"
-NAMELESS = Path(__file__).parent / "nameless.pem"  # signed by itself, without a subjectAltName
+NAMELESS = Path(__file__).parent / "nameless.pem"  # self-signed, without a subjectAltName
 SIGNED = Path(__file__).parent / "nameless-signed.pem"  # the same, signed by authority.pem
 AUTHORITY = Path(__file__).parent / "authority.pem"
 ACTION = ActionUrl(

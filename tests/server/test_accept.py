@@ -1,4 +1,4 @@
-"""How connections are taken in, by either event loop."""
+"""Accepting connections, with either event loop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
 
 
 class Echo(asyncio.Protocol):
-    """Sends back what comes."""
+    """Sends received octets back."""
 
     made: asyncio.Transport
     over: ClassVar[list[asyncio.Event]] = []
@@ -51,7 +51,7 @@ class Echo(asyncio.Protocol):
 
 
 class Poor:
-    """A listener for which there are no descriptors, so often."""
+    """A listener that lacks descriptors, the first ``times`` times."""
 
     def __init__(self, listener: socket.socket, times: int) -> None:
         self._listener, self.times = listener, times

@@ -105,7 +105,7 @@ async def test_a_worker_with_a_problem_is_killed_and_replaced() -> None:
 
 
 async def test_no_worker_is_killed_because_the_machine_was_suspended() -> None:
-    """A container that goes on after a pause may let the parent run first."""
+    """A container that resumes after a pause may let the parent run first."""
     clock = SimpleNamespace(now=100.0)
     field, looked = Field(), asyncio.Event()
     supervisor = Supervisor(field.launch, 1, hang=0.01, clock=lambda: clock.now)

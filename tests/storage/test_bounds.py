@@ -95,7 +95,7 @@ async def test_a_long_write_ahead_log_is_truncated(
     store = make()
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("begin")
-        reader.execute("select * from used").fetchall()  # so that the log cannot begin anew
+        reader.execute("select * from used").fetchall()  # so that the log cannot be restarted
         for number in range(1000):
             await store.use(f"{number:040x}", 1, NOW, NOW)
         assert Path(f"{path}-wal").stat().st_size > 2 * files.LOG
