@@ -1,10 +1,10 @@
 """The input and the result of a scheme.
 
-Rule 1: a scheme fails closed: it refuses what it cannot read.
+Rule 1: a scheme fails closed: it refuses credentials that it cannot read.
 Rule 2: an unknown user, a wrong password and a missing credential look the same from outside.
 Rule 3: a scheme has no memory. The result names the nonce count, and the caller records its use in
         a store that workers share.
-Rule 4: ``reason`` is for the log and holds nothing that the client sent.
+Rule 4: ``reason`` is for the log and contains no data of the client.
 """
 
 from __future__ import annotations

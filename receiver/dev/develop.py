@@ -56,7 +56,7 @@ class Terminal:
     Attributes:
         console: called with the console's URL, which has the token, and the service's URL.
         state: called with each state of the service.
-        copied: called with a PBX's label and what was copied from the real PBX.
+        copied: called with a PBX's label and the result of the copy.
         missing: called with an IVR, and the declaration for keys that match nothing there.
     """
 
@@ -96,7 +96,7 @@ async def develop(target: str, *, port: int, real: MakeClient | None, terminal: 
         target: the app.
         port: of the console; 0 for a free one.
         real: None copies no PBX.
-        terminal: prints what happens.
+        terminal: prints the events.
 
     Raises:
         SettingsError: the settings are wrong, or the port is in use.
@@ -176,7 +176,7 @@ def with_url_token(console: ASGIApp, token: Secret, hosts: Collection[str]) -> A
         hosts: the values of Host of the console.
     """
     login = Login(
-        BrowserSessions(  # they last as long as this process
+        BrowserSessions(  # sessions do not expire
             lambda: None, time.monotonic, secrets.token_bytes, lifetime=math.inf
         ),
         lambda scope: f"receiver-dev-{scope['server'][1]}",
@@ -223,8 +223,8 @@ class _Copier:
         """Copy the PBXs of these declarations that were not copied yet.
 
         Raises:
-            CopyError: a PBX cannot be copied; the version before serves on.
-            _StartError: the same for the first version.
+            CopyError: a PBX cannot be copied; the previous version continues to serve.
+            _StartError: a PBX cannot be copied for the first version.
         """
         labels = dict.fromkeys(label for label, _ in ready.ivrs) if self._real else {}
         for label in labels:
@@ -248,7 +248,7 @@ class _Copier:
 
 @contextlib.contextmanager
 def _environ(secret: Secret, base: str) -> Iterator[dict[str, str]]:
-    """Yield the variables of a child on top of those of this process."""
+    """Yield the variables of a child in addition to those of this process."""
     Settings.read()  # raises the errors in them at once
     with tempfile.TemporaryDirectory(prefix="receiver-dev-") as folder:
         environ = {f"{PREFIX}SECRET": secret.reveal(), f"{PREFIX}PUBLIC_URL": base}

@@ -1,8 +1,8 @@
 """A copy of a real PBX: its IVRs, their menus and action URLs, holidays and prompts.
 
 Rule 1: the real PBX is only read: GET requests, and the sign-in.
-Rule 2: ids are kept. What cannot be read, such as a masked password, is omitted; registration then
-        sets new credentials.
+Rule 2: ids are kept. Fields that cannot be read, such as a masked password, are omitted;
+        registration then sets new credentials.
 Rule 3: an action URL of this service points, in the copy, to the service that runs here. Those of
         other services are kept, and no callback is sent to them (`receiver.dev.held_line`).
 """
@@ -28,7 +28,7 @@ MAX_AUDIO = 20 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CopyResult:
-    """What was copied; ``without_audio`` are the IVRs whose prompt could not be read."""
+    """The numbers of copied resources, and the IVRs whose prompt could not be read."""
 
     ivrs: int
     action_urls: int

@@ -1,7 +1,7 @@
 """The calls in progress, and the requests of the page.
 
-Rule 1: `receiver.simulator.line` decides what the PBX does; here its timers follow the real clock,
-        and its events are published on the feed.
+Rule 1: `receiver.simulator.line` simulates the PBX; here its timers use the real clock, and its
+        events are published on the feed.
 Rule 2: a callback that is due during a reload is held; one to another service is never sent: the
         simulated PBX may be a copy of one in production.
 Rule 3: every task has an owner, and ends with the calls.
@@ -168,7 +168,7 @@ class PhoneCalls:
 
     # Events of the service ---------------------------------------------------------------------
     def report(self, child: int, report: Report) -> None:
-        """Show what the service reports of a callback."""
+        """Show a report of the service on a callback."""
         if (live := self._by_session.get(report.session)) is None:
             return
         values = msgspec.to_builtins(report)
@@ -176,7 +176,7 @@ class PhoneCalls:
             self._show(live, [changed])
 
     def show_ivrs(self) -> None:
-        """Publish the IVRs as they are now."""
+        """Publish the current state of the IVRs."""
         self._feed.set("ivrs", self._sites.ivrs_json(self._clock.local()))
 
     async def _hold(self, session: str) -> None:
@@ -253,7 +253,7 @@ class PhoneCalls:
             self._start_timer(live)
 
     def _start_timer(self, live: LiveCall) -> None:
-        """Start the timer of a call for what is due next."""
+        """Start the timer for the next event of a call."""
         if live.timer is not None:
             live.timer.cancel()
             live.timer = None
@@ -288,7 +288,7 @@ class PhoneCalls:
         return self._lines[site.label]
 
     def _simulate(self) -> None:
-        """Send the child what is simulated there."""
+        """Send the current simulation to the child."""
         faults = self._faults
         self._service.simulate(Simulation(faults["slow"], faults["crm"], self._clock.time))
 

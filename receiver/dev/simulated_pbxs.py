@@ -1,8 +1,8 @@
-"""The simulated PBXs of ``receiver dev``, and what is registered on them.
+"""The simulated PBXs of ``receiver dev``, and the registration on them.
 
 Rule 1: the code and the REST API are those of ``receiver apply``.
 Rule 2: each declared IVR exists; one that was created here is removed with its declaration.
-Rule 3: the changes that are shown are those of the plan.
+Rule 3: the shown changes are those of the plan.
 Rule 4: ids are unique across all PBXs: the page requests an audio file by its id alone.
 """
 
@@ -141,12 +141,12 @@ class SimulatedPbxs:
         return None
 
     def missing(self, label: str, ivr: str, keys: str) -> MissingAction | None:
-        """Return the declaration of an action for ``keys``, which none takes."""
+        """Return the declaration of an action for ``keys`` that no action matches."""
         actions = [one.action() for one in self.actions.values()]
         return missing_action(actions, ivr, "DTMF", keys, pbx=label)
 
     async def register(self, ready: Ready) -> tuple[str, ...]:
-        """Register what is declared; return what that changed, a line each.
+        """Register the declarations; return a line for each change.
 
         Raises:
             ReceiverError: the declarations cannot be registered.

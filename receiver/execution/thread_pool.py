@@ -35,7 +35,7 @@ class Threads:
         Called from one thread only, that of the event loop.
 
         Raises:
-            queue.Full: all threads are busy and as much as may wait is waiting.
+            queue.Full: all threads are busy and the queue is full.
         """
         future: Future[T] = Future()
         context = contextvars.copy_context()
@@ -63,5 +63,5 @@ class Threads:
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
             job()
-            del job  # or the last call's data would live on in an idle thread
+            del job  # an idle thread must not keep the data of the last call
             self._idle.release()

@@ -1,9 +1,9 @@
 """Set up logging: text or JSON lines, written by a separate thread.
 
-Rule 1: logging never waits for the reader of the log: a line is put into a bounded queue. When that
-        is full, because a pipe or a disk is blocked, lines are dropped and counted, and the next
-        one that can be written says how many.
-Rule 2: uvicorn's access log, where the app is served with it, has no query strings.
+Rule 1: logging never waits for the reader of the log: a line is put into a bounded queue. If the
+        queue is full, because a pipe or a disk is blocked, lines are dropped and counted, and the
+        next line that is written reports their number.
+Rule 2: uvicorn's access log, if it is on, has no query strings.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CLOSE_TIMEOUT = 1.0
 
 
 class DeferredRecord(Protocol):
-    """What becomes a log record in the thread that writes, which spares the event loop the work.
+    """A log record that the writing thread makes, so that the event loop need not.
 
     Attributes:
         when: in seconds since the epoch.
@@ -42,7 +42,7 @@ class DeferredRecord(Protocol):
     when: float
 
     def settle(self) -> Record | None:
-        """Count it, once; return its record if it is logged. One thread at a time."""
+        """Count it once; return its record if it is logged. One thread at a time calls this."""
         ...
 
 
@@ -54,7 +54,7 @@ class BackgroundHandler(logging.Handler):
 
     Parameters:
         write: takes octets and may block or raise.
-        most: how many lines may wait.
+        most: the most lines that may wait.
         close_timeout: seconds in which the last lines must be written.
     """
 
@@ -81,8 +81,8 @@ class BackgroundHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if not isinstance(record.msg, Record):
-            # The arguments may have changed when it is written. Where they cannot be formatted, the
-            # code that logs must not fail.
+            # The arguments may change before it is written. If they cannot be formatted, the code
+            # that logs must not fail.
             try:
                 record.msg, record.args = record.getMessage(), None
             except Exception:
@@ -90,7 +90,7 @@ class BackgroundHandler(logging.Handler):
         self._writer.put(record)
 
     def settle(self) -> None:
-        """Count what is waiting; it is written later."""
+        """Count the waiting callbacks; they are written later."""
         self._settle(self._writer.waiting())
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ class BackgroundHandler(logging.Handler):
         super().close()
 
     def _settle(self, items: Iterable[Item]) -> list[tuple[float, Record | logging.LogRecord]]:
-        """Count callbacks; return what is logged, and when that was."""
+        """Count callbacks; return the log records and their times."""
         if self._forks != background_writer.forks():  # the parent may have held it at the fork
             self._forks, self._settling = background_writer.forks(), threading.Lock()
         with self._settling:
@@ -120,10 +120,10 @@ class BackgroundHandler(logging.Handler):
                 lines.append(quick(record, when))
             elif is_alone:
                 lines.append(self._line(line_of(record, when)))
-            else:  # it comes back, unless a filter or a level stops it
+            else:  # it returns to this handler, unless a filter or a level stops it
                 try:
                     _log.handle(line_of(record, when))
-                except Exception:  # a handler or filter of the app: no reason to lose the others
+                except Exception:  # a handler or filter of the app failed: keep the others
                     failed += 1
         if lost:
             text = f"{counted(lost, 'log line')} could not be written"
@@ -135,7 +135,7 @@ class BackgroundHandler(logging.Handler):
         return failed
 
     def _is_alone(self) -> bool:
-        """Return whether a log line of this package would go here, and nowhere else."""
+        """Return whether this is the only handler of log lines of this package."""
         root, quick = _log.parent, _log.propagate and not (_log.handlers or _log.filters)
         return bool(quick and root and root.handlers == [self] and not self.filters)
 
@@ -161,7 +161,7 @@ def line_of(record: Record, when: float) -> logging.LogRecord:
     """Return a log record as ``log.info`` makes it, without the slow search for the caller."""
     line = logging.LogRecord.__new__(logging.LogRecord)
     values = _like.copy()
-    # Its text is made where it is written.
+    # Its text is made when it is written.
     values["msg"], values["created"], values["msecs"] = record, when, when % 1 * 1000
     line.__dict__ = values
     return line
@@ -208,7 +208,7 @@ def _writer(fd: int | None) -> Callable[[bytes], object]:
         stream = sys.stderr
         try:
             fd = stream.fileno()
-        except OSError:  # it is no file
+        except OSError:  # it is not a file
             return lambda octets: stream.write(octets.decode())
     return functools.partial(background_writer.write_all, fd)
 

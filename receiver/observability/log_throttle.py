@@ -1,6 +1,6 @@
 """Log the same line once a minute: a flood of requests must not flood the log.
 
-Rule 1: what was left out is counted, and the next line says how many.
+Rule 1: omitted lines are counted, and the next line reports their number.
 Rule 2: many different lines are a flood as well: their number in a minute is limited.
 """
 
@@ -18,7 +18,7 @@ class LogThrottle:
     """Decides which lines are logged.
 
     Parameters:
-        most: how many different lines are logged in an `INTERVAL`.
+        most: the most different lines that are logged in an `INTERVAL`.
     """
 
     def __init__(self, most: int = 1000) -> None:

@@ -1,10 +1,10 @@
 """Standard output and error that never block, for `print` in handlers.
 
-Rule 1: a line that is printed goes into a bounded queue, which a thread writes. When that is full,
-        because a pipe is blocked or a disk is, lines are dropped and counted, and the log says how
-        many as soon as one can be written.
-Rule 2: a terminal is left alone, for debuggers and prompts; so is what is no file.
-Rule 3: a forked child writes for itself: it has no callers, and may end without a word.
+Rule 1: a printed line is put into a bounded queue, which a thread writes. If the queue is full,
+        because a pipe or a disk is blocked, lines are dropped and counted, and the log reports
+        their number as soon as a line can be written.
+Rule 2: a terminal is not changed, for debuggers and prompts; nor is a stream without a file.
+Rule 3: a forked child writes directly: it answers no callbacks, and may be killed.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ MAX_LINES = 10_000
 """Pieces that may wait to be written."""
 
 PIECE = 4096
-"""Octets that a piece has at most."""
+"""Most octets of a piece."""
 
 PAUSE = 0.02
 """Seconds for which pieces gather before they are written together."""
 
 CLOSE_TIMEOUT = 1.0
-"""Seconds for the last pieces when the process ends."""
+"""Seconds in which the last pieces must be written when the process ends."""
 
 log = logging.getLogger("receiver")
 
 
 class BackgroundRawIO(io.RawIOBase):
-    """A raw stream whose octets a thread writes to a descriptor.
+    """A raw stream; a thread writes its octets to a descriptor.
 
     Parameters:
         descriptor: stays open.
@@ -98,7 +98,7 @@ def _printed(name: str) -> Iterator[None]:
     try:
         raw = BackgroundRawIO(before.fileno(), name)
         is_terminal = before.isatty()
-    except (AttributeError, OSError, ValueError):  # closed, or no file
+    except (AttributeError, OSError, ValueError):  # closed, or not a file
         is_terminal = True
     if is_terminal:
         yield

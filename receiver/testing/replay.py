@@ -1,4 +1,4 @@
-"""Replays recorded callbacks with today's handlers.
+"""Replay recorded callbacks with today's handlers.
 
 Rule 1: handlers run as in the service: with the deadline, the fallbacks, and the call's session;
         `receiver.Call.now` is the time of the recording.
