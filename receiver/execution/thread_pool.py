@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 
 class Threads:
-    """Runs functions in at most ``most`` threads; up to four times as many may wait.
+    """Runs functions in at most ``max_threads`` threads; up to four times as many may wait.
 
     Threads are started as they are needed, and kept.
     """
 
-    def __init__(self, most: int = 32) -> None:
-        self._most = most
-        self._queue: Queue[Callable[[], None] | None] = Queue(maxsize=4 * most)
+    def __init__(self, max_threads: int = 32) -> None:
+        self._max_threads = max_threads
+        self._queue: Queue[Callable[[], None] | None] = Queue(maxsize=4 * max_threads)
         self._idle = threading.Semaphore(0)
         self._started = 0
 
@@ -49,7 +49,7 @@ class Threads:
                 future.set_exception(error)
 
         self._queue.put_nowait(job)
-        if not self._idle.acquire(blocking=False) and self._started < self._most:
+        if not self._idle.acquire(blocking=False) and self._started < self._max_threads:
             self._started += 1
             threading.Thread(target=self._work, name="receiver-handler", daemon=True).start()
         return future

@@ -50,7 +50,7 @@ class BackgroundWriter(Generic[T]):
         write: takes the queued items and the number of lost ones not reported yet; returns how many
             of the items were lost. It may block; if it raises, all are lost.
         lost: called with the number of newly lost items, by one thread at a time.
-        most: the length of the queue.
+        max_waiting: the length of the queue.
         pause: seconds for which items gather before they are written together.
         name: of the thread.
     """
@@ -60,13 +60,13 @@ class BackgroundWriter(Generic[T]):
         write: Callable[[list[T], int], int],
         *,
         lost: Callable[[int], object],
-        most: int,
+        max_waiting: int,
         pause: float,
         name: str,
     ) -> None:
         self._write = write
         self._lost = lost
-        self._most = most
+        self._max_waiting = max_waiting
         self._pause = pause
         self._name = name
         self._unreported = 0
@@ -91,7 +91,7 @@ class BackgroundWriter(Generic[T]):
         """
         if self._forks != _FORKS[0]:
             self._begin()  # threads do not survive a fork
-        if len(self._queue) >= self._most:
+        if len(self._queue) >= self._max_waiting:
             self._drop(int(is_lost))
             return False
         self._queue.append(item)

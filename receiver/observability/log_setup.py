@@ -54,14 +54,14 @@ class BackgroundHandler(logging.Handler):
 
     Parameters:
         write: takes octets and may block or raise.
-        most: the most lines that may wait.
+        max_waiting: the most lines that may wait.
         close_timeout: seconds in which the last lines must be written.
     """
 
     def __init__(
         self,
         write: Callable[[bytes], object],
-        most: int = MAX_LINES,
+        max_waiting: int = MAX_LINES,
         *,
         close_timeout: float = CLOSE_TIMEOUT,
     ) -> None:
@@ -69,7 +69,7 @@ class BackgroundHandler(logging.Handler):
         self._close_timeout = close_timeout
         self._write = write
         self._writer: background_writer.BackgroundWriter[Item] = background_writer.BackgroundWriter(
-            self._write_lines, lost=_lost, most=most, pause=PAUSE, name="receiver-log"
+            self._write_lines, lost=_lost, max_waiting=max_waiting, pause=PAUSE, name="receiver-log"
         )
         self._settling = threading.Lock()
         self._forks = background_writer.forks()

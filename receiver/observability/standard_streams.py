@@ -41,16 +41,16 @@ class BackgroundRawIO(io.RawIOBase):
     Parameters:
         descriptor: stays open.
         name: of the stream.
-        most: see `MAX_LINES`.
+        max_waiting: see `MAX_LINES`.
     """
 
-    def __init__(self, descriptor: int, name: str, most: int = MAX_LINES) -> None:
+    def __init__(self, descriptor: int, name: str, max_waiting: int = MAX_LINES) -> None:
         super().__init__()
         self._descriptor = descriptor
         self._name = name
         self._forks = forks()
         self._writer = BackgroundWriter[bytes](
-            self._write, lost=_count, most=most, pause=PAUSE, name=f"receiver-{name}"
+            self._write, lost=_count, max_waiting=max_waiting, pause=PAUSE, name=f"receiver-{name}"
         )
 
     def writable(self) -> bool:

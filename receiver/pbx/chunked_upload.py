@@ -145,8 +145,8 @@ class _Upload:
         headers = {UPLOAD_TOKEN: self._token}
         answer = await self._connection.get(what, f"{self._path}/status", headers=headers)
         self._keep(answer)
-        said = answer.headers.get("range", "")
-        found = _RANGE.fullmatch(said)
+        range_header = answer.headers.get("range", "")
+        found = _RANGE.fullmatch(range_header)
         there = int(found[1]) + 1 if found else 0
         if there not in (low, high) and not (low == 0 and there == 1):
             raise PbxInvalid(f"{what}: the PBX sends no usable Range")

@@ -127,9 +127,9 @@ class Connections:
             return
         del self.idle[idle]
         idle.transport.abort()
-        said = "connection limit: idle connections are evicted"
-        if (more := self.log_throttle.due(said, time.monotonic())) is not None:
-            log.warning("%s%s", said, more)
+        message = "connection limit: idle connections are evicted"
+        if (more := self.log_throttle.due(message, time.monotonic())) is not None:
+            log.warning("%s%s", message, more)
 
     def remove(self, connection: Any) -> None:
         """Remove a closed connection."""

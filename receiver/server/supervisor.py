@@ -64,7 +64,7 @@ class Supervisor:
         beside: start other processes, such as a guard; one of each is kept running.
         notice: seconds for which a worker continues to serve after a signal.
         hang, pauses, steady, memory_interval: in seconds, see the constants above.
-        most_memory: octets above which a worker is replaced; 0 for no limit. A limit that a new
+        max_memory: octets above which a worker is replaced; 0 for no limit. A limit that a new
             worker exceeds at its start is dropped; otherwise replacing would never end.
         memory: returns the memory of a process in octets.
         clock: monotonic seconds.
@@ -79,7 +79,7 @@ class Supervisor:
         notice: float = 0.0,
         hang: float = HANG_TIMEOUT,
         pauses: Sequence[float] = RESTART_DELAYS,
-        most_memory: int = 0,
+        max_memory: int = 0,
         memory: Callable[[int], int] = resident,
         min_uptime: float = MIN_UPTIME,
         memory_interval: float = MEMORY_INTERVAL,
@@ -90,7 +90,7 @@ class Supervisor:
         self._stop_within = notice + STOP_TIMEOUT
         self._hang = hang
         self._pauses = pauses
-        self._most_memory = most_memory
+        self._max_memory = max_memory
         self._memory = memory
         self._min_uptime = min_uptime
         self._memory_interval = memory_interval
@@ -221,7 +221,7 @@ class Supervisor:
         """Replace workers: all on SIGHUP, or those with too much memory."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._memory_interval if self._most_memory else None):
+                async with asyncio.timeout(self._memory_interval if self._max_memory else None):
                     await self._reloads.wait()
             if self._reloads.is_set():
                 self._reloads.clear()
@@ -236,7 +236,7 @@ class Supervisor:
 
     async def _limit_memory(self) -> None:
         for slot, worker in enumerate(self._slots):
-            used, most = self._memory(worker.pid), self._most_memory
+            used, most = self._memory(worker.pid), self._max_memory
             if used <= most or self._clock() - worker.started <= self._min_uptime:
                 continue
             text = "worker %d uses %d MiB of memory, the limit is %d: it is replaced"
@@ -247,7 +247,7 @@ class Supervisor:
             if (least := self._memory(self._slots[slot].pid)) > most:
                 text = "a new worker uses %d MiB: RECEIVER_WORKER_MEMORY is too low, and ignored"
                 log.error(f"{text} until the next start", least // MIB)
-                self._most_memory = 0
+                self._max_memory = 0
                 return
 
     async def _exchange(self, slot: int) -> bool:

@@ -126,16 +126,16 @@ class Watchdog:
                 self._is_logged = True
                 where, advice = describe(frame, self._handlers), self.advice
                 self.advice = ""
-                _say(log.error, "the event loop is blocked%s%s", where, advice)
+                _log(log.error, "the event loop is blocked%s%s", where, advice)
             try:
                 handed, more = self.relieve(self._last_beat, is_urgent)
                 answered += more
             except Exception as error:  # the thread must continue
-                _say(log.critical, "%s inside the watchdog", type(error).__name__)
+                _log(log.critical, "%s inside the watchdog", type(error).__name__)
         if answered:
-            _say(log.error, "answered %s for a blocked event loop", counted(answered, "request"))
+            _log(log.error, "answered %s for a blocked event loop", counted(answered, "request"))
         if handed:
-            _say(
+            _log(
                 log.error, "handed %s over from a blocked event loop", counted(handed, "connection")
             )
 
@@ -176,6 +176,6 @@ def describe(frame: FrameType | None, handlers: Mapping[CodeType, str]) -> str:
     )
 
 
-def _say(write: Callable[..., None], *what: object) -> None:
+def _log(write: Callable[..., None], *what: object) -> None:
     with contextlib.suppress(RuntimeError):  # no thread can be started
         threading.Thread(target=write, args=what, daemon=True).start()

@@ -57,7 +57,7 @@ class MemoryAuth:
     def __init__(
         self, *, life: float, most_nonces: int = 100_000, most_sources: int = 10_000
     ) -> None:
-        self._counters = NonceCounts(life=life, most=most_nonces)
+        self._counters = NonceCounts(life=life, max_nonces=most_nonces)
         self._using = threading.Lock()
         self._most = most_sources
         self._standings: dict[str, FailureRecord] = {}  # the one that failed last is last

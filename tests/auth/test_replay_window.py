@@ -43,7 +43,7 @@ def test_old_nonces_are_forgotten_and_stay_refused() -> None:
 
 
 def test_memory_is_bounded_and_what_was_pushed_out_is_refused() -> None:
-    counters = NonceCounts(life=300, most=10)
+    counters = NonceCounts(life=300, max_nonces=10)
     for n in range(1000):
         assert counters.use(str(n), 1, made=n / 100, now=10.0)
     assert len(counters) <= 10
@@ -80,7 +80,7 @@ def test_a_clock_that_was_set_back_refuses_no_new_nonce() -> None:
 
 
 def test_a_nonce_from_a_clock_that_is_ahead_refuses_none_of_this_one() -> None:
-    counters = NonceCounts(life=300, most=1)
+    counters = NonceCounts(life=300, max_nonces=1)
     assert counters.use("ahead", 1, made=1030.0, now=1000.0)
     assert counters.use("b", 1, made=1000.5, now=1001.0) is False  # made before the other was lost
     assert counters.use("c", 1, made=1001.5, now=1002.0)

@@ -110,7 +110,7 @@ def disk() -> Iterator[Disk]:
 
 @pytest.fixture
 def handler(disk: Disk) -> Iterator[BackgroundHandler]:
-    made = BackgroundHandler(disk, most=5)
+    made = BackgroundHandler(disk, max_waiting=5)
     made.setFormatter(logging.Formatter("%(message)s"))
     yield made
     disk.free.set()

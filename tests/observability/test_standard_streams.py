@@ -24,7 +24,7 @@ def test_a_full_pipe_drops_and_counts_lines_without_blocking(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     read, write = os.pipe()
-    raw, before = BackgroundRawIO(write, "stdout", most=4), COUNTS.cell(DROPPED)[0]
+    raw, before = BackgroundRawIO(write, "stdout", max_waiting=4), COUNTS.cell(DROPPED)[0]
     begin = time.monotonic()
     for _ in range(100):
         raw.write(b"x" * 4096)
