@@ -168,7 +168,7 @@ class Receiver:
 
     @property
     def callbacks(self) -> ActionTable:
-        """What answers the callbacks, for a server that does without ASGI on their way.
+        """The endpoints of the actions, for a server that passes callbacks without ASGI.
 
         Raises as `starlette` does.
         """
@@ -207,7 +207,7 @@ class Receiver:
         """
         async with self._inside.lifespan():
             yield
-        self.__dict__.pop("_inside", None)  # what comes next, in tests, begins anew
+        self.__dict__.pop("_inside", None)  # in tests the next request starts again
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         inside = self._inside
@@ -216,7 +216,7 @@ class Receiver:
             if bad := problem_of(scope):
                 await refuse_badly_framed(bad, scope, send, self._log_throttle)
                 return
-            # Starlette on the way to an action would cost as much as all that is done there.
+            # Routing by Starlette would cost as much as the whole callback.
             request = Request.of_scope(
                 scope, lambda: read(scope, receive), asyncio.get_running_loop()
             )

@@ -69,7 +69,7 @@ class Assembly:
         starlette: what else it answers, and its start and end.
 
     Raises:
-        SettingsError: what they ask for cannot be had.
+        SettingsError: a setting cannot be fulfilled.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Assembly:
         await self._store.reach()
         async with kept(self._folder) if self._folder else nullcontext():
             yield
-        # The calls in hand were answered. What is closed now, each before what it works with:
+        # The calls in progress were answered. Parts are closed before the parts that they use:
         await self._dispatcher.close()
         await self._backing.close(FINISH)
         await self._store.close()

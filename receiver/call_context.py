@@ -161,7 +161,7 @@ class Deadline:
     due: float
 
 
-class Done(NamedTuple):
+class RecordedJob(NamedTuple):
     """A background job that was queued.
 
     Attributes:
@@ -174,11 +174,11 @@ class Done(NamedTuple):
     durably: bool = False
 
 
-class Noted(list[Done]):
+class RecordedJobs(list[RecordedJob]):
     """The jobs that a call without a PBX queued; they are not run."""
 
     def __call__(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-        self.append(Done(function, args, kwargs))
+        self.append(RecordedJob(function, args, kwargs))
 
     def durably(
         self,
@@ -187,11 +187,11 @@ class Noted(list[Done]):
         idempotency_key: str = "",
         **kwargs: object,
     ) -> Acceptance:
-        self.append(Done(function, args, kwargs, durably=True))
+        self.append(RecordedJob(function, args, kwargs, durably=True))
         return Acceptance(True)
 
 
-_MADE_LATE: dict[str, Callable[[], Any]] = {"after": Noted, "remembered": dict}
+_MADE_LATE: dict[str, Callable[[], Any]] = {"after": RecordedJobs, "remembered": dict}
 
 
 class Detached:
@@ -204,7 +204,7 @@ class Detached:
     """
 
     __slots__ = ("after", "number_format", "remembered")
-    after: Noted
+    after: RecordedJobs
     remembered: dict[str, Any]
     number_format: NumberFormat
 

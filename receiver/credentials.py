@@ -94,7 +94,7 @@ class Credentials:
     key: Secret = Secret("")
 
 
-@cache  # of the few secrets of the settings: to stretch one on the way of a callback would block it
+@cache  # of the few secrets of the settings: stretching one during a callback would delay it
 def stretch(secret: Secret) -> bytes:
     """Return the 32 bytes that all keys are derived from, in about 40 ms and 16 MiB, then cached.
 

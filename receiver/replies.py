@@ -4,17 +4,18 @@ Rule 1: a reply is a value; what a handler returns is the reply.
 Rule 2: a reply that exists can be carried out: its destination is checked by the constructor.
 Rule 3: on the wire ``status_code`` is always 200. The PBX takes anything else for a failure, and
         what the caller then hears is not documented ("Managing Virtual Receptionist").
-Rule 4: a subclass of `BaseReply` is registered in `KINDS`; wire, log, metrics, recordings,
-        configuration files, console and simulator read its words there. A new reply is one class,
-        and one more member of `Reply`.
+Rule 4: `reply_kind` registers a subclass of `BaseReply` with its words in `KINDS`; wire, log,
+        metrics, recordings, configuration files, console and simulator read them there. A new reply
+        is one class, and one more member of `Reply`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from receiver.errors import CallbackError, ReplyError
 from receiver.text import counted
@@ -31,22 +32,11 @@ KINDS: dict[str, type[BaseReply]] = {}
 class BaseReply:
     """Base of the replies: frozen dataclasses with one field, the destination, or with none.
 
-    Class attributes:
-        action: on the wire, in the log, in metrics and recordings, such as ``"call"``.
-        keyword: in configuration files, such as ``"forward"``.
-        rule: in the rules of an IVR (`receiver.pbx.models_ivr.ForwardAction`); empty if it cannot
-            be used there.
-        outcome: the kind of outcome that the simulator and the console show, ``"forwarded"``.
-        outcome_text: the outcome in a sentence; ``{}`` is the destination.
-        caller_text: the same in a CALLER callback, where it differs.
-        label: the reply in a list of destinations, such as ``"hang up"``; ``{}`` as before.
-        summary: what it does, for the editor of a configuration file.
-        ends_call: whether the IVR's part of the call ends.
+    The class attributes are the words of `reply_kind`.
 
     Raises:
         ReplyError: the destination cannot be dialled. The text does not repeat it, because it may
             hold what the caller keyed in.
-        TypeError: a subclass does not define all of them.
     """
 
     __slots__ = ()
@@ -54,18 +44,13 @@ class BaseReply:
 
     action: ClassVar[str]
     keyword: ClassVar[str]
-    rule: ClassVar[str] = ""
+    rule: ClassVar[str]
     outcome: ClassVar[str]
     outcome_text: ClassVar[str]
-    caller_text: ClassVar[str] = ""
+    caller_text: ClassVar[str]
     label: ClassVar[str]
     summary: ClassVar[str]
-    ends_call: ClassVar[bool] = True
-
-    def __init_subclass__(cls) -> None:
-        if lacking := [name for name in BaseReply.__annotations__ if not hasattr(cls, name)]:
-            raise TypeError(f"{cls.__name__} lacks {', '.join(lacking)}: see BaseReply")
-        KINDS[cls.action] = cls
+    ends_call: ClassVar[bool]
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -101,6 +86,55 @@ class BaseReply:
         return self.label.format(self.target)
 
 
+R = TypeVar("R", bound=BaseReply)
+
+
+def reply_kind(
+    *,
+    action: str,
+    keyword: str,
+    outcome: str,
+    outcome_text: str,
+    label: str,
+    summary: str,
+    rule: str = "",
+    caller_text: str = "",
+    ends_call: bool = True,
+) -> Callable[[type[R]], type[R]]:
+    """Return a decorator that registers a kind of reply; mypy reports a missing word.
+
+    Parameters:
+        action: on the wire, in the log, in metrics and recordings, such as ``"call"``.
+        keyword: in configuration files, such as ``"forward"``.
+        outcome: the kind of outcome that the simulator and the console show, ``"forwarded"``.
+        outcome_text: the outcome in a sentence; ``{}`` is the destination.
+        label: the reply in a list of destinations, such as ``"hang up"``; ``{}`` as before.
+        summary: the effect, for the editor of a configuration file.
+        rule: in the rules of an IVR (`receiver.pbx.models_ivr.ForwardAction`); empty if it cannot
+            be used there.
+        caller_text: the outcome in a CALLER callback, where it differs.
+        ends_call: whether the IVR's part of the call ends.
+    """
+    words = dict(locals())
+
+    def register(kind: type[R]) -> type[R]:
+        for name, word in words.items():
+            setattr(kind, name, word)
+        KINDS[action] = kind
+        return kind
+
+    return register
+
+
+@reply_kind(
+    action="call",
+    keyword="forward",
+    rule="FORWARD_TO_NUMBER",
+    outcome="forwarded",
+    outcome_text="forwarded to {}",
+    label="{}",
+    summary="Connect the caller to it.",
+)
 @dataclass(frozen=True, slots=True)
 class Forward(BaseReply):
     """Connect the caller to ``destination``: an extension, a queue, another IVR, or a number.
@@ -118,15 +152,16 @@ class Forward(BaseReply):
 
     destination: str
 
-    action = "call"
-    keyword = "forward"
-    rule = "FORWARD_TO_NUMBER"
-    outcome = "forwarded"
-    outcome_text = "forwarded to {}"
-    label = "{}"
-    summary = "Connect the caller to it."
 
-
+@reply_kind(
+    action="hangup",
+    keyword="hangup",
+    rule="HANGUP",
+    outcome="hung up",
+    outcome_text="hung up",
+    label="hang up",
+    summary="End the call.",
+)
 @dataclass(frozen=True, slots=True)
 class Hangup(BaseReply):
     """End the call.
@@ -136,15 +171,18 @@ class Hangup(BaseReply):
         reply = Hangup()
     """
 
-    action = "hangup"
-    keyword = "hangup"
-    rule = "HANGUP"
-    outcome = "hung up"
-    outcome_text = "hung up"
-    label = "hang up"
-    summary = "End the call."
 
-
+@reply_kind(
+    action="repeat",
+    keyword="repeat",
+    rule="REPEAT",
+    outcome="repeated",
+    outcome_text="the prompt is repeated",
+    caller_text="the call continues to the prompt",
+    label="repeat",
+    summary="Play the prompt again.",
+    ends_call=False,
+)
 @dataclass(frozen=True, slots=True)
 class Repeat(BaseReply):
     """Play the IVR's prompt again and wait for the next key.
@@ -153,16 +191,6 @@ class Repeat(BaseReply):
 
         reply = Repeat()
     """
-
-    action = "repeat"
-    keyword = "repeat"
-    rule = "REPEAT"
-    outcome = "repeated"
-    outcome_text = "the prompt is repeated"
-    caller_text = "the call continues to the prompt"
-    label = "repeat"
-    summary = "Play the prompt again."
-    ends_call = False
 
 
 Reply = Forward | Hangup | Repeat

@@ -6,7 +6,7 @@ directly above a block say how:
 - ``call 8000 from 101 press 1 2: forwarded to 222``: place this call to the block's IVRs
 - ``raises ERROR: text``: the block raises this error
 - ``file: NAME``: write the block to this file, for the blocks below
-- ``service: TEXT``: start the command, and go on when it prints TEXT
+- ``service: TEXT``: start the command, and continue when it prints TEXT
 - ``exit N``: the exit status of the commands
 - ``output``: the commands above printed these lines; … stands for any text
 - ``same as: PATH``: the lines are in this file of the repository, in this order

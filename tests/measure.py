@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.test_layers import LAYERS, MODULES, ours
 
-HERE = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent
 SOURCE = ("receiver", "handlers")
 TEXTS = (*SOURCE, "tests", "examples", "README.md", "CHANGELOG.md", ".ci")
 SUFFIXES = {".py", ".md", ".txt", ".js", ".html", ".css", ".toml", ".yml", ".service", ""}
@@ -58,6 +58,23 @@ IDIOMS = (
     r"is asked|are asked",
     r"has its say|last word",
     r"a caller falls",
+    r"by (?:itself|themselves)",
+    r"as (?:it|they) (?:came|comes?)",
+    r"what (?:is there|there is)",
+    r"what (?:comes|waits|follows)",
+    r"for which there",
+    r"the other one",
+    r"all the same",
+    r"on (?:its|their) way",
+    r"go(?:es)? on|went on|going on",
+    r"anybody|everybody",
+    r"for ever",
+    r"so often",
+    r"be had",
+    r"in hand",
+    r"anew",
+    r"taken to be",
+    r"past the (?:event )?loop",
 )
 PHRASE = re.compile(rf"\b(?:{'|'.join(IDIOMS)})\b", re.IGNORECASE)
 
@@ -69,7 +86,7 @@ COMMANDS = "cli"
 
 def texts(*paths: str) -> Iterator[Path]:
     """The files that people read, below ``paths``."""
-    for path in (HERE / name for name in paths or TEXTS):
+    for path in (ROOT / name for name in paths or TEXTS):
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             known = file.suffix in SUFFIXES and file.is_file()
             if (
@@ -83,7 +100,7 @@ def texts(*paths: str) -> Iterator[Path]:
 def idioms(*paths: str) -> list[str]:
     """Each idiom below ``paths``, as ``file:line: text``."""
     return [
-        f"{file.relative_to(HERE)}:{number}: {found[0]}"
+        f"{file.relative_to(ROOT)}:{number}: {found[0]}"
         for file in texts(*paths)
         for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1)
         for found in PHRASE.finditer(line)
@@ -142,7 +159,7 @@ def long_functions(limit: int, *paths: str) -> list[str]:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or 0) - node.lineno + 1
                 if lines > limit:
-                    where = f"{file.relative_to(HERE)}:{node.lineno}"
+                    where = f"{file.relative_to(ROOT)}:{node.lineno}"
                     found.append(f"{where}: {node.name} ({lines})")
     return found
 
@@ -150,7 +167,7 @@ def long_functions(limit: int, *paths: str) -> list[str]:
 def lines(*paths: str) -> dict[str, int]:
     """The lines of each Python file below ``paths``."""
     files = (file for file in texts(*paths or SOURCE) if file.suffix == ".py")
-    return {str(file.relative_to(HERE)): len(file.read_text().splitlines()) for file in files}
+    return {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in files}
 
 
 def main(paths: list[str]) -> None:

@@ -74,7 +74,7 @@ class Service:
             self.came.notify_all()
 
     def until(self, pattern: str, count: int = 1) -> list[str]:
-        """What the pattern finds in the log, once it is there so often."""
+        """Return the matches of the pattern in the log, once there are ``count``."""
 
         def found() -> list[str]:
             return re.findall(pattern, "".join(self.lines))

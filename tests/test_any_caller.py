@@ -38,7 +38,7 @@ async def test_every_caller_with_a_number_reaches_the_handler(caller: str) -> No
         call = await phone.dial("8000", caller=caller)
         assert [step.action for step in call.callbacks] == ["ask_crm"]
         assert call.forwarded_to == ("300" if caller == "+4930123456" else None)
-        assert call.prompts == (0 if call.ended else 1)  # a repeat goes on to the prompt
+        assert call.prompts == (0 if call.ended else 1)  # a repeat continues to the prompt
 
 
 async def test_a_withheld_number_goes_on_to_the_prompt() -> None:

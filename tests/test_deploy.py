@@ -11,7 +11,7 @@ import pytest
 
 from receiver.callbacks.health import health_routes
 from receiver.cli import main
-from receiver.server.supervisor import STOP
+from receiver.server.supervisor import STOP_TIMEOUT
 from receiver.settings import Settings
 from tests.command_line import CliRunner
 
@@ -45,8 +45,8 @@ def test_the_time_to_stop_is_enough() -> None:
     assert notice
     assert seconds
     assert unit
-    assert int(seconds[1]) >= STOP + int(notice[1])
-    assert int(unit[1]) >= STOP
+    assert int(seconds[1]) >= STOP_TIMEOUT + int(notice[1])
+    assert int(unit[1]) >= STOP_TIMEOUT
 
 
 def test_health_checks_of_proxies_are_answered() -> None:

@@ -1,4 +1,4 @@
-"""Killed before and after every single request: the same command goes on, and no caller falls."""
+"""Killed before and after every single request: the same command continues, and no call is lost."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from receiver.auth.scheme import (
     Refused,
     Scheme,
 )
-from receiver.auth.secret_header import Factor
+from receiver.auth.secret_header import SecretHeader
 from receiver.credentials import Credentials
 
 Auth = Literal["bearer", "basic", "digest"]
@@ -39,11 +39,11 @@ __all__ = [
     "Basic",
     "Bearer",
     "Digest",
-    "Factor",
     "NonceUse",
     "Open",
     "Refused",
     "Scheme",
+    "SecretHeader",
     "make_scheme",
 ]
 
@@ -89,4 +89,4 @@ def make_scheme(
             algorithms=algorithms,
             uri_without_query=uri_without_query,
         )
-    return Factor(scheme, credentials) if keyed else scheme
+    return SecretHeader(scheme, credentials) if keyed else scheme

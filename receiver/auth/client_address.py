@@ -2,7 +2,7 @@
 
 Rule 1: the client address is the peer of the connection. If the peer is a trusted proxy, its
         ``X-Forwarded-For`` or ``Forwarded`` is read from the right, up to the first entry that is
-        no trusted proxy. Entries further left may be forged.
+        not a trusted proxy. Entries further left may be forged.
         Both headers are parsed before authentication, so their length is bounded and they are
         parsed in linear time.
 Rule 2: if the headers are malformed or disagree, the client address is unknown, and an unknown

@@ -1,13 +1,13 @@
 """Digest authentication, RFC 7616 and the older RFC 2069 form, on stateless nonces.
 
-Rule 1: by default one challenge, in the one form that every client we measured survives:
-        ``Digest realm="…", nonce="…", algorithm=MD5, qop="auth"``. SHA-256 alone loses nine of 23
-        of them, two lines with MD5 first lose one. Both lines have the same nonce, because some
-        clients answer one line with the nonce of the other.
+Rule 1: by default one challenge, in the only form that all measured clients accept:
+        ``Digest realm="…", nonce="…", algorithm=MD5, qop="auth"``. With SHA-256 alone nine of 23
+        clients fail, with two lines, MD5 first, one fails. Both lines have the same nonce, because
+        some clients answer one line with the nonce of the other.
 Rule 2: a nonce is its time, six random bytes and a signature: any worker or machine that holds the
         service secret accepts it, but only for the action it was made for.
-Rule 3: ``stale=true`` exactly if everything but the nonce was right. Without it libcurl takes a
-        refusal for a wrong password and does not retry.
+Rule 3: ``stale=true`` exactly if everything except the nonce was right. Without it libcurl treats
+        the refusal as a wrong password and does not retry.
 Rule 4: a nonce count is valid once; a store records the counts that were used.
 Rule 5: an unknown user costs the same work as a wrong password.
 """
@@ -24,7 +24,7 @@ from functools import lru_cache
 from typing import Literal
 
 from receiver.auth.scheme import (
-    LONGEST,
+    MAX_AUTHORIZATION,
     NO_CREDENTIALS,
     OTHER_CREDENTIALS,
     REALM,
@@ -41,7 +41,7 @@ from receiver.credentials import Credentials
 Algorithm = Literal["MD5", "SHA-256"]
 
 NONCE_LIFE = 300.0
-"""Seconds for which a nonce is good."""
+"""Seconds for which a nonce is valid."""
 
 _CLOCK_SKEW = 30.0  # seconds by which the clocks of two machines may differ
 _TIME, _SALT, _SIGNATURE = 6, 6, 20  # bytes; 32 in all are 43 characters without padding
@@ -56,7 +56,7 @@ _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _COUNT = re.compile(r"[0-9a-fA-F]{8}")
 _REQUIRED = frozenset({"username", "realm", "nonce", "uri", "response"})
-_NONCES = 256  # that are remembered as genuine
+_NONCES = 256  # nonces that are cached as genuine
 _STANDARD = bytes.maketrans(b"-_+/=", b"+/???")  # from base64url; others stay invalid
 
 
@@ -219,7 +219,7 @@ def parse_parameters(text: str) -> dict[str, str] | None:
     other text in between, more than 12,288 characters. ``uri`` keeps its backslashes: the header
     alone does not show whether the client escaped it.
     """
-    if len(text) > LONGEST:
+    if len(text) > MAX_AUTHORIZATION:
         return None
     text = text.strip(" \t,")
     if _HEADER.fullmatch(text) is None:

@@ -1,14 +1,14 @@
 """Estimate how hard a secret is to guess, in bits, and refuse one that a program could find.
 
-Rule 1: what comes from a generator passes: 16 random bytes or more as hexadecimal, base64 or a UUID
+Rule 1: generated secrets are accepted: 16 random bytes or more as hexadecimal, base64 or a UUID
         (as URL-safe base64 or base32, one in 100 fails by chance). What people invent fails: words,
         sequences, walks over the keyboard, repetitions, and all of these in hexadecimal or base64.
-Rule 2: an estimate is low rather than high, and no measure of what the secret was made from: 32
-        characters that a program on the internet shows are as known as the internet.
-Rule 3: no text of this module holds any part of the secret.
+Rule 2: an estimate is low rather than high, and only measures the text: 32 characters copied from a
+        web page may look random and be known.
+Rule 3: no text of this module contains any part of the secret.
 
-The bound goes with the stretching in `receiver.credentials`: at some 30 guesses a second on a core,
-64 bits take ten million years on a thousand cores.
+The bound depends on the stretching in `receiver.credentials`: at some 30 guesses a second on a
+core, 64 bits take ten million years on a thousand cores.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-ENOUGH = 64
+MIN_BITS = 64
 """Bits that a secret needs."""
 
 _LETTER = 1.5  # bits of a letter in a word: between those of English in a word and in a text
 _SEPARATOR = 1.0  # bits of a separator between words
 _GUESSED = 4.0  # bits of something that a guessing program tries early
 _STEP = 0.5  # bits of a character that continues a sequence
-_REPEATED = 4  # characters of which a repetition has at least as many
+_REPEATED = 4  # fewest characters of a repetition
 _LETTERS = re.compile(r"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
-# Of two letters in a row in English or German more than half are of these, of random ones a tenth.
+# More than half of the letter pairs in English or German are among these, of random ones a tenth.
 _PAIRS = (
     "th_he_in_er_an_re_nd_on_en_at_ou_ed_ha_to_or_it_is_hi_es_ng_st_te_ar_al_ve_nt_ti_se_le_me_of_"
     "ea_ne_de_ll_ro_as_et_ch_ei_ie_ge_be_un_ic_om_co_ma_io_ur_ra_ri_si_li_ce_el_us_ss_ee_sh_ho_ec_"
@@ -53,12 +53,12 @@ _INTERLEAVED = 4  # sequences that may alternate, as four do in 1qaz2wsx3edc
 
 
 def estimate(text: str) -> float:
-    """Return about how many bits a guessing program would need for ``text``."""
+    """Return an estimate of the bits that a guessing program needs for ``text``."""
     return min([_estimate(text), *map(_estimate, _decoded(text))])
 
 
 def _decoded(text: str) -> Iterator[str]:
-    """What ``text`` is in hexadecimal or base64, if that is less random than any bytes are."""
+    """Return ``text`` decoded from hexadecimal or base64, if that is less random than bytes."""
     if not _ENCODED.fullmatch(text):
         return
     padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
@@ -67,7 +67,7 @@ def _decoded(text: str) -> Iterator[str]:
             plain = decode(padded if decode is base64.b64decode else text).decode("latin-1")
         except (binascii.Error, ValueError):
             continue
-        if (plain.isascii() and plain.isprintable()) or _estimate(plain) < ENOUGH / 2:
+        if (plain.isascii() and plain.isprintable()) or _estimate(plain) < MIN_BITS / 2:
             yield plain
 
 
@@ -75,7 +75,7 @@ def _estimate(text: str) -> float:
     if not text:
         return 0.0
     count = Counter(text)
-    # As if its characters were drawn with the frequencies that they have.
+    # The entropy of the frequencies of its characters.
     costs = [math.log2(len(text) / count[c]) for c in text]
     for at in _steps(text):
         costs[at] = min(costs[at], _STEP)
@@ -93,8 +93,8 @@ def _estimate(text: str) -> float:
 
 
 def is_guessable(text: str) -> bool:
-    """Return whether a secret has less than `ENOUGH` bits."""
-    return estimate(text) < ENOUGH
+    """Return whether a secret has less than `MIN_BITS` bits."""
+    return estimate(text) < MIN_BITS
 
 
 def _is_word(letters: re.Match[str]) -> bool:
@@ -107,14 +107,14 @@ def _is_word(letters: re.Match[str]) -> bool:
 
 
 def _cap(costs: list[float], start: int, end: int, most: float) -> None:
-    """Have a part cost ``most`` bits at the most."""
+    """Limit the estimate of a part to ``most`` bits."""
     total = sum(costs[start:end])
     if total > most:
         costs[start:end] = [cost * most / total for cost in costs[start:end]]
 
 
 def _steps(text: str) -> Iterator[int]:
-    """The places of characters that continue a sequence, by one step up, down or on the spot.
+    """Return the places of characters that continue a sequence, by one step up or down, or none.
 
     Its steps are those of code points, of digits before letters, or of keys on a keyboard; up to
     `_INTERLEAVED` sequences may alternate.

@@ -1,7 +1,7 @@
 """The comparison of what a client sent with the secrets that are accepted.
 
 Rule 1: it takes the same time wherever the first difference is, and whichever secret matches.
-Rule 2: it fails closed: an empty secret would match an empty header, so none is taken.
+Rule 2: it fails closed: an empty secret would match an empty header, so it is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from receiver.credentials import Secret
 
 
 class KnownSecrets:
-    """The secrets that are accepted: two during a rotation, else one.
+    """The accepted secrets: two during a rotation, else one.
 
     Parameters:
         secrets: the accepted ones.

@@ -21,10 +21,10 @@ HEADER = "Receiver-Check"
 """The header of the request that holds the token, and of the answer that holds the result."""
 
 SOURCE = "source "
-"""How the result begins if the client address was refused, which it then names."""
+"""The prefix of the result if the client address was refused; the address follows."""
 
 EPOCH = "epoch "
-"""How the result begins if the credentials were refused: it names the service's epoch."""
+"""The prefix of the result if the credentials were refused; the service's epoch follows."""
 
 UNKNOWN = "unknown"
 """The result if the service has no such action."""

@@ -28,17 +28,17 @@ class _NonceRecord(Struct, gc=False):
     bits: int  # bit n: the count ``highest - n`` was used
 
 
-class Counters:
+class NonceCounts:
     """The used counts, in the memory of one process.
 
     Parameters:
-        most: maximum number of recorded nonces.
+        max_nonces: maximum number of recorded nonces.
         life: seconds for which a nonce is valid; older ones are dropped.
     """
 
-    def __init__(self, *, life: float, most: int = 100_000) -> None:
+    def __init__(self, *, life: float, max_nonces: int = 100_000) -> None:
         self._life = life
-        self._most = most
+        self._max_nonces = max_nonces
         self._seen: dict[str, _NonceRecord] = {}
         self._floor = float("-inf")
 
@@ -75,7 +75,7 @@ class Counters:
         """Drop the oldest; nonces are used soon after they are made, so the order is by age."""
         while self._seen:
             nonce, oldest = next(iter(self._seen.items()))
-            if now - oldest.made <= self._life and len(self._seen) < self._most:
+            if now - oldest.made <= self._life and len(self._seen) < self._max_nonces:
                 return
             del self._seen[nonce]
             self._floor = max(self._floor, min(oldest.made, now))

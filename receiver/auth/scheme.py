@@ -1,10 +1,10 @@
 """The input and the result of a scheme.
 
-Rule 1: a scheme fails closed: it refuses what it cannot read.
+Rule 1: a scheme fails closed: it refuses credentials that it cannot read.
 Rule 2: an unknown user, a wrong password and a missing credential look the same from outside.
 Rule 3: a scheme has no memory. The result names the nonce count, and the caller records its use in
         a store that workers share.
-Rule 4: ``reason`` is for the log and holds nothing that the client sent.
+Rule 4: ``reason`` is for the log and contains no data of the client.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NO_CREDENTIALS = "no credentials"
 OTHER_CREDENTIALS = "other credentials"
 """The reason for refusing credentials of another scheme."""
 
-LONGEST = 12_288
+MAX_AUTHORIZATION = 12_288
 """Maximum characters of an `Authorization` header: 1.5 times the longest target."""
 
 WRONG_PASSWORD = "wrong user name or password"  # noqa: S105 - a phrase for the log
@@ -124,13 +124,13 @@ def split_authorization(request: AuthRequest) -> tuple[str, str] | Refused:
     """Return the scheme's name in lower case, and the rest of the header.
 
     Both are empty if there is no such header. Two headers are refused with 400, because it is
-    unknown which of them a proxy checked; so is a header longer than `LONGEST`.
+    unknown which of them a proxy checked; so is a header longer than `MAX_AUTHORIZATION`.
     """
     if not request.authorization:
         return "", ""
     if len(request.authorization) > 1:
         return Refused("more than one Authorization header", status=400)
-    if len(request.authorization[0]) > LONGEST:
-        return Refused(f"an Authorization header over {LONGEST} characters", status=400)
+    if len(request.authorization[0]) > MAX_AUTHORIZATION:
+        return Refused(f"an Authorization header over {MAX_AUTHORIZATION} characters", status=400)
     name, _, rest = request.authorization[0].strip(" \t").partition(" ")
     return name.lower(), rest.strip(" \t")

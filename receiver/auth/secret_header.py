@@ -16,10 +16,12 @@ from receiver.auth.scheme import AuthRequest, AuthResult, Refused, Scheme
 from receiver.credentials import Credentials
 
 
-class Factor:
-    """Accepts what ``scheme`` accepts, if the header also has the key of one of ``credentials``.
+class SecretHeader:
+    """A scheme that also requires a header with the key of one of ``credentials``.
 
-    Both refusals look alike to the client.
+    Parameters:
+        scheme: checks the credentials; its refusals and those of the header are equal.
+        credentials: whose keys the header may have.
     """
 
     def __init__(self, scheme: Scheme, credentials: Sequence[Credentials]) -> None:

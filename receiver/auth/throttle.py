@@ -1,13 +1,13 @@
 """The throttle: the answer to a client that keeps sending wrong credentials.
 
-Rule 1: the first `FREE` failures are not throttled: Java's HTTP client tries a wrong password 19
-        times by itself (measured).
-Rule 2: each further one is answered with `Retry-After` of `SLOW` seconds, and from
-        `SHUT_AFTER` failures on of `SHUT` seconds. Only wrong credentials are throttled: valid
+Rule 1: the first `FREE_FAILURES` failures are not throttled: Java's HTTP client tries a wrong
+        password 19 times (measured).
+Rule 2: further failures are answered with `Retry-After`: `SLOW_RETRY_AFTER` seconds, or from
+        `BLOCK_AFTER` failures on `BLOCK_TIME` seconds. Only wrong credentials are throttled: valid
         ones are accepted at any time (`receiver.callbacks.authenticate`).
-Rule 3: `FORGET` seconds without a failure delete the record.
-Rule 4: after the clock was set back no record stays for ever: a failure more than `SHUT` seconds in
-        the future is not counted.
+Rule 3: `FAILURE_LIFE` seconds without a failure delete the record.
+Rule 4: a failure more than `BLOCK_TIME` seconds in the future is not counted, so records expire
+        also after the clock was set back.
 
 Values in, values out: the time is passed in, in seconds since the epoch.
 """
@@ -19,19 +19,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-FREE = 20
+FREE_FAILURES = 20
 """Failures that are not throttled."""
 
-SLOW = 1
-"""Seconds in `Retry-After` past `FREE` failures."""
+SLOW_RETRY_AFTER = 1
+"""Seconds in `Retry-After` past `FREE_FAILURES` failures."""
 
-SHUT_AFTER = 50
-"""Number of failures from which `Retry-After` is `SHUT`."""
+BLOCK_AFTER = 50
+"""Number of failures from which `Retry-After` is `BLOCK_TIME`."""
 
-SHUT = 60
-"""Seconds in `Retry-After` from `SHUT_AFTER` failures on."""
+BLOCK_TIME = 60
+"""Seconds in `Retry-After` from `BLOCK_AFTER` failures on."""
 
-FORGET = 300
+FAILURE_LIFE = 300
 """Seconds without a failure after which the record is deleted."""
 
 
@@ -49,7 +49,7 @@ class FailureRecord:
 
     def at(self, now: float) -> FailureRecord:
         """Return this record, or an empty one if it has expired ``now``."""
-        return self if -SHUT <= now - self.last < FORGET else GOOD
+        return self if -BLOCK_TIME <= now - self.last < FAILURE_LIFE else NO_FAILURES
 
     def retry_after(self, factor: int = 1) -> int:
         """Return the seconds for `Retry-After` after a failure; 0 if it is not throttled.
@@ -57,9 +57,9 @@ class FailureRecord:
         Parameters:
             factor: multiplies both limits.
         """
-        if self.failures <= FREE * factor:
+        if self.failures <= FREE_FAILURES * factor:
             return 0
-        return SHUT if self.failures >= SHUT_AFTER * factor else SLOW
+        return BLOCK_TIME if self.failures >= BLOCK_AFTER * factor else SLOW_RETRY_AFTER
 
     def failed(self, now: float) -> FailureRecord:
         """Return the record after one more failure ``now``."""
@@ -71,7 +71,7 @@ class FailureRecord:
         return FailureRecord(max(mine.failures, theirs.failures), max(mine.last, theirs.last))
 
 
-GOOD = FailureRecord()
+NO_FAILURES = FailureRecord()
 """The record of an address without failures."""
 
 

@@ -8,7 +8,7 @@ Rule 3: ``await call.after.durably(function, …)`` returns once the job is stor
         does not lose it, or raises `AfterError` after `LIMIT` seconds at the latest. The job runs
         at least once, in any worker, and perhaps before the caller was answered. In a handler's
         thread the same without ``await``.
-Rule 4: a durable job that an async handler does not await is stored all the same; a log line, one
+Rule 4: a durable job that an async handler does not await is stored anyway; a log line, one
         for each function, says that ``await`` is missing.
 """
 
@@ -177,7 +177,7 @@ class BackgroundJobs:
     async def close(self, limit: float) -> None:
         """Wait up to ``limit`` seconds for the jobs, log lost ones, and close.
 
-        Durable jobs in hand are given back to the queue; plain functions that still run are done
+        Durable jobs in progress are returned to the queue; plain functions that still run are done
         again when their lease is over.
         """
         if self._storing:

@@ -1,9 +1,9 @@
 """Encode a function and its arguments as signed text, and decode it.
 
-Rule 1: what comes out is what went in, or it does not go in: the function is found under its own
-        name, the arguments are JSON's types exactly. A tuple would come back as a list.
-Rule 2: a body is signed, with its key. A queue is data: who can write to it runs no code here.
-Rule 3: no error's text holds an argument.
+Rule 1: a job is decoded exactly as it was encoded, or it is refused: the function is found by its
+        name, and arguments have the types of JSON. A tuple would be decoded as a list.
+Rule 2: a body is signed, with its key, so a client that can write to the queue runs no code here.
+Rule 3: no error's text contains an argument.
 """
 
 from __future__ import annotations

@@ -206,7 +206,7 @@ class JobWorker(Generic[B]):
             return await self._runner.run(work)
         except asyncio.CancelledError:
             del self._leased[job]
-            # A thread goes on, so its job waits for the end of the lease.
+            # A thread continues, so its job waits for the end of the lease.
             if is_async(work.function):
                 with contextlib.suppress(StoreError):
                     await self._queue.reschedule(job, self._clock(), job.tries - 1)

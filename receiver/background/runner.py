@@ -46,7 +46,7 @@ class Runner:
     async def run(self, work: Work) -> Failed | None:
         """Run ``work`` once a slot is free; return what it raised, if it did.
 
-        If this is cancelled, so is a coroutine; a thread goes on.
+        If this is cancelled, so is a coroutine; a thread continues.
         """
         async with self._slots:
             try:

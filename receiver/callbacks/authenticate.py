@@ -12,7 +12,7 @@ Rule 3: the throttle answers wrong credentials only: past a number of them the a
         `Retry-After` in place of 401. They are counted for each client address, at the action and
         at all actions together; for the proxy's address where the client's is not known, so that no
         header that a client writes turns the throttle off.
-Rule 4: missing, stale and unreadable credentials are not counted: a client that begins digest anew
+Rule 4: missing, stale and unreadable credentials are not counted: a client that restarts digest
         for every callback has done nothing wrong.
 Rule 5: a log line has the address and the reason, and nothing that the client sent.
 Rule 6: a client that repeats valid basic or bearer credentials is recognised by its address and the

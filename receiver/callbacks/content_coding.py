@@ -2,7 +2,7 @@
 
 Rule 1: gzip is decoded, within the limit of a body. Any other coding is refused with 415 and the
         name of the one that is understood (RFC 9110, sections 12.5.3 and 15.5.16).
-Rule 2: a body that is named gzip and is not was decoded on its way by a proxy that left the header.
+Rule 2: a body that is named gzip and is not was decoded by a proxy that left the header.
 """
 
 from __future__ import annotations

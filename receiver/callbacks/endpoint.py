@@ -94,7 +94,7 @@ class Endpoint(Answers):
         *,
         observer: Observer,
         check_token: CheckToken = lambda token, now: "wrong",
-        even_out: Callable[[], object] = lambda: None,
+        match_timing: Callable[[], object] = lambda: None,
         now: Callable[[], float] = time.time,
         epoch: int = 1,
     ) -> None:
@@ -104,7 +104,7 @@ class Endpoint(Answers):
         self._authenticator = authenticator
         self._dispatcher = dispatcher
         self._check_token = check_token
-        self._even_out = even_out
+        self._even_out = match_timing
         self._now = now
         self.observer = observer
         self._margin = dispatcher.margin(action)

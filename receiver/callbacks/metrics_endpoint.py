@@ -6,7 +6,7 @@ Rule 1: ``/metrics`` requires a token (`receiver.callbacks.operator_access`), wh
 Rule 2: any worker answers for all of its machine: each leaves its counts in a `Folder` that they
         share, once in `EVERY` seconds and in a separate thread, so that no disk holds up a
         callback. What a worker that died had counted is kept.
-Rule 3: the folder is empty when the service starts; then the counts begin anew, which Prometheus
+Rule 3: the folder is empty when the service starts; then the counts restart, which Prometheus
         knows.
 """
 

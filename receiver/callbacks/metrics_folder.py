@@ -114,7 +114,7 @@ class Folder:
         try:
             with locked(self._path / f"{TOTAL}.lock", WAIT):
                 return list(self._snapshots(self._path))
-        except OSError:  # it may be read all the same; at worst a count is missing or there twice
+        except OSError:  # it may be read anyway; at worst a count is missing or there twice
             return list(self._snapshots(self._path))
 
     def _snapshots(self, path: Path) -> Iterator[Snapshot]:

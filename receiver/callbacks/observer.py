@@ -69,8 +69,8 @@ class Tracer(Protocol):
 class Answered(Struct, eq=False, gc=False):
     """An answered callback, for the thread that writes the log.
 
-    It holds no more than is needed there: what waits in a queue is looked at by the garbage
-    collector, and is in no cache any more when it is freed.
+    It is as small as possible: the garbage collector scans objects in a queue, and they have left
+    the CPU's cache when they are freed.
 
     Attributes:
         when: in seconds since the epoch.
@@ -153,7 +153,7 @@ class Observer:
         one = Answered(self, record, time.time(), is_logged, seen)
         if trace is not None:
             trace.end(record, times.handled)
-        elif BACKGROUND_HANDLERS and BACKGROUND_HANDLERS[-1].put_late(one):
+        elif BACKGROUND_HANDLERS and BACKGROUND_HANDLERS[-1].put_deferred(one):
             return
         if one.settle() is not None:
             log.handle(line_of(record, one.when))

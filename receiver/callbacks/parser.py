@@ -35,7 +35,7 @@ from receiver.errors import CallbackError
 _FIELDS = frozenset(key.encode() for key in WIRE)
 _FIELDS_MOST = 100
 _LONGEST_TYPE = 300  # characters of a content type: a boundary has at most 70 (RFC 2046 5.1.1)
-# Any other name would be looked up as a module, and be remembered by Python for ever.
+# Any other name would be looked up as a module, and be kept by Python.
 _CHARSET = re.compile(
     r"iso-?8859-?[0-9]{1,2}|latin-?[0-9]{1,2}|(?:windows-|cp)[0-9]{3,4}|(?:us-)?ascii|koi8-[ru]"
     r"|utf-?(?:8|16|32)(?:-?[bl]e)?|gb(?:k|2312|18030)|big5|shift-?jis|euc-(?:jp|kr)|iso-2022-jp",
@@ -68,7 +68,7 @@ def read_body(body: bytes, content_type: str = "") -> Callback:
     """Parse the body of a POST: JSON, an urlencoded form, or a multipart form.
 
     Parameters:
-        body: as it came.
+        body: unchanged.
         content_type: the header, if any. It is used only for the boundary of a multipart form
             and for a charset where the text is not UTF-8.
 

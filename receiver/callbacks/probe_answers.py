@@ -59,7 +59,7 @@ def result(request: Request, body: bytes, state: str) -> str:
         state: of its token.
 
     Returns:
-        ``state``; ``incomplete`` if the body or the query was lost on the way.
+        ``state``; ``incomplete`` if a proxy lost the body or the query.
     """
     try:
         complete = bool(read_callback(request, body).call.session_id)

@@ -152,7 +152,7 @@ class Answer(Struct, eq=False, gc=False):
         status: of HTTP.
         body: with ``content_type``, if it is not empty.
         headers: without the length and the type of the body. With `CLOSE` the connection ends.
-        after: called once the answer is on its way; with False if the watchdog had sent one.
+        after: called once the answer is sent; with False if the watchdog had sent one.
     """
 
     status: int

@@ -31,7 +31,7 @@ class ActionTable:
     """Finds the actions of an app.
 
     Parameters:
-        actions: what there is; each part of a long mask has a separate path.
+        actions: the declared ones; each part of a long mask has a separate path.
         context: what their endpoints share.
     """
 
@@ -66,15 +66,15 @@ class ActionTable:
         return self._made.setdefault(path, self._make(path, action, target.part))
 
     def _make(self, path: str, action: Action, part: int) -> Endpoint:
-        def even_out() -> None:
+        def match_timing() -> None:
             if (target := split_path(path)) is not None:
                 self._unknown.endpoint(path, target)
 
-        return _endpoint(action, part, self._context, even_out)
+        return _endpoint(action, part, self._context, match_timing)
 
 
 def _endpoint(
-    action: Action, part: int, context: EndpointContext, even_out: Callable[[], object]
+    action: Action, part: int, context: EndpointContext, match_timing: Callable[[], object]
 ) -> Endpoint:
     """Make the endpoint of an action: credentials of two epochs, so a rotation refuses none."""
     settings = context.settings[action.pbx]
@@ -96,7 +96,7 @@ def _endpoint(
         context.dispatcher,
         observer=context.observer(action),
         check_token=context.token_check(action.pbx, action.identity),
-        even_out=even_out,
+        match_timing=match_timing,
         now=context.now,
         epoch=settings.epoch,
     )

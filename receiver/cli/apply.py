@@ -74,9 +74,7 @@ def apply(
     options = PlanOptions(take_over, force_credentials, former)
     if plan_file.is_possible(Path(target)) and Path(target).is_file():
         if only is not None or allow_deletes or options != PlanOptions():
-            raise SettingsError(
-                f"{target} is a plan: only the options --json and --unchecked are accepted"
-            )
+            raise SettingsError(f"{target} is a plan: it accepts only --json and --unchecked")
         _apply_file(target, machine, unchecked)
         return
     app = load_app(target)
@@ -87,7 +85,7 @@ def apply(
         _check(app, found, unchecked)
         allowed, interactive = allow_deletes, is_terminal(sys.stdin)
         if found.of("delete") and not allowed and interactive and not found.of("blocked"):
-            allowed = ask(_question(found), "--allow-deletes", found)
+            allowed = confirm_plan(_question(found), "--allow-deletes", found)
             _check_unchanged(found, make_plan(app, label, options))
         result = _apply(app, found, allowed, machine)
         _report(result, target, former, machine)
@@ -144,7 +142,7 @@ def destroy(target: str, only: str | None, machine: bool, former: str, yes: bool
         say(machine, render(found))
         deletes = found.of("delete")
         if deletes and not yes:
-            if not ask(_question(found), "--yes", found):
+            if not confirm_plan(_question(found), "--yes", found):
                 raise click.Abort
             _check_unchanged(found, asyncio.run(_plan_destroy(app, label, former)))
         result = _apply(app, found, True, machine)
@@ -207,7 +205,7 @@ def _report(result: Result, target: str, former: str, machine: bool) -> None:
         tell_left(result, target, former)
 
 
-def ask(question: str, option: str, shown: Plan) -> bool:
+def confirm_plan(question: str, option: str, shown: Plan) -> bool:
     """A yes at the terminal; what it is about was shown before, or is shown on stderr now.
 
     Raises:

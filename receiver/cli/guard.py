@@ -15,7 +15,7 @@ from receiver.cli.guards import declared, guard_configs, watch, watch_as_worker
 from receiver.cli.progress import Progress, say
 from receiver.observability import log_setup
 from receiver.registration.changes import Change, Resource
-from receiver.registration.failover_drain import OFF, ON, Switched, Turn, switch
+from receiver.registration.failover_drain import OFF, ON, SwitchResult, SwitchRule, switch
 from receiver.registration.failover_rules import Rules
 from receiver.registration.render import change_as_json
 from receiver.server.worker import WORKER
@@ -121,7 +121,7 @@ def guard(
         asyncio.run(watch(app, guarded, asyncio.Event(), restore=restore))
 
 
-def _switch(app: Receiver, label: str, turn: Turn, machine: bool) -> Switched:
+def _switch(app: Receiver, label: str, turn: SwitchRule, machine: bool) -> SwitchResult:
     settings = registration_settings(app, label)
     progress = Progress(machine=True)  # its lines are written here
 
@@ -129,7 +129,7 @@ def _switch(app: Receiver, label: str, turn: Turn, machine: bool) -> Switched:
         say(machine, f"  {str(change).removeprefix('update ')} … {word}")
         progress.change(change)
 
-    async def work() -> Switched:
+    async def work() -> SwitchResult:
         async with client(settings) as pbx:
             return await switch(
                 pbx,

@@ -23,7 +23,7 @@ from receiver.registration.failover_guard import Guard, GuardConfig
 from receiver.registration.failover_rules import Rules
 from receiver.registration.probe import make_callback_client
 from receiver.server.worker import Channel, inherited
-from receiver.storage.leases import Hold, open_lease
+from receiver.storage.leases import HeldLease, open_lease
 
 
 class _Stop:
@@ -78,14 +78,14 @@ async def watch(
 ) -> None:
     """Guard until ``stop``, SIGTERM or SIGINT; ``restore`` as in `Guard.run`."""
 
-    async def one(config: GuardConfig, hold: Hold, pbx: PbxClient) -> None:
+    async def one(config: GuardConfig, hold: HeldLease, pbx: PbxClient) -> None:
         async with pbx:
             await Guard(config, pbx, make_callback_client(), hold).run(stop, restore=restore)
 
     watches = []
     for config in guarded:
         settings = app.settings_for(config.pbx)
-        hold = Hold(open_lease(settings.store, config.base, config.pbx))
+        hold = HeldLease(open_lease(settings.store, config.base, config.pbx))
         watches.append((config, hold, client(settings)))
     on_stop(stop.set)
     await together(one(*item) for item in watches)

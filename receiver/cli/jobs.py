@@ -39,7 +39,7 @@ from receiver.storage.breaker import StoreError
 from receiver.storage.jobs_rescue import rescue
 from receiver.text import counted, line, short
 
-MOST = 1000
+MAX_DEAD_LETTERS = 1000
 """Dead letters that are read, the latest first."""
 
 _LENGTH = 10
@@ -47,7 +47,9 @@ _LENGTH = 10
 T = TypeVar("T")
 
 ids_argument = click.argument("ids", metavar="ID…", nargs=-1)
-all_option = click.option("--all", "everything", is_flag=True, help=f"All, the latest {MOST}.")
+all_option = click.option(
+    "--all", "everything", is_flag=True, help=f"All, the latest {MAX_DEAD_LETTERS}."
+)
 
 
 @click.group()
@@ -66,7 +68,9 @@ def jobs() -> None:
     is_flag=True,
     help="Show keys and arguments too, which may hold phone numbers and digits of callers.",
 )
-@click.option("--top", type=click.IntRange(1, MOST), default=100, help="How many at most.")
+@click.option(
+    "--top", type=click.IntRange(1, MAX_DEAD_LETTERS), default=100, help="How many at most."
+)
 def list_(machine: bool, caller_data: bool, top: int) -> None:
     """List dead letters, the latest first."""
     items = [_Item.of(job, caller_data) for job in _run(lambda jobs: jobs.dead(top))]
@@ -181,7 +185,11 @@ def _each(
         raise click.UsageError("name jobs by the ids that receiver jobs list shows, or --all")
 
     async def work(jobs: JobQueue[str]) -> int:
-        found = _chosen(await jobs.dead(MOST), ids) if ids else await jobs.dead(MOST)
+        found = (
+            _chosen(await jobs.dead(MAX_DEAD_LETTERS), ids)
+            if ids
+            else await jobs.dead(MAX_DEAD_LETTERS)
+        )
         if question and found:
             confirm(question.format(jobs=counted(len(found), "job")))
         return sum([await act(jobs, job.key) for job in found])

@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FieldInput:
     """Fields with their values, and fields to empty."""
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +58,7 @@ def field_options(command: F) -> F:
     return command
 
 
-def gather(model: type[Model], sets: tuple[str, ...], source: str | None) -> Wanted:
+def gather(model: type[Model], sets: tuple[str, ...], source: str | None) -> FieldInput:
     """Return the fields of all options; ``--set`` takes precedence over ``--file``.
 
     Raises:
@@ -81,7 +81,7 @@ def gather(model: type[Model], sets: tuple[str, ...], source: str | None) -> Wan
             clear.append(key)
         else:
             raise DeclarationError(f"{key}: only a whole field can be emptied, give it a value")
-    return Wanted(data, tuple(clear))
+    return FieldInput(data, tuple(clear))
 
 
 def _read(source: str) -> dict[str, Any]:

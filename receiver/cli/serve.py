@@ -113,15 +113,15 @@ def _supervise(target: str, listen: Listen, workers: int, settings: Settings) ->
         command = [*_program(), "serve", target, *listen.for_worker(), *options, WORKER]
         handover = Handover.make() if workers > 1 else None
         url = listen.url(listener) + (f" with {workers} workers" if workers > 1 else "")
-        most_memory = settings.worker_memory * MIB
-        if most_memory and not resident(os.getpid()):
+        max_memory = settings.worker_memory * MIB
+        if max_memory and not resident(os.getpid()):
             log.warning("RECEIVER_WORKER_MEMORY has no effect: this system has no /proc")
         supervisor = Supervisor(
             Program(command, listener, environ, handover, publishers).start,
             workers,
             beside=[one.start for one in beside],
             notice=listen.notice,
-            most_memory=most_memory,
+            max_memory=max_memory,
         )
         ready = f"serving on {url}{further}"
         status = asyncio.run(supervisor.run(lambda: log.info(ready), listener.close))

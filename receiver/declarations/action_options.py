@@ -41,7 +41,7 @@ class ActionOptions(TypedDict, total=False):
         max_repeats: how often in a row a call may get `Repeat` before it gets the fallback, by
             default 3, or as often as the handler needs (its attribute ``repeats``).
         finish_key: ``"#"`` or ``"*"``: the handler gets the digits without this key at their end;
-            by default as they came. `handlers.account` and `handlers.menu` strip a ``#`` anyway.
+            by default unchanged. `handlers.account` and `handlers.menu` strip a ``#`` anyway.
         sensitive: True never shows digits and numbers in a log, regardless of the settings; by
             default if the handler has an attribute of this name that is True.
         enabled: False keeps the action URL on the PBX but switched off.

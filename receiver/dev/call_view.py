@@ -2,10 +2,10 @@
 
 Rule 1: no clock: an event has its seconds on the line, and a view knows when the call began.
 Rule 2: credentials, secret headers and cookies are masked as in `receiver.pbx.callback_trace`.
-        Numbers are not, and digits only where an action of the IVR is sensitive: the callers are
-        simulated. Control characters are escaped.
-Rule 3: each step keeps its index, and is replaced as more is known: a callback from its request to
-        the last log record of its handler.
+        Numbers are not masked, and digits only if an action of the IVR is sensitive: the callers
+        are simulated. Control characters are escaped.
+Rule 3: each step keeps its index, and is replaced when more is known: a callback is updated from
+        its request to the last log record of its handler.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class CallView:
         return found.index, found.json(handler, self.after_failure)
 
     def fail(self, text: str) -> None:
-        """The call could not start."""
+        """Record that the call could not start."""
         self.state, self._end = "ended", {"kind": "failed", "text": text}
 
     def summary(self) -> Json:
@@ -155,7 +155,7 @@ class CallView:
         }
 
     def now(self) -> Json:
-        """Return what the call does at this moment."""
+        """Return the current state of the call."""
         return {
             "prompt": self.prompt,
             "keys": self._keys,

@@ -3,8 +3,8 @@
 Rule 1: a callback has a `ReportBuilder` in its context, which its handler, threads and tasks
         inherit: log records, requests to a CRM and exceptions are collected there.
 Rule 2: reports cannot delay an answer: they are sent a moment later, and their size is bounded.
-Rule 3: the report of a sensitive callback has no digits, number or name, also where the handler
-        logs them; nor has the log.
+Rule 3: neither the report of a sensitive callback nor the log has digits, number or name, even if
+        the handler logs them.
 Rule 4: times are seconds since the arrival of the callback.
 """
 
@@ -68,7 +68,7 @@ class ReportBuilder(request_observer.RequestObserver):
         self._secrets: tuple[str, ...] = ()
 
     def begin(self, call: Call) -> None:
-        """The handler is called."""
+        """Record that the handler is called."""
         self._report.session = call.session_id
         if self._sensitive:
             secrets = {call.digits, call.caller, call.caller_name} - {""}
@@ -87,12 +87,12 @@ class ReportBuilder(request_observer.RequestObserver):
         return text
 
     def fail(self, error: BaseException) -> None:
-        """The handler raised ``error``."""
+        """Record that the handler raised ``error``."""
         self._report.error = error_details.described(error, with_text=not self._sensitive)
         self._schedule()
 
     def log(self, record: logging.LogRecord) -> None:
-        """The handler logged ``record``."""
+        """Record that the handler logged ``record``."""
         if len(self._report.log) < MAX_ENTRIES:
             text = self.hide(record.getMessage())[:_MAX_MESSAGE]
             self._report.log.append(Line(self._at(), record.levelname, record.name, text))
@@ -102,7 +102,7 @@ class ReportBuilder(request_observer.RequestObserver):
         """Do nothing: the report stays in the context of the handler."""
 
     def end(self, record: Record, handled: float) -> None:
-        """The callback was answered."""
+        """Record that the callback was answered."""
         if isinstance(record.session, str):  # or else it is hidden, and `begin` has set it
             self._report.session = record.session
         self._report.reason = record.reason
@@ -110,7 +110,7 @@ class ReportBuilder(request_observer.RequestObserver):
         self._schedule()
 
     def blocked(self, what: BlockingCall) -> None:
-        """The handler blocked the event loop; called in another thread."""
+        """Record that the handler blocked the event loop; called in another thread."""
         place = from_here(what.file)
         log.warning("%s:%d: %s", place, what.line, what.problem)
         if len(self._report.blocking) < MAX_ENTRIES:
@@ -119,7 +119,7 @@ class ReportBuilder(request_observer.RequestObserver):
 
     # The observer of upstreams -----------------------------------------------------------------
     def record(self, request: request_observer.UpstreamRequest) -> None:
-        """The handler sent a request, or found its answer in a cache."""
+        """Record a request of the handler, or a cached answer."""
         if len(self._report.upstream) < MAX_ENTRIES:
             begun = max(0.0, self._at() - request.seconds)
             if self._sensitive and request.path:
@@ -167,7 +167,7 @@ class Reporter(request_observer.RequestObserver):
         crm_delay: seconds that each request takes longer while the CRM is slow.
 
     Attributes:
-        simulation: what is simulated at the moment.
+        simulation: the current simulation.
         numbers: ids of callbacks.
         scheduled: the reports to be sent in a moment.
     """
@@ -181,7 +181,7 @@ class Reporter(request_observer.RequestObserver):
         self._detector = BlockingCallDetector()
 
     def flush(self) -> None:
-        """Send what is scheduled, after the service and its event loop have ended."""
+        """Send the scheduled reports, after the service and its event loop have ended."""
         self._detector.close()
         for report in list(self.scheduled):
             report.send()
@@ -258,7 +258,7 @@ class Tracer:
 
 
 def hiding(make: Callable[..., logging.LogRecord]) -> Callable[..., logging.LogRecord]:
-    """Return a factory of log records that hide what the handler of a sensitive callback logs.
+    """Return a factory of log records that masks the log lines of sensitive callbacks.
 
     Parameters:
         make: the factory so far.
@@ -267,11 +267,11 @@ def hiding(make: Callable[..., logging.LogRecord]) -> Callable[..., logging.LogR
     def make_hiding(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
         report = REPORT.get()
-        if report is None or not report.hides or _is_ours(record):  # which hides it already
+        if report is None or not report.hides or _is_ours(record):  # which masks its records itself
             return record
         try:
             record.msg, record.args = report.hide(record.getMessage()), ()
-        except Exception:  # its arguments do not fit, which the log tells with them
+        except Exception:  # its arguments do not fit; the log would show them
             record.msg, record.args = "(a message that cannot be formatted)", ()
         if record.exc_info and record.exc_info[1] is not None:
             record.exc_text = describe(record.exc_info[1], with_text=False)

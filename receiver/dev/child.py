@@ -1,7 +1,7 @@
 """The child process with the app: loads it, serves it on the parent's socket, and reports.
 
 Rule 1: the process ends when the parent has closed the channel, even if the app's code blocks: a
-        thread waits for that.
+        thread waits for the end of the channel.
 Rule 2: one process runs one version of the code: a change is a new process.
 Rule 3: the app is served as it is declared, with the credentials, log and allowed sources of a PBX
         on this machine, and handlers that report what they do.
@@ -51,7 +51,7 @@ from receiver.settings import Settings
 from receiver.upstream.interception import intercepted
 
 DRAIN_TIMEOUT = 35
-"""Seconds for the callbacks in progress of a child that is replaced: more than any deadline."""
+"""Seconds in which a replaced child must answer its callbacks: more than any deadline."""
 
 EXIT_TIMEOUT = 2.0
 """Seconds in which the child must end after the parent has closed the channel."""
@@ -186,7 +186,7 @@ def settings_for(declared: Receiver) -> Settings:
 
 
 def declarations(declared: Receiver, target: str) -> Ready:
-    """Return what an app declares, as data."""
+    """Return the declarations of an app as data."""
     return Ready(
         ivrs=list(dict.fromkeys((ivr.pbx, ivr.number) for ivr in declared.ivrs)),
         actions=[declared_action(one, _handler(one)) for one in declared],

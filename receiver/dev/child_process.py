@@ -34,19 +34,19 @@ RETIRE_TIMEOUT = 1.0
 """Seconds in which a child must stop accepting callbacks; a blocked event loop accepts none."""
 
 DRAIN_TIMEOUT = 40.0
-"""Seconds in which it must then answer those that it has accepted."""
+"""Seconds in which it must then answer the accepted ones."""
 
 _MAX_LINE = 16 * 1024 * 1024  # bytes
 
 OnReport = Callable[[int, Report], None]
-"""Called with the child's process id and what it reports of a callback."""
+"""Called with the child's process id and its report on a callback."""
 
 
 class ChildProcess:
     """One process. Make it with `launch`.
 
     Attributes:
-        started: how the start ended.
+        started: the result of the start.
         gone: set when the process has ended.
     """
 
@@ -82,8 +82,8 @@ class ChildProcess:
         Parameters:
             target: the app.
             listener: the socket on which the app is served.
-            environ: variables on top of those of this process.
-            on_report: called with what the child reports.
+            environ: variables in addition to those of this process.
+            on_report: called with each report of the child.
         """
         ours, theirs = socket.socketpair()
         descriptors = listener.fileno(), theirs.fileno()
@@ -122,7 +122,7 @@ class ChildProcess:
             self._writer.write(encode(message))
 
     async def retire(self) -> None:
-        """Have the child stop accepting callbacks; it answers those in progress and ends later."""
+        """Stop the child: it accepts no callbacks, answers those in progress, and ends."""
         self.send(Retire())
         with suppress(TimeoutError):
             async with asyncio.timeout(RETIRE_TIMEOUT):

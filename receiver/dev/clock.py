@@ -20,7 +20,7 @@ class PbxClock:
     """The date and time at the PBX.
 
     Attributes:
-        time: the one that was set; None for this machine's.
+        time: the time that was set; None for this machine's.
     """
 
     def __init__(self) -> None:

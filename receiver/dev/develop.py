@@ -34,11 +34,11 @@ from receiver.console.security import loopback
 from receiver.console.web import PAGE, make_console
 from receiver.credentials import Secret
 from receiver.dev.messages import Ready, Report
-from receiver.dev.pbx_copy import Copied, copy
+from receiver.dev.pbx_copy import CopyResult, copy
 from receiver.dev.phone_calls import OnMissing, PhoneCalls
 from receiver.dev.service import Service, ServiceOptions, State
+from receiver.dev.simulated_pbxs import SimulatedPbxs
 from receiver.dev.single_process import SingleProcessService
-from receiver.dev.sites import Sites
 from receiver.errors import ReceiverError
 from receiver.execution.signals import on_stop
 from receiver.observability.log_throttle import LogThrottle
@@ -56,13 +56,13 @@ class Terminal:
     Attributes:
         console: called with the console's URL, which has the token, and the service's URL.
         state: called with each state of the service.
-        copied: called with a PBX's label and what was copied from the real PBX.
+        copied: called with a PBX's label and the result of the copy.
         missing: called with an IVR, and the declaration for keys that match nothing there.
     """
 
     console: Callable[[str, str], None]
     state: Callable[[State], None]
-    copied: Callable[[str, Copied], None]
+    copied: Callable[[str, CopyResult], None]
     missing: OnMissing
 
 
@@ -96,7 +96,7 @@ async def develop(target: str, *, port: int, real: MakeClient | None, terminal: 
         target: the app.
         port: of the console; 0 for a free one.
         real: None copies no PBX.
-        terminal: prints what happens.
+        terminal: prints the events.
 
     Raises:
         SettingsError: the settings are wrong, or the port is in use.
@@ -108,7 +108,7 @@ async def develop(target: str, *, port: int, real: MakeClient | None, terminal: 
         base = url_of(listener, tls=False)
         start = int(time.time() * 1000)  # event numbers continue above those of the last run
         feed = Feed({"mode": "dev", "title": target, "ivrs": [], "service": None}, start=start)
-        async with Sites(base, secret) as sites:
+        async with SimulatedPbxs(base, secret) as sites:
             events = _ServiceEvents(feed, sites, _Copier(real, base, terminal), terminal)
             service = (Service if IS_POSIX else SingleProcessService)(
                 ServiceOptions(
@@ -126,7 +126,9 @@ class _ServiceEvents:
 
     calls: PhoneCalls
 
-    def __init__(self, feed: Feed, sites: Sites, copier: _Copier, terminal: Terminal) -> None:
+    def __init__(
+        self, feed: Feed, sites: SimulatedPbxs, copier: _Copier, terminal: Terminal
+    ) -> None:
         self._feed = feed
         self._sites = sites
         self._copier = copier
@@ -174,7 +176,7 @@ def with_url_token(console: ASGIApp, token: Secret, hosts: Collection[str]) -> A
         hosts: the values of Host of the console.
     """
     login = Login(
-        BrowserSessions(  # they last as long as this process
+        BrowserSessions(  # sessions do not expire
             lambda: None, time.monotonic, secrets.token_bytes, lifetime=math.inf
         ),
         lambda scope: f"receiver-dev-{scope['server'][1]}",
@@ -217,12 +219,12 @@ class _Copier:
         self._done: set[str] = set()
         self._has_started = False
 
-    async def copy_for(self, ready: Ready, sites: Sites) -> None:
+    async def copy_for(self, ready: Ready, sites: SimulatedPbxs) -> None:
         """Copy the PBXs of these declarations that were not copied yet.
 
         Raises:
-            CopyError: a PBX cannot be copied; the version before serves on.
-            _StartError: the same for the first version.
+            CopyError: a PBX cannot be copied; the previous version continues to serve.
+            _StartError: a PBX cannot be copied for the first version.
         """
         labels = dict.fromkeys(label for label, _ in ready.ivrs) if self._real else {}
         for label in labels:
@@ -235,7 +237,7 @@ class _Copier:
                 self._done.add(label)
         self._has_started = True
 
-    async def _copy(self, label: str, sites: Sites) -> None:
+    async def _copy(self, label: str, sites: SimulatedPbxs) -> None:
         assert self._real is not None  # noqa: S101 - or there are no labels
         settings = Settings.read(pbx=label)
         site = await sites.at(label)
@@ -246,7 +248,7 @@ class _Copier:
 
 @contextlib.contextmanager
 def _environ(secret: Secret, base: str) -> Iterator[dict[str, str]]:
-    """Yield the variables of a child on top of those of this process."""
+    """Yield the variables of a child in addition to those of this process."""
     Settings.read()  # raises the errors in them at once
     with tempfile.TemporaryDirectory(prefix="receiver-dev-") as folder:
         environ = {f"{PREFIX}SECRET": secret.reveal(), f"{PREFIX}PUBLIC_URL": base}

@@ -1,4 +1,4 @@
-"""Exceptions as the developer sees them: with a place in the developer's code.
+"""Exceptions with a place in the developer's code.
 
 Rule 1: the place is the innermost line of the developer's code; without one, the innermost line.
 Rule 2: a file below the working directory is named relative to it.

@@ -86,7 +86,7 @@ def identity_of(url: str, base: str) -> str | None:
 
 
 def office(pbx: Pbx, ivr: Json, now: LocalTime) -> str:
-    """Return which rules the IVR's menu follows: ``open``, ``closed`` or ``holiday``."""
+    """Return the rules that the IVR's menu uses: ``open``, ``closed`` or ``holiday``."""
     entries = ivr.get("custom_forward_rules") or []
     holidays = (pbx.holidays.find(key) for entry in entries for key in entry.get("holidays") or ())
     if is_holiday(holidays, now):

@@ -1,7 +1,7 @@
 """The messages between ``receiver dev`` and the child process with the app: lines of JSON.
 
-Rule 1: only the child has the app's code. It sends what the app declares as data; the parent makes
-        the same `Action` and `DesiredIvr` values of it, whose handlers cannot be called.
+Rule 1: only the child has the app's code. It sends the declarations as data; the parent makes equal
+        `Action` and `DesiredIvr` values, whose handlers cannot be called.
 Rule 2: messages are not logged and do not leave the machine: they hold PINs and callers' digits.
 """
 
@@ -85,7 +85,7 @@ class Ready(Struct, frozen=True, tag="ready"):
 
     Attributes:
         ivrs: the PBX's label and the number of each IVR.
-        actions, desired_ivrs: what the app declares.
+        actions, desired_ivrs: the declarations.
         files: the developer's files that are loaded.
     """
 
@@ -151,7 +151,7 @@ class Blocking(Struct, frozen=True):
 
 
 class Report(Struct, tag="report"):
-    """What is known of a callback so far; a later report with the same ``id`` replaces it."""
+    """The report on a callback so far; a later one with the same ``id`` replaces it."""
 
     id: int
     action: str
@@ -197,7 +197,7 @@ class SimulatedTime(Struct, frozen=True):
 
 
 class Simulation(Struct, frozen=True, tag="simulation"):
-    """What is simulated in the child.
+    """The faults and the time that the child simulates.
 
     Attributes:
         slow: seconds that each handler takes longer.
@@ -270,7 +270,7 @@ def declared_ivrs(by_pbx: Mapping[str, Iterable[DesiredIvr]]) -> list[DeclaredIv
 
 
 def _fallback_text(fallback: Fallback | None) -> str:
-    """Return what a fallback does, as text."""
+    """Return a fallback as text."""
     if fallback is None:
         return ""
     if is_reply(fallback):

@@ -1,8 +1,8 @@
 """A copy of a real PBX: its IVRs, their menus and action URLs, holidays and prompts.
 
 Rule 1: the real PBX is only read: GET requests, and the sign-in.
-Rule 2: ids are kept. What cannot be read, such as a masked password, is omitted; registration then
-        sets new credentials.
+Rule 2: ids are kept. Fields that cannot be read, such as a masked password, are omitted;
+        registration then sets new credentials.
 Rule 3: an action URL of this service points, in the copy, to the service that runs here. Those of
         other services are kept, and no callback is sent to them (`receiver.dev.held_line`).
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from receiver.dev.sites import Site
+from receiver.dev.simulated_pbxs import SimulatedPbx
 from receiver.errors import PbxError
 from receiver.pbx.models import ActionUrl, IvrSummary, with_defaults, without_masked, write
 from receiver.pbx.models_ivr import Ivr
@@ -27,8 +27,8 @@ MAX_AUDIO = 20 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
-    """What was copied; ``without_audio`` are the IVRs whose prompt could not be read."""
+class CopyResult:
+    """The numbers of copied resources, and the IVRs whose prompt could not be read."""
 
     ivrs: int
     action_urls: int
@@ -45,7 +45,7 @@ class Copied:
         )
 
 
-async def copy(real: PbxClient, site: Site, *, public_url: str, base: str) -> Copied:
+async def copy(real: PbxClient, site: SimulatedPbx, *, public_url: str, base: str) -> CopyResult:
     """Copy the configuration of ``real`` to the simulated PBX of ``site``.
 
     Parameters:
@@ -81,7 +81,7 @@ async def copy(real: PbxClient, site: Site, *, public_url: str, base: str) -> Co
         for one in action_urls:
             kept.put(_action_url(one, public_url, base, site.label), one.id)
     urls = sum(len(action_urls) for _, action_urls in found)
-    return Copied(len(found), urls, len(holidays), prompts, tuple(without_audio))
+    return CopyResult(len(found), urls, len(holidays), prompts, tuple(without_audio))
 
 
 def _action_url(one: ActionUrl, public_url: str, base: str, label: str) -> dict[str, object]:
@@ -92,7 +92,7 @@ def _action_url(one: ActionUrl, public_url: str, base: str, label: str) -> dict[
     return values
 
 
-async def _upload_prompt(real: PbxClient, site: Site, ivr: Ivr) -> str:
+async def _upload_prompt(real: PbxClient, site: SimulatedPbx, ivr: Ivr) -> str:
     """Copy the prompt of an IVR; return the file's id in the copy."""
     content = bytearray()
     async with real.files.download(ivr.prompt_file_url) as download:

@@ -1,7 +1,7 @@
 """The calls in progress, and the requests of the page.
 
-Rule 1: `receiver.simulator.line` decides what the PBX does; here its timers follow the real clock,
-        and its events are published on the feed.
+Rule 1: `receiver.simulator.line` simulates the PBX; here its timers use the real clock, and its
+        events are published on the feed.
 Rule 2: a callback that is due during a reload is held; one to another service is never sent: the
         simulated PBX may be a copy of one in production.
 Rule 3: every task has an owner, and ends with the calls.
@@ -30,8 +30,8 @@ from receiver.dev.held_line import HeldLine, callback_faults
 from receiver.dev.ivr_views import identity_of, prompt_json
 from receiver.dev.messages import Report, Simulation
 from receiver.dev.service import Service
+from receiver.dev.simulated_pbxs import SimulatedPbx, SimulatedPbxs
 from receiver.dev.single_process import SingleProcessService
-from receiver.dev.sites import Site, Sites
 from receiver.simulator.events import Event
 from receiver.simulator.line import LineError, PhoneCall
 
@@ -47,7 +47,7 @@ MAX_KNOWN = 1000
 class LiveCall:
     """A call: the simulator's, its view for the page, and its timer."""
 
-    def __init__(self, view: CallView, site: Site, session: str = "") -> None:
+    def __init__(self, view: CallView, site: SimulatedPbx, session: str = "") -> None:
         self.view = view
         self.site = site
         self.session = session
@@ -68,7 +68,7 @@ class PhoneCalls:
     def __init__(
         self,
         feed: Feed,
-        sites: Sites,
+        sites: SimulatedPbxs,
         service: Service | SingleProcessService,
         on_missing: OnMissing = lambda ivr, missing: None,
     ) -> None:
@@ -168,7 +168,7 @@ class PhoneCalls:
 
     # Events of the service ---------------------------------------------------------------------
     def report(self, child: int, report: Report) -> None:
-        """Show what the service reports of a callback."""
+        """Show a report of the service on a callback."""
         if (live := self._by_session.get(report.session)) is None:
             return
         values = msgspec.to_builtins(report)
@@ -176,7 +176,7 @@ class PhoneCalls:
             self._show(live, [changed])
 
     def show_ivrs(self) -> None:
-        """Publish the IVRs as they are now."""
+        """Publish the current state of the IVRs."""
         self._feed.set("ivrs", self._sites.ivrs_json(self._clock.local()))
 
     async def _hold(self, session: str) -> None:
@@ -253,7 +253,7 @@ class PhoneCalls:
             self._start_timer(live)
 
     def _start_timer(self, live: LiveCall) -> None:
-        """Start the timer of a call for what is due next."""
+        """Start the timer for the next event of a call."""
         if live.timer is not None:
             live.timer.cancel()
             live.timer = None
@@ -273,7 +273,7 @@ class PhoneCalls:
             raise ControlError("this call has ended: dial again")
         return live, live.phone
 
-    def _line(self, site: Site) -> HeldLine:
+    def _line(self, site: SimulatedPbx) -> HeldLine:
         if site.label not in self._lines:
             line = HeldLine(
                 site.pbx,
@@ -288,7 +288,7 @@ class PhoneCalls:
         return self._lines[site.label]
 
     def _simulate(self) -> None:
-        """Send the child what is simulated there."""
+        """Send the current simulation to the child."""
         faults = self._faults
         self._service.simulate(Simulation(faults["slow"], faults["crm"], self._clock.time))
 

@@ -1,11 +1,12 @@
 """The service while its code changes: one child process after the other, and no callback lost.
 
 Rule 1: a new version runs in a new process. The old process serves until the new one is loaded and
-        registered; then it stops accepting, answers what is in progress, and ends.
+        registered; then it stops accepting, answers the callbacks in progress, and ends.
 Rule 2: callbacks that are due in between are held before the PBX's timeout begins, for a bounded
         time.
-Rule 3: a version that does not load, or cannot be registered, is reported; the old one serves on.
-Rule 4: a spare child has loaded everything but the app, so that a reload is quick.
+Rule 3: a version that does not load, or cannot be registered, is reported; the old one continues to
+        serve.
+Rule 4: a spare child has loaded everything except the app, so that a reload is quick.
 Rule 5: a child that ends unexpectedly is replaced once; after a second time a change is awaited.
 """
 
@@ -33,7 +34,7 @@ class State(NamedTuple):
     Attributes:
         state: of the newest version; while it is ``broken`` an older one may serve.
         text: what happened; an error with its file and line.
-        changes: what was changed on the PBX.
+        changes: the changes on the PBX.
         seconds: since the change of the code.
         serves: whether callbacks are answered, by the newest version or the one before it.
     """
@@ -47,15 +48,15 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
-    """What each form of the service needs.
+    """The options of a service.
 
     Attributes:
         target: the app.
         listener: the socket on which it is served.
-        environ: variables on top of those of this process.
-        register: registers what is declared, and returns what that changed.
+        environ: variables in addition to those of this process.
+        register: registers the declarations, and returns the changes.
         on_state: called with each new state.
-        on_report: called with what a child reports of a callback.
+        on_report: called with each report of a child on a callback.
     """
 
     target: str
@@ -72,7 +73,7 @@ class Service:
     Parameters:
         options: see `ServiceOptions`.
         load_timeout: seconds in which an app must be loaded.
-        max_hold: seconds for which a callback is held at most.
+        max_hold: the most seconds for which a callback is held.
         min_uptime: seconds after which a child that ends is started again.
     """
 
@@ -137,13 +138,13 @@ class Service:
         return self._child is not None and not self._child.gone.is_set()
 
     def simulate(self, simulation: Simulation) -> None:
-        """Set what is simulated in the child, and in later ones."""
+        """Set the simulation of the child, and of later ones."""
         self._simulation = simulation
         if self._child is not None:
             self._child.send(simulation)
 
     async def _reason(self) -> str:
-        """Wait for something that needs a new child; return what it is."""
+        """Wait for an event that requires a new child; return it as text."""
         change = asyncio.create_task(self._watcher.next())
         waits: set[asyncio.Task[object]] = {change}
         child, begun = self._child, time.monotonic()
@@ -186,7 +187,7 @@ class Service:
             self._settled.set()
 
     async def _load(self) -> tuple[ChildProcess, Ready | StartFailed, set[str]]:
-        """Start a child; return how that ended, or the files that changed in between."""
+        """Start a child; return the result, or the files that changed in between."""
         launched = time.time()
         child, self._spare = self._spare, None
         if child is None or child.gone.is_set():
@@ -220,7 +221,7 @@ class Service:
     async def _take_over(
         self, child: ChildProcess, ready: Ready, why: str, begun: float
     ) -> Ready | StartFailed:
-        """Register what is declared, and replace the old child by ``child``."""
+        """Register the declarations, and replace the old child by ``child``."""
         try:
             changes = await self._options.register(ready)
         except ReceiverError as error:

@@ -33,7 +33,7 @@ class SingleProcessService:
         self._reporter = Reporter(self._report)
 
     def _report(self, report: Report) -> None:
-        """Hand a report over to the event loop; called by any thread."""
+        """Pass a report to the event loop; any thread may call this."""
         self._loop.call_soon_threadsafe(self._options.on_report, os.getpid(), report)
 
     async def run(self) -> None:
@@ -47,7 +47,7 @@ class SingleProcessService:
         logging.setLogRecordFactory(hiding(logging.getLogRecordFactory()))
         declared = load_app(target)
         app = ReportingReceiver(declared, self._reporter, settings_for(declared))
-        with intercepted():  # without an observer of the process: the console is in it, too
+        with intercepted():  # without an observer of the process, which includes the console
             async with running(app, listener=self._options.listener):
                 changes = await self._options.register(declarations(declared, target))
                 text = f"{target} is loaded; on this system, restart the command after a change"
@@ -58,5 +58,5 @@ class SingleProcessService:
         """Return at once: there is no reload."""
 
     def simulate(self, simulation: Simulation) -> None:
-        """Set what is simulated in the app."""
+        """Set the simulation of the app."""
         self._reporter.simulation = simulation

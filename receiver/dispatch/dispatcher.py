@@ -30,7 +30,7 @@ from receiver.dispatch.handler_run import Run, Runs
 from receiver.dispatch.latency_margin import Margin
 from receiver.dispatch.repeat_guard import Repeats
 from receiver.errors import Unavailable
-from receiver.execution.guarded_call import Failed, at_once, describe
+from receiver.execution.guarded_call import Failed, call_now, describe
 from receiver.replies import Repeat, Reply, is_reply
 from receiver.text import counted
 
@@ -59,7 +59,7 @@ class Decision(Struct, frozen=True, eq=False, gc=False):
     """A reply and why it is given.
 
     Attributes:
-        release: to be called once the answer is on its way.
+        release: to be called once the answer is sent.
     """
 
     reply: Reply
@@ -236,7 +236,7 @@ class Dispatcher:
             else:
                 call = call.backed(context)
         if action.manner == "at once":
-            result = at_once(action.handler, call)
+            result = call_now(action.handler, call)
             if is_reply(result):
                 return Decision(result, "handled", call.context.release)
             return self._runs.settled(action, call, deadline, loop, result)

@@ -21,7 +21,7 @@ Steps = Coroutine[Any, None, T]
 
 
 @dataclass(slots=True, eq=False)
-class Begun(Generic[T]):
+class EagerTask(Generic[T]):
     """A coroutine that was started eagerly in a new task, or the result of one from `ended`.
 
     Attributes:
@@ -74,14 +74,14 @@ class Begun(Generic[T]):
         return await go_on(coroutine, waits_for, thrown)
 
 
-def ended(result: T) -> Begun[T]:
-    """Return the `Begun` of a coroutine that returned ``result`` without awaiting."""
-    begun: Begun[T] = Begun()
+def ended(result: T) -> EagerTask[T]:
+    """Return the `EagerTask` of a coroutine that returned ``result`` without awaiting."""
+    begun: EagerTask[T] = EagerTask()
     begun._ended, begun._result = True, result
     return begun
 
 
-def begin(coroutine: Steps[T], loop: asyncio.AbstractEventLoop) -> Begun[T]:
+def begin(coroutine: Steps[T], loop: asyncio.AbstractEventLoop) -> EagerTask[T]:
     """Start ``coroutine`` eagerly in a new task.
 
     From Python 3.12 on asyncio does that; before, it is done by the functions that it has for it.
@@ -89,7 +89,7 @@ def begin(coroutine: Steps[T], loop: asyncio.AbstractEventLoop) -> Begun[T]:
     Parameters:
         loop: the running event loop.
     """
-    begun: Begun[T] = Begun()
+    begun: EagerTask[T] = EagerTask()
     context = contextvars.copy_context()
     if sys.version_info >= (3, 12):
         begun.task = asyncio.Task(

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from receiver.call_context import Deadline
 from receiver.calls import Call
 from receiver.declarations.actions import Action
-from receiver.dispatch.eager_task import Begun, begin, ended
-from receiver.execution.guarded_call import Failed, at_once, attempt, settle
+from receiver.dispatch.eager_task import EagerTask, begin, ended
+from receiver.execution.guarded_call import Failed, attempt, call_now, settle
 from receiver.execution.thread_pool import Threads
 from receiver.replies import is_reply
 
@@ -46,7 +46,7 @@ class Run:
     action: Action
     call: Call
     deadline: Deadline
-    begun: Begun[object]
+    begun: EagerTask[object]
     thread: Future[object] | None = None
     _owner: set[asyncio.Task[object]] | None = None
     _callback: Callable[[], object] | None = None
@@ -148,7 +148,7 @@ class Runs:
             queue.Full: it is a plain function, and no thread is free.
         """
         if action.manner == "at once":
-            return self.settled(action, call, deadline, loop, at_once(action.handler, call))
+            return self.settled(action, call, deadline, loop, call_now(action.handler, call))
         if action.manner == "task":
             run = Run(action, call, deadline, begin(settle(action.handler, call), loop))
         else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 
-FORGET = 3600.0
+COUNT_LIFE = 3600.0
 """Seconds without a callback after which the count of a call is deleted."""
 
 
@@ -33,7 +33,7 @@ class Repeats:
     def count(self, call: Hashable, now: float) -> int:
         """Count a repeat of ``call``, and return how many it had in a row."""
         times, last = self._seen.pop(call, (0, now))
-        times = times + 1 if now - last < FORGET else 1
+        times = times + 1 if now - last < COUNT_LIFE else 1
         self._seen[call] = (times, now)
         if len(self._seen) > self._most:
             self._seen.popitem(last=False)

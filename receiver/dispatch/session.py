@@ -17,10 +17,10 @@ from msgspec.json import Decoder, Encoder
 
 from receiver.errors import ReceiverError, Unavailable
 
-MOST = 16 * 1024
+MAX_SIZE = 16 * 1024
 """Largest size of a session as JSON, in octets."""
 
-DEEPEST = 20
+MAX_DEPTH = 20
 """Deepest nesting of lists and dicts."""
 
 Value: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any] | None
@@ -116,11 +116,11 @@ class Session(MutableMapping[str, Value]):
         stored = _encode(self._values) if self._values else b""
         if stored == self._stored:
             return None
-        if len(stored) > MOST:
+        if len(stored) > MAX_SIZE:
             sizes = {key: len(_encode(value)) for key, value in self._values.items()}
             largest = max(sizes, key=sizes.__getitem__)
             raise SessionError(
-                f"the session has {len(stored)} octets as JSON and may have {MOST}; "
+                f"the session has {len(stored)} octets as JSON and may have {MAX_SIZE}; "
                 f"the largest part is session[{_named(largest)}]"
             )
         return stored
@@ -166,8 +166,8 @@ def _problem(value: object, depth: int = 0) -> str:
             inner = [*value, *value.values()]
         case _:
             return f"a {type(value).__name__}"
-    if depth == DEEPEST:
-        return f"more than {DEEPEST} lists or dicts inside each other"
+    if depth == MAX_DEPTH:
+        return f"more than {MAX_DEPTH} lists or dicts inside each other"
     return next(filter(None, (_problem(item, depth + 1) for item in inner)), "")
 
 

@@ -81,7 +81,7 @@ class Sessions:
         until: float,
         loop: asyncio.AbstractEventLoop | None = None,
         thread: int = 0,
-    ) -> Opened:
+    ) -> OpenSession:
         """Return the session at ``key``, for one callback at a time.
 
         A handler that opens the one it has already waits for itself, until its time is up.
@@ -94,12 +94,12 @@ class Sessions:
             thread: that of ``loop``.
 
         Raises:
-            SessionLost: at the start it could not be had in time, or the store is unavailable; at
+            SessionLost: at the start it was not free in time, or the store is unavailable; at
                 the end a change could not be saved, for the store is unavailable or the
                 session was held for more than `LEASE` seconds.
             SessionError, TypeError: at the end: what `Session.change` finds.
         """
-        return Opened(self, key, until, loop, thread)
+        return OpenSession(self, key, until, loop, thread)
 
     async def close(self) -> None:
         """Release locks, connections and threads; never raises."""
@@ -214,7 +214,7 @@ class Sessions:
             queue[0].set()
 
 
-class Opened:
+class OpenSession:
     """A session from the beginning to the end of an ``async with``, see `Sessions.open`.
 
     In another thread than the event loop's, such as that of a plain handler, it is a ``with``.
@@ -250,7 +250,7 @@ class Opened:
         try:
             self._session = Session(stored)
         except SessionLost:
-            # Something else wrote there. Without it the next callback of the call begins anew.
+            # Something else wrote it. Without it the next callback gets a new session.
             log.error("a session in the store cannot be decoded, something else wrote it: removed")
             with suppress(SessionLost):
                 await self._sessions.give(self._key, self._token, b"")

@@ -1,9 +1,9 @@
 """The date and time for handlers: the system's, or one that a test or ``receiver dev`` sets.
 
 Rule 1: without a simulation it is the system's clock, which is read only when a handler asks.
-Rule 2: a simulated time without a zone is what a clock on the wall shows, in each zone: 10:00 at
-        the PBX is 10:00 for a handler with the zone Europe/Berlin, on a machine in UTC too. One
-        with a zone is a point in time, which is converted.
+Rule 2: a simulated time without a zone is local time in each zone: 10:00 at the PBX is 10:00 for a
+        handler with the zone Europe/Berlin, also on a machine in UTC. A time with a zone is a
+        point in time, which is converted.
 """
 
 from __future__ import annotations

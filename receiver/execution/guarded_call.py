@@ -1,9 +1,9 @@
-"""Call a function of the user; an exception becomes a value.
+"""Call a function of the user, and return an exception as a value.
 
-Rule 1: SystemExit and KeyboardInterrupt are failures like any other. They would otherwise leave the
-        task, the event loop and the service; those that mean the process come as signals.
-Rule 2: an exception's text may hold what the caller keyed in: the log has its type and location,
-        and the text only with ``RECEIVER_LOG_CALLER_DATA``.
+Rule 1: SystemExit and KeyboardInterrupt are failures like any other. Otherwise they would end the
+        task, the event loop and the service; the process itself is stopped by signals.
+Rule 2: an exception's text may contain digits of a caller: the log has its type and location, and
+        the text only with ``RECEIVER_LOG_CALLER_DATA``.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ async def settle(function: Callable[..., object], *args: object, **kwargs: objec
 
 
 def attempt(function: Callable[..., object], *args: object, **kwargs: object) -> object:
-    """The same for a thread; a future cannot carry StopIteration, nor should it the others."""
+    """Do the same in a thread; a future cannot hold StopIteration."""
     try:
         return function(*args, **kwargs)
     except BaseException as error:
         return Failed(error)
 
 
-def at_once(function: Callable[..., object], *args: object) -> object:
-    """Return what an async ``function`` returns that has nothing to wait for, or `Failed`.
+def call_now(function: Callable[..., object], *args: object) -> object:
+    """Return the result of an async ``function`` that does not wait, or `Failed`.
 
-    It runs in a copy of the context: what it sets there is not for the next callback.
+    It runs in a copy of the context, so that it cannot change the context of the next callback.
     """
     try:
         copy_context().run(function(*args).send, None)  # type: ignore[attr-defined]
@@ -63,7 +63,7 @@ def at_once(function: Callable[..., object], *args: object) -> object:
         return end.value
     except BaseException as error:
         return Failed(error)
-    return Failed(RuntimeError("it waits, where its code has no await"))
+    return Failed(RuntimeError("it waits, although its code has no await"))
 
 
 def describe(error: BaseException, *, with_text: bool) -> str:

@@ -1,12 +1,11 @@
 """The kind of a handler, determined from its code.
 
 Rule 1: a plain function may block: it is called in a thread.
-Rule 2: an async one gets a task, which can be cancelled when it is late.
-Rule 3: an async one without any ``await`` cannot wait, so there would be nothing to cancel: it is
-        called at once, in the task of the request: a new one would cost more than all that such
-        a handler does.
-Rule 4: only the code that will run can tell. Wrappers, proxies and compiled functions show code
-        that is another's, or none of Python's: they get a task.
+Rule 2: an async function gets a task, which can be cancelled when it is late.
+Rule 3: an async function without any ``await`` cannot wait, so there is nothing to cancel: it is
+        called directly, in the task of the request. A new task would cost more than the handler.
+Rule 4: the kind is determined from the code that will run. Wrappers, proxies and compiled functions
+        have other code, or none: they get a task.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ _WAITS = dis.opmap["YIELD_VALUE"]  # part of every await, async for and async wi
 
 
 def manner_of(handler: Callable[..., object]) -> Manner:
-    """Return how ``handler`` is to be called."""
+    """Return how to call ``handler``."""
     if not is_async(handler):
         return "thread"
     function = _function_of(handler)
     if function is None or not function.__code__.co_flags & inspect.CO_COROUTINE:
-        return "task"  # it says of itself that it is async, and who knows what it returns
+        return "task"  # it claims to be async, but its code is unknown
     return "task" if _WAITS in function.__code__.co_code[::2] else "at once"
 
 

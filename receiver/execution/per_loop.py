@@ -1,9 +1,9 @@
 """Resources of an event loop: created on first use, closed when the loop ends.
 
-Connections and tasks cannot leave their loop, while a handler's client is made at import, before
-there is one. Nothing has to be closed by hand: an asynchronous generator that was begun is
-ended by its loop's shutdown (`asyncio.loop.shutdown_asyncgens`), which `asyncio.run`, uvicorn and
-pytest-asyncio all do.
+Connections and tasks belong to one loop, but a handler's client is made at import, before a loop
+exists. Nothing has to be closed explicitly: a started asynchronous generator is closed by its
+loop's shutdown (`asyncio.loop.shutdown_asyncgens`), which `asyncio.run`, uvicorn and
+pytest-asyncio call.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class PerLoop(Generic[T]):
     """One ``T`` for each event loop.
 
     Parameters:
-        make: called in the running loop, when it has none yet.
-        close: called with what ``make`` gave, when the loop ends or at `aclose`.
+        make: creates the resource; called in the running loop.
+        close: closes the resource, when the loop ends or at `aclose`.
     """
 
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
@@ -45,7 +45,7 @@ class PerLoop(Generic[T]):
         thing = self._make()
         life = self._live(loop, thing)
         with suppress(StopIteration):
-            life.__anext__().send(None)  # up to its yield, where it waits for nothing
+            life.__anext__().send(None)  # up to its yield; nothing before it waits
         self._lives[loop] = thing, life
         return thing
 

@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 
 class Threads:
-    """Runs functions in at most ``most`` threads; up to four times as many may wait.
+    """Runs functions in at most ``max_threads`` threads; up to four times as many may wait.
 
     Threads are started as they are needed, and kept.
     """
 
-    def __init__(self, most: int = 32) -> None:
-        self._most = most
-        self._queue: Queue[Callable[[], None] | None] = Queue(maxsize=4 * most)
+    def __init__(self, max_threads: int = 32) -> None:
+        self._max_threads = max_threads
+        self._queue: Queue[Callable[[], None] | None] = Queue(maxsize=4 * max_threads)
         self._idle = threading.Semaphore(0)
         self._started = 0
 
@@ -35,7 +35,7 @@ class Threads:
         Called from one thread only, that of the event loop.
 
         Raises:
-            queue.Full: all threads are busy and as much as may wait is waiting.
+            queue.Full: all threads are busy and the queue is full.
         """
         future: Future[T] = Future()
         context = contextvars.copy_context()
@@ -49,7 +49,7 @@ class Threads:
                 future.set_exception(error)
 
         self._queue.put_nowait(job)
-        if not self._idle.acquire(blocking=False) and self._started < self._most:
+        if not self._idle.acquire(blocking=False) and self._started < self._max_threads:
             self._started += 1
             threading.Thread(target=self._work, name="receiver-handler", daemon=True).start()
         return future
@@ -63,5 +63,5 @@ class Threads:
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
             job()
-            del job  # or the last call's data would live on in an idle thread
+            del job  # an idle thread must not keep the data of the last call
             self._idle.release()

@@ -34,7 +34,7 @@ def begin(function: Callable[..., T], *args: object) -> Future[T | Failed]:
     """Run ``function(*args)`` in a thread, also if the caller is cancelled.
 
     Raises:
-        Unavailable: all threads are busy, and as much as may wait is waiting.
+        Unavailable: all threads are busy and the queue is full.
     """
     run: Callable[..., Any] = attempt
     try:
@@ -67,7 +67,7 @@ def in_loop(
     Parameters:
         loop: runs in another thread.
         coroutine: cancelled if it does not end in time.
-        seconds: how long to wait.
+        seconds: the time limit.
 
     Raises:
         LoopUnavailable: the loop is closed, or does not answer in time.

@@ -1,10 +1,10 @@
 """Log lines, metrics and the records behind them.
 
 - `callback_record`: the record of a callback, masked
-- `log_format`: a log line, for people or as JSON
-- `log_setup`: where log lines are written
-- `background_writer`: a thread that writes
-- `standard_streams`: what handlers print
+- `log_format`: a log line, as text or as JSON
+- `log_setup`: a thread that writes log lines
+- `background_writer`: a queue with a thread that writes its items
+- `standard_streams`: the output of handlers that print
 - `metrics`: counters and histograms, for Prometheus
 - `log_throttle`: the same line once a minute
 """

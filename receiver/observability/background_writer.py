@@ -1,8 +1,8 @@
-"""Write in a separate thread, so that the event loop waits for no disk, pipe or reader.
+"""Write in a separate thread, so that the event loop does not wait for a disk or a pipe.
 
-Rule 1: `put` never waits and never fails: the queue is bounded, and what does not fit is lost and
-        counted.
-Rule 2: what could not be written is counted, too; the next write may report how many.
+Rule 1: `put` never waits and never fails: the queue is bounded, and items that do not fit are
+        dropped and counted.
+Rule 2: items that could not be written are counted too; the next write may report their number.
 Rule 3: the thread starts with the first item, and again in the child of a fork.
 """
 
@@ -29,7 +29,7 @@ def forks() -> int:
 
 
 def write_all(descriptor: int, octets: bytes) -> None:
-    """Write past Python's buffers: a thread blocked with their lock would keep Python from ending.
+    """Write without Python's buffers: a thread blocked with their lock prevents Python's exit.
 
     Raises:
         OSError: the disk is full, or a pipe has no reader.
@@ -50,7 +50,7 @@ class BackgroundWriter(Generic[T]):
         write: takes the queued items and the number of lost ones not reported yet; returns how many
             of the items were lost. It may block; if it raises, all are lost.
         lost: called with the number of newly lost items, by one thread at a time.
-        most: the length of the queue.
+        max_waiting: the length of the queue.
         pause: seconds for which items gather before they are written together.
         name: of the thread.
     """
@@ -60,13 +60,13 @@ class BackgroundWriter(Generic[T]):
         write: Callable[[list[T], int], int],
         *,
         lost: Callable[[int], object],
-        most: int,
+        max_waiting: int,
         pause: float,
         name: str,
     ) -> None:
         self._write = write
         self._lost = lost
-        self._most = most
+        self._max_waiting = max_waiting
         self._pause = pause
         self._name = name
         self._unreported = 0
@@ -80,18 +80,18 @@ class BackgroundWriter(Generic[T]):
         self._thread: threading.Thread | None = None
 
     def waiting(self) -> list[T]:
-        """Return what is not written yet; in any thread."""
+        """Return the items that are not written yet; any thread may call this."""
         return list(self._queue.copy())
 
     def put(self, item: T, *, is_lost: bool = True) -> bool:
         """Queue ``item``; return False if the queue is full.
 
         Parameters:
-            is_lost: whether it is counted as lost if there was none.
+            is_lost: whether it is counted as lost if the queue is full.
         """
         if self._forks != _FORKS[0]:
             self._begin()  # threads do not survive a fork
-        if len(self._queue) >= self._most:
+        if len(self._queue) >= self._max_waiting:
             self._drop(int(is_lost))
             return False
         self._queue.append(item)
@@ -133,7 +133,7 @@ class BackgroundWriter(Generic[T]):
             self._woken.clear()
             self._empty()
             self._closing.wait(self._pause)
-        while self._queue:  # what is written may put in more
+        while self._queue:  # writing may add items
             self._empty()
 
     def _empty(self) -> None:

@@ -1,9 +1,9 @@
 """The record of one callback: the decision, its reason, and how long each stage took.
 
-Rule 1: what the caller keyed in, the number and the session are in it only where the operator
-        wants to see them, and never those of a sensitive action; otherwise it has their lengths.
-Rule 2: a record is a value, and becomes text only where it is written: not in the event loop's
-        thread, and not at all where it is not read.
+Rule 1: digits, the caller's number and the session are included only if the operator allows it,
+        and never those of a sensitive action; otherwise the record has their lengths.
+Rule 2: a record is a value. It is formatted when it is written: not in the event loop's thread,
+        and not at all if nothing logs it.
 Rule 3: a record is always one line.
 """
 
@@ -12,13 +12,13 @@ from __future__ import annotations
 from msgspec import Struct
 
 STAGES = ("authentication", "body", "handler", "whole")
-"""What the time goes into; the whole is from the arrival to the answer."""
+"""The stages of a callback; the whole is from the arrival to the answer."""
 
 LONGEST = 200
-"""Characters of a number or of digits, where the operator wants to see them."""
+"""Most characters of a number or of digits that are shown."""
 
 Shown = str | int
-"""A text, or only how many characters it has."""
+"""A text, or only the number of its characters."""
 
 
 class Record(Struct, frozen=True):
@@ -29,7 +29,7 @@ class Record(Struct, frozen=True):
         pbx: the label of the PBX; empty for the only one.
         kind: ``DTMF`` or ``CALLER``.
         decision: the action on the wire, see `receiver.replies.BaseReply`.
-        reason: why, see `receiver.dispatch.dispatcher.Reason`.
+        reason: see `receiver.dispatch.dispatcher.Reason`.
         digits, caller, session: as far as they may be shown.
         authentication, body, handler, whole: seconds that the stages took.
         budget: seconds that the PBX waits (the action's ``request_timeout``).
@@ -99,7 +99,7 @@ def cut(text: str) -> str:
 
 
 def _show(value: Shown) -> str:
-    """Return one line, with escapes for what would move a terminal's cursor or turn its text."""
+    """Return one line, with escapes for characters that would control a terminal."""
     return ascii(cut(value)) if isinstance(value, str) else f"<{value}>"
 
 

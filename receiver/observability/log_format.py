@@ -1,10 +1,10 @@
 """The formats of a log line: text and JSON.
 
-Rule 1: one record is one line. In JSON always; for people a traceback goes on in indented lines,
-        so that no text that was sent can look like another line.
+Rule 1: one record is one line. In JSON always; as text a traceback continues in indented lines,
+        so that no text of a client can look like another line.
 Rule 2: control characters, which could move a terminal's cursor or change its text, are escaped.
-Rule 3: the text of an exception may hold what the caller keyed in: its type and location are
-        written, and the text only with ``RECEIVER_LOG_CALLER_DATA``.
+Rule 3: the text of an exception may contain digits of a caller: its type and location are written,
+        and the text only with ``RECEIVER_LOG_CALLER_DATA``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Formatter(logging.Formatter, ABC):
 
     @abstractmethod
     def callback(self, record: Record, when: float) -> str:
-        """Return the line of a callback: as `format` does with its log record, for less."""
+        """Return the line of a callback: the result of `format` for its log record, but faster."""
 
 
 class TextFormatter(Formatter):
@@ -72,8 +72,8 @@ def _escaped(line: str) -> str:
 
 
 class Json(Formatter):
-    """One object, in ASCII: time (RFC 3339, UTC), level, logger, message; of a callback what
-    `receiver.observability.callback_record.Record.fields` has, too.
+    """One object, in ASCII: time (RFC 3339, UTC), level, logger, message; for a callback also the
+    fields of `receiver.observability.callback_record.Record.fields`.
     """
 
     def format(self, record: logging.LogRecord) -> str:

@@ -1,9 +1,9 @@
 """Set up logging: text or JSON lines, written by a separate thread.
 
-Rule 1: logging never waits for the reader of the log: a line is put into a bounded queue. When that
-        is full, because a pipe or a disk is blocked, lines are dropped and counted, and the next
-        one that can be written says how many.
-Rule 2: uvicorn's access log, where the app is served with it, has no query strings.
+Rule 1: logging never waits for the reader of the log: a line is put into a bounded queue. If the
+        queue is full, because a pipe or a disk is blocked, lines are dropped and counted, and the
+        next line that is written reports their number.
+Rule 2: uvicorn's access log, if it is on, has no query strings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from receiver.observability.log_format import FORMATS, Formatter
 from receiver.observability.metrics import COUNTS, DROPPED
 from receiver.text import counted
 
-MOST = 10_000
+MAX_LINES = 10_000
 """Lines that may wait to be written."""
 
 PAUSE = 0.02
@@ -32,8 +32,8 @@ CLOSE_TIMEOUT = 1.0
 """Seconds in which the last lines must be written when the process ends."""
 
 
-class Late(Protocol):
-    """What becomes a log record in the thread that writes, which spares the event loop the work.
+class DeferredRecord(Protocol):
+    """A log record that the writing thread makes, so that the event loop need not.
 
     Attributes:
         when: in seconds since the epoch.
@@ -42,11 +42,11 @@ class Late(Protocol):
     when: float
 
     def settle(self) -> Record | None:
-        """Count it, once; return its record if it is logged. One thread at a time."""
+        """Count it once; return its record if it is logged. One thread at a time calls this."""
         ...
 
 
-Item = logging.LogRecord | Late
+Item = logging.LogRecord | DeferredRecord
 
 
 class BackgroundHandler(logging.Handler):
@@ -54,14 +54,14 @@ class BackgroundHandler(logging.Handler):
 
     Parameters:
         write: takes octets and may block or raise.
-        most: how many lines may wait.
+        max_waiting: the most lines that may wait.
         close_timeout: seconds in which the last lines must be written.
     """
 
     def __init__(
         self,
         write: Callable[[bytes], object],
-        most: int = MOST,
+        max_waiting: int = MAX_LINES,
         *,
         close_timeout: float = CLOSE_TIMEOUT,
     ) -> None:
@@ -69,18 +69,20 @@ class BackgroundHandler(logging.Handler):
         self._close_timeout = close_timeout
         self._write = write
         self._writer: background_writer.BackgroundWriter[Item] = background_writer.BackgroundWriter(
-            self._write_lines, lost=_lost, most=most, pause=PAUSE, name="receiver-log"
+            self._write_lines, lost=_lost, max_waiting=max_waiting, pause=PAUSE, name="receiver-log"
         )
         self._settling = threading.Lock()
         self._forks = background_writer.forks()
         # Queue a callback to be counted and logged; returns whether the queue had space for it. If
         # not, it is logged like any other line, and counted as lost there.
-        self.put_late: Callable[[Late], bool] = functools.partial(self._writer.put, is_lost=False)
+        self.put_deferred: Callable[[DeferredRecord], bool] = functools.partial(
+            self._writer.put, is_lost=False
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
         if not isinstance(record.msg, Record):
-            # The arguments may have changed when it is written. Where they cannot be formatted, the
-            # code that logs must not fail.
+            # The arguments may change before it is written. If they cannot be formatted, the code
+            # that logs must not fail.
             try:
                 record.msg, record.args = record.getMessage(), None
             except Exception:
@@ -88,7 +90,7 @@ class BackgroundHandler(logging.Handler):
         self._writer.put(record)
 
     def settle(self) -> None:
-        """Count what is waiting; it is written later."""
+        """Count the waiting callbacks; they are written later."""
         self._settle(self._writer.waiting())
 
     def close(self) -> None:
@@ -97,7 +99,7 @@ class BackgroundHandler(logging.Handler):
         super().close()
 
     def _settle(self, items: Iterable[Item]) -> list[tuple[float, Record | logging.LogRecord]]:
-        """Count callbacks; return what is logged, and when that was."""
+        """Count callbacks; return the log records and their times."""
         if self._forks != background_writer.forks():  # the parent may have held it at the fork
             self._forks, self._settling = background_writer.forks(), threading.Lock()
         with self._settling:
@@ -118,10 +120,10 @@ class BackgroundHandler(logging.Handler):
                 lines.append(quick(record, when))
             elif is_alone:
                 lines.append(self._line(line_of(record, when)))
-            else:  # it comes back, unless a filter or a level stops it
+            else:  # it returns to this handler, unless a filter or a level stops it
                 try:
                     _log.handle(line_of(record, when))
-                except Exception:  # a handler or filter of the app: no reason to lose the others
+                except Exception:  # a handler or filter of the app failed: keep the others
                     failed += 1
         if lost:
             text = f"{counted(lost, 'log line')} could not be written"
@@ -133,7 +135,7 @@ class BackgroundHandler(logging.Handler):
         return failed
 
     def _is_alone(self) -> bool:
-        """Return whether a log line of this package would go here, and nowhere else."""
+        """Return whether this is the only handler of log lines of this package."""
         root, quick = _log.parent, _log.propagate and not (_log.handlers or _log.filters)
         return bool(quick and root and root.handlers == [self] and not self.filters)
 
@@ -144,10 +146,10 @@ class BackgroundHandler(logging.Handler):
             return f"a log line could not be formatted: {type(error).__name__}"
 
 
-def _settled(one: Late) -> Record | None:
+def _settled(one: DeferredRecord) -> Record | None:
     try:
         return one.settle()
-    except Exception:  # what gets callbacks, too, failed: the others are counted all the same
+    except Exception:  # one that gets callbacks too failed: count the others
         return None
 
 
@@ -159,7 +161,7 @@ def line_of(record: Record, when: float) -> logging.LogRecord:
     """Return a log record as ``log.info`` makes it, without the slow search for the caller."""
     line = logging.LogRecord.__new__(logging.LogRecord)
     values = _like.copy()
-    # Its text is made where it is written.
+    # Its text is made when it is written.
     values["msg"], values["created"], values["msecs"] = record, when, when % 1 * 1000
     line.__dict__ = values
     return line
@@ -206,7 +208,7 @@ def _writer(fd: int | None) -> Callable[[bytes], object]:
         stream = sys.stderr
         try:
             fd = stream.fileno()
-        except OSError:  # it is no file
+        except OSError:  # it is not a file
             return lambda octets: stream.write(octets.decode())
     return functools.partial(background_writer.write_all, fd)
 

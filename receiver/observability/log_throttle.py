@@ -1,6 +1,6 @@
 """Log the same line once a minute: a flood of requests must not flood the log.
 
-Rule 1: what was left out is counted, and the next line says how many.
+Rule 1: omitted lines are counted, and the next line reports their number.
 Rule 2: many different lines are a flood as well: their number in a minute is limited.
 """
 
@@ -18,11 +18,11 @@ class LogThrottle:
     """Decides which lines are logged.
 
     Parameters:
-        most: how many different lines are logged in an `INTERVAL`.
+        max_lines: the most different lines that are logged in an `INTERVAL`.
     """
 
-    def __init__(self, most: int = 1000) -> None:
-        self._most = most
+    def __init__(self, max_lines: int = 1000) -> None:
+        self._max_lines = max_lines
         self._logged: OrderedDict[str, tuple[float, int]] = OrderedDict()  # the latest is last
         self._omitted = 0
 
@@ -33,9 +33,9 @@ class LogThrottle:
             line: the line, or the common part of lines that count as the same.
             now: in seconds, of any clock.
         """
-        said, left_out = self._logged.get(line, (float("-inf"), 0))
-        if 0 <= now - said < INTERVAL:
-            self._logged[line] = (said, left_out + 1)
+        logged_at, left_out = self._logged.get(line, (float("-inf"), 0))
+        if 0 <= now - logged_at < INTERVAL:
+            self._logged[line] = (logged_at, left_out + 1)
             return None
         if line not in self._logged and not self._evict(now):
             self._omitted += 1
@@ -49,10 +49,10 @@ class LogThrottle:
 
     def _evict(self, now: float) -> bool:
         """Drop the oldest line; return False if it was logged within an `INTERVAL`."""
-        if len(self._logged) < self._most:
+        if len(self._logged) < self._max_lines:
             return True
-        oldest, (said, _) = next(iter(self._logged.items()))
-        if 0 <= now - said < INTERVAL:
+        oldest, (logged_at, _) = next(iter(self._logged.items()))
+        if 0 <= now - logged_at < INTERVAL:
             return False
         del self._logged[oldest]
         return True

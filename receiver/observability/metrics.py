@@ -1,11 +1,11 @@
 """The metrics of a process; `receiver.callbacks.metrics_page` renders them.
 
-Rule 1: a count only ever grows, so that those of several workers add up.
-Rule 2: labels come out of declarations and lists in the code: no stranger adds one, and nothing of
-        a caller is in any.
-Rule 3: counting makes no object: a look-up and an addition.
+Rule 1: a count only grows, so the counts of several workers can be added.
+Rule 2: labels come from declarations and lists in the code: no client can add one, and none
+        contains caller data.
+Rule 3: counting creates no object: it is a look-up and an addition.
 
-The counts of one process are one value, as its loggers are.
+The counts of one process are one global value, like its loggers.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 Labels = tuple[str, ...]
 Snapshot = dict[str, list[tuple[Labels, list[float]]]]
-"""By the name of a family and by labels: the cells. A counter has one; a histogram one for each
-bound, one for what is over the last, and the sum."""
+"""By the name of a family and by labels: the cells. A counter has one; a histogram has one for each
+bound, one for values above the last, and the sum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +63,7 @@ USER_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable of prometheus_client that names the folder of the user's metrics."""
 
 PROCESS = "process_"
-"""How the name of a family begins that describes a running process, not what was counted."""
+"""The prefix of families that describe a running process."""
 
 FAMILIES = (CALLBACKS, STAGE, REFUSALS, OUTAGES, LAG, DROPPED, UNRECORDED)
 
@@ -107,16 +107,16 @@ def put(
             share = value / unit
             cell[bisect_left(bounds, share)] += 1
             cell[-1] += share
-        else:  # most stages end in the turn of the event loop in which they began
+        else:  # most stages end in the iteration of the event loop in which they began
             cell[0] += 1
 
 
 COUNTS = Counts()
-"""Those of this process."""
+"""The counts of this process."""
 
 
 def add_up(snapshots: Iterable[Snapshot]) -> Snapshot:
-    """Return the sum of ``snapshots``; cells of another length stay apart."""
+    """Return the sum of ``snapshots``; cells of different lengths are not added."""
     total: dict[str, dict[tuple[Labels, int], list[float]]] = {}
     for snapshot in snapshots:
         for name, there in snapshot.items():

@@ -1,10 +1,10 @@
 """Standard output and error that never block, for `print` in handlers.
 
-Rule 1: a line that is printed goes into a bounded queue, which a thread writes. When that is full,
-        because a pipe is blocked or a disk is, lines are dropped and counted, and the log says how
-        many as soon as one can be written.
-Rule 2: a terminal is left alone, for debuggers and prompts; so is what is no file.
-Rule 3: a forked child writes for itself: it has no callers, and may end without a word.
+Rule 1: a printed line is put into a bounded queue, which a thread writes. If the queue is full,
+        because a pipe or a disk is blocked, lines are dropped and counted, and the log reports
+        their number as soon as a line can be written.
+Rule 2: a terminal is not changed, for debuggers and prompts; nor is a stream without a file.
+Rule 3: a forked child writes directly: it answers no callbacks, and may be killed.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from receiver.observability.background_writer import BackgroundWriter, forks, wr
 from receiver.observability.metrics import COUNTS, DROPPED
 from receiver.text import counted
 
-MOST = 10_000
+MAX_LINES = 10_000
 """Pieces that may wait to be written."""
 
 PIECE = 4096
-"""Octets that a piece has at most."""
+"""Most octets of a piece."""
 
 PAUSE = 0.02
 """Seconds for which pieces gather before they are written together."""
 
 CLOSE_TIMEOUT = 1.0
-"""Seconds for the last pieces when the process ends."""
+"""Seconds in which the last pieces must be written when the process ends."""
 
 log = logging.getLogger("receiver")
 
 
-class Raw(io.RawIOBase):
-    """A raw stream whose octets a thread writes to a descriptor.
+class BackgroundRawIO(io.RawIOBase):
+    """A raw stream; a thread writes its octets to a descriptor.
 
     Parameters:
         descriptor: stays open.
         name: of the stream.
-        most: see `MOST`.
+        max_waiting: see `MAX_LINES`.
     """
 
-    def __init__(self, descriptor: int, name: str, most: int = MOST) -> None:
+    def __init__(self, descriptor: int, name: str, max_waiting: int = MAX_LINES) -> None:
         super().__init__()
         self._descriptor = descriptor
         self._name = name
         self._forks = forks()
         self._writer = BackgroundWriter[bytes](
-            self._write, lost=_count, most=most, pause=PAUSE, name=f"receiver-{name}"
+            self._write, lost=_count, max_waiting=max_waiting, pause=PAUSE, name=f"receiver-{name}"
         )
 
     def writable(self) -> bool:
@@ -96,9 +96,9 @@ def printed() -> Iterator[None]:
 def _printed(name: str) -> Iterator[None]:
     before = getattr(sys, name)
     try:
-        raw = Raw(before.fileno(), name)
+        raw = BackgroundRawIO(before.fileno(), name)
         is_terminal = before.isatty()
-    except (AttributeError, OSError, ValueError):  # closed, or no file
+    except (AttributeError, OSError, ValueError):  # closed, or not a file
         is_terminal = True
     if is_terminal:
         yield

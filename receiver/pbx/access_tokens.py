@@ -260,7 +260,7 @@ def _refusal(error: PbxRefused) -> PbxRefused:
     """Return the error for a refused account, by code before status: any 4xx is documented."""
     if error.code == "TWO_FACTOR":
         return error
-    said = f"{error.status} {error.code}" + (f": {error.detail}" if error.detail else "")
+    details = f"{error.status} {error.code}" + (f": {error.detail}" if error.detail else "")
     if error.code == "DENIED":
         text = "the PBX blocks sign-ins from this address after wrong passwords: wait"
     elif error.status in (404, 405):
@@ -271,5 +271,5 @@ def _refusal(error: PbxRefused) -> PbxRefused:
             "is not retried, because repeated failures block this address"
         )
     return PbxUnauthorized(
-        f"{text} ({said})", status=error.status, code=error.code, detail=error.detail
+        f"{text} ({details})", status=error.status, code=error.code, detail=error.detail
     )

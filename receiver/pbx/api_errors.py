@@ -139,10 +139,10 @@ def refusal(what: str, response: httpx.Response, body: bytes, secrets: list[str]
             "correct RECEIVER_PBX_URL (https or http, port, path)"
         )
     code, detail = (_plain(text, secrets) for text in _envelope(body))
-    said = f"{status} {code}" + (f": {detail}" if detail else "")
+    details = f"{status} {code}" + (f": {detail}" if detail else "")
     kind, advice = _MEANINGS.get(status, (PbxRefused, "see the PBX's log"))
     advice = _ADVICE.get(code, advice)
-    error = kind(f"{what}: {advice} ({said})", status=status, code=code, detail=detail)
+    error = kind(f"{what}: {advice} ({details})", status=status, code=code, detail=detail)
     if isinstance(error, PbxThrottled):
         error.retry_after = _retry_after(response)
     return error

@@ -35,7 +35,7 @@ from receiver.pbx.callback_trace import Exchange, Headers, Outcome
 from receiver.pbx.models import ActionUrl
 from receiver.replies import decode
 
-LONGEST_ANSWER = 64 * 1024
+MAX_ANSWER = 64 * 1024
 """Most bytes of an answer; a longer one is a failure."""
 
 _DEFAULT_TIMEOUT = 2  # seconds; the meaning of 0 on a PBX is not documented, here it is the default
@@ -190,7 +190,7 @@ class _Connection:
                 # Not decompressed: the PBX sends no Accept-Encoding.
                 async for chunk in cast("httpx.AsyncByteStream", response.stream):
                     body += chunk
-                    if len(body) > LONGEST_ANSWER:
+                    if len(body) > MAX_ANSWER:
                         raise _TooLongError
         finally:
             exchange = Exchange(
@@ -200,7 +200,7 @@ class _Connection:
                 request_body=outgoing.body,
                 status=status,
                 response_headers=headers,
-                response_body=bytes(body[:LONGEST_ANSWER]),
+                response_body=bytes(body[:MAX_ANSWER]),
                 seconds=self._clock() - begun,
             )
             self.exchanges.append(exchange)
@@ -249,7 +249,7 @@ def _octets(text: str) -> bytes:
 def _why(error: Exception) -> str:
     """Return a fixed text: that of the error may contain the URL or a header."""
     if isinstance(error, _TooLongError):
-        return f"the answer is longer than {LONGEST_ANSWER // 1024} KiB"
+        return f"the answer is longer than {MAX_ANSWER // 1024} KiB"
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return "the URL is not valid for HTTP"
     if isinstance(error, httpx.LocalProtocolError):

@@ -30,7 +30,7 @@ from receiver.pbx.authorized_connection import AuthorizedConnection, segment
 from receiver.pbx.connection import UPLOAD_TOKEN, Answer
 from receiver.pbx.models import Created, read
 
-CHUNK = 1024 * 1024
+CHUNK_SIZE = 1024 * 1024
 """Most bytes in one request."""
 
 Progress = Callable[[int, int], None]
@@ -108,8 +108,8 @@ class _Upload:
     async def append_all(self) -> None:
         """Send all chunks; a file of one chunk is sent by `complete`."""
         resumes = 0
-        while len(self._data) > CHUNK and self._sent < len(self._data):
-            chunk = self._data[self._sent : self._sent + CHUNK]
+        while len(self._data) > CHUNK_SIZE and self._sent < len(self._data):
+            chunk = self._data[self._sent : self._sent + CHUNK_SIZE]
             try:
                 await self._post("append", chunk)
                 self._sent += len(chunk)
@@ -145,8 +145,8 @@ class _Upload:
         headers = {UPLOAD_TOKEN: self._token}
         answer = await self._connection.get(what, f"{self._path}/status", headers=headers)
         self._keep(answer)
-        said = answer.headers.get("range", "")
-        found = _RANGE.fullmatch(said)
+        range_header = answer.headers.get("range", "")
+        found = _RANGE.fullmatch(range_header)
         there = int(found[1]) + 1 if found else 0
         if there not in (low, high) and not (low == 0 and there == 1):
             raise PbxInvalid(f"{what}: the PBX sends no usable Range")

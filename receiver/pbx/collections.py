@@ -28,7 +28,7 @@ from receiver.pbx.resource_types import ResourceType
 M = TypeVar("M", bound=Model)
 S = TypeVar("S", bound=Model)
 
-PAGE = 100
+PAGE_SIZE = 100
 """Most items that the PBX puts on a page."""
 
 
@@ -115,7 +115,7 @@ class Records(Generic[M, S]):
         dropped, and if items are missing at the end, the last page is read again from one item
         earlier.
         """
-        top = PAGE if most is None else max(1, min(PAGE, most))
+        top = PAGE_SIZE if most is None else max(1, min(PAGE_SIZE, most))
         given = {"filter": filter, "search": search, "orderby": orderby}
         query: dict[str, str | int] = {key: text for key, text in given.items() if text}
         seen: set[str] = set()

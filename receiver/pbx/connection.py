@@ -27,7 +27,7 @@ from receiver.errors import PbxInvalid
 from receiver.pbx.address import normalise, pinned, tls
 from receiver.pbx.api_errors import failure, is_about_name, refusal, says_why
 
-LARGEST = 8 * 1024 * 1024
+MAX_ANSWER = 8 * 1024 * 1024
 """Most bytes of an answer."""
 
 log = logging.getLogger("receiver.pbx")
@@ -264,9 +264,9 @@ async def _whole(what: str, response: httpx.Response) -> bytes:
     try:
         async for chunk in response.aiter_bytes():
             body += chunk
-            if len(body) > LARGEST:
+            if len(body) > MAX_ANSWER:
                 raise PbxInvalid(
-                    f"{what}: the answer is larger than {LARGEST >> 20} MiB: "
+                    f"{what}: the answer is larger than {MAX_ANSWER >> 20} MiB: "
                     "this is not the PBX's API"
                 )
     finally:

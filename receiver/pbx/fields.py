@@ -105,7 +105,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     pbx_checks_conflicts: ClassVar[bool] = False
 
     def conflicts(self, creating: bool) -> tuple[str, ...]:
-        """Return the problems between fields that are each valid by themselves."""
+        """Return the problems between fields that are each valid alone."""
         return ()
 
 

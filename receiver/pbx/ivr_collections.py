@@ -84,8 +84,8 @@ class Ivrs(Collection[Ivr, IvrSummary]):
 def _new_prompts(change: Ivr | Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the prompts that a change sets, each with the id of its file."""
     keys = {prompt: f"{prompt}_file_id" for prompt in PROMPTS}
-    said = change if isinstance(change, Mapping) else write(change)
-    return [(prompt, said[key]) for prompt, key in keys.items() if said.get(key)]
+    fields = change if isinstance(change, Mapping) else write(change)
+    return [(prompt, fields[key]) for prompt, key in keys.items() if fields.get(key)]
 
 
 class ActionUrls(Collection[ActionUrl, ActionUrl]):

@@ -1,7 +1,7 @@
 """Prompt files: list, show, upload, download, delete.
 
 Rule 1: a recording is checked before it is sent (`receiver.pbx.audio`).
-Rule 2: after a lost answer, a new file of the same name and size is taken to be the upload.
+Rule 2: after a lost answer, a new file of the same name and size counts as the upload.
 Rule 3: a download is sent without a token, as documented, and with one after a 401. It is sent to
         the PBX only.
 Rule 4: a file has no URL of its contents; an IVR has those of its prompts (``prompt_file_url``).

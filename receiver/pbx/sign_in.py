@@ -78,11 +78,11 @@ async def switch(connection: Connection, tenant: str, token: Secret) -> None:
     except PbxRefused as error:
         if error.status not in PERMANENT:
             raise
-        said = f"{error.status} {error.code}" + (f": {error.detail}" if error.detail else "")
+        details = f"{error.status} {error.code}" + (f": {error.detail}" if error.detail else "")
         text = (
             f"{what} {tenant!r}: only a system administrator may, and RECEIVER_PBX_TENANT has to "
             "be the id of the tenant"
         )
         raise type(error)(
-            f"{text} ({said})", status=error.status, code=error.code, detail=error.detail
+            f"{text} ({details})", status=error.status, code=error.code, detail=error.detail
         ) from None

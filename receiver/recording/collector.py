@@ -53,7 +53,8 @@ class Collector:
     """Passes callbacks to ``write`` in a thread.
 
     Parameters:
-        write, lost, most, name: as for `receiver.observability.background_writer.BackgroundWriter`.
+        write, lost, max_waiting, name: as for
+            `receiver.observability.background_writer.BackgroundWriter`.
         clock: seconds since the epoch.
     """
 
@@ -62,13 +63,13 @@ class Collector:
         write: Callable[[list[Answered], int], int],
         *,
         lost: Callable[[int], object],
-        most: int,
+        max_waiting: int,
         name: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
         self._writer: BackgroundWriter[Answered] = BackgroundWriter(
-            write, lost=lost, most=most, pause=PAUSE, name=name
+            write, lost=lost, max_waiting=max_waiting, pause=PAUSE, name=name
         )
 
     def of(self, action: Action) -> Callable[[Call, Decision, Times], None]:

@@ -133,7 +133,7 @@ class Publisher(Collector):
         super().__init__(
             self._write,
             lost=lambda count: None,
-            most=max_waiting,
+            max_waiting=max_waiting,
             name="receiver-console",
             clock=clock,
         )

@@ -63,7 +63,7 @@ class Recorder(Collector):
         self._files = Files(folder, megabytes * 1_000_000, clock=clock)
         self._log_throttle = LogThrottle()
         name = "receiver-recording"
-        super().__init__(self._write, lost=_lost, most=max_waiting, name=name, clock=clock)
+        super().__init__(self._write, lost=_lost, max_waiting=max_waiting, name=name, clock=clock)
 
     def _write(self, callbacks: list[Answered], lost: int) -> int:
         loss = encode(Lost(time=utc(self._clock()), lost=lost)) if lost else b""

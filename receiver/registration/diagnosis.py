@@ -249,7 +249,7 @@ _STATUSES = {
     ),
     429: Trouble(
         "too many wrong credentials came from here before",
-        "wait a minute; RECEIVER_ALLOWED_SOURCES lets the PBX in all the same",
+        "wait a minute; RECEIVER_ALLOWED_SOURCES lets the PBX in anyway",
     ),
     413: Trouble("a proxy takes no request of this size", "raise its limit for bodies"),
 }

@@ -25,7 +25,7 @@ ROUNDS = 4
 """The number of rounds in which changes of another client are corrected."""
 
 
-class Turn(Protocol):
+class SwitchRule(Protocol):
     """`switch_off` or `switch_on`."""
 
     def __call__(
@@ -33,12 +33,12 @@ class Turn(Protocol):
     ) -> tuple[Change[Resource], ...]: ...
 
 
-OFF: Turn = switch_off
-ON: Turn = switch_on
+OFF: SwitchRule = switch_off
+ON: SwitchRule = switch_on
 
 
 @dataclass(frozen=True, slots=True)
-class Switched:
+class SwitchResult:
     """The result of a `switch`.
 
     Attributes:
@@ -54,13 +54,13 @@ async def switch(
     client: PbxClient,
     wanted: Sequence[DesiredActionUrl],
     base: str,
-    turn: Turn,
+    turn: SwitchRule,
     by: By,
     *,
     pbx: str = "",
     progress: Progress = lambda change: None,
     reading: Reading = lambda done, all: None,
-) -> Switched:
+) -> SwitchResult:
     """Switch all action URLs of a service off or on.
 
     Parameters:
@@ -82,7 +82,7 @@ async def switch(
         found = await read_actual(client, reading)
         changes = turn(wanted, found, base, by, pbx=pbx)
         if not changes:
-            return Switched(tuple(done), missing(wanted, found, base, pbx=pbx))
+            return SwitchResult(tuple(done), missing(wanted, found, base, pbx=pbx))
         done += await _send(client, changes, progress, before=len(done))
     raise RegistrationError(
         f"after {ROUNDS} rounds changes are left: either another client switches the "
@@ -103,6 +103,6 @@ async def _send(
         change, error = sent.failure
         raise RegistrationError(
             f"{change} failed; {counted(before + len(sent.done), 'action URL')} switched before; "
-            f"run the same command again, it goes on from there. {error}"
+            f"run the same command again, it continues from there. {error}"
         ) from error
     return sent.done

@@ -24,7 +24,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from receiver.auth.throttle import FORGET
+from receiver.auth.throttle import FAILURE_LIFE
 from receiver.credentials import Secret
 from receiver.errors import PbxError, PbxUnreachable, RegistrationError
 from receiver.observability.log_throttle import LogThrottle
@@ -38,7 +38,7 @@ from receiver.registration.failover_drain import OFF, ON, switch
 from receiver.registration.failover_rules import FailoverState, Rules
 from receiver.registration.probe import result_of, send_probe
 from receiver.storage.breaker import StoreError
-from receiver.storage.leases import RENEW, Hold
+from receiver.storage.leases import RENEW, HeldLease
 from receiver.text import counted
 
 LONGEST = 30.0
@@ -103,7 +103,7 @@ class Guard:
         config: GuardConfig,
         client: PbxClient,
         callbacks: CallbackClient,
-        hold: Hold,
+        hold: HeldLease,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -212,7 +212,7 @@ class Guard:
         unclear = is_refusal(delivered.exchanges)
         if unclear and delivered.exchanges[-1].status == 401:
             # More of them, and the service would throttle this address, which may be the PBX's.
-            self._quiet = self._clock() + FORGET + 1
+            self._quiet = self._clock() + FAILURE_LIFE + 1
         doubt = ", which says nothing about the PBX's callbacks" if unclear else ""
         self._say(logging.WARNING, f"{finding.subject}: {finding.text}{doubt}; {finding.cure}")
         return None if unclear else False

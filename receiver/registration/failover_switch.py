@@ -48,7 +48,7 @@ def switch_off(
 
     Parameters:
         wanted: what is declared, for the credentials that the PBX hides.
-        found: what there is.
+        found: the actual ones.
         base: the public URL of this service: with ``pbx`` it decides what is managed.
         by: who does it.
         pbx: the label of the PBX.

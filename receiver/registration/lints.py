@@ -42,8 +42,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """What an IVR does by itself.
+class IvrRules:
+    """The behaviour of an IVR without action URLs.
 
     Attributes:
         keys: what its menu listens for; a ``#`` at the end is a wait.
@@ -56,8 +56,8 @@ class Own:
     disa: str = ""
 
     @classmethod
-    def of(cls, ivr: Ivr) -> Own:
-        """Return what ``ivr``, in full, does by itself."""
+    def of(cls, ivr: Ivr) -> IvrRules:
+        """Return the behaviour of ``ivr``, in full, without action URLs."""
         keys = tuple(rule.user_input for rule in ivr.custom_forward_rules or ())
         return cls(keys, ivr.excluded, disa_warning(ivr))
 
@@ -147,7 +147,7 @@ def _unwritten(number: str, number_format: NumberFormat) -> str:
 def lint(
     plan: Plan,
     numbers: Iterable[str],
-    own: Mapping[str, Own] | None = None,
+    own: Mapping[str, IvrRules] | None = None,
     number_format: NumberFormat = "automatic",
 ) -> tuple[str, ...]:
     """Return all warnings for a PBX.
@@ -155,7 +155,7 @@ def lint(
     Parameters:
         plan: the desired and the unmanaged action URLs.
         numbers: extensions that can be dialled directly, as far as they are known.
-        own: by extension number, what an IVR does by itself; None if it was not read.
+        own: the behaviour of each IVR, by extension number; None if it was not read.
         number_format: how the trunk writes callers' numbers.
     """
     rows: dict[str, list[Row]] = {}
@@ -164,7 +164,7 @@ def lint(
             row = Row(f"{item.ivr}/{item.action.name}", item.action.type, mask)
             rows.setdefault(item.ivr, []).append(row)
     others: dict[str, list[ActionUrl]] = {}
-    # What is blocked says by itself which action URL is in its way.
+    # A blocked change names the action URL that blocks it.
     blocked = {(one.ivr.id, one.resource.name.lower()) for one in plan.of("blocked")}
     for change in plan.of("unmanaged"):
         if (change.ivr.id, change.resource.name.lower()) in blocked:
@@ -176,13 +176,13 @@ def lint(
         texts += prefixes(mine)
         texts += callers(mine, number_format)
         texts += _overlaps(mine, others.get(number, ()))
-        itself = (own or {}).get(number, Own())
+        itself = (own or {}).get(number, IvrRules())
         texts += _menu(mine, itself.keys)
         texts += _extensions(mine, known, itself.excluded)
     return tuple(texts)
 
 
-def _ivrs(plan: Plan, own: Mapping[str, Own]) -> Iterator[str]:
+def _ivrs(plan: Plan, own: Mapping[str, IvrRules]) -> Iterator[str]:
     """Yield what is not safe about an IVR itself; what is declared of one counts as done."""
     notes: dict[str, tuple[str, ...]] = {
         number: (one.disa,) for number, one in own.items() if one.disa

@@ -46,7 +46,7 @@ def pair(
                 best = next((item for item in same if item.name == want.name), same[0])
                 pairs[want.url] = best
                 found[identify(want)] = [item for item in same if item is not best]
-        # What is there twice is not adopted by another declaration: it will be deleted.
+        # A duplicate is not adopted by another declaration: it will be deleted.
         taken = {id(item) for item in pairs.values()}
         there = {key(url) for url in pairs}
         free = [item for item in free if id(item) not in taken and _url(item) not in there]

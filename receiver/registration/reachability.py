@@ -20,7 +20,7 @@ Address = IPv4Address | IPv6Address
 Range = Literal["loopback", "private", "public", ""]
 
 
-class Doubt(NamedTuple):
+class ReachabilityFinding(NamedTuple):
     """Why the PBX may not reach the public URL.
 
     Attributes:
@@ -39,7 +39,7 @@ def doubt(
     pbx_url: str,
     public: Iterable[Address] = (),
     pbx: Iterable[Address] = (),
-) -> Doubt | None:
+) -> ReachabilityFinding | None:
     """Return why a PBX at ``pbx_url`` may not reach ``public_url``; None if nothing speaks for it.
 
     Parameters:
@@ -51,13 +51,13 @@ def doubt(
         return None
     ours, other = range_of(mine.host, public), range_of(theirs.host, pbx)
     if ours == "loopback" and other != "loopback":
-        return Doubt(
+        return ReachabilityFinding(
             True,
             f"{mine.host} is a loopback address: to the PBX at {theirs.host} it is the PBX itself",
             "set RECEIVER_PUBLIC_URL to an address of this service that the PBX reaches",
         )
     if ours == "private" and other == "public":
-        return Doubt(
+        return ReachabilityFinding(
             False,
             f"{mine.host} is a private address, and the PBX at {theirs.host} has a public one",
             "set RECEIVER_PUBLIC_URL to an address that the PBX reaches, unless both share a "

@@ -33,7 +33,7 @@ from receiver.registration import ivr_changes, plans
 from receiver.registration.changes import Change, Plan, Resource
 from receiver.registration.concurrency import for_each
 from receiver.registration.desired import desired_action_urls
-from receiver.registration.lints import Own, lint
+from receiver.registration.lints import IvrRules, lint
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_requests import Progress, Round, send
 from receiver.registration.render import complaints, listed, reasons
@@ -215,11 +215,11 @@ def _failed(sent: Round, total: int) -> str:
     assert sent.failure is not None  # noqa: S101 - for the type checker
     change, error = sent.failure
     cure = ivr_changes.cure(change, error)
-    doubt = ", and may have taken effect all the same" if may_have_happened(error) else ""
+    doubt = ", and may have taken effect anyway" if may_have_happened(error) else ""
     before = f" ({listed(sent.done)})" if sent.done else ""
     return (
         f"{change} failed{doubt}; {len(sent.done)} of {counted(total, 'change')} done before"
-        f"{before}; run the same command again, it goes on from there. {error}{cure}"
+        f"{before}; run the same command again, it continues from there. {error}{cure}"
     )
 
 
@@ -257,15 +257,15 @@ def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:
         )
 
 
-async def read_own(client: PbxClient, plan: Plan) -> dict[str, Own]:
-    """Return what the IVRs of ``plan`` do by themselves, by number, as far as they can be read."""
+async def read_own(client: PbxClient, plan: Plan) -> dict[str, IvrRules]:
+    """Return the behaviour of the IVRs of ``plan``, by number, as far as they can be read."""
     numbers = {item.ivr for item in plan.desired}
     ivrs = {change.ivr.id: change.ivr for change in plan.changes if change.op != "missing"}
-    own: dict[str, Own] = {}
+    own: dict[str, IvrRules] = {}
 
     async def one(ivr: IvrSummary) -> None:
         with contextlib.suppress(PbxError):
-            own[ivr.extension_number] = Own.of(await client.ivrs.show(ivr.id))
+            own[ivr.extension_number] = IvrRules.of(await client.ivrs.show(ivr.id))
 
     await for_each((ivr for ivr in ivrs.values() if ivr.extension_number in numbers), one)
     return own

@@ -23,7 +23,7 @@ from typing import Any
 from receiver.observability.log_throttle import LogThrottle
 from receiver.server.sockets import BACKLOG, IS_POSIX, has_unread
 
-PAUSE = 0.02
+RETRY_INTERVAL = 0.02
 """Seconds until the next attempt after a connection could not be accepted."""
 
 _LOOKS = 16  # handshakes that are searched for one that can be evicted
@@ -140,18 +140,18 @@ class Acceptor:
             if descriptor >= 0 and not has_unread(descriptor):
                 del self._making[task]  # the next connection must not evict it again
                 task.cancel()
-                self._say("connection limit: TLS handshakes are evicted", logging.WARNING)
+                self._log("connection limit: TLS handshakes are evicted", logging.WARNING)
                 return True
         return False
 
     def _wait(self, why: str) -> None:
         self._loop.remove_reader(self.listener)
-        self._pause = self._loop.call_later(PAUSE, self._listen)
-        self._say(f"new connections wait in the accept queue: {why}", logging.ERROR)
+        self._pause = self._loop.call_later(RETRY_INTERVAL, self._listen)
+        self._log(f"new connections wait in the accept queue: {why}", logging.ERROR)
 
-    def _say(self, said: str, level: int) -> None:
-        if (more := self._log_throttle.due(said, time.monotonic())) is not None:
-            log.log(level, "%s%s", said, more)
+    def _log(self, message: str, level: int) -> None:
+        if (more := self._log_throttle.due(message, time.monotonic())) is not None:
+            log.log(level, "%s%s", message, more)
 
     def make(
         self, connected: socket.socket, protocol: Callable[[], asyncio.BaseProtocol] | None = None

@@ -15,7 +15,7 @@ from receiver.callbacks.http_limits import APART, TRAILERS
 from receiver.callbacks.request import CLOSE, CONNECTION, RESCUE, Answer, Request
 from receiver.server.exchange import Exchange, first_lines
 
-MOST = 65_536
+MAX_BUFFERED = 65_536
 """Octets of a body that may wait for the app."""
 
 
@@ -52,7 +52,7 @@ class Cycle(Exchange):
     def take(self, body: bytes) -> None:
         if not self._is_over:
             self._body += body
-            if len(self._body) > MOST:
+            if len(self._body) > MAX_BUFFERED:
                 self.connection.transport.pause_reading()
             self._changed.set()
 

@@ -35,7 +35,7 @@ from receiver.server.http import Http, address_of, place_of
 from receiver.server.request_parser import WholeRequest
 from receiver.server.sockets import has_unread, is_served, place_of_listener
 
-ACCEPTED_AT_ONCE = 256
+MAX_ACCEPTED_CONNECTIONS = 256
 """The most connections accepted in one check of a blocked event loop."""
 
 
@@ -145,7 +145,7 @@ class BlockedLoop:
     def _accept(self) -> None:
         """Accept new connections, and those handed over that no other worker has accepted."""
         if not self._acceptor.is_closed:
-            for connected in islice(self._acceptor.waiting(), ACCEPTED_AT_ONCE):
+            for connected in islice(self._acceptor.waiting(), MAX_ACCEPTED_CONNECTIONS):
                 self._connections.pending.add(Pending(connected))
         while self._handover is not None and (taken := self._handover.take()) is not None:
             self._connections.pending.add(taken)

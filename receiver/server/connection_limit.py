@@ -26,7 +26,7 @@ from uvicorn.server import ServerState
 
 from receiver.observability.log_throttle import LogThrottle
 from receiver.server.handover import Pending
-from receiver.server.sockets import descriptor_limit, has_unread, most_connections
+from receiver.server.sockets import descriptor_limit, has_unread, max_connections
 from receiver.server.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Connections:
         self.is_relieved = False
         self.pending: set[Pending] = set()
         self.unmade: dict[int, Pending] = {}
-        self.limit = limits.max_connections or most_connections()
+        self.limit = limits.max_connections or max_connections()
         self._idle_time = limits.idle_time
         self._high = descriptor_limit() // 2
         self.is_stopping = False
@@ -127,9 +127,9 @@ class Connections:
             return
         del self.idle[idle]
         idle.transport.abort()
-        said = "connection limit: idle connections are evicted"
-        if (more := self.log_throttle.due(said, time.monotonic())) is not None:
-            log.warning("%s%s", said, more)
+        message = "connection limit: idle connections are evicted"
+        if (more := self.log_throttle.due(message, time.monotonic())) is not None:
+            log.warning("%s%s", message, more)
 
     def remove(self, connection: Any) -> None:
         """Remove a closed connection."""

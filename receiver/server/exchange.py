@@ -38,7 +38,7 @@ class Exchange(ABC):
         keep_alive: whether the connection stays open after the answer.
         due: when the watchdog sends the fallback if the event loop is blocked; 0 for never.
         late: the fallback, JSON.
-        written: whether it was sent past the event loop.
+        written: whether it was sent without the event loop.
     """
 
     __slots__ = ("connection", "due", "keep_alive", "late", "request", "written")

@@ -19,7 +19,7 @@ from typing import Self
 
 from receiver.server.sockets import stream_socket
 
-LIMIT = 65536
+MAX_OCTETS = 65536
 """Most octets of a request that are read without the event loop, and handed over."""
 
 _TIME = struct.Struct("d")
@@ -58,9 +58,9 @@ class Pending:
     def receive(self, since: float) -> bool:
         """Read what arrived after ``since``; return whether the connection is open for reading.
 
-        At most `LIMIT` octets are read in total.
+        At most `MAX_OCTETS` octets are read in total.
         """
-        room = LIMIT - len(self.before) - len(self.data)
+        room = MAX_OCTETS - len(self.before) - len(self.data)
         try:
             self.connected.settimeout(0)  # also if the app has set a default (setdefaulttimeout)
             data = self.connected.recv(room) if room > 0 else None
@@ -127,7 +127,7 @@ class Handover:
     def take(self) -> Pending | None:
         """Return a connection that another worker handed over; None without one."""
         try:
-            data, found, _, _ = socket.recv_fds(self._out, 1 + _TIME.size + LIMIT, 1)
+            data, found, _, _ = socket.recv_fds(self._out, 1 + _TIME.size + MAX_OCTETS, 1)
         except OSError:  # another worker was faster
             return None
         if not found:  # no descriptor was left for it

@@ -36,7 +36,7 @@ _AUTHORITY = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 _METHODS = {b"GET": "GET", b"POST": "POST"}
 
 
-class Sink(Protocol):
+class BodyReceiver(Protocol):
     """Receives the body of a request."""
 
     keep_alive: bool
@@ -56,7 +56,7 @@ class RequestParser(ABC):
     def __init__(self) -> None:
         self.is_finished = False  # nothing more is read
         self.is_in_message = False
-        self.receiving: Sink | None = None
+        self.receiving: BodyReceiver | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._url = self._target = b""
         self._headers: list[Header] = []
@@ -66,7 +66,9 @@ class RequestParser(ABC):
         self.messages = 0  # that are complete
 
     @abstractmethod
-    def start(self, request: Request, version: str, keep_alive: bool, path: bytes) -> Sink | None:
+    def start(
+        self, request: Request, version: str, keep_alive: bool, path: bytes
+    ) -> BodyReceiver | None:
         """Handle a complete head; return the receiver of its body.
 
         Parameters:
@@ -237,7 +239,9 @@ class WholeRequest(RequestParser):
         request.arrived, request.body = arrived, self._body
         return None if self.is_in_message or len(self._body) > BODY_LIMIT else request
 
-    def start(self, request: Request, version: str, keep_alive: bool, path: bytes) -> Sink | None:
+    def start(
+        self, request: Request, version: str, keep_alive: bool, path: bytes
+    ) -> BodyReceiver | None:
         self._request, self.keep_alive = request, keep_alive
         return self
 

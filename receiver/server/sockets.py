@@ -26,7 +26,7 @@ IS_POSIX = hasattr(signal, "SIGHUP") and hasattr(socket, "AF_UNIX")
 BACKLOG = 2048
 """Length of the accept queue: a PBX is likely to open a connection for each callback."""
 
-MOST = 20_000
+MAX_CONNECTIONS = 20_000
 """Most connections at the same time, regardless of descriptors."""
 
 
@@ -132,10 +132,10 @@ def _give_up_served(null: int) -> None:
                 found.detach()
 
 
-def most_connections() -> int:
+def max_connections() -> int:
     """Return the connection limit, which leaves descriptors for everything else."""
     limit = descriptor_limit()
-    return min(max(limit - 124, limit // 2), MOST)
+    return min(max(limit - 124, limit // 2), MAX_CONNECTIONS)
 
 
 def descriptor_limit() -> int:

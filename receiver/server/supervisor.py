@@ -3,11 +3,11 @@
 Rule 1: the parent binds the port, runs no code of the app, and closes the port first when the
         service stops: connections wait in the accept queue while a worker is replaced, and are
         refused once the last worker accepts no more.
-Rule 2: a worker without a heartbeat for `HANG` seconds is killed. A worker that has ended is
-        replaced: immediately if it had served for `STEADY` seconds, otherwise after a pause that
-        doubles.
+Rule 2: a worker without a heartbeat for `HANG_TIMEOUT` seconds is killed. A worker that has ended
+        is replaced: immediately if it had served for `MIN_UPTIME` seconds, otherwise after a delay
+        that doubles.
 Rule 3: the first worker starts alone. If it fails, the service ends with its exit status; it also
-        ends if no worker serves and the last `STARTS` starts failed.
+        ends if no worker serves and the last `MAX_FAILED_STARTS` starts failed.
 Rule 4: on SIGHUP, or above the memory limit, workers are replaced one at a time: an old worker
         stops when the new one serves. If the new one does not start, the old ones stay. Another
         SIGHUP restarts the reload.
@@ -29,25 +29,25 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from receiver.server.worker import BEAT, GRACE, Worker, resident
+from receiver.server.worker import GRACE_PERIOD, HEARTBEAT, Worker, resident
 
-HANG = 5.0
+HANG_TIMEOUT = 5.0
 """Seconds without a heartbeat after which a worker is killed."""
 
-HELD_UP = 1.0
+MAX_PARENT_DELAY = 1.0
 """Seconds by which the parent itself may be late. Beyond them the machine was suspended, and
-workers get another `HANG` seconds for their next heartbeat."""
+workers get another `HANG_TIMEOUT` seconds for their next heartbeat."""
 
-STOP = GRACE + 25.0
+STOP_TIMEOUT = GRACE_PERIOD + 25.0
 """Seconds in which a worker must stop: for calls in progress and their background jobs."""
 
-STEADY = 10.0
+MIN_UPTIME = 10.0
 """Seconds of serving after which a worker's start counts as successful."""
 
-PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+RESTART_DELAYS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before the next start, by the number of unsuccessful starts in a row."""
 
-STARTS = 3
+MAX_FAILED_STARTS = 3
 """Failed starts in a row after which the service ends if no worker serves."""
 
 MEMORY_INTERVAL = 1.0  # seconds between two checks of the workers' memory
@@ -64,7 +64,7 @@ class Supervisor:
         beside: start other processes, such as a guard; one of each is kept running.
         notice: seconds for which a worker continues to serve after a signal.
         hang, pauses, steady, memory_interval: in seconds, see the constants above.
-        most_memory: octets above which a worker is replaced; 0 for no limit. A limit that a new
+        max_memory: octets above which a worker is replaced; 0 for no limit. A limit that a new
             worker exceeds at its start is dropped; otherwise replacing would never end.
         memory: returns the memory of a process in octets.
         clock: monotonic seconds.
@@ -77,22 +77,22 @@ class Supervisor:
         *,
         beside: Sequence[Start] = (),
         notice: float = 0.0,
-        hang: float = HANG,
-        pauses: Sequence[float] = PAUSES,
-        most_memory: int = 0,
+        hang: float = HANG_TIMEOUT,
+        pauses: Sequence[float] = RESTART_DELAYS,
+        max_memory: int = 0,
         memory: Callable[[int], int] = resident,
-        steady: float = STEADY,
+        min_uptime: float = MIN_UPTIME,
         memory_interval: float = MEMORY_INTERVAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._starts = [*[start] * count, *beside]  # by slot
         self._count = count
-        self._stop_within = notice + STOP
+        self._stop_within = notice + STOP_TIMEOUT
         self._hang = hang
         self._pauses = pauses
-        self._most_memory = most_memory
+        self._max_memory = max_memory
         self._memory = memory
-        self._steady = steady
+        self._min_uptime = min_uptime
         self._memory_interval = memory_interval
         self._clock = clock
         self._memory_from = 0.0
@@ -195,11 +195,11 @@ class Supervisor:
             ended = _ending(worker.status)
             if slot < self._count and self._none_can_start(worker):
                 text = "no worker serves and the last %d did not start (%s): the service ends; the"
-                log.error(f"{text} log above says why", STARTS, ended)
+                log.error(f"{text} log above says why", MAX_FAILED_STARTS, ended)
                 self._status = 1
                 self.stop()
                 return
-            bad = 1 if self._clock() - worker.started > self._steady else bad + 1
+            bad = 1 if self._clock() - worker.started > self._min_uptime else bad + 1
             pause = self._pauses[min(bad, len(self._pauses)) - 1]
             when = f"in {pause:g} s" if pause else "at once"
             log.error("worker %d exited (%s): it is replaced %s", worker.pid, ended, when)
@@ -215,13 +215,13 @@ class Supervisor:
         self._failed_starts = 0 if gone.is_ready.is_set() else self._failed_starts + 1
         workers = self._slots[: self._count]
         serves = any(one.is_ready.is_set() and not one.is_gone.is_set() for one in workers)
-        return self._failed_starts >= STARTS and not serves
+        return self._failed_starts >= MAX_FAILED_STARTS and not serves
 
     async def _renew(self) -> None:
         """Replace workers: all on SIGHUP, or those with too much memory."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._memory_interval if self._most_memory else None):
+                async with asyncio.timeout(self._memory_interval if self._max_memory else None):
                     await self._reloads.wait()
             if self._reloads.is_set():
                 self._reloads.clear()
@@ -236,8 +236,8 @@ class Supervisor:
 
     async def _limit_memory(self) -> None:
         for slot, worker in enumerate(self._slots):
-            used, most = self._memory(worker.pid), self._most_memory
-            if used <= most or self._clock() - worker.started <= self._steady:
+            used, most = self._memory(worker.pid), self._max_memory
+            if used <= most or self._clock() - worker.started <= self._min_uptime:
                 continue
             text = "worker %d uses %d MiB of memory, the limit is %d: it is replaced"
             log.warning(text, worker.pid, used // MIB, most // MIB)
@@ -247,7 +247,7 @@ class Supervisor:
             if (least := self._memory(self._slots[slot].pid)) > most:
                 text = "a new worker uses %d MiB: RECEIVER_WORKER_MEMORY is too low, and ignored"
                 log.error(f"{text} until the next start", least // MIB)
-                self._most_memory = 0
+                self._max_memory = 0
                 return
 
     async def _exchange(self, slot: int) -> bool:
@@ -266,12 +266,12 @@ class Supervisor:
 
     async def _watch(self) -> None:
         """Kill workers that hang, and stop those that could not be stopped at once."""
-        step, excused = min(BEAT, self._hang / 4), 0.0
+        step, excused = min(HEARTBEAT, self._hang / 4), 0.0
         while True:
             before = self._clock()
             await asyncio.sleep(step)
             now = self._clock()
-            if now - before > step + HELD_UP:
+            if now - before > step + MAX_PARENT_DELAY:
                 excused = now + self._hang
             self._workers = [worker for worker in self._workers if not worker.is_gone.is_set()]
             for worker in self._workers:

@@ -42,7 +42,7 @@ from receiver.server.sockets import (
     url_of,
 )
 from receiver.server.watchdog import Watchdog
-from receiver.server.worker import GRACE
+from receiver.server.worker import GRACE_PERIOD
 
 LINGER = 1.0
 """Seconds in which the request of a connection may arrive that was accepted just before a stop."""
@@ -237,7 +237,7 @@ def configure(
         server_header=False,
         log_config=None,
         timeout_keep_alive=keep_alive,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=GRACE_PERIOD,
     )
 
 

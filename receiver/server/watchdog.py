@@ -1,7 +1,7 @@
 """A thread that answers callbacks while the event loop is blocked, and logs the blocking code.
 
-Rule 1: only a heartbeat every `PERIOD` seconds shows that the loop runs. A loop that is late while
-        it waits for events is not blocked: the machine is busy.
+Rule 1: only a heartbeat every `HEARTBEAT` seconds shows that the loop runs. A loop that is late
+        while it waits for events is not blocked: the machine is busy.
 Rule 2: a callback has one answer: the loop or the thread sends it, whichever removes it first from
         `Watchdog.armed`. If it is the thread, the loop waits until the answer is written, sends
         nothing and closes the connection.
@@ -10,8 +10,8 @@ Rule 3: the thread waits for time only. Another thread writes its log lines, bec
 Rule 4: the log contains files, lines and functions, but no values.
 
 `receiver.server.blocked_loop` answers requests whose handlers have not started, once the loop is
-blocked for `PATIENCE`. A C function that keeps the interpreter's lock (a regular expression that
-backtracks) stops this thread too. With TLS it only logs, because the loop has the keys.
+blocked for `RELIEVE_TIME`. A C function that keeps the interpreter's lock (a regular expression
+that backtracks) stops this thread too. With TLS it only logs, because the loop has the keys.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from types import CodeType, FrameType
 from receiver.server.exchange import Exchange
 from receiver.text import counted
 
-PERIOD = 0.05
+HEARTBEAT = 0.05
 """Seconds between two heartbeats of the event loop, and between two checks by the thread."""
 
-BLOCKED = 0.1
+BLOCKED_TIME = 0.1
 """Seconds without a heartbeat after which the thread sends the answers that are due."""
 
-PATIENCE = 0.3
+RELIEVE_TIME = 0.3
 """Seconds without a heartbeat after which the log names the blocking code, and `relieve` runs."""
 
-URGENT = 4.0
+URGENT_TIME = 4.0
 """Seconds without a heartbeat after which all requests get the fallback immediately: the parent is
-about to kill the worker, see `receiver.server.supervisor.HANG`."""
+about to kill the worker, see `receiver.server.supervisor.HANG_TIMEOUT`."""
 
-FRAMES = 6
+MAX_FRAMES = 6
 """Number of innermost frames in the log."""
 
 log = logging.getLogger("receiver")
@@ -76,7 +76,7 @@ class Watchdog:
         self.advice = ""
         self._handlers = handlers or {}
         self._clock = clock
-        self._beat = 0.0
+        self._last_beat = 0.0
         self._is_logged = False
         self._over = threading.Event()
         self._loop_thread = 0
@@ -86,7 +86,7 @@ class Watchdog:
     def start(self) -> None:
         """Begin; called in the loop."""
         self._loop_thread = threading.get_ident()
-        self._beat = self._clock()
+        self._last_beat = self._clock()
         self._on_beat()
         self._thread = threading.Thread(target=self._watch, name="receiver-watchdog", daemon=True)
         self._thread.start()
@@ -103,39 +103,39 @@ class Watchdog:
         now = self._clock()
         if self._is_logged:
             self._is_logged = False
-            log.error("the event loop runs again, after %.0f ms", (now - self._beat) * 1000)
-        self._beat = now
-        self._timer = asyncio.get_running_loop().call_later(PERIOD, self._on_beat)
+            log.error("the event loop runs again, after %.0f ms", (now - self._last_beat) * 1000)
+        self._last_beat = now
+        self._timer = asyncio.get_running_loop().call_later(HEARTBEAT, self._on_beat)
 
     # The following methods run in the thread.
 
     def _watch(self) -> None:
-        while not self._over.wait(PERIOD):
+        while not self._over.wait(HEARTBEAT):
             self.look()
 
     def look(self) -> None:
         """If the loop is blocked, send due answers, run `relieve`, and log the blocking code."""
-        blocked = self._clock() - self._beat
-        if blocked < BLOCKED:
+        blocked = self._clock() - self._last_beat
+        if blocked < BLOCKED_TIME:
             return
-        is_urgent = blocked >= URGENT
+        is_urgent = blocked >= URGENT_TIME
         answered, handed = self._rescue(is_urgent), 0
         frame = sys._current_frames().get(self._loop_thread)
-        if blocked >= PATIENCE and not is_idle(frame):
+        if blocked >= RELIEVE_TIME and not is_idle(frame):
             if not self._is_logged:
                 self._is_logged = True
                 where, advice = describe(frame, self._handlers), self.advice
                 self.advice = ""
-                _say(log.error, "the event loop is blocked%s%s", where, advice)
+                _log(log.error, "the event loop is blocked%s%s", where, advice)
             try:
-                handed, more = self.relieve(self._beat, is_urgent)
+                handed, more = self.relieve(self._last_beat, is_urgent)
                 answered += more
             except Exception as error:  # the thread must continue
-                _say(log.critical, "%s inside the watchdog", type(error).__name__)
+                _log(log.critical, "%s inside the watchdog", type(error).__name__)
         if answered:
-            _say(log.error, "answered %s for a blocked event loop", counted(answered, "request"))
+            _log(log.error, "answered %s for a blocked event loop", counted(answered, "request"))
         if handed:
-            _say(
+            _log(
                 log.error, "handed %s over from a blocked event loop", counted(handed, "connection")
             )
 
@@ -167,7 +167,7 @@ def describe(frame: FrameType | None, handlers: Mapping[CodeType, str]) -> str:
     places, handler = list[str](), ""
     while frame is not None:
         code = frame.f_code
-        if len(places) < FRAMES:
+        if len(places) < MAX_FRAMES:
             places.append(f"{code.co_filename}:{frame.f_lineno} {code.co_qualname}")
         handler = handlers.get(code, handler)
         frame = frame.f_back
@@ -176,6 +176,6 @@ def describe(frame: FrameType | None, handlers: Mapping[CodeType, str]) -> str:
     )
 
 
-def _say(write: Callable[..., None], *what: object) -> None:
+def _log(write: Callable[..., None], *what: object) -> None:
     with contextlib.suppress(RuntimeError):  # no thread can be started
         threading.Thread(target=write, args=what, daemon=True).start()

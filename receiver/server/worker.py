@@ -28,22 +28,22 @@ from receiver.server.sockets import stream_socket
 WORKER = "--as-worker"
 """The option by which the parent gives a worker its number, listener and channel."""
 
-BEAT = 0.25
+HEARTBEAT = 0.25
 """Seconds between two heartbeats."""
 
-BLOCKED = 2 * BEAT
+BLOCKED_TIME = 2 * HEARTBEAT
 """Seconds without a heartbeat after which the event loop counts as blocked."""
 
-START = 60.0
+START_TIMEOUT = 60.0
 """Seconds in which a worker must send its first heartbeat."""
 
-GRACE = 5
+GRACE_PERIOD = 5
 """Seconds in which calls in progress must end when a worker stops."""
 
-ENDING = 1.0
+EXIT_TIMEOUT = 1.0
 """Seconds from the end of its channel until a process ends itself."""
 
-FAILING = 10.0
+FAILED_EXIT_TIMEOUT = 10.0
 """The same for a worker that did not start: its exit status says why, and no caller waits."""
 
 RETIRE = b"r"
@@ -78,7 +78,7 @@ class Worker:
     def is_blocked(self) -> bool:
         """Whether it has served, and its event loop seems to be blocked."""
         is_serving = self.is_ready.is_set() and not self.is_gone.is_set()
-        return is_serving and time.monotonic() - self._heard > BLOCKED
+        return is_serving and time.monotonic() - self._heard > BLOCKED_TIME
 
     def stop(self) -> None:
         """Send SIGTERM, if it was not stopped before."""
@@ -105,7 +105,7 @@ class Worker:
         if self._stopped and now - self._stopped > stop:
             return "did not stop in time"
         if not self.is_ready.is_set():
-            return "did not start in time" if now - self.started > START else ""
+            return "did not start in time" if now - self.started > START_TIMEOUT else ""
         return "hangs" if now - self._heard > hang else ""
 
     async def _wait(self) -> None:
@@ -121,7 +121,7 @@ class Worker:
             while await asyncio.get_running_loop().sock_recv(self._channel, 4096):
                 self._heard = time.monotonic()
                 self.is_ready.set()
-        await asyncio.sleep(ENDING if self.is_ready.is_set() else FAILING)
+        await asyncio.sleep(EXIT_TIMEOUT if self.is_ready.is_set() else FAILED_EXIT_TIMEOUT)
         self.kill()
 
 
@@ -194,7 +194,7 @@ class Channel:
         while True:
             if self._has_to_stop():  # never set to False: a signal may have set it
                 server.should_exit = True
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(HEARTBEAT)
 
     def send_heartbeat(self) -> None:
         """Send one heartbeat; the first one says that the worker serves."""

@@ -47,7 +47,7 @@ _INTERVAL = 2
 
 
 class Flow:
-    """A call in an IVR. Begin with `arrive`; after an event ``asking`` go on with `answered`.
+    """A call in an IVR. Begin with `arrive`; after an event ``asking`` continue with `answered`.
 
     Parameters:
         pbx: the PBX in memory.

@@ -1,6 +1,6 @@
 """A telephone line into the simulated PBX, which dials and sends the callbacks.
 
-Rule 1: the time on the line does not advance by itself, unless a clock is given.
+Rule 1: the time on the line advances only with a clock.
 Rule 2: every failure of a callback is an `Outcome`; only misuse of the line raises.
 
 The ``input`` of a CALLER callback is not documented; here it is empty. A session id is sent since

@@ -2,7 +2,7 @@
 
 Rule 1: a request has `LIMIT` seconds. After one that failed or was late the circuit is open for
         `PAUSE` seconds; then one request tries the store, while the others still fail at once.
-Rule 2: one line in the log says that the store is unavailable, why, and what follows; it is
+Rule 2: one line in the log says that the store is unavailable, why, and the consequence; it is
         repeated every `REMIND` seconds, and one line says that the store is back. The lines name
         the kind of store and of error, and what to do, never a URL: that may hold a password.
 """

@@ -13,7 +13,7 @@ Rule 5: all times are the caller's, in seconds, those of a durable queue since t
         whose clocks differ by as much as a lease run jobs twice; a clock that is set back delays
         what was due later.
 Rule 6: a job whose key or body is not text, because something else wrote to the store, becomes a
-        dead letter when it is claimed, and the claim goes on. The bytes stay as they are.
+        dead letter when it is claimed, and the claim continues. The bytes are not changed.
 
 Why no library: none of those kept well has both stores and "at least once". huey takes a job out
 before it runs; saq, arq and taskiq have no SQLite; persist-queue has no Redis and no leases.

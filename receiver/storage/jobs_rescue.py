@@ -28,7 +28,7 @@ SETTLE = 1.0
 _WAITS = Waits(busy=5.0)  # no caller waits
 
 
-class Rescued(NamedTuple):
+class RescueResult(NamedTuple):
     """The result of a rescue.
 
     Attributes:
@@ -47,7 +47,7 @@ async def rescue(
     setting: str,
     damaged: Path | None = None,
     sleep: Callable[[float], None] = time.sleep,
-) -> Rescued:
+) -> RescueResult:
     """Put the jobs of a damaged file into the queue.
 
     Parameters:
@@ -80,7 +80,7 @@ async def rescue(
         raise StoreError(str(error), f"{error.advice}; {again}") from None
     finally:
         await jobs.close()
-    return Rescued(source, Counter(job.state for job in found), new)
+    return RescueResult(source, Counter(job.state for job in found), new)
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -77,7 +77,7 @@ def _apply(pages: dict[int, bytes], log: bytes, size: int) -> None:
     for start in range(32, len(log) - size - 23, size + 24):
         number, count = struct.unpack_from(">II", log, start)
         if log[start + 8 : start + 16] != salt:
-            return  # left over from before the log began anew
+            return  # left over from before the log was restarted
         changed[number] = log[start + 24 : start + 24 + size]
         if count:  # the end of a transaction, and the pages that the file has from there on
             pages.update(changed)

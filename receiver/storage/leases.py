@@ -1,14 +1,14 @@
 """Elect one of several guards: the one that holds a lease acts.
 
-Rule 1: a lease ends by itself, by a clock that all who want it share: Redis's own, or for a file
+Rule 1: a lease expires by a clock that all its clients share: Redis's own, or for a file
         the one that this machine counts from its start. No wall clock is trusted.
-Rule 2: the holder counts from before it asked, by a clock that is never set and goes on while the
-        process is paused, and begins nothing in the last part of a lease (`REST`): so no two act
-        at once, but for a single request that is under way when its holder is paused or cut off.
-Rule 3: a store that does not answer gives no lease, and prolongs none.
-Rule 4: a file that is deleted or replaced takes its leases along: its holder goes on until its time
-        is over, and another may hold the new one by then.
-Rule 5: without a store the lease is not shared: a guard alone always holds it.
+Rule 2: the holder counts from before its request, by a clock that is never set and continues while
+        the process is paused, and starts nothing in the last part of a lease (`REST`). So two
+        holders never act at once, except for one request in progress when a holder is paused.
+Rule 3: a store that does not answer neither grants nor renews a lease.
+Rule 4: leases are lost with a file that is deleted or replaced: the holder keeps its lease until it
+        expires, and another process may hold the new one meanwhile.
+Rule 5: without a store the lease is not shared: a single guard always holds it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def open_lease(where: Secret, *of: str) -> Lease:
     return open_backend(where).lease(name)
 
 
-class Hold:
+class HeldLease:
     """A lease, and whether this process holds it now.
 
     Parameters:

@@ -2,7 +2,7 @@
 
 Rule 1: nothing here waits, so no two callbacks are inside a method at once.
 Rule 2: where a bound is reached the entries that have been idle longest are forgotten.
-Rule 3: durable jobs have to outlive the process, so they are in a file all the same.
+Rule 3: durable jobs have to outlive the process, so they are in a file anyway.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from receiver.auth.replay_window import Counters
-from receiver.auth.throttle import FORGET, GOOD, FailureRecord
+from receiver.auth.replay_window import NonceCounts
+from receiver.auth.throttle import FAILURE_LIFE, NO_FAILURES, FailureRecord
 from receiver.storage.job_queue import JobQueue
 from receiver.storage.jobs_sqlite import DEFAULT, SqliteJobs
 from receiver.storage.protocols import LEASE
@@ -57,7 +57,7 @@ class MemoryAuth:
     def __init__(
         self, *, life: float, most_nonces: int = 100_000, most_sources: int = 10_000
     ) -> None:
-        self._counters = Counters(life=life, most=most_nonces)
+        self._counters = NonceCounts(life=life, max_nonces=most_nonces)
         self._using = threading.Lock()
         self._most = most_sources
         self._standings: dict[str, FailureRecord] = {}  # the one that failed last is last
@@ -71,11 +71,11 @@ class MemoryAuth:
             return self._counters.use(nonce, count, made, now)
 
     async def failed(self, key: str, now: float) -> FailureRecord:
-        return self._keep(key, self._standings.get(key, GOOD).failed(now), now)
+        return self._keep(key, self._standings.get(key, NO_FAILURES).failed(now), now)
 
     def learn(self, key: str, standing: FailureRecord, now: float) -> FailureRecord:
         """Merge the shared store's failure record of ``key``; return the merged one."""
-        return self._keep(key, self._standings.get(key, GOOD).joined(standing, now), now)
+        return self._keep(key, self._standings.get(key, NO_FAILURES).joined(standing, now), now)
 
     async def reach(self) -> None: ...
 
@@ -86,7 +86,7 @@ class MemoryAuth:
         self._standings[key] = standing
         while True:
             idle, oldest = next(iter(self._standings.items()))
-            if len(self._standings) <= self._most and now - oldest.last < FORGET:
+            if len(self._standings) <= self._most and now - oldest.last < FAILURE_LIFE:
                 return standing
             del self._standings[idle]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import secrets
 
 from receiver.auth.replay_window import SKEW
-from receiver.auth.throttle import FORGET, SHUT, FailureRecord
+from receiver.auth.throttle import BLOCK_TIME, FAILURE_LIFE, FailureRecord
 from receiver.credentials import Secret
 from receiver.storage.breaker import LIMIT, SETTING
 from receiver.storage.job_queue import JobQueue
@@ -123,7 +123,7 @@ class RedisAuth:
         return bool(await ask(self._client.set(key, 1, nx=True, px=self._keep)))
 
     async def failed(self, key: str, now: float) -> FailureRecord:
-        args = [key, repr(now), FORGET, SHUT, self._most]
+        args = [key, repr(now), FAILURE_LIFE, BLOCK_TIME, self._most]
         failures = await ask(self._failed(keys=[_COUNTS, _LASTS], args=args))
         return FailureRecord(int(failures), now)
 

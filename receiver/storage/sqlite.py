@@ -10,7 +10,7 @@ Rule 4: each file is bounded, by rows and by octets (`receiver.storage.sqlite_fi
         counts take some 15 MB, 10,000 failures 2 MB, 10,000 sessions 16 KiB each at most. The rows
         that have been idle longest are forgotten.
 Rule 5: sessions go by the machine's time, which means the same to all workers and after a restart.
-        A clock that was set back lengthens no lease and keeps no session for ever. Leases go by the
+        A clock that was set back lengthens no lease and keeps no session too long. Leases use the
         clock that the machine counts from its start.
 
 What is kept matters for minutes, so a folder in memory such as ``/run`` serves best; not for jobs.
@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from receiver.auth.replay_window import SKEW
-from receiver.auth.throttle import FORGET, SHUT, FailureRecord
+from receiver.auth.throttle import BLOCK_TIME, FAILURE_LIFE, FailureRecord
 from receiver.storage.breaker import LIMIT
 from receiver.storage.job_queue import JobQueue
 from receiver.storage.jobs_sqlite import SqliteJobs
@@ -168,7 +168,8 @@ class SqliteAuth:
 
     def _tidy_failures(self, connection: sqlite3.Connection, now: float) -> None:
         connection.execute(
-            "delete from failures where last not between ? and ?", (now - FORGET, now + SHUT)
+            "delete from failures where last not between ? and ?",
+            (now - FAILURE_LIFE, now + BLOCK_TIME),
         )
         connection.execute(
             "delete from failures where key in "

@@ -81,7 +81,7 @@ def _advice(error: sqlite3.Error | OSError, path: Path, setting: str, cure: str)
         if path.is_symlink():
             return f"{path} is a link to a file that does not exist: create it, or change {setting}"
         if path.parent.is_dir():
-            return f"{path} was deleted or replaced, and is opened anew"
+            return f"{path} was deleted or replaced, and is opened again"
         return f"the folder {path.parent} does not exist: create it, or change {setting}"
     reason = os.strerror(error.errno).lower() if error.errno else str(error)
     return _BY_ERRNO.get(error.errno or 0, _OTHER).format(path=path, setting=setting, reason=reason)

@@ -120,8 +120,8 @@ class File:
         """Return what ``work`` returns, in the file's thread.
 
         Parameters:
-            work: its statements commit by themselves; a transaction that it begins, it ends, and
-                an error of SQLite's undoes it. It may be called twice, if the file was replaced.
+            work: its statements are committed one by one; it must end a transaction that it begins,
+                and an SQLite error rolls it back. It may be called twice, if the file was replaced.
             now: in seconds since the epoch, for tidying; without it nothing is tidied.
 
         Raises:
@@ -153,7 +153,7 @@ class File:
         with contextlib.suppress(AttributeError):  # the constructor failed
             self._drop()
 
-    # What follows runs in the thread.
+    # The following methods run in the thread.
 
     def _open(self) -> None:
         """Open the first connection; wait for other processes that create the same file."""

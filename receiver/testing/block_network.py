@@ -1,4 +1,4 @@
-"""Blocks the network while calls are replayed: a CRM must not get the same requests again.
+"""Block the network while calls are replayed: a CRM must not get the same requests again.
 
 Rule: a connection attempt fails as if the host refused it, and is counted. This covers sockets of
 Python in all threads, but not libraries that connect in C, and not programs that a handler starts.

@@ -10,11 +10,11 @@ from receiver.declarations.ivr import Ivr
 
 
 class IvrCopy(Ivr):
-    """A copy of ``ivr``; what it declares was checked when the original was made.
+    """Return a copy of ``ivr``, whose declarations were checked when the original was made.
 
     Parameters:
         ivr: the original.
-        wrap: returns what is called in place of a handler.
+        wrap: returns the function to call instead of a handler.
     """
 
     def __init__(self, ivr: Ivr, wrap: Callable[[Handler], Handler]) -> None:

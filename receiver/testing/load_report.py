@@ -35,7 +35,7 @@ class Bin(NamedTuple):
 
     Attributes:
         bound: the upper bound as text.
-        share: the upper bound as a share of the deadline; None for what was not in time.
+        share: the upper bound as a share of the deadline; None for late answers.
         callbacks: their number.
     """
 
@@ -45,7 +45,7 @@ class Bin(NamedTuple):
 
 
 def histogram(done: Load) -> list[Bin]:
-    """Return the rows from the fastest answer to the deadline, and that of what was not in time."""
+    """Return the rows from the fastest answer to the deadline, and the row of late answers."""
     counts = [0] * len(BOUNDS)
     for share in done.shares:
         counts[min(bisect_left(BOUNDS, share), len(BOUNDS) - 1)] += 1

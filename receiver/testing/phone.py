@@ -122,7 +122,7 @@ class Phone:
 
     @property
     def behaviour(self) -> Behaviour:
-        """What the vendor does not specify, of the PBX or of the first of several; may be set."""
+        """Undocumented behaviour of the PBX, or of the first of several; may be set."""
         return next(iter(self.pbxs.values())).behaviour
 
     @behaviour.setter

@@ -14,7 +14,7 @@ class Clock:
         phone.clock.now = datetime(2026, 12, 24, 18, 0)
         phone.clock.advance(60)
 
-    It does not advance by itself.
+    It advances only by `advance`, or when ``now`` is set.
 
     Attributes:
         now: may be set at any time. Without a zone it counts in the zone of each handler.

@@ -1,7 +1,7 @@
-"""Faults on the calls of a test, and what delays handlers.
+"""Faults on the calls of a test, and delays of handlers.
 
-Rule 1: a delayed handler waits until the test ends the fault, and then runs. So a test needs no
-        waiting time, and can check a result that is handed over to the call's next callback.
+Rule 1: a delayed handler waits until the test ends the fault, and then runs. So a test does
+        not wait, and can check a result that is handed over to the call's next callback.
 """
 
 from __future__ import annotations

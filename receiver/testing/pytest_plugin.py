@@ -118,7 +118,7 @@ def _load(config: pytest.Config, target: str) -> Receiver:
         pytest.fail(f"receiver_app: {error}", pytrace=False)
 
 
-# What a test that failed had on the line -----------------------------------------------------
+# The calls of a failed test -----------------------------------------------------------------
 
 
 def _phones() -> Iterable[Phone]:

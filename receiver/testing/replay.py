@@ -1,4 +1,4 @@
-"""Replays recorded callbacks with today's handlers.
+"""Replay recorded callbacks with today's handlers.
 
 Rule 1: handlers run as in the service: with the deadline, the fallbacks, and the call's session;
         `receiver.Call.now` is the time of the recording.
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
 from receiver.app import Receiver
-from receiver.call_context import Context, Deadline, Noted, SessionContext
+from receiver.call_context import Context, Deadline, RecordedJobs, SessionContext
 from receiver.calls import Call
 from receiver.credentials import Secret
 from receiver.declarations.actions import Action
@@ -50,7 +50,7 @@ class _ReplayContext:
     time: datetime
     loop: asyncio.AbstractEventLoop
     thread: int = field(default_factory=threading.get_ident)
-    after: Noted = field(default_factory=Noted)
+    after: RecordedJobs = field(default_factory=RecordedJobs)
 
     def remaining(self) -> float:
         return max(self.deadline.due - self.clock(), 0.0)

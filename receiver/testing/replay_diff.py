@@ -21,7 +21,7 @@ class Answer:
     Attributes:
         decision: ``call``, ``hangup``, ``repeat``; or ``none``: the PBX would send no callback.
         destination: of ``call``.
-        reason: why.
+        reason: of the reply.
     """
 
     decision: str

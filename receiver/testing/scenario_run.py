@@ -1,4 +1,4 @@
-"""Runs scenarios on a phone, and describes how one differs from its expectation.
+"""Run scenarios on a phone, and describe how one differs from its expectation.
 
 Rule 1: each scenario has a new phone, app and PBX, so that scenarios are independent.
 """
@@ -72,7 +72,7 @@ def _faults(scenario: Scenario) -> Faults:
 
 
 async def _act(call: PhoneCall, acts: Iterable[Act]) -> str:
-    """Do what the caller does; return why an act was impossible, or nothing."""
+    """Carry out the acts of the caller; return why one was impossible, or ``""``."""
     for act in acts:
         if call.outcome is not None:
             what = "'press'" if call.hides_keys else repr(str(act))

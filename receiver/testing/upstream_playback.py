@@ -1,12 +1,12 @@
 """Answers of other services from a recording, for the calls that are replayed.
 
 Rule 1: a request gets the recorded answer of the same callback, or else of the same call, that has
-        its method, host and path; one after the other, and then the last one again. A callback may
-        get the result of a request that the callback before it began.
+        its method, host and path; one after the other, and then the last one repeatedly. A
+        callback may get the result of a request that the previous callback started.
 Rule 2: a request of `receiver.upstream.Client` is never sent. One without a recorded answer fails,
         as while the service is unavailable, and is counted. Those of other httpx clients, which
         are not recorded, are sent: into a blocked network, or to a fake in the process.
-Rule 3: an access token (OAuth 2) is made up: any will do, and the real one is not recorded.
+Rule 3: an access token (OAuth 2) is generated: the real one is not recorded.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _wants_token(request: httpx.Request) -> bool:
 def _failure(
     request: httpx.Request, sender: Sender, text: str, *, is_late: bool = False
 ) -> Exception:
-    """Return what the sender of a request that fails raises."""
+    """Return the exception that the sender of a failed request raises."""
     if sender:
         kind = UpstreamLate if is_late else UpstreamError
         return kind(f"{request.url.host}: {text}")

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 from receiver.errors import CircuitOpen
 
-FAILURES = 5
+MAX_FAILURES = 5
 """Consecutive failures that open a circuit."""
 
-PAUSE = 5.0
+OPEN_TIME = 5.0
 """Seconds for which a circuit is open, and between two probes."""
 
 MAX_HOSTS = 1000
@@ -33,7 +33,7 @@ class CircuitBreaker:
     """The circuits of all hosts, by origin, as in ``https://crm.example.com``."""
 
     def __init__(
-        self, failures: int = FAILURES, pause: float = PAUSE, max_hosts: int = MAX_HOSTS
+        self, failures: int = MAX_FAILURES, pause: float = OPEN_TIME, max_hosts: int = MAX_HOSTS
     ) -> None:
         self._failures = failures
         self._pause = pause

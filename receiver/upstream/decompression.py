@@ -1,7 +1,7 @@
 """Decode bodies within a size limit.
 
 Rule 1: Compressed data is decoded piece by piece up to the limit, so larger data costs no more
-        memory and time than data of the max_size allowed size.
+        memory and time than data of the maximum size.
 Rule 2: Several gzip members may follow each other (RFC 1952, section 2.2).
 Rule 3: Requests accept ``identity`` only, but some services, or a gateway before them, compress
         anyway, with gzip. Any other coding is not decoded; the body is then not valid JSON, and the

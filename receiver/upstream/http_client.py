@@ -38,7 +38,7 @@ from receiver.errors import (
     UpstreamRefused,
 )
 from receiver.execution.per_loop import PerLoop
-from receiver.upstream.circuit_breaker import FAILURES, PAUSE, CircuitBreaker
+from receiver.upstream.circuit_breaker import MAX_FAILURES, OPEN_TIME, CircuitBreaker
 from receiver.upstream.decompression import Body
 from receiver.upstream.lookup import wait_time
 from receiver.upstream.request_observer import observed
@@ -108,8 +108,8 @@ class Client:
         timeout: float = 1.0,
         max_size: int = MAX_SIZE,
         max_connections: int = 100,
-        failures: int = FAILURES,
-        pause: float = PAUSE,
+        failures: int = MAX_FAILURES,
+        pause: float = OPEN_TIME,
         ca: str | Path | None = None,
         proxy: str | None = None,
     ) -> None:

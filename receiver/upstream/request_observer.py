@@ -1,7 +1,7 @@
 """Observer of a handler's requests: it reports, delays, fails, records or answers them.
 
 Rule 1: An observer exists only if one was set in the context of a callback (``receiver dev``, a
-        recording, a replay); without it a request costs one look into a context variable more.
+        recording, a replay); without it a request only reads one more context variable.
 Rule 2: A request is recorded once: by `receiver.upstream.Client`, or else by the transport, see
         `receiver.upstream.interception`.
 Rule 3: The result of a fetch that several callbacks share (`receiver.upstream.Lookup`) is shared

@@ -67,7 +67,7 @@ def bad(name: str, data: bytes, *statuses: int, mixing: int = 0) -> Row:
 
 
 def kept(name: str, data: bytes, *statuses: int, mixing: int = 0, runs: bool | None = False) -> Row:
-    """A request after whose answer the connection goes on."""
+    """A request after whose answer the connection stays open."""
     both = frozenset(statuses)
     other = frozenset({mixing}) if mixing else frozenset()
     return Row(name, data, both, both, other, runs=runs, closes=None if mixing else False)

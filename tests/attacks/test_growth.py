@@ -20,7 +20,7 @@ import pytest
 from starlette.types import Message, Scope
 
 import receiver
-from receiver.auth import AuthRequest, Basic, Bearer, Digest, Factor, Scheme
+from receiver.auth import AuthRequest, Basic, Bearer, Digest, Scheme, SecretHeader
 from receiver.auth.browser_sessions import BrowserSessions
 from receiver.auth.client_address import Sources, read_networks
 from receiver.auth.digest import parse_parameters
@@ -185,7 +185,7 @@ PARSERS: dict[str, tuple[int, Parse]] = {
     "Basic": (HEADERS_LIMIT, credentials(Basic([KNOWN]), "Basic ")),
     "Bearer": (HEADERS_LIMIT, credentials(Bearer([KNOWN]), "Bearer ")),
     "Digest": (HEADERS_LIMIT, credentials(DIGEST, "Digest ")),
-    "Authorization": (HEADERS_LIMIT, credentials(Factor(DIGEST, [KNOWN]), "")),
+    "Authorization": (HEADERS_LIMIT, credentials(SecretHeader(DIGEST, [KNOWN]), "")),
     "digest parameters": (12_000, parse_parameters),
     "digest nonce": (6_000, nonce),
     "digest uri": (6_000, target),

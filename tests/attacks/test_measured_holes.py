@@ -1,4 +1,4 @@
-"""The four holes of the stock servers that were measured, and those found on the way."""
+"""The four measured holes of the stock servers, and others found later."""
 
 import contextlib
 

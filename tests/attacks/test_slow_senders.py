@@ -1,4 +1,4 @@
-"""Who sends slowly or nothing, on our own connections: uvicorn's wait for ever."""
+"""Clients that send slowly or nothing, on our connections: uvicorn waits without limit."""
 
 import asyncio
 import itertools

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.auth.entropy import ENOUGH, estimate, is_guessable
+from receiver.auth.entropy import MIN_BITS, estimate, is_guessable
 
 
 def octets(number: int) -> st.SearchStrategy[bytes]:
@@ -101,4 +101,4 @@ def test_one_character_is_worth_nothing(character: str, times: int) -> None:
 @given(st.text(max_size=100))
 def test_an_estimate_is_a_number_of_bits(text: str) -> None:
     assert 0 <= estimate(text) <= 7 * len(text)
-    assert is_guessable(text) is (estimate(text) < ENOUGH)
+    assert is_guessable(text) is (estimate(text) < MIN_BITS)

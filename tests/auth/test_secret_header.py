@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from receiver.auth import Accepted, AuthRequest, Factor, Open, Refused, make_scheme
+from receiver.auth import Accepted, AuthRequest, Open, Refused, SecretHeader, make_scheme
 from receiver.auth.digest import response_hash
 from receiver.credentials import Credentials, Secret
 
@@ -24,9 +24,9 @@ def digest_header(username: str, password: str, nonce: str) -> str:
     return "Digest " + ", ".join(f'{name}="{value}"' for name, value in sent.items())
 
 
-def make(auth: str | None) -> Factor:
+def make(auth: str | None) -> SecretHeader:
     made = make_scheme(auth, [NEW, OLD], b"k", bytes, keyed=True)  # type: ignore[arg-type]
-    assert isinstance(made, Factor)
+    assert isinstance(made, SecretHeader)
     return made
 
 
@@ -75,4 +75,4 @@ def test_a_wrong_key_never_reveals_that_the_password_was_right(keys: tuple[str, 
 
 def test_no_key_opens_nothing() -> None:
     with pytest.raises(ValueError, match="without a secret"):
-        Factor(Open(), [Credentials("user", Secret("password"), Secret("token"))])
+        SecretHeader(Open(), [Credentials("user", Secret("password"), Secret("token"))])

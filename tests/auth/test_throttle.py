@@ -6,10 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.auth.throttle import FORGET, FREE, SHUT, SHUT_AFTER, SLOW, FailureRecord, group
+from receiver.auth.throttle import (
+    BLOCK_AFTER,
+    BLOCK_TIME,
+    FAILURE_LIFE,
+    FREE_FAILURES,
+    SLOW_RETRY_AFTER,
+    FailureRecord,
+    group,
+)
 
 NOW = 1_800_000_000.0
-MOMENTS = st.integers(-2 * FORGET, 2 * FORGET).map(float)
+MOMENTS = st.integers(-2 * FAILURE_LIFE, 2 * FAILURE_LIFE).map(float)
 STANDINGS = st.builds(FailureRecord, st.integers(0, 100), MOMENTS)
 
 
@@ -22,26 +30,33 @@ def after(failures: int, now: float = NOW) -> FailureRecord:
 
 @pytest.mark.parametrize(
     ("failures", "seconds"),
-    [(0, 0), (FREE, 0), (FREE + 1, SLOW), (SHUT_AFTER - 1, SLOW), (SHUT_AFTER, SHUT), (1000, SHUT)],
+    [
+        (0, 0),
+        (FREE_FAILURES, 0),
+        (FREE_FAILURES + 1, SLOW_RETRY_AFTER),
+        (BLOCK_AFTER - 1, SLOW_RETRY_AFTER),
+        (BLOCK_AFTER, BLOCK_TIME),
+        (1000, BLOCK_TIME),
+    ],
 )
 def test_retry_after(failures: int, seconds: int) -> None:
     assert after(failures).retry_after() == seconds
 
 
 def test_one_more_failure_after_the_wait_costs_the_same_again() -> None:
-    assert after(SHUT_AFTER).failed(NOW + SHUT).retry_after() == SHUT
+    assert after(BLOCK_AFTER).failed(NOW + BLOCK_TIME).retry_after() == BLOCK_TIME
 
 
 def test_a_record_is_wiped_by_time() -> None:
-    bad = after(SHUT_AFTER)
-    assert bad.at(NOW + FORGET - 1) == bad
-    assert bad.at(NOW + FORGET) == FailureRecord()
-    assert bad.failed(NOW + FORGET) == FailureRecord(1, NOW + FORGET)
+    bad = after(BLOCK_AFTER)
+    assert bad.at(NOW + FAILURE_LIFE - 1) == bad
+    assert bad.at(NOW + FAILURE_LIFE) == FailureRecord()
+    assert bad.failed(NOW + FAILURE_LIFE) == FailureRecord(1, NOW + FAILURE_LIFE)
 
 
 def test_a_clock_that_was_set_back_keeps_no_record_for_ever() -> None:
-    bad = after(SHUT_AFTER)
-    assert bad.failed(NOW - SHUT).failures == SHUT_AFTER + 1
+    bad = after(BLOCK_AFTER)
+    assert bad.failed(NOW - BLOCK_TIME).failures == BLOCK_AFTER + 1
     assert bad.failed(NOW - 3600) == FailureRecord(1, NOW - 3600)
 
 
@@ -74,6 +89,6 @@ def test_a_source_without_an_address() -> None:
 
 
 def test_more_is_tolerated_at_all_actions_together() -> None:
-    assert FailureRecord(SHUT_AFTER, NOW).retry_after(10) == 0
-    assert FailureRecord(FREE * 10 + 1, NOW).retry_after(10) == SLOW
-    assert FailureRecord(SHUT_AFTER * 10, NOW).retry_after(10) == SHUT
+    assert FailureRecord(BLOCK_AFTER, NOW).retry_after(10) == 0
+    assert FailureRecord(FREE_FAILURES * 10 + 1, NOW).retry_after(10) == SLOW_RETRY_AFTER
+    assert FailureRecord(BLOCK_AFTER * 10, NOW).retry_after(10) == BLOCK_TIME

@@ -22,7 +22,7 @@ hold = threading.Event()
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    """Nothing is done; what waits at the end of the test ends."""
+    """Clear the list of jobs, and release blocked ones at the end of the test."""
     done.clear()
     gates[:] = [asyncio.Event()]
     hold.clear()

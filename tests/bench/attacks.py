@@ -98,7 +98,7 @@ class Attacks:
         )
 
     def _source(self) -> bytes:
-        """Said by a proxy; half of them come by themselves, from all over the loopback network."""
+        """Addresses named by a proxy; half of the clients connect from many loopback addresses."""
         if random.random() < self._listed:
             return b"X-Forwarded-For: %b%d\r\n" % (LISTED.encode(), random.randrange(1, 255))
         kind = random.random()

@@ -100,7 +100,7 @@ async def _flood(port: int, requests: int, connections: int, listed: float) -> C
 
 
 async def _read(reader: asyncio.StreamReader, count: int, statuses: Counter[str]) -> bool:
-    """Answers until there are ``count`` or the connection ends; whether it goes on."""
+    """Answers until there are ``count`` or the connection ends; whether it stays open."""
     try:
         while count:
             async with asyncio.timeout(10):

@@ -48,7 +48,7 @@ class Kind(NamedTuple):
 
     Attributes:
         scheme: how it proves who it is.
-        challenged: every time anew, before it proves it.
+        challenged: whether each request is preceded by a challenge.
         fresh: on a new connection.
         goal: the least speed relative to L1.
     """
@@ -65,7 +65,7 @@ class Kind(NamedTuple):
         Parameters:
             number: counts up on one nonce, from 1.
             nonce: of the server's challenge; only for digest.
-            proof: False for what comes before a challenge, which has no body.
+            proof: False for a request before a challenge, which has no body.
         """
         method = "GET" if self.scheme == "basic" else "POST"
         path = f"/action/888/{method.lower()}-{self.scheme}"

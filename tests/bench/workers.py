@@ -5,7 +5,7 @@
 Bearer POSTs over kept connections, as many as `CONNECTIONS`, from one process that sends what it
 made before. Workers share a listener and are not pinned; on two cores the sender takes a part of
 what a second worker could use, more of it the faster the server is. So the gain of L1 tells what
-can be had here. All have turns, and the median counts.
+is available here. All have turns, and the median counts.
 """
 
 from __future__ import annotations

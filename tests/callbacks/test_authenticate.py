@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from receiver.auth import Bearer, Digest, Scheme
 from receiver.auth.client_address import Sources, read_networks
 from receiver.auth.digest import NONCE_LIFE
-from receiver.auth.throttle import FREE, SHUT_AFTER
+from receiver.auth.throttle import BLOCK_AFTER, FREE_FAILURES
 from receiver.callbacks.authenticate import (
     EVERYWHERE,
     Authenticated,
@@ -107,9 +107,9 @@ async def test_the_client_address_comes_from_a_trusted_proxy() -> None:
 
 FREE_OF_CHARGE, SLOWLY, LATER = (401, b""), (429, b"1"), (429, b"60")
 THROTTLED = [
-    *[FREE_OF_CHARGE] * FREE,
-    *[SLOWLY] * (SHUT_AFTER - FREE - 1),
-    *[LATER] * SHUT_AFTER,
+    *[FREE_OF_CHARGE] * FREE_FAILURES,
+    *[SLOWLY] * (BLOCK_AFTER - FREE_FAILURES - 1),
+    *[LATER] * BLOCK_AFTER,
 ]
 """What `2 * SHUT_AFTER - 1` wrong credentials are answered."""
 
@@ -149,7 +149,7 @@ async def test_no_header_turns_the_throttle_off_and_no_address_is_locked_out(
 
 async def test_unknown_addresses_behind_one_proxy_are_counted_together_at_the_proxy() -> None:
     authenticator = make(proxies="8.8.8.1 8.8.8.2")
-    await fail(authenticator, FREE, "8.8.8.1", forwarded="for=unknown")
+    await fail(authenticator, FREE_FAILURES, "8.8.8.1", forwarded="for=unknown")
     assert await fail(authenticator, 1, "8.8.8.1", forwarded="for=_hidden") == [SLOWLY]
     assert await fail(authenticator, 1, "8.8.8.2", forwarded="for=unknown") == [FREE_OF_CHARGE]
     assert await fail(authenticator, 1, "8.8.8.1", forwarded=f"for={PBX}") == [FREE_OF_CHARGE]
@@ -164,14 +164,14 @@ async def test_an_unknown_address_is_not_an_allowed_one(text: str) -> None:
 
 async def test_other_addresses_and_actions_are_not_throttled_with_it() -> None:
     authenticator = make()
-    await fail(authenticator, SHUT_AFTER)
+    await fail(authenticator, BLOCK_AFTER)
     assert await fail(authenticator, 1, PBX) == [FREE_OF_CHARGE]
     assert await fail(authenticator, 1, at="8000/other") == [FREE_OF_CHARGE]
 
 
 async def test_one_owner_of_many_ipv6_addresses_is_one_source() -> None:
     authenticator = make()
-    for number in range(FREE):
+    for number in range(FREE_FAILURES):
         await fail(authenticator, 1, f"2a00:1450::{number:x}")
     assert await fail(authenticator, 1, "2a00:1450::ffff") == [SLOWLY]
     assert await fail(authenticator, 1, "2a00:1450:0:1::1") == [FREE_OF_CHARGE]
@@ -180,10 +180,10 @@ async def test_one_owner_of_many_ipv6_addresses_is_one_source() -> None:
 async def test_wrong_credentials_at_many_actions_are_throttled_at_all() -> None:
     authenticator = make()
     found = []
-    for number in range(SHUT_AFTER * EVERYWHERE):
+    for number in range(BLOCK_AFTER * EVERYWHERE):
         found += await fail(authenticator, 1, at=f"8000/no-{number}")
-    slowly = (SHUT_AFTER - FREE) * EVERYWHERE - 1
-    assert found == [*[FREE_OF_CHARGE] * (FREE * EVERYWHERE), *[SLOWLY] * slowly, LATER]
+    slowly = (BLOCK_AFTER - FREE_FAILURES) * EVERYWHERE - 1
+    assert found == [*[FREE_OF_CHARGE] * (FREE_FAILURES * EVERYWHERE), *[SLOWLY] * slowly, LATER]
     assert await fail(authenticator, 1, PBX) == [FREE_OF_CHARGE]
     assert await status(authenticator, asked(RIGHT, STRANGER)) == 200
 
@@ -191,7 +191,7 @@ async def test_wrong_credentials_at_many_actions_are_throttled_at_all() -> None:
 async def test_only_wrong_credentials_are_failures() -> None:
     authenticator = make()
     for sent in ("", "Basic dXNlcjpwYXNz", "Digest x=y"):
-        for _ in range(FREE * 2):
+        for _ in range(FREE_FAILURES * 2):
             await authenticator.authenticate(asked(sent, STRANGER), TARGET, NOW)
     assert await fail(authenticator, 1) == [FREE_OF_CHARGE]
 
@@ -249,12 +249,14 @@ async def test_the_time_since_the_challenge_is_reported_once(
 async def test_stale_requests_are_no_failures(digest: Digest) -> None:
     authenticator = make(scheme=digest)
     sent = asked(answer(await authenticator.authenticate(asked(), TARGET, NOW)))
-    for _ in range(FREE * 2):
+    for _ in range(FREE_FAILURES * 2):
         await authenticator.authenticate(sent, TARGET, NOW + 1)
     fresh = asked(answer(await authenticator.authenticate(asked(), TARGET, NOW + 2)))
     assert isinstance(await authenticator.authenticate(fresh, TARGET, NOW + 2), Authenticated)
     wrong = asked(answer(await authenticator.authenticate(asked(), TARGET, NOW), "wrong"))
-    assert [await status(authenticator, wrong) for _ in range(FREE + 1)] == [401] * FREE + [429]
+    assert [await status(authenticator, wrong) for _ in range(FREE_FAILURES + 1)] == [
+        401
+    ] * FREE_FAILURES + [429]
     assert await status(authenticator, fresh) == 401  # stale: it was used, and is not throttled
 
 

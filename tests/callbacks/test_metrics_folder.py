@@ -267,7 +267,7 @@ def test_what_a_worker_answered_last_is_in_the_counts_that_it_leaves(tmp_path: P
         spool.handle(logging.LogRecord("receiver", logging.INFO, "", 0, "blocks", None, None))
         while spool._writer.waiting():
             time.sleep(0.001)
-        spool.put_late(Late(counts))
+        spool.put_deferred(Late(counts))
         folder = Folder(counts, tmp_path)
         folder.write()
         folder.close()

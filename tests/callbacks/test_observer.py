@@ -19,7 +19,7 @@ from starlette.routing import Mount
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.auth.client_address import read_networks
-from receiver.auth.throttle import FREE
+from receiver.auth.throttle import FREE_FAILURES
 from receiver.callbacks.metrics_endpoint import IDENTITY, kept
 from receiver.callbacks.metrics_folder import Folder
 from receiver.callbacks.observer import Observer
@@ -317,8 +317,8 @@ async def test_wrong_tokens_of_a_scraper_are_throttled_behind_a_forged_address()
     forged = {"Forwarded": "for=unknown"}
     async with client(make_app(Counted(), settings)) as http:
         wrong = {"Authorization": "Bearer wrong", **forged}
-        tries = [(await http.get("/metrics", headers=wrong)) for _ in range(FREE + 1)]
-        assert [answer.status_code for answer in tries] == [401] * FREE + [429]
+        tries = [(await http.get("/metrics", headers=wrong)) for _ in range(FREE_FAILURES + 1)]
+        assert [answer.status_code for answer in tries] == [401] * FREE_FAILURES + [429]
         assert (await http.get("/metrics", headers={**SCRAPER, **forged})).status_code == 200
 
 

@@ -10,7 +10,7 @@ import pytest
 from receiver import Forward, Ivr, Receiver, Settings
 from receiver.auth.client_address import read_networks
 from receiver.auth.probe_token import HEADER, LIFE, UNKNOWN, make_token
-from receiver.auth.throttle import FREE
+from receiver.auth.throttle import FREE_FAILURES
 from receiver.credentials import Secret, derive
 from tests.support import ANSWER, FIELDS, SECRET, SETTINGS, Counted, credentials, make_app
 
@@ -105,8 +105,8 @@ async def test_failures_count_there_as_everywhere(handler: Counted) -> None:
     async with client(one_action(handler), "8.8.8.8") as http:
         for path in ("/action/888/pick", "/action/888/no"):
             wrong = {"Authorization": "Bearer wrong"}
-            answers = [await http.post(path, headers=wrong) for _ in range(FREE + 1)]
-            assert [one.status_code for one in answers] == [401] * FREE + [429]
+            answers = [await http.post(path, headers=wrong) for _ in range(FREE_FAILURES + 1)]
+            assert [one.status_code for one in answers] == [401] * FREE_FAILURES + [429]
             assert answers[-1].headers["retry-after"] == "1"
 
 

@@ -645,7 +645,7 @@ async def test_nothing_that_is_printed_holds_a_secret(
     caplog.set_level(logging.DEBUG)
     setting.add(name="crm", url=f"https://crm.example.com/{THEIRS}", headers=f"X-Key:{THEIRS}")
     setting.add(name="pick", url=f"https://dev.example.com/{THEIRS}", token=THEIRS, auth="BEARER")
-    monkeypatch.setattr("receiver.cli.apply.ask", lambda *args: True)
+    monkeypatch.setattr("receiver.cli.apply.confirm_plan", lambda *args: True)
     for command, status in (
         ("plan calls_app:app", 0),
         ("apply calls_app:app", 1),

@@ -192,5 +192,5 @@ def test_resources_list_all_missing_and_wrong_settings_at_once(
 def test_check_lists_all_problems_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECEIVER_EPOCH", "none")
     lines = run("check status_app:app").stdout.splitlines()
-    assert lines[-3] == "1 action on 1 IVR. The declarations are valid."
+    assert lines[-3] == "2 actions on 1 IVR. The declarations are valid."
     assert [line.split()[5] for line in lines[-2:]] == ["RECEIVER_EPOCH", "RECEIVER_SECRET"]

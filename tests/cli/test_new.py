@@ -21,7 +21,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from receiver.cli.project_template import create_project
-from receiver.server.supervisor import STOP
+from receiver.server.supervisor import STOP_TIMEOUT
 from receiver.settings import Settings
 from tests.cli.test_project_template import ROOT, environ, run
 from tests.processes import Processes
@@ -197,7 +197,7 @@ def test_the_container_serves_is_healthy_and_stops(
     subprocess.run(check, check=True, timeout=WAIT)
     notice = json.loads(argument(project, "CMD"))[-1]
     (stop_timeout,) = re.findall(r"--stop-timeout (\d+)", (project / "README.md").read_text())
-    assert STOP + int(notice) <= int(stop_timeout)
+    assert STOP_TIMEOUT + int(notice) <= int(stop_timeout)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
     assert process.wait(WAIT) in (0, -signal.SIGTERM)

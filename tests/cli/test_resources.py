@@ -22,7 +22,7 @@ from rich.console import Console
 
 from receiver.cli import main
 from receiver.cli.progress_bar import megabytes, progress_bar
-from receiver.cli.resources_input import Wanted, gather
+from receiver.cli.resources_input import FieldInput, gather
 from receiver.cli.resources_output import echo_record, echo_table, public, render
 from receiver.cli.resources_table import RESOURCES, default_group
 from receiver.credentials import Secret
@@ -439,9 +439,9 @@ def test_input_of_create_and_update() -> None:
         "language=",
     )
     data = {"name": "A=B", "failure_forward_rule": {"action": "HANGUP"}}
-    assert gather(Ivr, sets, None) == Wanted(data, ("language",))
+    assert gather(Ivr, sets, None) == FieldInput(data, ("language",))
     over = ("failure_forward_rule=1", "failure_forward_rule.action=HANGUP")
-    assert gather(Ivr, over, None) == Wanted({"failure_forward_rule": {"action": "HANGUP"}})
+    assert gather(Ivr, over, None) == FieldInput({"failure_forward_rule": {"action": "HANGUP"}})
     assert not gather(Ivr, (), None)
     with pytest.raises(DeclarationError):
         gather(Ivr, ("timeout_forward_rule.timeout.x=1",), None)

@@ -71,7 +71,7 @@ def test_plain_http_in_public_is_warned_of(
     result = serve(f"--port 0 --keep-alive 75 --host {EVERYWHERE}{more}", tmp_path, monkeypatch)
     assert result.exit_code == 0, result.output
     assert [server.config.timeout_keep_alive for server in served] == [75]
-    assert ("travel unencrypted" in result.output + caplog.text) is not secure
+    assert ("are not encrypted" in result.output + caplog.text) is not secure
 
 
 def serve(arguments: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -91,7 +91,7 @@ def done(process: subprocess.Popen[str]) -> str:
 
 
 def follow(process: subprocess.Popen[str]) -> Service:
-    """Read what a command prints that goes on."""
+    """Read the output of a running command."""
     assert process.stdout is not None
     process.stderr = process.stdout
     service = Service(process)

@@ -161,7 +161,7 @@ def masked_call(seq: int) -> Json:
 
 
 def asking(keys: str) -> Json:
-    """A callback on its way."""
+    """A callback without an answer yet."""
     callback = {
         "id": 1,
         "action": "8000/pick",
@@ -198,7 +198,7 @@ def _fails(faults: Json) -> bool:
 
 def unmatched(keys: str) -> Json:
     """The step of keys that nothing takes."""
-    text = f"the caller presses {keys}: no DTMF action URL matches: the IVR goes on"
+    text = f"the caller presses {keys}: no DTMF action URL matches: the IVR continues"
     return {"type": "menu", "text": text, "missing": MISSING}
 
 

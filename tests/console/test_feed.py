@@ -19,7 +19,7 @@ def call(number: int, **more: object) -> Json:
 
 
 async def read(viewer: Viewer) -> list[Json]:
-    """What waits for a viewer."""
+    """Return the events that wait for a viewer."""
     found = await viewer.next(0.001) or b""
     lines = [line for line in found.split(b"\n") if line.startswith(b"data: ")]
     return [msgspec.json.decode(line[6:]) for line in lines]

@@ -123,7 +123,7 @@ async def test_calls_are_shown_as_they_come_and_sensitive_digits_never(
     await expect(tab.at("#calls-count")).to_have_text("2 calls")
     await row.click()
     await expect(tab.at("#ladder")).to_contain_text("1500")
-    await ask(service, "1", "two")  # … and the call goes on, at whichever worker
+    await ask(service, "1", "two")  # the call continues, with any worker
     await expect(tab.at("#ladder")).to_contain_text("forwarded to 0")
     await ask(service, "4711", "three", "pin")
     await expect(tab.at("#calls-count")).to_have_text("3 calls")

@@ -133,7 +133,7 @@ async def test_a_console_that_dies_is_replaced_and_costs_nothing(service: Servic
         os.kill(_console_of(service.process.pid), signal.SIGKILL)
     service.until("exited .SIGKILL.: it is replaced")
     await ask_both(service, "meanwhile")
-    async with signed_in(service) as browser:  # it begins anew, and wants the password anew
+    async with signed_in(service) as browser:  # a new process asks for the password again
         many = await ask_both(service, "later")
         assert len(await until_calls(browser, many)) >= many
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message
 from receiver import Settings
 from receiver.auth.browser_sessions import LIFETIME, BrowserSessions
 from receiver.auth.client_address import Network, read_networks
-from receiver.auth.throttle import FREE
+from receiver.auth.throttle import FREE_FAILURES
 from receiver.callbacks.operator_access import (
     OperatorAccess,
     endpoint_authenticator,
@@ -173,7 +173,7 @@ async def test_wrong_passwords_are_throttled_and_the_right_one_is_accepted(
     console: Console, address: str
 ) -> None:
     async with console.browser(address=address) as browser:
-        tries = [await browser.post("/login", headers=WRONG) for _ in range(FREE)]
+        tries = [await browser.post("/login", headers=WRONG) for _ in range(FREE_FAILURES)]
         assert {one.status_code for one in tries} == {401}
         late = await browser.post("/login", headers=WRONG)
         assert (late.status_code, late.headers["retry-after"]) == (429, "1")
@@ -188,8 +188,8 @@ async def test_a_forged_address_does_not_turn_the_throttle_off(forged: str) -> N
     console = Console(trusted_proxies=read_networks("10.0.0.1"))
     head = {**WRONG, "Forwarded": forged}
     async with console.browser(address="10.0.0.1") as browser:
-        tries = [await browser.post("/login", headers=head) for _ in range(FREE + 1)]
-        assert [one.status_code for one in tries] == [401] * FREE + [429]
+        tries = [await browser.post("/login", headers=head) for _ in range(FREE_FAILURES + 1)]
+        assert [one.status_code for one in tries] == [401] * FREE_FAILURES + [429]
         good = {**PASSWORD, "Forwarded": forged}
         assert (await browser.post("/login", headers=good)).status_code == 200
 

@@ -115,7 +115,7 @@ async def test_a_banner_moves_nothing(sized: Tab, stage: Stage, pictures: Path) 
         )
         assert [await box_of(sized, one) for one in visible] == before, name
         await look(sized, pictures, name)
-    await expect(sized.at("#service pre")).to_be_visible()  # an error opens by itself
+    await expect(sized.at("#service pre")).to_be_visible()  # an error opens automatically
     await sized.at("#service-head").focus()
     await sized.page.keyboard.press("Escape")
     await expect(sized.at("#service pre")).to_be_hidden()

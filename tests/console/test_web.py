@@ -31,7 +31,7 @@ TOKEN = "the-token-of-this-start"
 HEAD = {"X-Console-Token": TOKEN}
 
 
-class Noted:
+class RecordedControls:
     """Controls that note what was asked for."""
 
     def __init__(self) -> None:
@@ -78,8 +78,8 @@ def feed() -> Feed:
 
 
 @pytest.fixture
-def noted() -> Noted:
-    return Noted()
+def noted() -> RecordedControls:
+    return RecordedControls()
 
 
 @pytest.fixture
@@ -92,7 +92,9 @@ def page(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def browser(feed: Feed, noted: Noted, page: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def browser(
+    feed: Feed, noted: RecordedControls, page: Path
+) -> AsyncIterator[httpx.AsyncClient]:
     app = make_console(feed, hosts=loopback(8080), token=TOKEN, controls=noted, page=page)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url=f"http://{HOST}"
@@ -143,7 +145,7 @@ async def test_the_names_of_this_machine_are_ours(browser: httpx.AsyncClient, ho
 
 @pytest.mark.parametrize("path", POSTS)
 async def test_what_the_page_asks_for_is_done(
-    browser: httpx.AsyncClient, noted: Noted, path: str
+    browser: httpx.AsyncClient, noted: RecordedControls, path: str
 ) -> None:
     body, asked = POSTS[path]
     for headers in (HEAD, {**HEAD, "Origin": "http://localhost:8080"}):
@@ -169,14 +171,16 @@ async def test_what_the_page_asks_for_is_done(
     ids=str,
 )
 async def test_other_pages_are_refused(
-    browser: httpx.AsyncClient, noted: Noted, path: str, headers: dict[str, str]
+    browser: httpx.AsyncClient, noted: RecordedControls, path: str, headers: dict[str, str]
 ) -> None:
     answer = await browser.post(path, json=POSTS[path][0], headers=headers)
     assert (answer.status_code, noted.asked) == (403, [])
 
 
 @pytest.mark.parametrize("path", POSTS)
-async def test_a_get_changes_nothing(browser: httpx.AsyncClient, noted: Noted, path: str) -> None:
+async def test_a_get_changes_nothing(
+    browser: httpx.AsyncClient, noted: RecordedControls, path: str
+) -> None:
     assert (await browser.get(path, headers=HEAD)).status_code in (404, 405)
     assert noted.asked == []
 
@@ -201,7 +205,7 @@ async def test_a_get_changes_nothing(browser: httpx.AsyncClient, noted: Noted, p
     ],
 )
 async def test_invalid_requests_are_refused(
-    browser: httpx.AsyncClient, noted: Noted, path: str, body: str
+    browser: httpx.AsyncClient, noted: RecordedControls, path: str, body: str
 ) -> None:
     answer = await browser.post(path, content=body, headers=HEAD)
     assert (answer.status_code, noted.asked) == (400, [])

@@ -157,7 +157,7 @@ def test_two_declarations_of_one_ivr_must_be_the_same() -> None:
     assert str(one.desired and one.desired.where) in str(caught.value)
 
 
-# what is there -------------------------------------------------------------------------------
+# existing IVRs -------------------------------------------------------------------------------
 
 
 def test_what_is_not_declared_is_not_compared() -> None:

@@ -18,7 +18,7 @@ from receiver.credentials import Secret
 from receiver.dev.ivr_views import ivrs_json, office
 from receiver.dev.messages import DeclaredAction, Ready
 from receiver.dev.pbx_copy import copy
-from receiver.dev.sites import Sites
+from receiver.dev.simulated_pbxs import SimulatedPbxs
 from receiver.errors import PbxError
 from receiver.pbx.access_tokens import GivenToken, Login
 from receiver.pbx.pbx_client import PbxClient
@@ -151,7 +151,7 @@ PICK = DeclaredAction(
 
 async def test_all_is_copied_and_nothing_is_changed(real: Real) -> None:
     login = Login("admin", PASSWORD, "example.com")
-    async with Sites(OURS, Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")) as sites:
+    async with SimulatedPbxs(OURS, Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")) as sites:
         site = await sites.at("")
         async with PbxClient(real.url, login) as client:
             copied = await copy(client, site, public_url=THEIRS, base=OURS)
@@ -195,7 +195,7 @@ async def test_all_is_copied_and_nothing_is_changed(real: Real) -> None:
 
 async def test_a_recording_that_cannot_be_read_is_missed(real: Real) -> None:
     real.api.faults.add(PlannedFault.parse("GET /blobs/** every refuse=404"))
-    async with Sites(OURS, Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")) as sites:
+    async with SimulatedPbxs(OURS, Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")) as sites:
         site = await sites.at("")
         async with PbxClient(real.url, GivenToken(TOKEN)) as client:
             copied = await copy(client, site, public_url="", base=OURS)
@@ -209,7 +209,7 @@ async def test_a_recording_that_cannot_be_read_is_missed(real: Real) -> None:
 
 async def test_a_pbx_that_does_not_answer(real: Real) -> None:
     real.api.faults.add(PlannedFault.parse("GET /holidays every refuse=403"))
-    async with Sites(OURS, Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")) as sites:
+    async with SimulatedPbxs(OURS, Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")) as sites:
         site = await sites.at("")
         async with PbxClient(real.url, GivenToken(TOKEN)) as client:
             with pytest.raises(PbxError):
@@ -217,7 +217,7 @@ async def test_a_pbx_that_does_not_answer(real: Real) -> None:
 
 
 async def test_what_is_no_longer_declared_goes_with_its_ivr() -> None:
-    async with Sites(OURS, Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")) as sites:
+    async with SimulatedPbxs(OURS, Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")) as sites:
         one = await sites.register(Ready([("", "8000"), ("north", "8000")], [PICK], [], []))
         assert one == ("+ IVR 8000", "+ action 8000/pick", "+ IVR north/8000")
         two = await sites.register(Ready([("", "8000")], [], [], []))

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from receiver.auth.throttle import FREE
+from receiver.auth.throttle import FREE_FAILURES
 from receiver.cli import main
 from receiver.console.feed import Feed
 from receiver.console.security import HEADERS, loopback
@@ -19,7 +19,7 @@ from receiver.console.web import make_console
 from receiver.credentials import Secret
 from receiver.dev.develop import with_url_token
 from tests.command_line import CliRunner
-from tests.console.test_web import POSTS, Noted
+from tests.console.test_web import POSTS, RecordedControls
 from tests.dev.dev_process import APP, Dev
 
 TOKEN = "the-token-in-the-url"
@@ -29,12 +29,12 @@ READ = ("/state", "/events", "/calls", "/calls/c1", "/audio/f1", "/page", "//pag
 
 
 @pytest.fixture
-def noted() -> Noted:
-    return Noted()
+def noted() -> RecordedControls:
+    return RecordedControls()
 
 
 @pytest.fixture
-async def browser(noted: Noted) -> AsyncIterator[httpx.AsyncClient]:
+async def browser(noted: RecordedControls) -> AsyncIterator[httpx.AsyncClient]:
     app = make_console(
         Feed({"mode": "dev"}),
         hosts=loopback(8080),
@@ -48,7 +48,7 @@ async def browser(noted: Noted) -> AsyncIterator[httpx.AsyncClient]:
         yield browser
 
 
-async def assert_no_access(browser: httpx.AsyncClient, noted: Noted) -> None:
+async def assert_no_access(browser: httpx.AsyncClient, noted: RecordedControls) -> None:
     page = await browser.get("/")
     assert (page.status_code, "<code>receiver dev</code> printed" in page.text) == (401, True)
     assert "of-this-start" not in page.text
@@ -62,7 +62,7 @@ async def assert_no_access(browser: httpx.AsyncClient, noted: Noted) -> None:
 
 
 async def test_without_the_token_nothing_is_served(
-    browser: httpx.AsyncClient, noted: Noted
+    browser: httpx.AsyncClient, noted: RecordedControls
 ) -> None:
     await assert_no_access(browser, noted)
     assert (
@@ -73,16 +73,18 @@ async def test_without_the_token_nothing_is_served(
 @pytest.mark.parametrize(
     "shown", ["", "wrong", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "%ff", "%ed%a0%80", "é"]
 )
-async def test_wrong_tokens(browser: httpx.AsyncClient, noted: Noted, shown: str) -> None:
+async def test_wrong_tokens(
+    browser: httpx.AsyncClient, noted: RecordedControls, shown: str
+) -> None:
     assert (await browser.get(f"/?token={shown}")).status_code == 401
     await assert_no_access(browser, noted)
 
 
 async def test_wrong_tokens_are_throttled_and_the_right_one_is_accepted(
-    browser: httpx.AsyncClient, noted: Noted
+    browser: httpx.AsyncClient, noted: RecordedControls
 ) -> None:
-    tries = [await browser.get("/?token=wrong") for _ in range(FREE + 1)]
-    assert [answer.status_code for answer in tries] == [401] * FREE + [429]
+    tries = [await browser.get("/?token=wrong") for _ in range(FREE_FAILURES + 1)]
+    assert [answer.status_code for answer in tries] == [401] * FREE_FAILURES + [429]
     assert tries[-1].headers["retry-after"] == "1"
     assert "<code>receiver dev</code> printed" in tries[-1].text
     await assert_no_access(browser, noted)
@@ -109,7 +111,7 @@ async def test_the_token_is_accepted_only_at_the_first_page(
 
 
 async def test_the_token_is_exchanged_for_a_session(
-    browser: httpx.AsyncClient, noted: Noted
+    browser: httpx.AsyncClient, noted: RecordedControls
 ) -> None:
     start = await browser.get("/", params={"token": TOKEN})
     assert 'content="0; url=./"' in start.text  # the URL without the token
@@ -124,7 +126,7 @@ async def test_the_token_is_exchanged_for_a_session(
         assert noted.asked.pop() == asked
 
 
-async def test_the_cookie(browser: httpx.AsyncClient, noted: Noted) -> None:
+async def test_the_cookie(browser: httpx.AsyncClient, noted: RecordedControls) -> None:
     answer = await browser.get("/", params={"token": TOKEN})
     cookie = SimpleCookie(answer.headers["set-cookie"])[COOKIE]
     assert (cookie["httponly"], cookie["samesite"].lower()) == (True, "strict")

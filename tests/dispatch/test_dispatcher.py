@@ -427,7 +427,7 @@ async def test_what_a_handler_needs_is_broken(
     assert caplog.messages == ["8000/pick: the CRM is down"]
 
 
-# what is late goes on ------------------------------------------------------------------------
+# continued runs ------------------------------------------------------------------------
 
 
 def again(session: str = "s1") -> Call:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from receiver.dispatch.eager_task import Begun, begin, within
+from receiver.dispatch.eager_task import EagerTask, begin, within
 
 WORD = contextvars.ContextVar("WORD", default="none")
 
 
-def start(coroutine: Coroutine[Any, None, object]) -> Begun[object]:
+def start(coroutine: Coroutine[Any, None, object]) -> EagerTask[object]:
     return begin(coroutine, asyncio.get_running_loop())
 
 

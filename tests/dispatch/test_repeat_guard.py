@@ -1,6 +1,6 @@
 """How often in a row a call got a repeat as its answer."""
 
-from receiver.dispatch.repeat_guard import FORGET, Repeats
+from receiver.dispatch.repeat_guard import COUNT_LIFE, Repeats
 
 
 def test_each_call_is_counted_until_it_ends() -> None:
@@ -14,7 +14,7 @@ def test_each_call_is_counted_until_it_ends() -> None:
 def test_what_was_not_heard_of_is_forgotten() -> None:
     repeats = Repeats()
     repeats.count("a", 0)
-    assert repeats.count("a", FORGET) == 1
+    assert repeats.count("a", COUNT_LIFE) == 1
 
 
 def test_only_so_many_are_remembered() -> None:

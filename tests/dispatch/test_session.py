@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.dispatch.session import DEEPEST, MOST
+from receiver.dispatch.session import MAX_DEPTH, MAX_SIZE
 from receiver.dispatch.sessions import Session, SessionError, SessionLost
 
 
@@ -71,7 +71,7 @@ def nest(depth: int) -> list[Any]:
         ({"\udfff": 1}, "text with a lone surrogate"),
         ({1: "one"}, "a key that is not str"),
         ({Language.DE: 1}, "a key that is not str"),
-        (nest(DEEPEST + 1), "more than 20 lists or dicts inside each other"),
+        (nest(MAX_DEPTH + 1), "more than 20 lists or dicts inside each other"),
     ],
 )
 def test_invalid_values_are_refused_on_assignment(value: Any, problem: str) -> None:
@@ -85,8 +85,8 @@ def test_invalid_values_are_refused_on_assignment(value: Any, problem: str) -> N
 
 def test_the_deepest_allowed_value_is_stored() -> None:
     session = Session()
-    session["deep"] = nest(DEEPEST)
-    assert Session(session.change() or b"")["deep"] == nest(DEEPEST)
+    session["deep"] = nest(MAX_DEPTH)
+    assert Session(session.change() or b"")["deep"] == nest(MAX_DEPTH)
 
 
 @pytest.mark.parametrize("key", [1, None, b"k", Language.DE, "\ud800"])
@@ -141,13 +141,13 @@ def test_a_change_of_type_is_a_change() -> None:
 
 
 def test_the_size_is_bounded() -> None:
-    room = MOST - len('{"a":1,"number":""}')
+    room = MAX_SIZE - len('{"a":1,"number":""}')
     for spare, fits in ((0, True), (1, False)):
         session = Session()
         session["a"] = 1
         session["number"] = "7" * (room + spare)
         if fits:
-            assert len(session.change() or b"") == MOST
+            assert len(session.change() or b"") == MAX_SIZE
         else:
             said = r"16385 octets .* session\['number'\]$"
             with pytest.raises(SessionError, match=said) as caught:

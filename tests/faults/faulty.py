@@ -1,6 +1,6 @@
 """An app whose handlers do what handlers should not, each under another digit.
 
-Rule 1: what a handler does to its process has an end: the table is about what comes after, too.
+Rule 1: what a handler does to its process has an end: the table tests the time after it too.
 """
 
 from __future__ import annotations

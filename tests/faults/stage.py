@@ -262,7 +262,7 @@ class Stage:
         """Replace the store and the queue by garbage, and their write-ahead logs.
 
         A file that is overwritten in place need not be noticed: a worker that has all pages in its
-        cache goes on, and writes them back. Another file of this name is opened anew by all.
+        cache continues, and writes them back. All open another file of this name again.
         """
         for name in ("store.sqlite", "store.sqlite.failures", "queue.sqlite"):
             for file in (self._disk / f"{name}-wal", self._disk / name):

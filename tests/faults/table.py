@@ -31,8 +31,8 @@ class Row:
         stage: which one of `tests.faults.test_faults`.
         seconds: of load.
         after: the actions that callers come to afterwards; by default as before.
-        lasts: whether the load goes on until the log has what `says` expects.
-        refuses: whether later callers may be refused at once, so that the PBX goes on.
+        lasts: whether the load continues until the log has what `says` expects.
+        refuses: whether later callers may be refused at once, so that the PBX continues.
         kills: whether calls under way at an act may be lost: no process is left to answer them.
     """
 

@@ -118,7 +118,7 @@ async def test_attempts_of_a_call() -> None:
     account = Account(["4711"], "222", attempts=3)
     found = await key_in(account, "1", "4711", "2", "3", "4711", "4")
     assert found == [WRONG, RIGHT, WRONG, LOCKED, LOCKED, LOCKED]
-    assert await key_in(account, "4711") == [RIGHT]  # the next call begins anew
+    assert await key_in(account, "4711") == [RIGHT]  # the next call starts again
 
 
 async def test_two_accounts_in_a_call_count_separately() -> None:

@@ -35,7 +35,7 @@ HABITS = {
 # The same, where the nonce has run out by the next callback.
 HABITS_WITH_OLD_NONCES = {
     "libcurl": "401, 200/1, 401/2 stale, 200/1, 401/2 stale, 200/1",
-    # Goes on counting.
+    # Continues to count.
     "digest-fetch": "401, 200/1, 401/2 stale, 200/3, 401/4 stale, 200/5",
 }
 

@@ -40,7 +40,7 @@ def reader() -> Reader:
 
 @pytest.fixture
 def writer(reader: Reader) -> Iterator[BackgroundWriter[int]]:
-    made = BackgroundWriter(reader, lost=reader.count, most=10, pause=0, name="of a test")
+    made = BackgroundWriter(reader, lost=reader.count, max_waiting=10, pause=0, name="of a test")
     yield made
     reader.free.set()
     made.close(30)
@@ -122,7 +122,7 @@ def test_threads_that_begin_at_once_share_one_writer() -> None:
                 return 0
 
             spool = BackgroundWriter(
-                write, lost=lambda many: None, most=1000, pause=0.0, name="begin"
+                write, lost=lambda many: None, max_waiting=1000, pause=0.0, name="begin"
             )
 
             def put(spool: BackgroundWriter[int] = spool, go: threading.Barrier = go) -> None:

@@ -110,7 +110,7 @@ def disk() -> Iterator[Disk]:
 
 @pytest.fixture
 def handler(disk: Disk) -> Iterator[BackgroundHandler]:
-    made = BackgroundHandler(disk, most=5)
+    made = BackgroundHandler(disk, max_waiting=5)
     made.setFormatter(logging.Formatter("%(message)s"))
     yield made
     disk.free.set()
@@ -220,7 +220,7 @@ def messages_beside(other: logging.Handler) -> list[str]:
     try:
         with log_setup.written("json", fd=writing):
             for _ in range(3):
-                assert log_setup.BACKGROUND_HANDLERS[-1].put_late(Late())
+                assert log_setup.BACKGROUND_HANDLERS[-1].put_deferred(Late())
     finally:
         logging.getLogger("receiver").removeHandler(other)
         os.close(writing)
@@ -250,7 +250,7 @@ def test_a_callback_without_room_is_counted_as_lost_once(handler: BackgroundHand
     for number in range(20):  # the disk is blocked
         handler.handle(line("line %d", number))
     before = COUNTS.cell(DROPPED)[0]
-    assert not handler.put_late(Late())
+    assert not handler.put_deferred(Late())
     handler.handle(line(MASKED))  # what is done then
     assert COUNTS.cell(DROPPED)[0] - before == 1
 
@@ -293,7 +293,7 @@ def test_a_callback_that_cannot_be_counted_does_not_cost_the_others() -> None:
     reading, writing = os.pipe()
     with log_setup.written("json", fd=writing):
         for one in (Late(), Broken(), Late()):
-            assert log_setup.BACKGROUND_HANDLERS[-1].put_late(one)
+            assert log_setup.BACKGROUND_HANDLERS[-1].put_deferred(one)
     os.close(writing)
     with os.fdopen(reading) as lines:
         assert [json.loads(one)["message"] for one in lines] == ["callback"] * 2

@@ -18,7 +18,7 @@ def test_a_clock_that_was_set_back_silences_nothing() -> None:
 
 
 def test_many_different_lines_are_a_flood_too() -> None:
-    log_throttle = LogThrottle(most=2)
+    log_throttle = LogThrottle(max_lines=2)
     assert [log_throttle.due(line, 0.0) for line in "abcd"] == ["", "", None, None]
     assert log_throttle.due("c", INTERVAL - 0.1) is None
     assert log_throttle.due("c", INTERVAL) == " (3 lines like it omitted)"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from receiver.observability.metrics import COUNTS, DROPPED
-from receiver.observability.standard_streams import Raw, printed
+from receiver.observability.standard_streams import BackgroundRawIO, printed
 
 
 def until(found: Callable[[], object]) -> None:
@@ -24,7 +24,7 @@ def test_a_full_pipe_drops_and_counts_lines_without_blocking(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     read, write = os.pipe()
-    raw, before = Raw(write, "stdout", most=4), COUNTS.cell(DROPPED)[0]
+    raw, before = BackgroundRawIO(write, "stdout", max_waiting=4), COUNTS.cell(DROPPED)[0]
     begin = time.monotonic()
     for _ in range(100):
         raw.write(b"x" * 4096)
@@ -67,7 +67,7 @@ def test_what_is_printed_comes_in_order_and_whole(monkeypatch: pytest.MonkeyPatc
 def test_a_forked_child_writes_for_itself() -> None:
     """It may end without a word, as those of `multiprocessing` do."""
     read, write = os.pipe()
-    raw = Raw(write, "stdout")
+    raw = BackgroundRawIO(write, "stdout")
     if (child := os.fork()) == 0:
         raw.write(b"from the child\n")
         os._exit(0)

@@ -18,7 +18,7 @@ import pytest
 from receiver.credentials import Secret
 from receiver.errors import PbxForbidden
 from receiver.pbx.access_tokens import GivenToken, Login
-from receiver.pbx.chunked_upload import CHUNK
+from receiver.pbx.chunked_upload import CHUNK_SIZE
 from receiver.pbx.fields import Model, Shape, shapes
 from receiver.pbx.models import ActionUrl, IvrSummary, write
 from receiver.pbx.models_ivr import (
@@ -441,7 +441,7 @@ async def exercise(client: PbxClient) -> None:
     await client.servers.status("id-s")
     _ = [item async for item in client.files.list(orderby="name desc", skip=5, top=7)]
     await client.files.upload("a.wav", b"x", checked=False, look_up=False)
-    await client.files.upload("a.wav", bytes(CHUNK + 1), checked=False, look_up=False)
+    await client.files.upload("a.wav", bytes(CHUNK_SIZE + 1), checked=False, look_up=False)
     await client.files.destroy("id-f")
     async with client.files.download("0" * 64) as found:
         _ = [chunk async for chunk in found.chunks()]

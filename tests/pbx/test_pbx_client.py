@@ -30,13 +30,13 @@ from receiver.errors import (
 from receiver.pbx.access_tokens import GivenToken, Login
 from receiver.pbx.address import normalise
 from receiver.pbx.api_errors import ConnectFailed, ConnectionLost, may_have_happened
-from receiver.pbx.connection import LARGEST, Connection
+from receiver.pbx.connection import MAX_ANSWER, Connection
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.pbx.pbx_client import PbxClient
 from tests.pbx.fake_pbx import TOKEN, FakePbx, no_sleep
 
 CERTIFICATE = Path(__file__).parent / "localhost.pem"
-NAMELESS = Path(__file__).parent / "nameless.pem"  # signed by itself, without a subjectAltName
+NAMELESS = Path(__file__).parent / "nameless.pem"  # self-signed, without a subjectAltName
 SIGNED = Path(__file__).parent / "nameless-signed.pem"  # the same, signed by authority.pem
 AUTHORITY = Path(__file__).parent / "authority.pem"
 ACTION = ActionUrl(
@@ -582,7 +582,7 @@ EMPTY = HEAD % 2 + b"{}"
         ((b"SSH-2.0-OpenSSH_9.6\r\n",), ConnectionLost, "does not speak HTTP"),
         ((HEAD % 8, b"not json"), PbxInvalid, "not JSON"),
         ((HEAD % 0,), PbxInvalid, "empty"),
-        ((HEAD % (LARGEST + 1), b" " * (LARGEST + 1)), PbxInvalid, "larger than 8 MiB"),
+        ((HEAD % (MAX_ANSWER + 1), b" " * (MAX_ANSWER + 1)), PbxInvalid, "larger than 8 MiB"),
     ],
 )
 async def test_wrong_answers(parts: tuple[bytes, ...], error: type[PbxError], words: str) -> None:

@@ -21,15 +21,15 @@ from receiver.errors import (
     PbxUnauthorized,
     PbxUnreachable,
 )
-from receiver.pbx.chunked_upload import CHUNK
-from receiver.pbx.connection import LARGEST
+from receiver.pbx.chunked_upload import CHUNK_SIZE
+from receiver.pbx.connection import MAX_ANSWER
 from receiver.pbx.models_shared import PromptFile
 from receiver.pbx.pbx_client import PbxClient
 from receiver.pbx.prompt_files import filename
 from tests.pbx.recorder import Recorder, ok
 
 SMALL = b"small enough"
-LARGE = bytes(range(256)) * (CHUNK // 256) * 2 + b"the rest"
+LARGE = bytes(range(256)) * (CHUNK_SIZE // 256) * 2 + b"the rest"
 DIGEST = hashlib.sha256(SMALL).hexdigest()
 
 
@@ -75,9 +75,9 @@ async def test_a_large_file_is_uploaded_in_chunks_with_the_newest_token() -> Non
     assert await send(pbx, LARGE, progress=lambda done, total: seen.append(done)) == "f1"
     assert tokens(pbx)[1:] == ["token-0", "token-1", "token-1", "token-3"]
     parts = [request.content for request in pbx.requests]
-    assert [len(part) for part in parts] == [0, CHUNK, CHUNK, 8, 0]
+    assert [len(part) for part in parts] == [0, CHUNK_SIZE, CHUNK_SIZE, 8, 0]
     assert b"".join(parts) == LARGE
-    assert seen == [0, CHUNK, 2 * CHUNK, len(LARGE), len(LARGE)]
+    assert seen == [0, CHUNK_SIZE, 2 * CHUNK_SIZE, len(LARGE), len(LARGE)]
 
 
 async def test_the_digest_is_tried_in_both_forms_in_two_uploads() -> None:
@@ -160,8 +160,8 @@ async def test_a_cancelled_task_cancels_the_upload() -> None:
 @pytest.mark.parametrize(
     ("said", "resent"),
     [
-        (f"0-{CHUNK - 1}", 0),
-        (f"bytes=0-{CHUNK - 1}/*", 0),
+        (f"0-{CHUNK_SIZE - 1}", 0),
+        (f"bytes=0-{CHUNK_SIZE - 1}/*", 0),
         ("0-0", 1),
         ("", 1),
     ],
@@ -183,7 +183,7 @@ async def test_an_append_resumes_at_the_offset_of_the_pbx_after_a_lost_answer(
     assert pbx.log[2] == "GET /blobs/uploads/up%2F1/status"
     assert tokens(pbx)[3] == "token-5"
     sizes = [len(request.content) for request in pbx.requests if "append" in request.url.path]
-    assert sizes == [CHUNK] * (1 + resent) + [CHUNK, 8]
+    assert sizes == [CHUNK_SIZE] * (1 + resent) + [CHUNK_SIZE, 8]
 
 
 async def test_an_unknown_offset_of_the_pbx() -> None:
@@ -290,7 +290,7 @@ async def test_a_download_is_larger_than_answers_may_be() -> None:
 
     pbx = Recorder(httpx.Response(200, content=much()))
     data, name, size = await fetch(pbx, "abc")
-    assert (len(data) > LARGEST, name, size) == (True, "", None)
+    assert (len(data) > MAX_ANSWER, name, size) == (True, "", None)
 
 
 async def test_a_download_that_ends_too_early() -> None:

@@ -19,7 +19,7 @@ from receiver.pbx.access_tokens import GivenToken
 from receiver.pbx.models import ActionUrl, write
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.desired import desired_action_urls
-from receiver.registration.failover_drain import OFF, ON, Switched, Turn, switch
+from receiver.registration.failover_drain import OFF, ON, SwitchResult, SwitchRule, switch
 from receiver.registration.failover_switch import MARK, By, mark_of, switch_off, switch_on
 from receiver.registration.registrar import apply, make_plan
 from receiver.registration.rotation import plan_rotation, rotate
@@ -67,7 +67,7 @@ def make_stage(how: Behaviour | None = None) -> Stage:
     return stage
 
 
-async def turn(stage: Stage, way: Turn, by: By = "drain") -> Switched:
+async def turn(stage: Stage, way: SwitchRule, by: By = "drain") -> SwitchResult:
     async with stage.client() as client:
         return await switch(client, WANTED, BASE, way, by)
 
@@ -187,7 +187,9 @@ async def test_the_second_time_there_is_nothing_to_do() -> None:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("secrets", ["clear", "masked"])
 @pytest.mark.parametrize("way", [OFF, ON], ids=["drain", "undrain"])
-async def test_killed_at_every_request_it_goes_on(way: Turn, secrets: str, after: bool) -> None:
+async def test_killed_at_every_request_it_goes_on(
+    way: SwitchRule, secrets: str, after: bool
+) -> None:
     async def make() -> Stage:
         stage = make_stage(Behaviour(secrets=secrets))  # type: ignore[arg-type]
         if way is ON:

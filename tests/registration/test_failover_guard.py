@@ -20,7 +20,7 @@ from receiver.registration.failover_rules import Rules
 from receiver.registration.failover_switch import mark_of
 from receiver.registration.probe import make_callback_client
 from receiver.storage.breaker import StoreError
-from receiver.storage.leases import Hold
+from receiver.storage.leases import HeldLease
 from receiver.storage.memory import UnsharedLease
 from tests.pbx_stage import TOKEN, Killed, Stage
 
@@ -105,7 +105,7 @@ class World:
         return PbxClient("http://localhost", token, transport=self.pbx, sleep=no_sleep)
 
     def guard(self, lease: UnsharedLease | None = None) -> Guard:
-        hold = Hold(lease or UnsharedLease(), clock=self.clock)
+        hold = HeldLease(lease or UnsharedLease(), clock=self.clock)
         callbacks = make_callback_client(self.service)
         config = GuardConfig(WANTED, BASE, SECRET, rules=Rules(), epoch=1)
         return Guard(config, self.client(), callbacks, hold, clock=self.clock)
@@ -415,7 +415,7 @@ async def test_the_end_leaves_things_as_they_are_or_restores_them(restore: bool)
         GuardConfig(WANTED, BASE, SECRET),
         world.client(),
         make_callback_client(world.service),
-        Hold(lease),
+        HeldLease(lease),
         sleep=sleep,
     )
     stop = asyncio.Event()

@@ -12,7 +12,7 @@ from receiver import Call, Forward, Ivr, NumberFormat, Reply, Secret
 from receiver.pbx import models_ivr
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.registration.desired import desired_action_urls
-from receiver.registration.lints import Own, declared, lint
+from receiver.registration.lints import IvrRules, declared, lint
 from receiver.registration.plans import plan, plan_ivr
 
 BASE = "https://ivr.example.com"
@@ -33,7 +33,7 @@ def make_ivr(*rows: tuple[str, str, dict[str, Any]]) -> Ivr:
     return ivr
 
 
-def look(ivr: Ivr, *unmanaged: ActionUrl, own: Own | None = None) -> tuple[str, ...]:
+def look(ivr: Ivr, *unmanaged: ActionUrl, own: IvrRules | None = None) -> tuple[str, ...]:
     made = plan(desired_action_urls(ivr, BASE, Secret("x" * 16)), [(IVR, unmanaged)], BASE)
     return lint(made, ["8000", "9000"], {"8000": own} if own else None)
 
@@ -81,7 +81,7 @@ def test_what_blocks_a_declaration_is_not_warned_of_too() -> None:
 
 
 def test_the_menu_of_the_ivr() -> None:
-    own = Own.of(
+    own = IvrRules.of(
         models_ivr.Ivr(
             custom_forward_rules=tuple(
                 models_ivr.CustomRule(user_input=key) for key in ("1", "3#", "", "*", "7")
@@ -106,7 +106,7 @@ def test_the_menu_of_the_ivr() -> None:
     ],
 )
 def test_extensions_that_can_be_dialled(mask: str, excluded: tuple[str, ...], found: bool) -> None:
-    texts = look(make_ivr(("a", mask, {})), own=Own(excluded=excluded))
+    texts = look(make_ivr(("a", mask, {})), own=IvrRules(excluded=excluded))
     assert [text.split(",")[0] for text in texts] == ["8000/a matches 9000"] * found
 
 
@@ -119,7 +119,7 @@ DISA = models_ivr.KeyRule(action="DISA")
 )
 def test_disa_without_a_pin(enable_pin: bool | None, rule: str) -> None:
     rules = (replace_fields(models_ivr.CustomRule(user_input="9"), **{rule: DISA}),)
-    own = Own.of(models_ivr.Ivr(enable_pin=enable_pin, custom_forward_rules=rules))
+    own = IvrRules.of(models_ivr.Ivr(enable_pin=enable_pin, custom_forward_rules=rules))
     texts = look(make_ivr(("a", "1", {})), own=own)
     if enable_pin is False:
         (text,) = texts
@@ -138,7 +138,7 @@ def test_declared_fields_of_an_ivr_count_as_applied() -> None:
         one = ivr.desired
         assert one is not None
         made = replace(plan((), [(IVR, ())], BASE), ivrs=(plan_ivr(one, IVR, found),))
-        for own in ({}, {"8000": Own.of(found)}):
+        for own in ({}, {"8000": IvrRules.of(found)}):
             assert bool(lint(made, [], own)) == warned
             assert len(lint(made, [], own)) <= 1
 

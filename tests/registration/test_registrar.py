@@ -194,7 +194,7 @@ async def test_an_error_while_reading_is_that_error() -> None:
         await read_actual(pbx.client())
 
 
-# failures on the way -------------------------------------------------------------------------
+# failures in between -------------------------------------------------------------------------
 
 
 def break_write(
@@ -264,7 +264,7 @@ async def test_a_failure_says_what_was_done_and_what_to_do() -> None:
 async def test_a_failure_says_if_it_may_have_happened() -> None:
     pbx = fresh()
     break_write(pbx, 2, timed_out, after=True)
-    with pytest.raises(RegistrationError, match="may have taken effect all the same") as caught:
+    with pytest.raises(RegistrationError, match="may have taken effect anyway") as caught:
         await register(pbx)
     assert isinstance(caught.value.__cause__, PbxUnreachable)
     assert "1 of 5 changes done before (create 8000/a);" in str(caught.value)

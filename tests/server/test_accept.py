@@ -1,4 +1,4 @@
-"""How connections are taken in, by either event loop."""
+"""Accepting connections, with either event loop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
 
 
 class Echo(asyncio.Protocol):
-    """Sends back what comes."""
+    """Sends received octets back."""
 
     made: asyncio.Transport
     over: ClassVar[list[asyncio.Event]] = []
@@ -50,8 +50,8 @@ class Echo(asyncio.Protocol):
         self.made.write(data)
 
 
-class Poor:
-    """A listener for which there are no descriptors, so often."""
+class ShortListener:
+    """A listener that lacks descriptors, the first ``times`` times."""
 
     def __init__(self, listener: socket.socket, times: int) -> None:
         self._listener, self.times = listener, times
@@ -112,11 +112,11 @@ def test_a_connection_without_a_descriptor_waits_in_the_accept_queue(
     runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main(listener: Any) -> None:
-        poor = Poor(listener, 5)
-        acceptor = Acceptor(poor, Echo, {})  # type: ignore[arg-type]
+        short = ShortListener(listener, 5)
+        acceptor = Acceptor(short, Echo, {})  # type: ignore[arg-type]
         acceptor._listen()
         assert await echoed(listener) == b"hello"
-        assert poor.times == 0
+        assert short.times == 0
         await closed(acceptor)
 
     with bind("127.0.0.1", 0) as listener:
@@ -216,11 +216,11 @@ def test_without_tls_there_are_no_handshakes(runner: Runner) -> None:
 
 def test_a_waiting_connection_is_left_to_other_acceptors(runner: Runner) -> None:
     async def main(listener: Any) -> None:
-        poor = Poor(listener, 1_000_000)
-        acceptor = Acceptor(poor, Echo, {})  # type: ignore[arg-type]
+        short = ShortListener(listener, 1_000_000)
+        acceptor = Acceptor(short, Echo, {})  # type: ignore[arg-type]
         acceptor._listen()
         asked = asyncio.create_task(echoed(listener))
-        await poor.asked.wait()
+        await short.asked.wait()
         await closed(acceptor)
         other = Acceptor(listener, Echo, {})
         other._listen()

@@ -164,7 +164,7 @@ def test_another_worker_answers_what_a_blocked_loop_has_not_begun(handover: Hand
 
 @pytest.mark.parametrize("is_handed_over", [True, False])
 def test_what_was_answered_for_a_blocked_loop_is_not_answered_again(is_handed_over: bool) -> None:
-    """The client goes on to send before the event loop, running again, closes the connection."""
+    """The client continues to send before the event loop, running again, closes the connection."""
     handover = Narrow.make()
     handover.is_open = is_handed_over
     with blocked_stage(handover) as (blocked, _other, lines, _block):

@@ -38,7 +38,7 @@ class Peer(Transport):
         return 0
 
 
-class Entrances:
+class TwoServers:
     """An app behind a connection, and the same app behind ASGI."""
 
     def __init__(self) -> None:
@@ -195,33 +195,33 @@ class Requests:
     nonces: dict[bytes, bytes]
 
 
-async def challenges(entrances: Entrances, app: Receiver) -> dict[bytes, bytes]:
+async def challenges(servers: TwoServers, app: Receiver) -> dict[bytes, bytes]:
     """Return a nonce for each action with digest that both apps accept."""
     found = {}
     for action in app:
         if action.auth == "digest":
             path = action.path.encode()
             asked = (action.method, path, [(b"Host", b"x"), (b"Content-Length", b"0")], b"")
-            _, fields, _ = await entrances.over_asgi(asked)
+            _, fields, _ = await servers.over_asgi(asked)
             found[path] = dict(fields)[b"www-authenticate"]
     return found
 
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_connection_and_asgi_answer_alike(seed: int) -> None:
-    entrances = Entrances()
+    servers = TwoServers()
     app = make_app(Counted())
     requests = Requests(app, seed)
-    requests.nonces = await challenges(entrances, app)
+    requests.nonces = await challenges(servers, app)
     statuses = set[int]()
     for _ in range(COUNT // 4):
         asked = requests.make()
-        one = alike(await entrances.over_a_connection(asked))
-        other = alike(await entrances.over_asgi(asked))
+        one = alike(await servers.over_a_connection(asked))
+        other = alike(await servers.over_asgi(asked))
         if asked[0] == "HEAD":  # a server leaves the body out
             other = (*other[:2], b"")
         assert one == other, asked
         statuses.add(one[0])
     assert statuses >= {200, 400, 401, 404, 405, 413}
-    assert entrances.one.calls == entrances.other.calls
-    assert len(entrances.one.calls) > COUNT // 4 // 10
+    assert servers.one.calls == servers.other.calls
+    assert len(servers.one.calls) > COUNT // 4 // 10

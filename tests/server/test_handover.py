@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from receiver.server.handover import LIMIT, Handover, Pending
+from receiver.server.handover import MAX_OCTETS, Handover, Pending
 from receiver.server.sockets import has_unread, stream_socket
 from tests.server.conftest import Pair
 
@@ -37,10 +37,10 @@ def test_a_silent_or_long_request_stays(pair: Pair, handover: Handover) -> None:
     assert silent.receive(1.0)
     assert (silent.data, silent.since) == (b"", 0.0)
     theirs.sendall(b"more")
-    assert Pending(ours, before=bytes(LIMIT)).receive(1.0)
-    long = Pending(ours, bytes(LIMIT - 4), before=b"be")
+    assert Pending(ours, before=bytes(MAX_OCTETS)).receive(1.0)
+    long = Pending(ours, bytes(MAX_OCTETS - 4), before=b"be")
     assert long.receive(1.0)
-    assert long.data[LIMIT - 4 :] == b"mo"
+    assert long.data[MAX_OCTETS - 4 :] == b"mo"
     handover.close()
     assert not handover.send(long)
     theirs.shutdown(socket.SHUT_WR)

@@ -261,7 +261,7 @@ async def test_a_handler_has_the_time_that_the_app_gives_it(stage: Stage) -> Non
 
 
 async def test_a_client_that_sends_on_after_the_answer_is_closed(stage: Stage) -> None:
-    """uvicorn stops its clock with each octet, and drops the rest of the body for ever."""
+    """uvicorn stops its clock with each octet, and drops the rest of a body without end."""
     stage.app.reads = False
     await stage.send(POST)
     assert stage.statuses == [204]
@@ -360,7 +360,7 @@ async def test_a_body_that_breaks_before_its_answer(stage: Stage) -> None:
 
 
 async def test_a_body_that_breaks_after_its_answer(stage: Stage) -> None:
-    """A second answer to one request would be taken for that of the next."""
+    """A second answer to one request would look like that of the next."""
     stage.app.reads = False
     await stage.send(CHUNKS)
     await stage.send(b"nonsense\r\n")

@@ -19,8 +19,8 @@ from receiver.server.supervisor import MIB, Supervisor
 from receiver.server.worker import Channel, Program, Worker, inherited, resident
 
 
-class Straw:
-    """A worker that ends when it is stopped, or at once."""
+class FakeWorker:
+    """A worker that ends when it is stopped, or immediately."""
 
     def __init__(self, number: int, *, ready: bool = True, status: int = 0) -> None:
         self.pid = number
@@ -52,20 +52,22 @@ class Straw:
         return self.wrong
 
 
-class Field:
-    """Where they are made."""
+class FakeWorkers:
+    """Starts fake workers, and keeps them."""
 
     def __init__(self) -> None:
-        self.made: list[Straw] = []
+        self.made: list[FakeWorker] = []
         self.dying = self.broken = self.hanging = False
 
     async def launch(self, number: int) -> Worker:
-        self.made.append(straw := Straw(number, ready=not self.broken, status=3 * self.broken))
+        self.made.append(
+            worker := FakeWorker(number, ready=not self.broken, status=3 * self.broken)
+        )
         if self.dying:
-            straw.is_gone.set()
+            worker.is_gone.set()
         if self.hanging:
-            straw.is_ready.clear()
-        return straw  # type: ignore[return-value]
+            worker.is_ready.clear()
+        return worker  # type: ignore[return-value]
 
     async def until(self, count: int) -> None:
         await until(lambda: len(self.made) >= count)
@@ -78,66 +80,66 @@ async def until(found: Callable[[], object]) -> None:
 
 
 async def test_a_crash_loop_slows_down(caplog: pytest.LogCaptureFixture) -> None:
-    field = Field()
-    supervisor = Supervisor(field.launch, 2, pauses=(0, 0.01, 1000))
+    workers = FakeWorkers()
+    supervisor = Supervisor(workers.launch, 2, pauses=(0, 0.01, 1000))
     task = asyncio.create_task(supervisor.run())
-    await field.until(2)
-    field.dying = True
-    field.made[1].is_gone.set()
-    await field.until(4)
+    await workers.until(2)
+    workers.dying = True
+    workers.made[1].is_gone.set()
+    await workers.until(4)
     await until(lambda: "in 1000 s" in caplog.text)
     assert [text in caplog.text for text in ("at once", "in 0.01 s")] == [True, True]
     supervisor.stop()
     assert await task == 0
-    assert (len(field.made), field.made[0].said) == (4, ["stop"])
+    assert (len(workers.made), workers.made[0].said) == (4, ["stop"])
 
 
 async def test_a_worker_with_a_problem_is_killed_and_replaced() -> None:
-    field = Field()
-    supervisor = Supervisor(field.launch, 2, hang=0.01)
+    workers = FakeWorkers()
+    supervisor = Supervisor(workers.launch, 2, hang=0.01)
     task = asyncio.create_task(supervisor.run())
-    await field.until(2)
-    field.made[0].wrong = "hangs"
-    await field.until(3)
-    assert field.made[0].said == ["kill"]
+    await workers.until(2)
+    workers.made[0].wrong = "hangs"
+    await workers.until(3)
+    assert workers.made[0].said == ["kill"]
     supervisor.stop()
     assert await task == 0
 
 
 async def test_no_worker_is_killed_because_the_machine_was_suspended() -> None:
-    """A container that goes on after a pause may let the parent run first."""
+    """A container that resumes after a pause may let the parent run first."""
     clock = SimpleNamespace(now=100.0)
-    field, looked = Field(), asyncio.Event()
-    supervisor = Supervisor(field.launch, 1, hang=0.01, clock=lambda: clock.now)
+    workers, looked = FakeWorkers(), asyncio.Event()
+    supervisor = Supervisor(workers.launch, 1, hang=0.01, clock=lambda: clock.now)
     task = asyncio.create_task(supervisor.run())
-    await field.until(1)
-    straw = field.made[0]
+    await workers.until(1)
+    worker = workers.made[0]
 
     def look(hang: float, stop: float) -> str:
         looked.set()
         return "hangs"
 
-    straw.problem = look  # type: ignore[method-assign]
+    worker.problem = look  # type: ignore[method-assign]
     clock.now += 60
     for _ in range(3):
         looked.clear()
         await looked.wait()
-    assert straw.said == []
+    assert worker.said == []
     clock.now += 0.02
-    await until(lambda: straw.said == ["kill"])
+    await until(lambda: worker.said == ["kill"])
     supervisor.stop()
     assert await task == 0
 
 
 async def test_workers_that_cannot_start_end_the_service(caplog: pytest.LogCaptureFixture) -> None:
-    field = Field()
-    supervisor = Supervisor(field.launch, 2, pauses=(0,))
+    workers = FakeWorkers()
+    supervisor = Supervisor(workers.launch, 2, pauses=(0,))
     task = asyncio.create_task(supervisor.run())
-    await field.until(2)
-    field.dying = field.broken = True
-    field.made[1].is_gone.set()
-    await field.until(9)  # the other serves, so this one is tried again and again
-    field.made[0].is_gone.set()
+    await workers.until(2)
+    workers.dying = workers.broken = True
+    workers.made[1].is_gone.set()
+    await workers.until(9)  # the other serves, so this one is tried again and again
+    workers.made[0].is_gone.set()
     async with asyncio.timeout(60):
         assert await task == 1
     assert "no worker serves and the last 3 did not start (status 3): the service ends" in (
@@ -146,14 +148,14 @@ async def test_workers_that_cannot_start_end_the_service(caplog: pytest.LogCaptu
 
 
 async def test_workers_that_served_before_they_died_are_replaced_for_ever() -> None:
-    field = Field()
-    supervisor = Supervisor(field.launch, 2, pauses=(0,))
+    workers = FakeWorkers()
+    supervisor = Supervisor(workers.launch, 2, pauses=(0,))
     task = asyncio.create_task(supervisor.run())
-    await field.until(2)
-    field.dying = True
-    for straw in field.made[:2]:
-        straw.is_gone.set()
-    await field.until(20)
+    await workers.until(2)
+    workers.dying = True
+    for worker in workers.made[:2]:
+        worker.is_gone.set()
+    await workers.until(20)
     supervisor.stop()
     assert await task == 0
 
@@ -164,23 +166,23 @@ async def test_a_second_reload_takes_effect_at_once(
 ) -> None:
     """While new code hangs at import, and while an old worker finishes its calls."""
     caplog.set_level("INFO", "receiver")
-    field = Field()
-    supervisor = Supervisor(field.launch, 1)
+    workers = FakeWorkers()
+    supervisor = Supervisor(workers.launch, 1)
     task = asyncio.create_task(supervisor.run())
-    await field.until(1)
-    old = field.made[0]
+    await workers.until(1)
+    old = workers.made[0]
     if hanging == "import":
-        field.hanging = True
+        workers.hanging = True
     else:
         old.retire = lambda: old.said.append("retire")  # type: ignore[method-assign]
     supervisor.reload()
-    await field.until(2)
-    field.hanging = False
+    await workers.until(2)
+    workers.hanging = False
     supervisor.reload()
-    await field.until(3)
+    await workers.until(3)
     await until(lambda: "reloaded" in caplog.messages)
     expected = [["retire"], ["kill"], []] if hanging == "import" else [["retire"], ["retire"], []]
-    assert [straw.said for straw in field.made] == expected
+    assert [worker.said for worker in workers.made] == expected
     assert "does not start" not in caplog.text
     old.is_gone.set()
     supervisor.stop()
@@ -188,12 +190,12 @@ async def test_a_second_reload_takes_effect_at_once(
 
 
 async def test_the_port_is_given_up_when_the_workers_begin_to_stop() -> None:
-    field, closed = Field(), list[int]()
-    supervisor = Supervisor(field.launch, 2)
-    task = asyncio.create_task(supervisor.run(on_stop=lambda: closed.append(len(field.made))))
-    await field.until(2)
-    for straw in field.made:
-        straw.stop = lambda: None  # type: ignore[method-assign]
+    workers, closed = FakeWorkers(), list[int]()
+    supervisor = Supervisor(workers.launch, 2)
+    task = asyncio.create_task(supervisor.run(on_stop=lambda: closed.append(len(workers.made))))
+    await workers.until(2)
+    for worker in workers.made:
+        worker.stop = lambda: None  # type: ignore[method-assign]
     supervisor.stop()
     assert closed == [2]
     assert not task.done()
@@ -203,119 +205,119 @@ async def test_the_port_is_given_up_when_the_workers_begin_to_stop() -> None:
 
 async def test_workers_that_are_not_blocked_stop_last() -> None:
     """The others hand their connections over to them."""
-    field = Field()
-    supervisor = Supervisor(field.launch, 3, hang=0.01)
+    workers = FakeWorkers()
+    supervisor = Supervisor(workers.launch, 3, hang=0.01)
     task = asyncio.create_task(supervisor.run())
-    await field.until(3)
-    blocked = field.made[1]
+    await workers.until(3)
+    blocked = workers.made[1]
     blocked.is_blocked, stopped = True, asyncio.Event()
     blocked.stop = stopped.set  # type: ignore[method-assign]
     supervisor.stop()
     await stopped.wait()
     stopped.clear()
     await stopped.wait()
-    assert [straw.said for straw in field.made] == [[], [], []]
+    assert [worker.said for worker in workers.made] == [[], [], []]
     blocked.is_blocked = False  # its event loop runs again
-    await until(lambda: field.made[0].said and field.made[2].said)
+    await until(lambda: workers.made[0].said and workers.made[2].said)
     blocked.is_gone.set()
     assert await task == 0
-    assert [straw.said for straw in field.made] == [["stop"], [], ["stop"]]
+    assert [worker.said for worker in workers.made] == [["stop"], [], ["stop"]]
 
 
 async def test_a_reload_replaces_one_worker_after_the_other() -> None:
-    field = Field()
-    supervisor = Supervisor(field.launch, 2)
+    workers = FakeWorkers()
+    supervisor = Supervisor(workers.launch, 2)
     task = asyncio.create_task(supervisor.run())
-    await field.until(2)
+    await workers.until(2)
     supervisor.reload()
-    await field.until(4)
-    await until(lambda: field.made[1].said)
-    assert [straw.said for straw in field.made] == [["retire"], ["retire"], [], []]
+    await workers.until(4)
+    await until(lambda: workers.made[1].said)
+    assert [worker.said for worker in workers.made] == [["retire"], ["retire"], [], []]
     supervisor.stop()
     assert await task == 0
-    assert len(field.made) == 4
+    assert len(workers.made) == 4
 
 
 async def test_a_reload_that_fails_is_tried_once(caplog: pytest.LogCaptureFixture) -> None:
-    field = Field()
-    supervisor = Supervisor(field.launch, 2)
+    workers = FakeWorkers()
+    supervisor = Supervisor(workers.launch, 2)
     task = asyncio.create_task(supervisor.run())
-    await field.until(2)
-    field.broken = True
+    await workers.until(2)
+    workers.broken = True
     supervisor.reload()
     await until(lambda: "the old workers stay" in caplog.text)
     supervisor.stop()
     assert await task == 0
-    assert (len(field.made), field.made[1].said) == (3, ["stop"])
+    assert (len(workers.made), workers.made[1].said) == (3, ["stop"])
 
 
 async def test_a_worker_for_which_memory_is_short_is_tried_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    field, failures = Field(), [2]
+    workers, failures = FakeWorkers(), [2]
 
     async def launch(number: int) -> Worker:
         if number > 2 and failures[0]:
             failures[0] -= 1
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-        return await field.launch(number)
+        return await workers.launch(number)
 
     supervisor = Supervisor(launch, 2, pauses=(0,))
     task = asyncio.create_task(supervisor.run())
-    await field.until(2)
-    field.made[0].is_gone.set()
-    await field.until(3)
+    await workers.until(2)
+    workers.made[0].is_gone.set()
+    await workers.until(3)
     assert caplog.text.count("no worker can be started: Cannot allocate memory") == 2
     supervisor.stop()
     assert await task == 0
 
 
 async def test_a_first_worker_that_cannot_start_ends_all() -> None:
-    field = Field()
-    field.broken = True
-    assert await Supervisor(field.launch, 2).run() == 3
-    assert len(field.made) == 1
+    workers = FakeWorkers()
+    workers.broken = True
+    assert await Supervisor(workers.launch, 2).run() == 3
+    assert len(workers.made) == 1
 
 
 async def test_programs_beside_the_workers_are_kept_and_replaced() -> None:
-    field, beside = Field(), Field()
-    supervisor = Supervisor(field.launch, 2, beside=[beside.launch])
+    workers, beside = FakeWorkers(), FakeWorkers()
+    supervisor = Supervisor(workers.launch, 2, beside=[beside.launch])
     task = asyncio.create_task(supervisor.run())
     await beside.until(1)
     beside.made[0].is_gone.set()
     await beside.until(2)
     supervisor.reload()
     await until(lambda: beside.made[1].said)
-    assert [straw.said for straw in beside.made] == [[], ["retire"], []]
+    assert [worker.said for worker in beside.made] == [[], ["retire"], []]
     supervisor.stop()
     assert await task == 0
-    assert (len(field.made), len(beside.made)) == (4, 3)
+    assert (len(workers.made), len(beside.made)) == (4, 3)
 
 
 async def test_a_stop_while_the_workers_start_starts_no_further_one() -> None:
     """The listener is closed then, and no process can inherit it."""
-    field = Field()
-    supervisor = Supervisor(field.launch, 3)
+    workers = FakeWorkers()
+    supervisor = Supervisor(workers.launch, 3)
     async with asyncio.timeout(60):
         assert await supervisor.run(on_ready=supervisor.stop) == 0
-    assert [one.said for one in field.made] == [["stop"]]
+    assert [one.said for one in workers.made] == [["stop"]]
 
 
 async def test_a_worker_that_starts_during_a_stop_is_stopped() -> None:
-    field = Field()
+    workers = FakeWorkers()
 
     async def launch(number: int) -> Worker:
         if number == 3:
             supervisor.stop()
-        return await field.launch(number)
+        return await workers.launch(number)
 
     supervisor = Supervisor(launch, 2)
     task = asyncio.create_task(supervisor.run())
-    await field.until(2)
-    field.made[0].is_gone.set()
+    await workers.until(2)
+    workers.made[0].is_gone.set()
     async with asyncio.timeout(60):
         assert await task == 0
-    assert field.made[2].said == ["stop"]
+    assert workers.made[2].said == ["stop"]
 
 
 class Memories(dict[int, int]):
@@ -330,14 +332,14 @@ def memories() -> Memories:
     return Memories()
 
 
-def limited(field: Field, count: int, most: int, memories: Memories) -> Supervisor:
+def limited(workers: FakeWorkers, count: int, most: int, memories: Memories) -> Supervisor:
     """Return a supervisor with a memory limit in MiB, which it checks immediately and often."""
     return Supervisor(
-        field.launch,
+        workers.launch,
         count,
-        most_memory=most * MIB,
+        max_memory=most * MIB,
         memory=memories,
-        steady=0.0,
+        min_uptime=0.0,
         memory_interval=0.001,
     )
 
@@ -345,45 +347,45 @@ def limited(field: Field, count: int, most: int, memories: Memories) -> Supervis
 async def test_workers_with_too_much_memory_are_replaced_one_by_one(
     memories: Memories, caplog: pytest.LogCaptureFixture
 ) -> None:
-    field = Field()
-    supervisor = limited(field, 3, 100, memories)
+    workers = FakeWorkers()
+    supervisor = limited(workers, 3, 100, memories)
     task = asyncio.create_task(supervisor.run())
-    await field.until(3)
+    await workers.until(3)
     memories |= {1: 100, 2: 101, 3: 700}
-    await field.until(5)
-    await until(lambda: field.made[2].said)
-    assert [straw.said for straw in field.made] == [[], ["retire"], ["retire"], [], []]
+    await workers.until(5)
+    await until(lambda: workers.made[2].said)
+    assert [worker.said for worker in workers.made] == [[], ["retire"], ["retire"], [], []]
     assert "worker 2 uses 101 MiB of memory, the limit is 100: it is replaced" in caplog.text
     supervisor.stop()
     assert await task == 0
-    assert len(field.made) == 5
+    assert len(workers.made) == 5
 
 
 async def test_a_memory_limit_that_new_workers_exceed_is_given_up(
     memories: Memories, caplog: pytest.LogCaptureFixture
 ) -> None:
-    field = Field()
-    supervisor = limited(field, 2, 5, memories)
+    workers = FakeWorkers()
+    supervisor = limited(workers, 2, 5, memories)
     task = asyncio.create_task(supervisor.run())
     await until(lambda: "RECEIVER_WORKER_MEMORY is too low" in caplog.text)
     supervisor.stop()
     assert await task == 0
-    assert len(field.made) == 3
+    assert len(workers.made) == 3
 
 
 async def test_a_worker_past_the_memory_limit_stays_while_no_other_starts(
     memories: Memories,
 ) -> None:
-    field = Field()
-    supervisor = limited(field, 2, 5, memories)
+    workers = FakeWorkers()
+    supervisor = limited(workers, 2, 5, memories)
     field_ready = asyncio.Event()
     task = asyncio.create_task(supervisor.run(field_ready.set))
     await field_ready.wait()
-    field.broken = True
-    await field.until(3)
+    workers.broken = True
+    await workers.until(3)
     supervisor.stop()
     assert await task == 0
-    assert [straw.said for straw in field.made[:2]] == [["stop"], ["stop"]]
+    assert [worker.said for worker in workers.made[:2]] == [["stop"], ["stop"]]
 
 
 def test_how_much_memory_a_process_has() -> None:

@@ -38,7 +38,7 @@ def test_1_a_protocol_is_made_with_these_arguments() -> None:
 
 
 def test_2_a_config_has_its_app() -> None:
-    """`Config.loaded_app`: to find the callbacks of the app, and what is not ours on the way."""
+    """`Config.loaded_app`: the app, below middleware of uvicorn."""
     assert loaded().loaded_app is app
 
 

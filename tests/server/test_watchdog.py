@@ -20,9 +20,9 @@ from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.server import Http
 from receiver.server import watchdog as watchdogs
 from receiver.server.exchange import Exchange
-from receiver.server.supervisor import HANG
+from receiver.server.supervisor import HANG_TIMEOUT
 from receiver.server.uvicorn_server import running
-from receiver.server.watchdog import BLOCKED, PATIENCE, Watchdog, describe, is_idle
+from receiver.server.watchdog import BLOCKED_TIME, RELIEVE_TIME, Watchdog, describe, is_idle
 from receiver.storage.auth_fallback import AuthFallback
 from tests.stopwatch import Stopwatch
 from tests.support import SECRET, SETTINGS, credentials
@@ -62,7 +62,7 @@ class Stage:
         self.now = 100.0
         self.transport: Any = Transport(ours)
         self.watchdog = Watchdog({describe.__code__: "888/pick"}, clock=lambda: self.now)
-        self.watchdog._beat = self.now
+        self.watchdog._last_beat = self.now
         self.rescue = Unanswered(self, None, True)
 
     def pass_time(self, seconds: float) -> None:
@@ -104,7 +104,7 @@ def test_the_watchdog_answers_for_a_blocked_loop(pair: Pair) -> None:
 def test_a_loop_that_runs_answers_itself(pair: Pair) -> None:
     stage = Stage(pair[0])
     stage.rescue.arm(100.0, BODY)
-    stage.pass_time(BLOCKED / 2)
+    stage.pass_time(BLOCKED_TIME / 2)
     assert stage.rescue.disarm() is True
     stage.pass_time(10)
     with pytest.raises(BlockingIOError):
@@ -147,7 +147,7 @@ def test_the_place_is_named_once(pair: Pair, caplog: pytest.LogCaptureFixture) -
     stage, said = Stage(pair[0]), threading.active_count()
     stage.watchdog._loop_thread = threading.get_ident()
     for _ in range(5):
-        stage.pass_time(PATIENCE)
+        stage.pass_time(RELIEVE_TIME)
     deadline = time.monotonic() + 10
     while threading.active_count() > said and time.monotonic() < deadline:
         threading.Event().wait(0.001)
@@ -444,7 +444,7 @@ def test_the_first_time_the_log_advises_a_second_worker(
 
 
 def test_before_the_worker_is_killed_all_get_the_fallback(pair: Pair) -> None:
-    assert watchdogs.URGENT < HANG - 0.5
+    assert watchdogs.URGENT_TIME < HANG_TIMEOUT - 0.5
     stage = Stage(pair[0])
     stage.rescue.arm(1000.0, BODY)
     seen = list[bool]()
@@ -455,7 +455,7 @@ def test_before_the_worker_is_killed_all_get_the_fallback(pair: Pair) -> None:
 
     stage.watchdog.relieve = relieve
     stage.watchdog._loop_thread = threading.get_ident()
-    stage.pass_time(watchdogs.URGENT - 0.1)
+    stage.pass_time(watchdogs.URGENT_TIME - 0.1)
     with pytest.raises(BlockingIOError):
         pair[1].recv(1)
     stage.pass_time(0.1)
@@ -513,5 +513,5 @@ def test_a_loop_that_is_only_late_is_left_alone(
     monkeypatch.setattr(watchdogs, "is_idle", lambda frame: True)
     stage = Stage(pair[0])
     stage.watchdog.relieve = lambda since, is_urgent: (1, 1)
-    stage.pass_time(PATIENCE * 3)
+    stage.pass_time(RELIEVE_TIME * 3)
     assert caplog.text == ""

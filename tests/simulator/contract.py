@@ -220,7 +220,7 @@ UPLOAD_HEADERS = ("PortSIP-Upload-ID", "PortSIP-Upload-Token", "Content-Length",
 
 @dataclass(frozen=True)
 class Operation:
-    """One row: the status of a success, what is sent, what must be, what comes back.
+    """One row: the status of a success, what is sent, the required fields, the answer.
 
     ``gives`` is None for an empty body; ``missing`` are the statuses for an unknown id;
     ``required_until_22_2`` is what must be there up to 22.2, ``body`` whether there must be a body.

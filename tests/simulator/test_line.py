@@ -16,7 +16,7 @@ import pytest
 
 from receiver.auth import Accepted, AuthRequest, Digest, Refused
 from receiver.credentials import Credentials, Secret
-from receiver.pbx.callback_client import LONGEST_ANSWER
+from receiver.pbx.callback_client import MAX_ANSWER
 from receiver.pbx.callback_trace import Outcome, Step
 from receiver.replies import Forward, Hangup, Repeat, encode
 from receiver.simulator.line import Line, LineError
@@ -302,7 +302,7 @@ async def test_session_ids_are_new_for_each_call() -> None:
         (http(b"", "401 Unauthorized"), "HTTP status 401"),
         (http(b"nonsense"), "the answer is not JSON"),
         (http(b'{"status_code":500}'), "the answer's status_code is not 200"),
-        (http(b"x" * (LONGEST_ANSWER + 1)), "the answer is longer than 64 KiB"),
+        (http(b"x" * (MAX_ANSWER + 1)), "the answer is longer than 64 KiB"),
         (b"SSH-2.0-OpenSSH\r\n\r\n", "the answer is not HTTP or is incomplete"),
     ],
 )

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from receiver.auth.throttle import SHUT, SHUT_AFTER, FailureRecord
+from receiver.auth.throttle import BLOCK_AFTER, BLOCK_TIME, FailureRecord
 from receiver.observability.metrics import COUNTS, OUTAGES
 from receiver.storage.auth_fallback import CROWD, AuthFallback
 from receiver.storage.breaker import PAUSE
@@ -68,12 +68,12 @@ async def test_failures_that_other_workers_counted_are_kept_in_an_outage(
     shared: Shared, guard: Guard
 ) -> None:
     one, other = guard(shared), guard(shared)
-    for _ in range(SHUT_AFTER):
+    for _ in range(BLOCK_AFTER):
         await one.failed("k", NOW)
-    assert (await other.failed("k", NOW)).failures == SHUT_AFTER + 1
+    assert (await other.failed("k", NOW)).failures == BLOCK_AFTER + 1
     shared.error = OSError()
-    assert (await other.failed("k", NOW + 1)).failures == SHUT_AFTER + 2
-    assert (await other.failed("k", NOW + 1)).retry_after() == SHUT
+    assert (await other.failed("k", NOW + 1)).failures == BLOCK_AFTER + 2
+    assert (await other.failed("k", NOW + 1)).retry_after() == BLOCK_TIME
 
 
 async def test_failures_of_an_outage_count_after_it(
@@ -81,11 +81,11 @@ async def test_failures_of_an_outage_count_after_it(
 ) -> None:
     store = guard(shared)
     shared.error = OSError()
-    for _ in range(SHUT_AFTER):
+    for _ in range(BLOCK_AFTER):
         await store.failed("k", NOW)
     shared.error = None
     clock.time = PAUSE
-    assert (await store.failed("k", NOW + SHUT)).retry_after() == SHUT
+    assert (await store.failed("k", NOW + BLOCK_TIME)).retry_after() == BLOCK_TIME
 
 
 @pytest.mark.parametrize("error", [OSError("a secret"), ValueError("a secret"), KeyError("secret")])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from receiver.auth.replay_window import SKEW
-from receiver.auth.throttle import FORGET
+from receiver.auth.throttle import FAILURE_LIFE
 from receiver.storage import sqlite_file as files
 from receiver.storage.breaker import StoreError
 from receiver.storage.sqlite import SqliteAuth, SqliteSessions
@@ -55,7 +55,9 @@ async def test_the_file_of_failures_does_not_grow(
 ) -> None:
     store = make()
     failures = Path(f"{path}.failures")
-    await plateau(failures, FORGET, lambda n, now: store.failed(f"192.0.2.1 8000/pick {n}", now))
+    await plateau(
+        failures, FAILURE_LIFE, lambda n, now: store.failed(f"192.0.2.1 8000/pick {n}", now)
+    )
 
 
 async def test_the_file_of_sessions_does_not_grow(path: Path) -> None:
@@ -93,7 +95,7 @@ async def test_a_long_write_ahead_log_is_truncated(
     store = make()
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("begin")
-        reader.execute("select * from used").fetchall()  # so that the log cannot begin anew
+        reader.execute("select * from used").fetchall()  # so that the log cannot be restarted
         for number in range(1000):
             await store.use(f"{number:040x}", 1, NOW, NOW)
         assert Path(f"{path}-wal").stat().st_size > 2 * files.LOG

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from receiver.auth.throttle import FORGET, SHUT, SHUT_AFTER, FailureRecord
+from receiver.auth.throttle import BLOCK_AFTER, BLOCK_TIME, FAILURE_LIFE, FailureRecord
 from receiver.storage.protocols import AuthStore
 from tests.storage.stage import NOW, Backend, Closes
 
@@ -61,11 +61,11 @@ async def test_of_many_uses_at_once_exactly_one_succeeds(open_auth: Open) -> Non
 
 async def test_failures_are_counted_over_all_workers(open_auth: Open) -> None:
     one, other = open_auth(), open_auth()
-    failing = [store.failed("k", NOW) for store in (one, other) for _ in range(SHUT_AFTER // 2)]
+    failing = [store.failed("k", NOW) for store in (one, other) for _ in range(BLOCK_AFTER // 2)]
     found = await asyncio.gather(*failing)
-    assert sorted(standing.failures for standing in found) == list(range(1, SHUT_AFTER + 1))
+    assert sorted(standing.failures for standing in found) == list(range(1, BLOCK_AFTER + 1))
     for number, store in enumerate((one, other), 1):
-        assert await store.failed("k", NOW) == FailureRecord(SHUT_AFTER + number, NOW)
+        assert await store.failed("k", NOW) == FailureRecord(BLOCK_AFTER + number, NOW)
         assert await store.failed("another", NOW) == FailureRecord(number, NOW)
 
 
@@ -77,16 +77,18 @@ async def test_times_keep_their_fraction(open_auth: Open) -> None:
 async def test_failures_expire(open_auth: Open) -> None:
     store = open_auth()
     await store.failed("k", NOW)
-    assert await store.failed("k", NOW + FORGET - 1) == FailureRecord(2, NOW + FORGET - 1)
-    later = NOW + 2 * FORGET - 1
+    assert await store.failed("k", NOW + FAILURE_LIFE - 1) == FailureRecord(
+        2, NOW + FAILURE_LIFE - 1
+    )
+    later = NOW + 2 * FAILURE_LIFE - 1
     assert await store.failed("k", later) == FailureRecord(1, later)
 
 
 async def test_failures_in_the_future_are_not_counted(open_auth: Open) -> None:
     store = open_auth()
     await store.failed("k", NOW)
-    assert await store.failed("k", NOW - SHUT) == FailureRecord(2, NOW - SHUT)
-    assert await store.failed("k", NOW - 3 * SHUT) == FailureRecord(1, NOW - 3 * SHUT)
+    assert await store.failed("k", NOW - BLOCK_TIME) == FailureRecord(2, NOW - BLOCK_TIME)
+    assert await store.failed("k", NOW - 3 * BLOCK_TIME) == FailureRecord(1, NOW - 3 * BLOCK_TIME)
 
 
 async def test_reach_changes_nothing(open_auth: Open) -> None:

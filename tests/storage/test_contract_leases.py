@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from receiver.storage.leases import Hold
+from receiver.storage.leases import HeldLease
 from receiver.storage.protocols import Lease
 from tests.storage.stage import SHARED, Backend, Closes, wait_for
 
@@ -53,7 +53,7 @@ async def test_a_lease_expires(open_lease: Open) -> None:
 
 
 async def test_a_hold_follows_the_lease(open_lease: Open) -> None:
-    one, other = Hold(open_lease()), Hold(open_lease())
+    one, other = HeldLease(open_lease()), HeldLease(open_lease())
     await one.renew()
     await other.renew()
     assert (one.held, other.held) == (True, False)

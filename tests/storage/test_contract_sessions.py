@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from receiver.credentials import Secret
-from receiver.dispatch.session import MOST
+from receiver.dispatch.session import MAX_SIZE
 from receiver.dispatch.sessions import Key, SessionError, SessionLost, Sessions, key_of
 from receiver.storage.protocols import LEASE
 from tests.shared_stage import LONG
@@ -130,7 +130,7 @@ async def test_refused_values_discard_the_changes(one: Sessions) -> None:
     await add_one(one)
     with pytest.raises(SessionError):
         async with one.open(KEY, until=soon()) as session:
-            session["text"] = "x" * MOST
+            session["text"] = "x" * MAX_SIZE
     with pytest.raises(TypeError):
         async with one.open(KEY, until=soon()) as session:
             cast("list[Any]", session.setdefault("tried", [])).append(())

@@ -15,7 +15,7 @@ import redis
 from receiver.credentials import Secret
 from receiver.errors import SettingsError
 from receiver.storage.breaker import StoreError
-from receiver.storage.leases import REST, Hold, open_lease
+from receiver.storage.leases import REST, HeldLease, open_lease
 from receiver.storage.memory import UnsharedLease
 from receiver.storage.redis import LEASES, RedisLease
 from receiver.storage.sqlite import SqliteLease
@@ -56,7 +56,7 @@ async def test_a_holder_that_cannot_renew_stops_before_the_lease_ends(clock: Clo
             return True
 
     lease = Down()
-    hold = Hold(lease, clock=clock, life=LIFE)
+    hold = HeldLease(lease, clock=clock, life=LIFE)
     assert not hold.held
     await hold.renew()
     lease.down = True
@@ -75,7 +75,7 @@ async def test_a_lease_counts_from_before_the_request(clock: Clock) -> None:
             clock.time += 14.9
             return True
 
-    hold = Hold(Slow(), clock=clock, life=LIFE)
+    hold = HeldLease(Slow(), clock=clock, life=LIFE)
     await hold.renew()
     assert hold.held
     clock.time += 0.2

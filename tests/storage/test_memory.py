@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from receiver.auth.throttle import FORGET, FailureRecord
+from receiver.auth.throttle import FAILURE_LIFE, FailureRecord
 from receiver.storage.memory import MemoryAuth
 from tests.storage.conftest import NOW
 
@@ -23,7 +23,7 @@ async def test_expired_failures_are_deleted() -> None:
     store = MemoryAuth(life=300)
     for n in range(100):
         await store.failed(str(n), NOW)
-    await store.failed("later", NOW + FORGET)
+    await store.failed("later", NOW + FAILURE_LIFE)
     assert list(store._standings) == ["later"]
 
 

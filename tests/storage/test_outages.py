@@ -126,5 +126,5 @@ async def test_a_deleted_file(
     clock.time = PAUSE
     assert await use(one, 2)
     assert not await use(other, 2)
-    gone = out("FileNotFoundError", advice=f"{path} was deleted or replaced, and is opened anew")
+    gone = out("FileNotFoundError", advice=f"{path} was deleted or replaced, and is opened again")
     assert lines(caplog) == [gone] * 2 + [back()] * 2

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from receiver.auth.replay_window import SKEW
-from receiver.auth.throttle import FORGET, FailureRecord
+from receiver.auth.throttle import FAILURE_LIFE, FailureRecord
 from receiver.credentials import Secret
 from receiver.errors import SettingsError
 from receiver.storage.breaker import StoreError
@@ -38,8 +38,8 @@ async def test_every_key_has_the_prefix_and_expires(store: RedisAuth, client: re
     lives = {str(key): client.pttl(key) for key in client.scan_iter()}
     assert all(key.startswith(PREFIX) for key in lives)
     assert sorted(-(-int(str(life)) // 10_000) * 10 for life in lives.values()) == [
-        FORGET,
-        FORGET,
+        FAILURE_LIFE,
+        FAILURE_LIFE,
         LIFE + SKEW,
     ]
 

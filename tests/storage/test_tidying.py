@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from receiver.auth.throttle import FORGET, FailureRecord
+from receiver.auth.throttle import FAILURE_LIFE, FailureRecord
 from receiver.storage.sqlite import SqliteAuth
 from receiver.storage.sqlite_file import TIDY
 from tests.storage.conftest import NOW
@@ -116,7 +116,7 @@ async def test_failures_far_in_the_future_are_deleted(
     path: Path, make: Callable[..., SqliteAuth]
 ) -> None:
     store = make()
-    await store.failed("k", NOW + FORGET)
+    await store.failed("k", NOW + FAILURE_LIFE)
     for _ in range(TIDY):
         await store.failed("new", NOW)
     assert rows(path, "failures") == 1

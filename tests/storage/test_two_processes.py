@@ -1,5 +1,5 @@
 """Two processes of a service on two ports and one Redis: each callback of a call, and each leg of
-its digest, comes to the other one."""
+its digest, goes to the other process."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ async def call(services: list[httpx.AsyncClient], number: int) -> object:
 
 
 async def test_calls_alternate_between_two_processes(services: list[httpx.AsyncClient]) -> None:
-    """Each process answers from the session that the other one stored."""
+    """Each process answers from the session that the other process stored."""
     assert services[0].base_url.port != services[1].base_url.port
     answers = await asyncio.gather(*(call(services, number) for number in range(5)))
     assert answers == [

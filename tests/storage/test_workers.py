@@ -11,7 +11,7 @@ import pytest
 
 from receiver import Secret, Settings
 from receiver.auth.client_address import read_networks
-from receiver.auth.throttle import FREE
+from receiver.auth.throttle import FREE_FAILURES
 from receiver.server.uvicorn_server import running
 from tests.shared_stage import Server
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
@@ -77,7 +77,7 @@ async def test_a_captured_request_is_refused_by_every_worker(
 
 async def test_failures_at_one_worker_count_at_the_other(workers: list[httpx.AsyncClient]) -> None:
     path, wrong = "/action/888/post-bearer", {"Authorization": "Bearer wrong", **STRANGER}
-    for number in range(FREE + 1):
+    for number in range(FREE_FAILURES + 1):
         await workers[number % 2].post(path, json=FIELDS, headers=wrong)
     token = credentials("888/post-bearer").token.reveal()
     right = {"Authorization": f"Bearer {token}", **STRANGER}

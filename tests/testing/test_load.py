@@ -53,7 +53,7 @@ async def test_calls_do_not_wait_for_those_before_them() -> None:
         begun += 1
         if begun == 5:
             all_begun.set()
-        await all_begun.wait()  # would wait for ever, one after the other
+        await all_begun.wait()  # sequential calls would never end
         return await phone.dial("8000")
 
     async with Phone(make()) as phone:

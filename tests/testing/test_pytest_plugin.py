@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import httpcore  # noqa: F401 - what children in this process import first is imported anew later,
+import httpcore  # noqa: F401 - what children in this process import first is imported again later,
 import pytest
 
 import receiver.testing.scenario_run  # noqa: F401 - and its errors are then no longer the same

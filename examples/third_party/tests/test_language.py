@@ -1,4 +1,4 @@
-"""The handler by itself, and on the phone: ``pip install -e '.[test]' && pytest``."""
+"""The handler alone, and on the phone: ``pip install -e '.[test]' && pytest``."""
 
 import pytest
 from acme_language import Language

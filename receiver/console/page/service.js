@@ -1,5 +1,5 @@
 // Rule 1: a running service is one line; what happened last is a line beside it, and details that
-//         open over the page: nothing else moves. An error of the code opens by itself.
+//         open over the page: nothing else moves. An error of the code opens automatically.
 // Rule 2: the changes on the PBX after a change of the code are shown until the next change;
 //         warnings look different.
 
@@ -48,7 +48,7 @@ export class Service {
     if (this.before && this.before !== service.state)
       announce(
         `The service is ${NAMES[service.state]}.` +
-          (broken && service.serves ? " The version before it goes on answering." : ""),
+          (broken && service.serves ? " The previous version continues to answer." : ""),
       );
     this.before = service.state;
   }

@@ -50,7 +50,7 @@ async def record(stage: Stage, folder: Path, *callers: str, **settings: Any) -> 
 
 
 async def replayed(stage: Stage, folder: Path) -> list[ReplayResult]:
-    """Return the results of a replay by an app that was started anew."""
+    """Return the results of a replay by an app that was restarted."""
     today, calls = app(stage), read(folder).calls
     with blocked_network() as attempts:
         results = await replay(today, calls, today.settings, attempts)

@@ -161,7 +161,7 @@ async def test_a_token_request_outlives_the_call(zoho: Stage) -> None:
     zoho.fake.released.set()
     zoho.fake.add("03023125000", "Grace Hopper")
     assert len(await crm.find(BERLIN)) == 1
-    assert zoho.fake.made == 1  # the asking went on without the call
+    assert zoho.fake.made == 1  # the request continued without the call
 
 
 async def test_a_token_is_requested_again_after_a_pause(zoho: Stage) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.interop.senders.sent import TIMEOUT, Need, Sent
 
-HERE = Path(__file__).parent.parent
+FOLDER = Path(__file__).parent.parent
 
 LWP = Need("LWP", ("perl", "-MLWP", "-MJSON::PP", "-e1"), "apt-get install libwww-perl")
 PHP_CURL = Need(
@@ -27,7 +27,7 @@ PHP_CURL = Need(
 NODE = Need("node", ("node", "--version"), "apt-get install nodejs npm")
 NODE_MODULES = Need(
     "tests/interop/node_modules",
-    ("test", "-e", str(HERE / "node_modules" / ".package-lock.json")),
+    ("test", "-e", str(FOLDER / "node_modules" / ".package-lock.json")),
     "npm ci --prefix tests/interop",
 )
 
@@ -69,7 +69,7 @@ class Script:
         return process.communicate(timeout=TIMEOUT)[1] if process else ""
 
 
-_SCRIPTS = HERE / "scripts"
+_SCRIPTS = FOLDER / "scripts"
 lwp = Script("perl", str(_SCRIPTS / "lwp.pl"))
 php_curl = Script("php", str(_SCRIPTS / "php_curl.php"))
 _node = Script("node", str(_SCRIPTS / "node.mjs"))

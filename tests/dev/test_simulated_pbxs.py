@@ -12,7 +12,7 @@ from receiver.console.web import ControlError
 from receiver.credentials import Secret
 from receiver.declarations.missing_action import MissingAction
 from receiver.dev.child import declarations
-from receiver.dev.sites import Sites
+from receiver.dev.simulated_pbxs import SimulatedPbxs
 from receiver.settings import Settings
 from receiver.simulator.hours import LocalTime
 
@@ -25,12 +25,12 @@ async def answer(call: Call) -> Reply:
 
 
 @pytest_asyncio.fixture
-async def sites() -> AsyncIterator[Sites]:
-    async with Sites("http://127.0.0.1:4321", SECRET) as sites:
+async def sites() -> AsyncIterator[SimulatedPbxs]:
+    async with SimulatedPbxs("http://127.0.0.1:4321", SECRET) as sites:
         yield sites
 
 
-async def register(sites: Sites, *ivrs: Ivr) -> None:
+async def register(sites: SimulatedPbxs, *ivrs: Ivr) -> None:
     await sites.register(declarations(Receiver(*ivrs, settings=Settings(secret=SECRET)), "app:app"))
 
 
@@ -51,7 +51,7 @@ async def register(sites: Sites, *ivrs: Ivr) -> None:
     ],
 )
 async def test_a_call_to_begin_with_follows_from_the_declarations(
-    sites: Sites, masks: list[tuple[str, str]], example: dict[str, str] | None
+    sites: SimulatedPbxs, masks: list[tuple[str, str]], example: dict[str, str] | None
 ) -> None:
     ivr = Ivr("8000")
     for number, (kind, mask) in enumerate(masks):
@@ -62,7 +62,7 @@ async def test_a_call_to_begin_with_follows_from_the_declarations(
 
 
 async def test_an_action_that_is_switched_off_or_of_another_service_is_no_example(
-    sites: Sites,
+    sites: SimulatedPbxs,
 ) -> None:
     ivr = Ivr("8000")
     ivr.add("DTMF", "1", answer, enabled=False)
@@ -75,7 +75,9 @@ async def test_an_action_that_is_switched_off_or_of_another_service_is_no_exampl
     assert shown["example"] is None
 
 
-async def test_a_mask_of_a_copied_pbx_that_cannot_be_read_is_no_example(sites: Sites) -> None:
+async def test_a_mask_of_a_copied_pbx_that_cannot_be_read_is_no_example(
+    sites: SimulatedPbxs,
+) -> None:
     ivr = Ivr("8000")
     ivr.add("DTMF", "7", answer)
     await register(sites, ivr)
@@ -87,7 +89,7 @@ async def test_a_mask_of_a_copied_pbx_that_cannot_be_read_is_no_example(sites: S
     assert shown["example"] == {"caller": "", "keys": "7"}
 
 
-async def test_keys_that_no_action_takes_have_a_declaration(sites: Sites) -> None:
+async def test_keys_that_no_action_takes_have_a_declaration(sites: SimulatedPbxs) -> None:
     plain, secret = Ivr("8000"), Ivr("8100", pbx="north")
     plain.add("DTMF", "1", answer)
     secret.add("DTMF", "4711", answer, sensitive=True)
@@ -103,7 +105,7 @@ async def test_keys_that_no_action_takes_have_a_declaration(sites: Sites) -> Non
     assert 'mask = "**"' in hidden.toml
 
 
-async def test_an_unknown_ivr_is_refused(sites: Sites) -> None:
+async def test_an_unknown_ivr_is_refused(sites: SimulatedPbxs) -> None:
     await register(sites, Ivr("8000"))
     for address in ("9999", "north/8000"):
         with pytest.raises(ControlError, match=f"there is no IVR {address}: choose one"):

@@ -1,8 +1,8 @@
-"""The simulated PBXs of ``receiver dev``, and what is registered on them.
+"""The simulated PBXs of ``receiver dev``, and the registration on them.
 
 Rule 1: the code and the REST API are those of ``receiver apply``.
 Rule 2: each declared IVR exists; one that was created here is removed with its declaration.
-Rule 3: the changes that are shown are those of the plan.
+Rule 3: the shown changes are those of the plan.
 Rule 4: ids are unique across all PBXs: the page requests an audio file by its id alone.
 """
 
@@ -44,7 +44,7 @@ FIRST_ID = 2**62
 
 
 @dataclass(slots=True)
-class Site:
+class SimulatedPbx:
     """A simulated PBX. ``made`` are the IVRs that were created because an action names them."""
 
     label: str
@@ -53,7 +53,7 @@ class Site:
     made: set[str] = field(default_factory=set)
 
 
-class Sites:
+class SimulatedPbxs:
     """The simulated PBXs, one for each label. Use it as an async context manager.
 
     Parameters:
@@ -67,12 +67,12 @@ class Sites:
     def __init__(self, base: str, secret: Secret) -> None:
         self.base = base
         self._secret = secret
-        self._sites: dict[str, Site] = {}
+        self._sites: dict[str, SimulatedPbx] = {}
         self._stack = AsyncExitStack()
         self._numbers = itertools.count(FIRST_ID)
         self.actions: dict[str, DeclaredAction] = {}
 
-    def __iter__(self) -> Iterator[Site]:
+    def __iter__(self) -> Iterator[SimulatedPbx]:
         return iter(self._sites.values())
 
     async def __aenter__(self) -> Self:
@@ -81,7 +81,7 @@ class Sites:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def at(self, label: str) -> Site:
+    async def at(self, label: str) -> SimulatedPbx:
         """Return the PBX of this label; make it at the first call."""
         if label not in self._sites:
             pbx = Pbx(Behaviour(quota=MAX_IVRS), numbers=self._numbers)
@@ -94,10 +94,10 @@ class Sites:
                 version=pbx.behaviour.version,
             )
             await self._stack.enter_async_context(client)
-            self._sites[label] = Site(label, pbx, client)
+            self._sites[label] = SimulatedPbx(label, pbx, client)
         return self._sites[label]
 
-    def find(self, label: str) -> Site | None:
+    def find(self, label: str) -> SimulatedPbx | None:
         """Return the PBX of this label, if it was made."""
         return self._sites.get(label)
 
@@ -105,7 +105,7 @@ class Sites:
         """Return the names of the sensitive actions of an IVR."""
         return sensitive_names(self.actions.values(), label, ivr)
 
-    def ivr_at(self, address: str) -> tuple[Site, IvrSummary]:
+    def ivr_at(self, address: str) -> tuple[SimulatedPbx, IvrSummary]:
         """Return the IVR ``"8000"`` or ``"label/8000"``, and its PBX.
 
         Raises:
@@ -141,12 +141,12 @@ class Sites:
         return None
 
     def missing(self, label: str, ivr: str, keys: str) -> MissingAction | None:
-        """Return the declaration of an action for ``keys``, which none takes."""
+        """Return the declaration of an action for ``keys`` that no action matches."""
         actions = [one.action() for one in self.actions.values()]
         return missing_action(actions, ivr, "DTMF", keys, pbx=label)
 
     async def register(self, ready: Ready) -> tuple[str, ...]:
-        """Register what is declared; return what that changed, a line each.
+        """Register the declarations; return a line for each change.
 
         Raises:
             ReceiverError: the declarations cannot be registered.
@@ -159,7 +159,7 @@ class Sites:
         self.actions = {one.identity: one for one in ready.actions}
         return tuple(lines)
 
-    async def _register(self, site: Site, ready: Ready, actions: list[Action]) -> list[str]:
+    async def _register(self, site: SimulatedPbx, ready: Ready, actions: list[Action]) -> list[str]:
         ivrs = [one.desired() for one in ready.desired_ivrs if one.pbx == site.label]
         numbers = {number for label, number in ready.ivrs if label == site.label}
         lines = _create(site, numbers - {one.number for one in ivrs})
@@ -180,7 +180,7 @@ class Sites:
         return lines
 
 
-def _create(site: Site, numbers: set[str]) -> list[str]:
+def _create(site: SimulatedPbx, numbers: set[str]) -> list[str]:
     """Create the IVRs that are declared by their number alone."""
     lines = []
     for number in sorted(numbers):
@@ -191,7 +191,7 @@ def _create(site: Site, numbers: set[str]) -> list[str]:
     return lines
 
 
-def _remove(site: Site, numbers: set[str]) -> list[str]:
+def _remove(site: SimulatedPbx, numbers: set[str]) -> list[str]:
     """Remove the created IVRs that are no longer declared."""
     lines = []
     for number in sorted(site.made - numbers):
