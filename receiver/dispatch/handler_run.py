@@ -42,6 +42,7 @@ class Run:
         deadline: when its answer must be ready.
         begun: gives what it returned, or `Failed`.
         thread: where it runs, if it is a plain function.
+        is_cancelled: whether the task of its request was cancelled.
     """
 
     action: Action
@@ -49,6 +50,7 @@ class Run:
     deadline: Deadline
     begun: Begun[object]
     thread: Future[object] | None = None
+    is_cancelled: bool = False
     _owner: set[asyncio.Task[object]] | None = None
     _callback: Callable[[], object] | None = None
     _timer: asyncio.TimerHandle | None = None
@@ -86,6 +88,7 @@ class Run:
         try:
             await waiter
         except BaseException:
+            self.is_cancelled = True
             self.cancel()
             raise
 

@@ -211,3 +211,15 @@ def test_check_lists_all_problems_of_the_settings(monkeypatch: pytest.MonkeyPatc
     lines = run("check status_app:app").stdout.splitlines()
     assert lines[-3] == "1 action on 1 IVR. The declarations are good."
     assert [line.split()[5] for line in lines[-2:]] == ["RECEIVER_EPOCH", "RECEIVER_SECRET"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["apply {}", "check {}.py", "check {}.toml", "replay {} status_app:app", "jobs list"],
+)
+def test_a_name_that_no_file_can_have_is_wrong_use(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "a" * 300
+    monkeypatch.setenv("RECEIVER_JOBS", f"{name}.db")
+    assert run(command.format(name)).exit_code == 2
