@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -223,3 +225,19 @@ def test_a_name_that_no_file_can_have_is_wrong_use(
     name = "a" * 300
     monkeypatch.setenv("RECEIVER_JOBS", f"{name}.db")
     assert run(command.format(name)).exit_code == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+@pytest.mark.parametrize("command", ["dial status_app:app 8000 --press 1", "guide tutorial"])
+def test_a_full_disk_behind_the_output_is_a_failed_operation(command: str, project: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "receiver", *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=project,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert b"Error: the output cannot be written: No space left on device" in done.stderr
