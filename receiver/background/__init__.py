@@ -86,7 +86,7 @@ def find_jobs(where: Secret) -> JobQueue[str]:
         SettingsError: as for `open_jobs`, or the file does not exist.
     """
     path = jobs_file(where)
-    if path and not path.is_file():
+    if path and not os.path.isfile(path):
         named = f"file where {SETTING} says" if where else f"{DEFAULT} in this folder"
         raise SettingsError(
             f"there is no {named}: either no durable job was ever accepted, or the queue is "

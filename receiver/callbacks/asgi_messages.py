@@ -5,6 +5,7 @@ Rule: an answer is whole: with its length, not compressed, not in chunks, withou
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -74,17 +75,27 @@ async def read(scope: Scope, receive: Receive) -> bytes:
             return bytes(body)
 
 
-async def answer_of(there: Answers, request: Request) -> Answer | None:
-    """Return the answer when it is ready; None if the client has left."""
-    found = await there.answer(request)
-    return found if found is None or isinstance(found, Answer) else await found.wait()
-
-
 async def answer(there: Answers, request: Request, send: Send) -> None:
-    """Answer a request of an ASGI server."""
-    found = await answer_of(there, request)
+    """Answer a request of an ASGI server; with the fallback, if it is cancelled meanwhile.
+
+    Raises:
+        asyncio.CancelledError: it was cancelled; the answer was sent.
+    """
+    found = await there.answer(request)
     if found is None:
         return
+    if isinstance(found, Answer):
+        await _send(found, request, send)
+        return
+    try:
+        ready = await found.wait()
+    except asyncio.CancelledError:
+        await _send(found.finish(), request, send)
+        raise
+    await _send(ready, request, send)
+
+
+async def _send(found: Answer, request: Request, send: Send) -> None:
     sent = request.rescue is None or request.rescue.disarm()
     try:
         if sent:

@@ -66,6 +66,33 @@ class ServiceCollector:
         yield from _processes(total)
 
 
+class UserCollector:
+    """The metrics of user code in all workers.
+
+    Parameters:
+        folder: the value of `USER_FOLDER`. A file there that cannot be read, as after a full disk,
+            leaves out these metrics only.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        registry = CollectorRegistry()
+        self._collector = MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics, summed over the workers."""
+        try:
+            yield from list(self._collector.collect())  # type: ignore[no-untyped-call]
+        except Exception as error:  # of prometheus_client, whatever a file holds
+            log.warning(
+                "metrics of user code are left out: a file in %s=%s cannot be read (%s); remove "
+                "the files in it and restart",
+                USER_FOLDER,
+                self._folder,
+                type(error).__name__,
+            )
+
+
 _Cells = list[tuple[tuple[str, ...], list[float]]]
 
 
@@ -126,7 +153,7 @@ def registry(snapshots: Snapshots, *, several: bool, user_folder: str = "") -> C
     if not several:
         found.register(REGISTRY)
     elif user_folder and Path(user_folder).is_dir():
-        MultiProcessCollector(found, user_folder)  # type: ignore[no-untyped-call]
+        found.register(UserCollector(user_folder))
     elif user_folder:
         log.warning(
             "metrics of user code are left out: %s=%s is no folder; create it and restart",

@@ -169,7 +169,7 @@ class Waiting(Protocol):
         ...
 
     def finish(self) -> Answer:
-        """Return the answer; called after `notify` has called."""
+        """Return the answer; called after `notify` has called, or `wait` was cancelled."""
         ...
 
     async def wait(self) -> Answer:

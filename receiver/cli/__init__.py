@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -65,6 +66,10 @@ COMMANDS = {name: place for group in GROUPS.values() for name, (place, _) in gro
 """The module and the attribute of each command."""
 
 
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of a file without a name, such as standard output: it is full, or gone."""
+
+
 class _Cli(click.Group):
     """A group that imports a command when it runs, and prints one line instead of a traceback.
 
@@ -111,6 +116,9 @@ class _Cli(click.Group):
         except Exception as error:
             if ctx.params["show_traceback"]:
                 raise
+            if isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS and not error.filename:
+                click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+                ctx.exit(exit_status.FINDING)
             kind = type(error).__name__
             click.echo(
                 f"Error: unexpected {kind}; run receiver --traceback … for details", err=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,11 @@ from receiver.cli.exit_status import LEFT
 from receiver.cli.plan import make_plan
 from receiver.cli.progress import Progress, result_as_json, say, status_of, tell_left
 from receiver.cli.progress_bar import is_terminal, progress_bar
-from receiver.errors import LoadError, RegistrationError, SettingsError
+from receiver.errors import LoadError, ReceiverError, RegistrationError, SettingsError
 from receiver.registration import acceptance, plan_file, registrar
 from receiver.registration.changes import Plan
 from receiver.registration.ownership import owner_mark
-from receiver.registration.plan_file import PlanOptions
+from receiver.registration.plan_file import PlanFile, PlanOptions
 from receiver.registration.probe import protocol_at
 from receiver.registration.registrar import Result
 from receiver.registration.render import reasons, render
@@ -72,7 +73,7 @@ def apply(
     edited, nothing is done. Only the options --json and --unchecked are accepted with it.
     """
     options = PlanOptions(take_over, force_credentials, former)
-    if plan_file.is_possible(Path(target)) and Path(target).is_file():
+    if plan_file.is_possible(Path(target)) and os.path.isfile(target):
         if only is not None or allow_deletes or options != PlanOptions():
             raise SettingsError(f"{target} is a plan: it accepts only --json and --unchecked")
         _apply_file(target, machine, unchecked)
@@ -100,11 +101,11 @@ def _question(found: Plan) -> str:
 
 
 def _apply_file(name: str, machine: bool, unchecked: bool) -> None:
-    """Make the changes of a saved plan.
+    """Make the changes of a saved plan; nothing, unless those of all its PBXs can be made.
 
     Raises:
         LoadError: the file is not a plan.
-        RegistrationError: its plan is no longer the current one; nothing was done.
+        RegistrationError: a plan is no longer the current one; nothing was done.
     """
     try:
         content = plan_file.decode(Path(name).read_bytes(), name)
@@ -115,16 +116,40 @@ def _apply_file(name: str, machine: bool, unchecked: bool) -> None:
     if len(saved) != 1 and set(saved) != set(app.pbxs):
         raise RegistrationError("nothing was done: the app now declares IVRs on other PBXs")
 
+    only = next(iter(saved)) if len(saved) == 1 else None
+    plans = _current(app, content, unchecked)
+
     def one(label: str) -> tuple[dict[str, Any], int]:
-        found = make_plan(app, label, content.options)
-        plan_file.check(saved[label], found, app.settings.secret)
+        found = plans[label]
         say(machine, render(found, only_pending=True))
-        _check(app, found, unchecked)
         result = _apply(app, found, True, machine)
         _report(result, content.app, content.options.moved_from, machine)
         return result_as_json(found, result), status_of(found, 0)
 
-    over_pbxs(app, next(iter(saved)) if len(saved) == 1 else None, machine, one)
+    over_pbxs(app, only, machine, one)
+
+
+def _current(app: Receiver, content: PlanFile, unchecked: bool) -> dict[str, Plan]:
+    """Return the current plan of each PBX: the saved one, whose credentials the service accepts.
+
+    Raises:
+        RegistrationError: one of them is not.
+        ReceiverError: see `receiver.cli.plan.make_plan`.
+    """
+    plans, refused = dict[str, Plan](), list[str]()
+    for saved in content.plans:
+        try:
+            found = make_plan(app, saved.pbx, content.options)
+            plan_file.check(saved, found, app.settings.secret)
+            _check(app, found, unchecked)
+            plans[saved.pbx] = found
+        except ReceiverError as error:
+            if len(content.plans) == 1:
+                raise
+            refused.append(f"PBX {saved.pbx or 'without a label'}: {error}")
+    if refused:
+        raise RegistrationError("\n".join(("nothing was done at any PBX:", *refused)))
+    return plans
 
 
 @click.command()

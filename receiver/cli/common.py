@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import click
 
 from receiver.cli.arguments import app_argument, complete_path, json_option
@@ -51,6 +55,32 @@ unchecked_option = click.option(
     is_flag=True,
     help="Do not probe the service first: it is down or not reachable from here.",
 )
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o600, replaces: bool = True) -> None:
+    """Write a file, whole or not at all; a device or a pipe is written to.
+
+    Parameters:
+        path: of the file; a link stays one.
+        mode: of a new file.
+        replaces: whether there may be a file already.
+
+    Raises:
+        OSError: it cannot be written; what was there is unchanged.
+    """
+    goal = Path(os.path.realpath(path))
+    if os.path.exists(goal) and not replaces:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    if os.path.exists(goal) and not os.path.isfile(goal):
+        goal.write_bytes(data)
+        return
+    part = goal.with_name(f"{goal.name}.{os.getpid()}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
+        part.replace(goal)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def coloured(printout: str) -> str:

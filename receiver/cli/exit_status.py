@@ -36,8 +36,8 @@ _FINDINGS = {
     ),
     "drift": "something differs",
     "apply": (
-        "an error, such as one of the service; or an IVR is not on the PBX, and everything else "
-        "was done"
+        "an error, such as one of the service; or an IVR is not on the PBX or was refused, and "
+        "everything else was done"
     ),
     "destroy": (
         "an error; or action URLs are left that were registered with another RECEIVER_SECRET, or "

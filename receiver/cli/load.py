@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from receiver.app import Receiver
-from receiver.cli.common import app_argument, json_option, load_app
+from receiver.cli.common import app_argument, json_option, load_app, write_whole
 from receiver.cli.dial import from_option
 from receiver.cli.exit_status import FINDING
 from receiver.cli.progress_bar import progress_bar
@@ -110,7 +110,7 @@ def load_command(
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode(), mode=0o666)
     except OSError as error:
         raise SettingsError(f"--html {path} cannot be written: {error.strerror}") from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from receiver.cli.common import (
     load_app,
     moved_option,
     take_over_option,
+    write_whole,
 )
 from receiver.cli.each_pbx import chosen, over_pbxs, pbx_option, registration_settings
 from receiver.cli.exit_status import FINDING
@@ -155,8 +155,6 @@ def make_plan(app: Receiver, label: str, options: PlanOptions) -> Plan:
 
 def _write(path: Path, content: PlanFile) -> None:
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(file, "wb") as out:
-            out.write(plan_file.encode(content))
+        write_whole(path, plan_file.encode(content))
     except OSError as error:
         raise SettingsError(f"--out {path} cannot be written: {error.strerror}") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import click
 
 from receiver.app import Receiver
-from receiver.cli.common import app_argument, load_app
+from receiver.cli.common import app_argument, load_app, write_whole
 from receiver.cli.exit_status import FINDING
 from receiver.cli.progress_bar import progress_bar
 from receiver.errors import SettingsError
@@ -110,8 +109,6 @@ def _settings(app: Receiver) -> Settings:
 
 def _save(calls: Sequence[Sequence[ReplayResult]], path: Path) -> None:
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(file, "wb") as out:
-            out.writelines(recording_lines(calls))
+        write_whole(path, b"".join(recording_lines(calls)), replaces=False)
     except OSError as error:
         raise RecordingError(f"{path} cannot be written: {error.strerror}") from None

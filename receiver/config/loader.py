@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -68,7 +69,7 @@ def _import(name: str) -> ModuleType:
 
 def _by_path(path: Path) -> ModuleType:
     """Return the module in a file of any folder; it can import the modules of that folder."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # of a name of any length
         raise LoadError(f"there is no file {short(str(path))}")
     path = path.resolve()
     if str(path.parent) not in sys.path:

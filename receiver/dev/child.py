@@ -194,6 +194,7 @@ def declarations(declared: Receiver, target: str) -> Ready:
             {label: desired_ivrs(declared.ivrs, label) for label in declared.pbxs}
         ),
         files=error_details.own_files(target),
+        number_formats=declared.number_formats(),
     )
 
 

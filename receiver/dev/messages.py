@@ -24,6 +24,7 @@ from receiver.masks import Mask
 from receiver.pbx.checks import parse
 from receiver.pbx.models import write
 from receiver.pbx.models_ivr import Ivr as Fields
+from receiver.phone_numbers.numbers import NumberFormat
 from receiver.replies import Reply, is_reply
 
 _COPIED = (
@@ -87,12 +88,14 @@ class Ready(Struct, frozen=True, tag="ready"):
         ivrs: the PBX's label and the number of each IVR.
         actions, desired_ivrs: the declarations.
         files: the developer's files that are loaded.
+        number_formats: as of `receiver.Receiver.number_formats`.
     """
 
     ivrs: list[tuple[str, str]]
     actions: list[DeclaredAction]
     desired_ivrs: list[DeclaredIvr]
     files: list[str]
+    number_formats: dict[str, NumberFormat] = {}
 
 
 class StartFailed(Struct, frozen=True, tag="failed"):

@@ -173,6 +173,7 @@ class SimulatedPbxs:
             look=True,
             ivrs=ivrs,
             pbx=site.label,
+            number_format=ready.number_formats.get(site.label, "automatic"),
         )
         await registrar.apply(site.client, plan, allow_deletes=True)
         lines += _lines(plan)

@@ -192,6 +192,9 @@ class Dispatcher:
         action, call = run.action, run.call
         if run.begun.done():
             decision = self._judge(run)
+        elif run.is_cancelled:
+            log.error("%s: its request was cancelled", action.identity)
+            decision = self._fall_back(run, "raised")
         elif action.on_timeout == "continue" and (who := _who(action, call)) is not None:
             self._runs.hand_over((action.identity, who), run)
             log.warning("%s is late: the caller hears the prompt again", action.identity)

@@ -41,6 +41,7 @@ class Run:
         deadline: when its answer must be ready.
         begun: gives what it returned, or `Failed`.
         thread: where it runs, if it is a plain function.
+        is_cancelled: whether the task of its request was cancelled.
     """
 
     action: Action
@@ -48,6 +49,7 @@ class Run:
     deadline: Deadline
     begun: EagerTask[object]
     thread: Future[object] | None = None
+    is_cancelled: bool = False
     _owner: set[asyncio.Task[object]] | None = None
     _callback: Callable[[], object] | None = None
     _timer: asyncio.TimerHandle | None = None
@@ -85,6 +87,7 @@ class Run:
         try:
             await waiter
         except BaseException:
+            self.is_cancelled = True
             self.cancel()
             raise
 

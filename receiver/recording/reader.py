@@ -9,6 +9,7 @@ Rule 3: callbacks of one call are grouped, from all workers, in the order of tim
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -63,9 +64,9 @@ def read(path: Path, *, ivr: str = "", session: str = "") -> Recording:
 
 def _lines(path: Path) -> Iterator[bytes]:
     paths = [path]
-    if path.is_dir():  # a worker may delete the oldest at this moment
+    if os.path.isdir(path):  # a worker may delete the oldest at this moment
         paths = sorted(one for one in path.glob(PATTERN) if one.is_file())
-    elif path.exists() and not path.is_file():
+    elif os.path.exists(path) and not os.path.isfile(path):
         raise RecordingError(f"{path} cannot be read: it is neither a file nor a folder")
     if not paths:
         raise RecordingError(

@@ -41,6 +41,8 @@ MAX_TEXT = 1000
 _LEAST = 6  # digits of a phone number
 _LEAST_KEYS = 3  # fewer keys may be any number
 _NAME = re.compile(r"[A-Za-z_$@][A-Za-z0-9_$@.:-]{0,63}")
+_NO_NAME = re.compile(r"\d{3}|[^@]@(?!odata\.)", re.IGNORECASE)
+"""What no name of a field contains: a number, or the @ of a mail address (OData has one, too)."""
 _SECRET = re.compile(
     r"token|secret|passw|api_?key|authori[sz]ation|credential|cookie|signature|jwt|session",
     re.IGNORECASE,
@@ -175,7 +177,7 @@ class _CallMasking:
 
     def _name(self, name: str) -> str:
         """Return the name of a field; one that may be data is masked."""
-        is_data = not _NAME.fullmatch(name) or re.search(r"\d{3}", name) or self._mark(name)
+        is_data = not _NAME.fullmatch(name) or _NO_NAME.search(name) or self._mark(name)
         return self._pseudonym(name).replace(MARK, "_") if is_data else name
 
     def _text(self, text: str, name: str, secret: bool) -> object:

@@ -7,6 +7,7 @@ the places that do not handle a new one.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
@@ -118,18 +119,26 @@ class Plan:
         """Return how many changes have this op."""
         return sum(change.op == op for change in self.all)
 
-    def with_ivrs(self, done: dict[str, IvrSummary]) -> Plan:
+    def with_ivrs(self, done: dict[str, IvrSummary], refused: Collection[str] = ()) -> Plan:
         """Return the plan after its IVRs were created and updated.
 
         Parameters:
             done: the IVRs by extension number.
+            refused: the extension numbers of IVRs that the PBX did not take; they are left out.
         """
 
         def actual(ivr: IvrSummary) -> IvrSummary:
             return done.get(ivr.extension_number, ivr)
 
         ivrs = (
-            replace(one, op="unchanged", differences=(), ivr=actual(one.ivr)) for one in self.ivrs
+            replace(one, op="unchanged", differences=(), ivr=actual(one.ivr))
+            for one in self.ivrs
+            if one.resource.number not in refused
         )
-        changes = (replace(one, ivr=actual(one.ivr)) for one in self.changes)
-        return replace(self, ivrs=tuple(ivrs), changes=tuple(changes))
+        changes = (
+            replace(one, ivr=actual(one.ivr))
+            for one in self.changes
+            if one.ivr.extension_number not in refused
+        )
+        desired = tuple(one for one in self.desired if one.ivr not in refused)
+        return replace(self, desired=desired, ivrs=tuple(ivrs), changes=tuple(changes))

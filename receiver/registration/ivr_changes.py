@@ -11,13 +11,13 @@ Rule 4: each IVR is read back and compared.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from receiver.declarations.desired_ivr import DesiredIvr, Prompt, check_together
-from receiver.errors import DeclarationError, PbxError, PbxInvalid, PbxRefused
+from receiver.errors import DeclarationError, PbxError, PbxInvalid, PbxRefused, RegistrationError
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.audio import examine
 from receiver.pbx.models import IvrSummary, write
@@ -27,6 +27,11 @@ from receiver.registration.changes import Change, Resource
 from receiver.registration.compare import ivr_differences
 from receiver.registration.concurrency import for_each
 from receiver.registration.plans import plan_ivr
+from receiver.registration.render import listed
+from receiver.text import counted
+
+Failure = tuple[Change[Resource], PbxError]
+"""A change that was not made, and why."""
 
 _REFUSED = (400, 409, 422)
 
@@ -114,6 +119,32 @@ def cure(change: Change[Resource], error: PbxError) -> str:
         return ""
     refused = isinstance(error, PbxRefused) and error.status in _REFUSED
     return " A PBX up to 22.2 needs a DISA PIN to create one: declare pin=." if refused else ""
+
+
+def check_refused(
+    refused: Mapping[str, Failure], done: Sequence[Change[Resource]], total: int
+) -> None:
+    """Check that the PBX took all IVRs.
+
+    Parameters:
+        refused: the IVRs that it did not take, by extension number.
+        done: the changes that were made.
+        total: how many were to be made.
+
+    Raises:
+        RegistrationError: it refused some.
+    """
+    texts, causes = [], []
+    for change, error in refused.values():
+        texts.append(f"{change} failed: {str(error).rstrip('.')}.{cure(change, error)}")
+        causes.append(error)
+    if texts:
+        made = f" ({listed(done)})" if done else ""
+        raise RegistrationError(
+            f"{'; '.join(texts)} Its action URLs and all deletes are left; {len(done)} of "
+            f"{counted(total, 'change')} were made{made}. Correct it and run the same command "
+            "again, it goes on from there"
+        ) from causes[0]
 
 
 def _recording(one: DesiredIvr) -> Prompt | None:

@@ -3,7 +3,9 @@
 Rule 1: IVRs first, one after the other, then creates and updates of action URLs, then deletes after
         the last of them. On one IVR requests are sent one after the other, in the sequence of
         `receiver.registration.sequence`; on several IVRs at the same time.
-Rule 2: after a failure no further request is started; those in progress are awaited.
+Rule 2: after a failure no further request is started; those in progress are awaited. An IVR that
+        the PBX refuses, or stores with other values, stops only the changes of its action URLs, and
+        all deletes: a number may have moved to it.
 Rule 3: an action URL that another client deleted is no failure: a delete has its goal, an update is
         left to the next plan.
 """
@@ -15,13 +17,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from receiver.declarations.desired_ivr import DesiredIvr
-from receiver.errors import PbxError, PbxNotFound
+from receiver.errors import (
+    PbxError,
+    PbxInvalid,
+    PbxNotFound,
+    PbxRefused,
+    PbxThrottled,
+    PbxUnauthorized,
+)
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import Change, Resource
 from receiver.registration.concurrency import for_each
-from receiver.registration.ivr_changes import Prompts, put
+from receiver.registration.ivr_changes import Failure, Prompts, put
 from receiver.registration.sequence import Step, in_sequence
 from receiver.registration.urls import same
 
@@ -36,6 +45,7 @@ class Round:
         done: the changes that were made, in the order of their end.
         ivrs: the IVRs that were created or updated, by extension number.
         failure: the first change that failed, with its error; None if none did.
+        refused: the IVRs that the PBX did not take, each with its error, by extension number.
     """
 
     client: PbxClient
@@ -43,7 +53,8 @@ class Round:
     prompts: Prompts
     done: list[Change[Resource]] = field(default_factory=list)
     ivrs: dict[str, IvrSummary] = field(default_factory=dict)
-    failure: tuple[Change[Resource], PbxError] | None = None
+    failure: Failure | None = None
+    refused: dict[str, Failure] = field(default_factory=dict)
 
     async def run(self, steps: Iterable[Step[Resource]]) -> None:
         """Send ``steps`` one after the other."""
@@ -51,9 +62,15 @@ class Round:
             if self.failure is not None:
                 return
             change = step.change
+            number = change.ivr.extension_number
+            if self.refused and (number in self.refused or change.op == "delete"):
+                continue
             try:
                 await self._send(step)
             except PbxError as error:
+                if isinstance(change.resource, DesiredIvr) and _is_about_ivr(error):
+                    self.refused[number] = change, error
+                    continue
                 gone = isinstance(error, PbxNotFound) and isinstance(change.resource, ActionUrl)
                 if change.op == "create" or not gone:
                     self.failure = self.failure or (change, error)
@@ -95,6 +112,13 @@ async def send(client: PbxClient, changes: Sequence[Change[Resource]], progress:
     for stage in in_sequence(changes):
         await for_each(stage, one.run)
     return one
+
+
+def _is_about_ivr(error: PbxError) -> bool:
+    """Return whether the PBX works, and took only this IVR not."""
+    if isinstance(error, PbxUnauthorized | PbxThrottled):
+        return False
+    return isinstance(error, PbxRefused | PbxInvalid)
 
 
 async def _create(client: PbxClient, ivr_id: str, action_url: ActionUrl) -> None:

@@ -164,24 +164,27 @@ async def apply(
 
     Raises:
         RegistrationError: something is blocked (nothing was sent); a request failed (the text says
-            what was done before); or the PBX did not store a field (the text names it).
+            what was done before); or the PBX did not store a field, or an IVR (the text names it).
     """
     if blocked := plan.of("blocked"):
         raise RegistrationError(f"nothing was changed: {reasons(blocked)}")
     known = {_key(change) for change in plan.of("delete")}
-    done, tries, now = list[Change[Resource]](), Counter[tuple[str, ...]](), plan
+    total, tries = len(_to_do(plan, known, allow_deletes)), Counter[tuple[str, ...]]()
+    done, refused, now = list[Change[Resource]](), dict[str, ivr_changes.Failure](), plan
     for number in range(1, ROUNDS + 1):
-        changes = _to_do(now, known, allow_deletes)
+        changes = _to_do(now, known, allow_deletes and not refused)
         if not changes:
+            ivr_changes.check_refused(refused, done, total)
             return Result(tuple(done), now.of("delete"), now)
         sent = await send(client, changes, progress)
         done += sent.done
         if sent.failure is not None:
             raise RegistrationError(_failed(sent, len(changes))) from sent.failure[1]
-        plan = plan.with_ivrs(sent.ivrs)
+        refused |= sent.refused
+        plan = plan.with_ivrs(sent.ivrs, refused)
         tries.update(map(_key, sent.done))
         now = await _read_back(client, plan)
-        if _to_do(now, known, allow_deletes):
+        if _to_do(now, known, allow_deletes and not refused):
             await client.sleep(random.uniform(0.2, 1) * PAUSE * number)  # noqa: S311
             now = await _read_back(client, plan)
         _check_taken(now, tries)

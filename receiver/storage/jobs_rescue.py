@@ -99,7 +99,11 @@ async def _refuse_sound(queue: Path, setting: str) -> None:
         raise
     finally:
         await jobs.close()
-    raise LoadError(f"nothing was changed: {queue} is sound")
+    hint = "".join(  # a rescue may have been interrupted
+        f"; for the jobs in the damaged file before it: {RESCUE} {shlex.quote(name)}"
+        for name in quarantine.moved_aside(queue)[-1:]
+    )
+    raise LoadError(f"nothing was changed: {queue} is sound{hint}")
 
 
 def _move(queue: Path) -> Path:

@@ -83,10 +83,15 @@ def set_aside(path: Path, damaged: Identity | None, *, wait: float = WAIT) -> Pa
     return new
 
 
+def moved_aside(path: Path) -> list[str]:
+    """Return the names of damaged files that `set_aside` renamed, the oldest first."""
+    found = glob.glob(f"{glob.escape(str(path))}.corrupt-*")
+    return sorted({name.removesuffix("-wal") for name in found})
+
+
 def prune(path: Path) -> None:
     """Delete all but the latest `KEPT` damaged files of this name."""
-    found = glob.glob(f"{glob.escape(str(path))}.corrupt-*")
-    for old in sorted({name.removesuffix("-wal") for name in found})[:-KEPT]:
+    for old in moved_aside(path)[:-KEPT]:
         for name in (old, f"{old}-wal"):
             with contextlib.suppress(OSError):
                 os.unlink(name)

@@ -79,6 +79,7 @@ class Load:
             slowest, share = max(self.took) * 1000, max(self.shares)
             lines.append(
                 f"{ranks}, the slowest {slowest:.0f} ms; at most {share:.0%} of the deadline"
+                + (", connecting included, which the PBX does not count" if share > 1 else "")
             )
         if self.behind > 0.05:
             lines.append(

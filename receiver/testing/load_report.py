@@ -4,6 +4,8 @@ Rule 1: the bounds of the histogram are shares of the deadline of each callback:
         of the usual 2 s. They are printed in milliseconds if all callbacks have one deadline, else
         in percent of it.
 Rule 2: an answer after the deadline, or one that is not valid, is in no bin but in the last row.
+        The deadline begins once connected: an answer in time that took longer, connecting included,
+        has a separate row.
 Rule 3: the page is one file without scripts, and refers to nothing on the network.
 
 Pure.
@@ -27,6 +29,7 @@ RANKS = (50, 95, 99)
 FAILED = "none in time"
 """The last row of the histogram."""
 
+_SLACK = 1.0001  # an answer just at a bound is within it
 _WIDTH = 40  # characters of the longest bar
 
 
@@ -46,19 +49,23 @@ class Bin(NamedTuple):
 
 def histogram(done: Load) -> list[Bin]:
     """Return the rows from the fastest answer to the deadline, and the row of late answers."""
-    counts = [0] * len(BOUNDS)
+    counts = [0] * (len(BOUNDS) + 1)
     for share in done.shares:
-        counts[min(bisect_left(BOUNDS, share), len(BOUNDS) - 1)] += 1
+        counts[bisect_left(BOUNDS, share / _SLACK)] += 1
+    longer = counts.pop()
     first = next((at for at, count in enumerate(counts) if count), 0)
     rows = [
         Bin(_bound(share, done.deadline), share, count)
         for share, count in zip(BOUNDS[first:], counts[first:], strict=True)
     ]
+    if longer:
+        most = max(done.shares)
+        rows.append(Bin(_bound(most, done.deadline), most, longer))
     return [*rows, Bin(FAILED, None, done.callbacks - len(done.took))]
 
 
 def _bound(share: float, deadline: float | None) -> str:
-    return f"{share:.2%}" if deadline is None else f"{share * deadline * 1000:g} ms"
+    return f"{share:.2%}" if deadline is None else f"{share * deadline * 1000:.4g} ms"
 
 
 def as_text(done: Load) -> list[str]:

@@ -3,7 +3,8 @@
 Rule 1: The public transports of httpx are changed in a ``with`` block, and restored at its end.
         Production never enters one.
 Rule 2: A request is intercepted once, also if a transport uses another one.
-Rule 3: The observer is that of the callback. Where the context has none, such as in a background
+Rule 3: A simulated delay that is longer than the client's read timeout ends with that.
+Rule 4: The observer is that of the callback. Where the context has none, such as in a background
         job or a thread of `asyncio.loop.run_in_executor`, it is the one of the process, if there
         is one: the faults of a CRM apply there too.
 
@@ -97,7 +98,8 @@ def _asynchronous(send: Callable[..., Awaitable[httpx.Response]]) -> Any:
         with _Recorded(observer, request) as recorded:
             simulated = observer.intercept(request, recorded.sender)
             if isinstance(simulated, float):
-                await asyncio.sleep(simulated)
+                await asyncio.sleep(_wait(request, simulated))
+                _check_read_timeout(request, simulated)
                 return recorded.answered(await send(transport, request))
             return recorded.answered(simulated)
 
@@ -112,11 +114,24 @@ def _synchronous(send: Callable[..., httpx.Response]) -> Any:
         with _Recorded(observer, request) as recorded:
             simulated = observer.intercept(request, recorded.sender)
             if isinstance(simulated, float):
-                time.sleep(simulated)
+                time.sleep(_wait(request, simulated))
+                _check_read_timeout(request, simulated)
                 return recorded.answered(send(transport, request))
             return recorded.answered(simulated)
 
     return handle_request
+
+
+def _wait(request: httpx.Request, delay: float) -> float:
+    """Return the seconds that the client waits for an answer that takes ``delay`` longer."""
+    limit = request.extensions.get("timeout", {}).get("read")
+    return delay if limit is None else min(delay, limit)
+
+
+def _check_read_timeout(request: httpx.Request, delay: float) -> None:
+    """Raise httpx.ReadTimeout if the client has waited long enough: no transport saw the delay."""
+    if _wait(request, delay) < delay:
+        raise httpx.ReadTimeout("the simulated delay is longer", request=request)
 
 
 class _Recorded:

@@ -229,6 +229,18 @@ def test_a_missing_folder_of_user_metrics_is_reported(
     assert f"PROMETHEUS_MULTIPROC_DIR={tmp_path / 'gone'} is no folder" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"\x10", b"\x40" + bytes(7) + b"\x04" + bytes(3) + b"\xff" * 200]
+)
+def test_a_damaged_file_of_user_metrics_leaves_out_only_these(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "counter_1.db").write_bytes(content)
+    shown = registry(list, several=True, user_folder=str(tmp_path))
+    assert "receiver_callbacks_total" in generate_latest(shown).decode()
+    assert "metrics of user code are left out" in caplog.text
+
+
 def test_stage_labels_are_in_every_bucket() -> None:
     counts = Counts()
     counts.observe(STAGE, ("8000/pick", "whole"), 0.2)

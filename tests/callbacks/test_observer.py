@@ -16,6 +16,7 @@ import pytest
 from msgspec.structs import astuple
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.auth.client_address import read_networks
@@ -153,6 +154,43 @@ async def test_a_callback_whose_task_is_cancelled_gets_the_fallback(
     if not is_mounted:
         (record,) = records(caplog)
         assert (record.decision, record.reason) == ("repeat", "raised")
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "timeout"])
+async def test_a_callback_that_an_app_around_it_cancels_has_a_record_and_its_jobs(
+    ends: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = asyncio.Event()
+
+    async def job() -> None:
+        done.set()
+
+    async def slow(call: Call) -> Reply:
+        call.after(job)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    ivr = Ivr("8000")
+    ivr.add("DTMF", "1", slow, name="slow", auth=None, fallback=Forward("0"))
+    inside = Receiver(ivr, settings=Settings(secret=SECRET))
+
+    async def around(scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if scope["type"] == "http" and ends == "timeout":
+            async with asyncio.timeout(0.01):
+                await inside(scope, receive, send)
+            return
+        if scope["type"] == "http":
+            asyncio.get_running_loop().call_later(0.01, task.cancel)
+        await inside(scope, receive, send)
+
+    async with running(around) as url, httpx.AsyncClient(base_url=url) as http:
+        answer = await http.post("/action/8000/slow", json=FIELDS)
+        await asyncio.wait_for(done.wait(), 10)
+    assert (answer.status_code, answer.json()["destination"]) == (200, "0")
+    (record,) = records(caplog)
+    assert (record.decision, record.reason) == ("call", "raised")
 
 
 @pytest.mark.parametrize("sensitive", [True, False])

@@ -740,7 +740,7 @@ async def test_a_plan_keeps_its_options(setting: Setting) -> None:
     await setting.run("plan calls_app:app --take-over --out changes.plan")
     for option in ("--take-over", "--allow-deletes", "--pbx ''"):
         refused = await setting.run(f"apply changes.plan {option}", status=2)
-        assert "only the options --json and --unchecked" in refused.stderr
+        assert "it accepts only --json and --unchecked" in refused.stderr
     applied = await setting.json("apply changes.plan")
     assert sorted(item["op"] for item in applied["done"]) == ["create", "create", "update"]
     assert setting.there()["pick"].url == f"{setting.url}/action/8000/pick"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,3 +196,31 @@ def test_check_lists_all_problems_of_the_settings(monkeypatch: pytest.MonkeyPatc
     lines = run("check status_app:app").stdout.splitlines()
     assert lines[-3] == "2 actions on 1 IVR. The declarations are valid."
     assert [line.split()[5] for line in lines[-2:]] == ["RECEIVER_EPOCH", "RECEIVER_SECRET"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["apply {}", "check {}.py", "check {}.toml", "replay {} status_app:app", "jobs list"],
+)
+def test_a_name_that_no_file_can_have_is_wrong_use(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "a" * 300
+    monkeypatch.setenv("RECEIVER_JOBS", f"{name}.db")
+    assert run(command.format(name)).exit_code == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+@pytest.mark.parametrize("command", ["dial status_app:app 8000 --press 1", "guide tutorial"])
+def test_a_full_disk_behind_the_output_is_a_failed_operation(command: str, project: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "receiver", *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=project,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert b"Error: the output cannot be written: No space left on device" in done.stderr

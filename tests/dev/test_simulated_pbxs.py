@@ -110,3 +110,16 @@ async def test_an_unknown_ivr_is_refused(sites: SimulatedPbxs) -> None:
     for address in ("9999", "north/8000"):
         with pytest.raises(ControlError, match=f"there is no IVR {address}: choose one"):
             sites.ivr_at(address)
+
+
+async def test_warnings_go_by_the_number_format_of_the_trunk(
+    sites: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECEIVER_SECRET", SECRET.reveal())
+    monkeypatch.setenv("RECEIVER_NORTH_NUMBER_FORMAT", "national")
+    north, south = Ivr("8000", pbx="north"), Ivr("8000", pbx="south")
+    for ivr in (north, south):
+        ivr.add("CALLER", "+4930123456", answer, name="vip")
+    lines = await sites.register(declarations(Receiver(north, south), "app:app"))
+    [warning] = [line for line in lines if line.startswith("Warning: ")]
+    assert "RECEIVER_NUMBER_FORMAT says national, so no number has a +" in warning

@@ -126,7 +126,15 @@ def test_with_caller_data_texts_and_numbers_are_shown() -> None:
     assert masked(1, path=f"/bot{TOKEN}0123/x", caller_data=True).path == "/*/x"
 
 
-@pytest.mark.parametrize("name", ["+493023125000", "Grace Hopper", "~", "a b", "x4711", "", "é"])
+@pytest.mark.parametrize("name", ["id", "@odata.type", "owner@odata.bind", "value@OData.count"])
+def test_names_of_fields_are_kept(name: str) -> None:
+    assert value({name: 1}) == {name: 1}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["+493023125000", "Grace Hopper", "grace@example.com", "~", "a b", "x4711", "", "é"],
+)
 def test_names_of_fields_that_may_be_data_are_masked(name: str) -> None:
     ((found, inner),) = value({name: 1}).items()
     assert inner == 1

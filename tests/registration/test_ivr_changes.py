@@ -17,8 +17,9 @@ from receiver.declarations.ivr import desired_ivrs
 from receiver.errors import PbxError, RegistrationError
 from receiver.registration.changes import Plan
 from receiver.registration.registrar import Result, apply, make_plan
+from receiver.simulator.api import make_api
 from receiver.simulator.model import Behaviour
-from tests.pbx_stage import Killed, Stage, destroy
+from tests.pbx_stage import Killed, Stage, Transport, destroy
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
@@ -167,6 +168,40 @@ async def test_a_pbx_up_to_22_2_wants_a_pin_and_the_plan_and_the_error_say_so(pr
     assert (made["pin"], made["enable_pin"]) == (NEW_PIN, True)
 
 
+async def test_an_ivr_that_the_pbx_refuses_stops_no_other(prompt: Path) -> None:
+    stage = Stage("9000", "9100", behaviour=Behaviour(version="22.2"))
+    await run(stage, app(prompt, new_pin=NEW_PIN))
+    refused = Ivr("8100", name="Refused")
+    refused.add("DTMF", "1", handler, name="pick")
+    more = Ivr("8200", name="More", pin=NEW_PIN)
+    for name in ("pick", "menu"):
+        more.add("DTMF", "1" if name == "pick" else "2", handler, name=name)
+    changed = Receiver(refused, more, Ivr("9000"), Ivr("9100"))
+    with pytest.raises(RegistrationError) as caught:
+        await run(stage, changed)
+    text = str(caught.value)
+    assert text.startswith("create IVR 8100 failed: ")
+    assert "declare pin=. Its action URLs and all deletes are left; 3 of 8 changes" in text
+    assert "(create IVR 8200, 8200/pick, menu). Correct it and run the same command again" in text
+    left = await plan(stage, changed)
+    assert [str(one) for one in left.pending] == [
+        "create IVR 8100",
+        "delete 8000/pick",
+        "create 8100/pick",
+        "delete 9000/pick",
+        "delete 9100/pick",
+    ]
+
+
+async def test_a_pbx_that_is_lost_at_an_ivr_ends_it(prompt: Path) -> None:
+    stage = Stage("9000", "9100")
+    made = await plan(stage, app(prompt))
+    stage.transport = Transport(make_api(stage.pbx, token=Secret("another-token-since")))
+    async with stage.client() as client:
+        with pytest.raises(RegistrationError, match="0 of 5 changes done before"):
+            await apply(client, made, allow_deletes=True)
+
+
 async def test_a_plan_warns_of_disa_without_a_pin_also_where_the_ivr_is_only_looked_up(
     prompt: Path,
 ) -> None:
@@ -284,7 +319,7 @@ async def test_an_ivr_created_concurrently_is_adopted_and_an_extension_is_not(pr
         await run(other, app(prompt))
     assert isinstance(caught.value.__cause__, PbxError)
     assert "extension_number" in str(caught.value)
-    assert other.names("9000") == []
+    assert other.names("9000") == ["pick"]  # the other IVRs go on
 
 
 async def test_a_recording_is_looked_at_before_anything_is_sent(prompt: Path) -> None:

@@ -17,7 +17,7 @@ from receiver.errors import LoadError
 from receiver.storage.breaker import StoreError
 from receiver.storage.jobs_rescue import rescue
 from receiver.storage.jobs_salvage import SavedJob, read_jobs
-from receiver.storage.jobs_sqlite import SqliteJobs
+from receiver.storage.jobs_sqlite import RESCUE, SqliteJobs
 from tests.background.conftest import NOW, POLLING, SECRET, lines, soon
 from tests.damage import DAMAGES, PAGE, Damage, emptied, header, pages
 from tests.shared_stage import LONG
@@ -245,6 +245,26 @@ async def test_a_sound_queue_is_not_touched(path: Path) -> None:
     for name in ("none.db", "none/none.db"):
         with pytest.raises(LoadError, match="there is no file"):
             await rescue(path, SETTING, path.parent / name, lambda _: None)
+
+
+async def test_a_rescue_that_was_killed_names_the_file_that_it_moved(path: Path) -> None:
+    class Killed(BaseException):
+        """The simulated end of the process."""
+
+    def killed(_: float) -> None:
+        raise Killed
+
+    await filled(path)
+    octets = bytearray(path.read_bytes())
+    octets[:PAGE] = bytes(PAGE)
+    path.write_bytes(octets)
+    with pytest.raises(Killed):
+        await rescue(path, SETTING, sleep=killed)
+    with pytest.raises(LoadError, match="is sound; for the jobs in the damaged file") as caught:
+        await rescue(path, SETTING, sleep=lambda _: None)
+    (moved,) = path.parent.glob("*.corrupt-*Z")
+    assert str(caught.value).endswith(f"{RESCUE} {shlex.quote(str(moved))}")
+    assert (await rescue(path, SETTING, moved, lambda _: None)).new > 0
 
 
 async def test_the_error_of_an_unusable_new_queue_names_the_next_step(path: Path) -> None:

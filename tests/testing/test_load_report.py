@@ -46,6 +46,18 @@ def test_an_answer_just_at_the_deadline_is_in_the_last_bin() -> None:
     assert [row.callbacks for row in histogram(make(2.0001))] == [1, 0]
 
 
+def test_an_answer_in_time_after_a_slow_connection_is_not_shown_within_the_deadline() -> None:
+    done = make(1.5, 2.465)
+    assert [(row.bound, row.callbacks) for row in histogram(done)] == [
+        ("2000 ms", 1),
+        ("2465 ms", 1),
+        (FAILED, 0),
+    ]
+    assert "123% of the deadline, connecting included, which the PBX does not count" in (
+        "\n".join(as_text(done))
+    )
+
+
 @given(st.lists(st.floats(0, 2), max_size=50), st.integers(0, 5))
 def test_each_callback_is_in_one_bin(took: list[float], failed: int) -> None:
     done = make(*took, callbacks=len(took) + failed)

@@ -120,6 +120,21 @@ async def test_without_a_callback_the_observer_of_the_process_counts(crm: Crm) -
     assert await loop.run_in_executor(None, ask, f"{crm.url}/people") == 200
 
 
+async def test_a_simulated_delay_ends_with_the_timeout_of_the_client(
+    crm: Crm, observer: Observer
+) -> None:
+    observer.answer = 3600.0
+    async with httpx.AsyncClient(timeout=0.01) as client:
+        with pytest.raises(httpx.ReadTimeout):
+            await client.get(crm.url)
+    with pytest.raises(httpx.ReadTimeout):
+        await asyncio.to_thread(httpx.get, crm.url, timeout=0.01)
+    observer.answer = 0.001
+    async with httpx.AsyncClient(timeout=httpx.Timeout(None)) as client:
+        assert (await client.get(crm.url)).status_code == 200
+    assert [one.status for one in observer.requests] == [None, None, 200]
+
+
 def test_httpx_is_as_before_after_blocks_that_overlap() -> None:
     before = [getattr(kind, name) for kind, name in METHODS]
     first, second = ExitStack(), ExitStack()
