@@ -24,6 +24,7 @@ from receiver.masks import Mask
 from receiver.pbx.checks import parse
 from receiver.pbx.models import write
 from receiver.pbx.models_ivr import Ivr as Fields
+from receiver.pbx.models_shared import Holiday
 from receiver.replies import Reply, is_reply
 
 _COPIED = (
@@ -68,13 +69,20 @@ class DeclaredIvr(Struct, frozen=True):
 
     pbx: str
     fields: dict[str, Any]
-    prompt: str | None
+    prompts: dict[str, str]
     where: str
+    holidays: list[dict[str, Any]] = []
 
     def desired(self) -> DesiredIvr:
         """Return the IVR to register."""
-        prompt = None if self.prompt is None else Path(self.prompt)
-        return DesiredIvr(parse(Fields, self.fields), prompt, self.where)
+        prompts = {option: Path(path) for option, path in self.prompts.items()}
+        return DesiredIvr(
+            parse(Fields, self.fields),
+            prompts.get("prompt"),
+            self.where,
+            transfer_prompt=prompts.get("transfer_prompt"),
+            holidays=tuple(parse(Holiday, one) for one in self.holidays),
+        )
 
 
 # From the child ------------------------------------------------------------------------------
@@ -262,7 +270,11 @@ def declared_ivrs(by_pbx: Mapping[str, Iterable[DesiredIvr]]) -> list[DeclaredIv
     """Return IVRs, by the label of their PBX, as data."""
     return [
         DeclaredIvr(
-            label, write(one.fields), None if one.prompt is None else str(one.prompt), one.where
+            label,
+            write(one.fields),
+            {option: str(path) for option, path in one.prompts.items()},
+            one.where,
+            list(map(write, one.holidays)),
         )
         for label, ivrs in by_pbx.items()
         for one in ivrs

@@ -1,8 +1,8 @@
 """Send the changes of a plan to the PBX, once.
 
-Rule 1: IVRs first, one after the other, then creates and updates of action URLs, then deletes after
-        the last of them. On one IVR requests are sent one after the other, in the sequence of
-        `receiver.registration.sequence`; on several IVRs at the same time.
+Rule 1: holidays and IVRs first, one after the other, then creates and updates of action URLs, then
+        deletes after the last of them. On one IVR requests are sent one after the other, in the
+        sequence of `receiver.registration.sequence`; on several IVRs at the same time.
 Rule 2: after a failure no further request is started; those in progress are awaited.
 Rule 3: an action URL that another client deleted is no failure: a delete has its goal, an update is
         left to the next plan.
@@ -18,9 +18,11 @@ from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import PbxError, PbxNotFound
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_shared import Holiday
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import Change, Resource
 from receiver.registration.concurrency import for_each
+from receiver.registration.holiday_changes import put_holiday
 from receiver.registration.ivr_changes import Prompts, put
 from receiver.registration.sequence import Step, in_sequence
 from receiver.registration.urls import same
@@ -68,6 +70,8 @@ class Round:
                 number, name = desired.number, desired.fields.name
                 ivr_id = await put(self.client, desired, step.change.ivr.id, self.prompts)
                 self.ivrs[number] = IvrSummary(id=ivr_id, extension_number=number, name=name)
+            case Holiday() as holiday:
+                await put_holiday(self.client, holiday)
             case ActionUrl() as action_url:
                 await self._send_action_url(step.change, action_url)
 

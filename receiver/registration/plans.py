@@ -27,7 +27,8 @@ import msgspec
 
 from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import DeclarationError, SettingsError
-from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.checks import overlay
+from receiver.pbx.models import ActionUrl, IvrSummary, write
 from receiver.pbx.models_ivr import Ivr, disa_warning, pin_warnings
 from receiver.registration import match
 from receiver.registration.changes import Change, Op, Plan
@@ -35,9 +36,9 @@ from receiver.registration.compare import (
     differences,
     hides_credentials,
     is_ahead,
-    ivr_differences,
     shows_secrets,
 )
+from receiver.registration.compare_ivr import ivr_differences
 from receiver.registration.desired import DesiredActionUrl, absent
 from receiver.registration.ownership import Ownership
 from receiver.registration.urls import key, origin
@@ -76,7 +77,8 @@ def plan_again(before: Plan, actual: Actual) -> Plan:
     """Return the plan for the same declarations, with the actual state of now."""
     pbx, owner, former = before.pbx, before.owner, before.former
     now = plan(before.desired, actual, before.base, pbx=pbx, owner=owner, former=former)
-    return replace(now, warnings=before.warnings, ivrs=before.ivrs)
+    kept = replace(now, warnings=before.warnings, ivrs=before.ivrs)
+    return replace(kept, holidays=before.holidays)
 
 
 def plan_ivr(
@@ -98,7 +100,7 @@ def plan_ivr(
     """
     actual = Ivr() if actual is None else actual
     notes = list(pin_warnings(desired.fields, version, creating=not actual.id))
-    if not desired.fields.pin and (warning := disa_warning(actual)):
+    if warning := disa_warning(overlay(actual, write(desired.fields))):
         notes.append(warning)
     drift = tuple(ivr_differences(desired, actual, certain=certain))
     op: Op = "create" if ivr is None else "update" if drift else "unchanged"

@@ -33,6 +33,7 @@ from receiver.registration import ivr_changes, plans
 from receiver.registration.changes import Change, Plan, Resource
 from receiver.registration.concurrency import for_each
 from receiver.registration.desired import desired_action_urls
+from receiver.registration.holiday_changes import plan_holidays
 from receiver.registration.lints import Own, lint
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_requests import Progress, Round, send
@@ -120,8 +121,10 @@ async def make_plan(
     actual = await read_actual(client, reading)
     there = [ivr for ivr, _ in actual]
     changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain)
+    holidays = await plan_holidays(client, desired_ivrs)
     owner = owner_mark(secret, pbx)
     made = plans.plan(desired, actual, base, ivrs=changes, owner=owner, **options)
+    made = replace(made, holidays=holidays)
     own = await read_own(client, made) if look else {}
     numbers = [ivr.extension_number for ivr in there]
     return replace(made, warnings=lint(made, numbers, own, number_format))
