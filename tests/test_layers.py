@@ -37,8 +37,8 @@ PURE_MODULES = {
     "callbacks": "content_coding http_limits lenient_json parser",
     "config": "document line_numbers options problems types values",
     "declarations": (
-        "action_options actions call_flow desired_ivr fallbacks ivr ivr_menu limits missing_action "
-        "number_list"
+        "action_options actions call_flow desired_ivr fallbacks ivr ivr_fields ivr_menu limits "
+        "missing_action number_list"
     ),
     "dispatch": "latency_margin repeat_guard session session_key",
     "execution": "kinds",

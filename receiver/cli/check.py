@@ -27,12 +27,13 @@ def check(target: str, machine: bool) -> None:
     to serve APP only.
     """
     app = load_app(target)
+    found = [one for label in app.pbxs for one in desired_ivrs(app.ivrs, label)]
     for label in app.pbxs:
         if ivrs := desired_ivrs(app.ivrs, label):
             from receiver.registration.ivr_changes import prepare  # noqa: PLC0415 - slow to import
 
             prepare(ivrs)  # raises where a prompt is missing or cannot be played
-    warnings = list(declared(app, app.number_formats()))
+    warnings = list(declared(app, app.number_formats(), found))
     problems = _problems_of_settings(app)
     if machine:
         actions = list(map(_as_object, app))

@@ -9,45 +9,25 @@ Rule 3: an option that is not declared is neither sent nor compared.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePath
-from typing import Any, TypedDict, cast
+from typing import TypedDict
 
 from msgspec import structs
 
 from receiver.credentials import Secret
-from receiver.declarations.ivr_menu import MenuEntry, Rule, holiday_fields, read_rule
+from receiver.declarations.ivr_fields import fields_of, menu_of, problems_of
+from receiver.declarations.ivr_menu import MenuEntry, Rule, holiday_fields
 from receiver.errors import DeclarationError
 from receiver.office_hours import Holiday as DeclaredHoliday
 from receiver.pbx import checks
-from receiver.pbx.models import write
-from receiver.pbx.models_ivr import Ivr, OutboundCallerId, exclude_list
+from receiver.pbx.models_ivr import Ivr, OutboundCallerId
 from receiver.pbx.models_shared import Holiday
 from receiver.text import quoted
 
 _STEM = 40
-_PLAIN = {
-    "name": "name",
-    "language": "language",
-    "dtmf_interval": "dtmf_interval",
-    "enable_pin": "enable_pin",
-    "night_mode": "enable_night_mode",
-    "audio_recording": "enable_audio_recording",
-}
-"""The field of each option that is sent as it is."""
-
-_RULES = {
-    "timeout_reply": "timeout_forward_rule",
-    "failure_reply": "failure_forward_rule",
-    "night_reply": "night_mode_forward_rule",
-}
-_WITH = {"timeout_reply": ("timeout", "repeat_times")}
-"""The other options that are parts of a rule."""
-
-_FLAGS = ("enable_pin", "night_mode", "audio_recording")
-_NOT_EMPTY = ("language", "pin", "prompt", "transfer_prompt", "exclude_list")
 
 
 class IvrOptions(TypedDict, total=False):
@@ -72,7 +52,7 @@ class IvrOptions(TypedDict, total=False):
         night_mode: whether ``night_reply`` counts for every call (PBX 22.3).
         night_reply: the same, for calls in night mode (PBX 22.2).
         exclude_list: numbers and ranges that callers cannot dial directly, such as
-            ``["1001-2001", "3000"]`` (PBX 22.3).
+            ``["1001-2001", "3000"]``; an empty list removes all (PBX 22.3).
         menu: the IVR's own menu, a list of `MenuEntry`. It is declared whole: other entries are
             removed.
         pin: the DISA PIN, digits with which a caller dials out through the PBX where the menu leads
@@ -116,6 +96,7 @@ class DesiredIvr:
         recording: the content of ``prompt``, once it was read.
         transfer_prompt, transfer_recording: the same of its transfer prompt.
         holidays: those of its menu, as the PBX's fields.
+        clear: fields that are declared empty.
     """
 
     fields: Ivr
@@ -125,6 +106,7 @@ class DesiredIvr:
     transfer_prompt: Path | None = None
     transfer_recording: Prompt | None = None
     holidays: tuple[Holiday, ...] = ()
+    clear: tuple[str, ...] = ()
 
     @property
     def number(self) -> str:
@@ -207,9 +189,9 @@ def declare(number: str, options: IvrOptions, where: str) -> DesiredIvr | None:
             where,
         )
     try:
-        menu = _menu(options)
-        fields = checks.parse(Ivr, {"extension_number": number, **_fields(options, menu)})
-        checks.refuse(f"Ivr({number!r}) cannot be declared so", _problems(fields, options))
+        menu = menu_of(options)
+        fields = checks.parse(Ivr, {"extension_number": number, **fields_of(options, menu)})
+        checks.refuse(f"Ivr({number!r}) cannot be declared so", problems_of(fields, options))
         holidays = _together(one for entry in menu for one in entry.holidays)
     except DeclarationError as error:
         raise DeclarationError(error.problem, where) from None
@@ -221,6 +203,7 @@ def declare(number: str, options: IvrOptions, where: str) -> DesiredIvr | None:
         where,
         transfer_prompt=None if transfer is None else folder / transfer,
         holidays=holidays,
+        clear=("exclude_list",) if "exclude_list" in options and not fields.exclude_list else (),
     )
 
 
@@ -269,62 +252,3 @@ def _two_holidays(name: str) -> str:
         f"two different holidays are named {quoted(name)}, by which the PBX's are looked up: "
         "declare it once, or give one another name"
     )
-
-
-def _menu(options: IvrOptions) -> tuple[MenuEntry, ...]:
-    """Return the declared entries.
-
-    Raises:
-        DeclarationError: it is no list of entries, or two are for one key.
-    """
-    menu: object = options.get("menu", ())
-    entries = tuple(menu) if isinstance(menu, Iterable) else (None,)
-    if not all(isinstance(entry, MenuEntry) for entry in entries):
-        raise DeclarationError('menu must be a list such as [MenuEntry("1", Forward("222"))]')
-    made = cast("tuple[MenuEntry, ...]", entries)
-    keys = [entry.key for entry in made]
-    if twice := [key for key in keys if keys.count(key) > 1]:
-        raise DeclarationError(f"menu has two entries for the key {twice[0]}")
-    return made
-
-
-def _fields(options: IvrOptions, menu: tuple[MenuEntry, ...]) -> dict[str, Any]:
-    """Return the declared options as the PBX's fields."""
-    given: Mapping[str, Any] = options
-    made = {key: given[option] for option, key in _PLAIN.items() if option in options}
-    for option, key in _RULES.items():
-        parts = {key: given[key] for key in _WITH.get(option, ()) if key in options}
-        parts |= read_rule(option, given[option]) if option in options else {}
-        if parts:
-            made[key] = parts
-    if "pin" in options:
-        pin = options["pin"]
-        made["pin"] = pin.reveal() if isinstance(pin, Secret) else pin
-        made.setdefault("enable_pin", True)
-    if "exclude_list" in options:
-        entries = options["exclude_list"]
-        made["exclude_list"] = exclude_list([entries] if isinstance(entries, str) else entries)
-    if "menu" in options:
-        made["custom_forward_rules"] = [entry.fields for entry in menu]
-    if "outbound_caller_ids" in options:
-        ids = tuple(options["outbound_caller_ids"])
-        if not all(isinstance(one, OutboundCallerId) for one in ids):
-            raise DeclarationError("outbound_caller_ids must be a list of OutboundCallerId(…)")
-        made["outbound_caller_ids"] = list(map(write, ids))
-    return made
-
-
-def _problems(fields: Ivr, options: IvrOptions) -> Iterator[str]:
-    given: Mapping[str, Any] = options
-    blank = (key for key in _NOT_EMPTY if key in options and not given[key])
-    yield from (f"{key} is empty: leave it out" for key in blank)
-    for flag in _FLAGS:
-        if not isinstance(given.get(flag, False), bool):
-            yield f"{flag} must be True or False"
-    rule = fields.timeout_forward_rule
-    if "timeout" in options and not (rule and rule.timeout):
-        yield "timeout must be at least 1 second"
-    for prompt in ("prompt", "transfer_prompt"):
-        if not isinstance(given.get(prompt, ""), str | Path):
-            yield f"{prompt} must be the path of a WAV file"
-    yield from checks.problems(fields, creating=True)

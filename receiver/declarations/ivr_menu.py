@@ -11,15 +11,17 @@ Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from receiver.errors import DeclarationError
 from receiver.office_hours import DAY, Holiday, OfficeHours, moments
 from receiver.pbx import models_ivr, models_shared
 from receiver.pbx.models_ivr import ForwardAction
 from receiver.replies import Forward, Hangup, Repeat, is_reply
+
+T = TypeVar("T")
 
 _KEY = re.compile("[0-9*#]{1,64}")
 _EXTENSION = re.compile("[0-9]{1,64}")
@@ -89,10 +91,18 @@ class MenuEntry:
         MenuEntry("1", Forward("222"), hours=office, closed=Voicemail("222"),
                   holidays=[christmas], on_holiday=Hangup())
 
+    In a file::
+
+        value = "menu-entry"
+        key = "1"
+        then = "222"
+        hours = {mon-fri = "09:00-17:00"}
+        closed = {voicemail = "222"}
+
     Parameters:
         key: what the caller keys in; a ``#`` at its end lets the PBX wait 3 seconds for more.
         then: the rule within office hours: `Forward`, `Hangup`, `Repeat`, `Voicemail` or `Disa`.
-        hours: office hours; by default those of the tenant.
+        hours: `receiver.OfficeHours`, or hours by days; by default those of the tenant.
         closed: the rule outside of them; by default none.
         holidays: days on which ``on_holiday`` counts.
         on_holiday: the rule on them.
@@ -103,9 +113,9 @@ class MenuEntry:
 
     key: str
     then: MenuRule
-    hours: OfficeHours | None = None
+    hours: OfficeHours | Mapping[str, str] | None = None
     closed: MenuRule | None = None
-    holidays: tuple[Holiday, ...] = ()
+    holidays: Iterable[Holiday] = ()
     on_holiday: MenuRule | None = None
 
     def __post_init__(self) -> None:
@@ -116,17 +126,15 @@ class MenuEntry:
             rule = getattr(self, option)
             if not (is_rule(rule, menu=True) or (rule is None and option != "then")):
                 raise DeclarationError(f"{where}: {option} must be a rule such as {_MENU_RULE}")
-        if self.hours is not None and not isinstance(self.hours, OfficeHours):
-            raise DeclarationError(
-                f'{where}: hours must be OfficeHours({{"mon-fri": "09:00-17:00"}})'
-            )
-        holidays = self.holidays
-        if not isinstance(holidays, Iterable) or isinstance(holidays, str):
-            holidays = (None,)
-        object.__setattr__(self, "holidays", tuple(holidays))
-        if not all(isinstance(one, Holiday) for one in self.holidays):
+        if (holidays := list_of(self.holidays, Holiday)) is None:
             raise DeclarationError(f"{where}: holidays must be a list of Holiday(…)")
-        _office_hours(self)
+        object.__setattr__(self, "holidays", tuple(holidays))
+        if self.hours is not None and not isinstance(self.hours, OfficeHours):
+            try:
+                object.__setattr__(self, "hours", OfficeHours(self.hours))
+            except DeclarationError as error:
+                raise DeclarationError(f"{where}: hours: {error.problem}") from None
+        _ = self.fields
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -138,7 +146,7 @@ class MenuEntry:
         }
         return {
             "user_input": self.key,
-            "office_hours": _office_hours(self),
+            "office_hours": _office_hours(self.key, self.hours),
             "holidays": [holiday.name for holiday in self.holidays],
             **{key: rule_fields(rule) for key, rule in rules.items() if rule is not None},
         }
@@ -146,6 +154,13 @@ class MenuEntry:
 
 _RULE = 'Forward("222"), Hangup(), Repeat() or Voicemail("101")'
 _MENU_RULE = 'Forward("222"), Hangup(), Repeat(), Voicemail("101") or Disa()'
+
+
+def list_of(value: object, kind: type[T]) -> list[T] | None:
+    """Return ``value`` as a list of ``kind``; None if it is none."""
+    items = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [None]
+    found = [one for one in items if isinstance(one, kind)]
+    return found if len(found) == len(items) else None
 
 
 def is_rule(value: object, *, menu: bool = False) -> bool:
@@ -184,20 +199,20 @@ def read_rule(option: str, value: object) -> dict[str, str]:
     return rule_fields(value)
 
 
-def _office_hours(entry: MenuEntry) -> dict[str, Any]:
-    """Return the office hours of an entry as the PBX's fields.
+def _office_hours(key: str, hours: object) -> dict[str, Any]:
+    """Return the office hours of the entry for a key as the PBX's fields.
 
     Raises:
         DeclarationError: the PBX has no hours like these.
     """
-    if entry.hours is None:
+    if not isinstance(hours, OfficeHours):
         return {"mode": "GLOBAL"}
     days: dict[str, Any] = {}
-    for day, ranges in zip(models_ivr.DAYS, entry.hours.ranges, strict=True):
+    for day, ranges in zip(models_ivr.DAYS, hours.ranges, strict=True):
         whole = ranges == ((0, DAY),)
         if not whole and any(end >= DAY for _, end in ranges):
             raise DeclarationError(
-                f"MenuEntry {entry.key}: hours of {day} reach midnight, which the office hours of "
+                f"MenuEntry {key}: hours of {day} reach midnight, which the office hours of "
                 'a PBX cannot: end them at 23:59, and begin the next day at 00:00; "00:00-24:00" '
                 "is a whole day"
             )

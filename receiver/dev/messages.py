@@ -72,6 +72,7 @@ class DeclaredIvr(Struct, frozen=True):
     prompts: dict[str, str]
     where: str
     holidays: list[dict[str, Any]] = []
+    clear: tuple[str, ...] = ()
 
     def desired(self) -> DesiredIvr:
         """Return the IVR to register."""
@@ -82,6 +83,7 @@ class DeclaredIvr(Struct, frozen=True):
             self.where,
             transfer_prompt=prompts.get("transfer_prompt"),
             holidays=tuple(parse(Holiday, one) for one in self.holidays),
+            clear=self.clear,
         )
 
 
@@ -275,6 +277,7 @@ def declared_ivrs(by_pbx: Mapping[str, Iterable[DesiredIvr]]) -> list[DeclaredIv
             {option: str(path) for option, path in one.prompts.items()},
             one.where,
             list(map(write, one.holidays)),
+            one.clear,
         )
         for label, ivrs in by_pbx.items()
         for one in ivrs

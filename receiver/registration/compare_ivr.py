@@ -56,6 +56,8 @@ def _fields(desired: DesiredIvr, actual: Ivr) -> Iterator[Field]:
             yield Field(name, {*excluded(str(before or ""))}, {*excluded(str(after))}, *shown)
         elif name not in _WHOLE:
             yield Field(name, before, after, *shown)
+    for name in desired.clear:
+        yield Field(name, there.get(name, ""), "", shown_value(there.get(name)), "")
     for name in _WHOLE:
         if getattr(desired.fields, name) is not None:
             yield from _of_list(name, actual, desired.fields)

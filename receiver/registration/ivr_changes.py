@@ -106,7 +106,8 @@ async def put(client: PbxClient, desired: DesiredIvr, ivr_id: str, prompts: Prom
         ivr_id = await _create(client, fields)
         actual = await client.ivrs.show(ivr_id)
     if not created or any(ivr_differences(desired, actual)):
-        actual = await client.ivrs.update(ivr_id, write(fields, updating=True))
+        sent = write(fields, updating=True)
+        actual = await client.ivrs.update(ivr_id, sent, clear=desired.clear)
     if left := list(map(str, ivr_differences(desired, actual))):
         raise PbxInvalid(f"the PBX accepted it, but did not take {', '.join(left)}")
     return ivr_id

@@ -34,7 +34,7 @@ from receiver.registration.changes import Change, Plan, Resource
 from receiver.registration.concurrency import for_each
 from receiver.registration.desired import desired_action_urls
 from receiver.registration.holiday_changes import plan_holidays
-from receiver.registration.lints import Own, lint
+from receiver.registration.lints import Own, lint, with_declared
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_requests import Progress, Round, send
 from receiver.registration.render import complaints, listed, reasons
@@ -126,6 +126,7 @@ async def make_plan(
     made = plans.plan(desired, actual, base, ivrs=changes, owner=owner, **options)
     made = replace(made, holidays=holidays)
     own = await read_own(client, made) if look else {}
+    own = with_declared(own, desired_ivrs)
     numbers = [ivr.extension_number for ivr in there]
     return replace(made, warnings=lint(made, numbers, own, number_format))
 
