@@ -1,7 +1,8 @@
 """Office hours and holidays, as IVRs declare them and handlers use them.
 
 Rule 1: a range past midnight (``22:00-06:00``) belongs to the day on which it begins.
-Rule 2: a holiday without a time begins with its first day, and ends with its last.
+Rule 2: a holiday without a time begins with its first day, and ends with its last; that of a single
+        day is its beginning.
 Rule 3: a holiday includes the minute in which it ends. One that is not consecutive has its times on
         each of its days. Neither is documented for a PBX.
 
@@ -172,8 +173,11 @@ def moments(holiday: Holiday) -> tuple[Moment, Moment]:
     """
     if not isinstance(holiday.days, str):
         raise _no_days(holiday.days)
-    start, _, end = holiday.days.partition(" to ")
-    return _moment(holiday.days, start), _moment(holiday.days, end or start)
+    first, _, last = holiday.days.partition(" to ")
+    start = _moment(holiday.days, first)
+    if last:
+        return start, _moment(holiday.days, last)
+    return start, start._replace(hour=None, minute=None)
 
 
 def within(

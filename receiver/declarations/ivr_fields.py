@@ -63,6 +63,9 @@ def fields_of(options: Mapping[str, Any], menu: tuple[MenuEntry, ...]) -> dict[s
     Raises:
         DeclarationError: a value has another type than declared.
     """
+    for flag in _FLAGS:
+        if not isinstance(options.get(flag, False), bool):
+            raise DeclarationError(f"{flag} must be True or False")
     made = {key: options[option] for option, key in _PLAIN.items() if option in options}
     for option, key in _RULES.items():
         parts = {key: options[key] for key in _WITH.get(option, ()) if key in options}
@@ -93,9 +96,6 @@ def problems_of(fields: Ivr, options: Mapping[str, Any]) -> Iterator[str]:
     """Yield everything that the PBX would not accept about declared fields."""
     blank = (key for key in _NOT_EMPTY if key in options and not options[key])
     yield from (f"{key} is empty: leave it out" for key in blank)
-    for flag in _FLAGS:
-        if not isinstance(options.get(flag, False), bool):
-            yield f"{flag} must be True or False"
     rule = fields.timeout_forward_rule
     if "timeout" in options and not (rule and rule.timeout):
         yield "timeout must be at least 1 second"
