@@ -159,7 +159,7 @@ class Hours:
         return ranges
 
     def _is_holiday(self, local: datetime) -> bool:
-        """Return whether it is one of ``holidays``, and not a day with hours of its own."""
+        """Return whether it is one of ``holidays``, and the day is not among ``days``."""
         return self._hours_of_days(local.date()) is None and any(
             one.covers(local) for one in self._declared
         )

@@ -11,6 +11,7 @@ from receiver.app import Receiver
 from receiver.cli.arguments import app_argument, json_option
 from receiver.config.load_app import load_app
 from receiver.declarations.actions import Action
+from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.declarations.ivr import desired_ivrs
 from receiver.errors import SettingsError
 from receiver.registration.lints import declared
@@ -27,13 +28,13 @@ def check(target: str, machine: bool) -> None:
     to serve APP only.
     """
     app = load_app(target)
-    found = [one for label in app.pbxs for one in desired_ivrs(app.ivrs, label)]
+    ivrs: list[DesiredIvr] = []
     for label in app.pbxs:
-        if ivrs := desired_ivrs(app.ivrs, label):
+        if found := desired_ivrs(app.ivrs, label):
             from receiver.registration.ivr_changes import prepare  # noqa: PLC0415 - slow to import
 
-            prepare(ivrs)  # raises where a prompt is missing or cannot be played
-    warnings = list(declared(app, app.number_formats(), found))
+            ivrs += prepare(found)  # raises where a prompt is missing or cannot be played
+    warnings = list(declared(app, app.number_formats(), ivrs))
     problems = _problems_of_settings(app)
     if machine:
         actions = list(map(_as_object, app))

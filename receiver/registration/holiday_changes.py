@@ -52,7 +52,7 @@ def plan_holiday(desired: Holiday, actual: Iterable[Holiday], where: str = "") -
 
 
 def find(desired: Holiday, actual: Iterable[Holiday]) -> Holiday | None:
-    """Return the holiday of the PBX that ``desired`` declares, None if there is none."""
+    """Return the holiday of the PBX that ``desired`` declares, None if it is missing."""
 
     def rank(one: Holiday) -> tuple[bool, int, str]:
         return any(holiday_differences(desired, one)), len(one.id), one.id

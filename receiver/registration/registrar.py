@@ -121,12 +121,10 @@ async def make_plan(
     actual = await read_actual(client, reading)
     there = [ivr for ivr, _ in actual]
     changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain)
-    holidays = await plan_holidays(client, desired_ivrs)
     owner = owner_mark(secret, pbx)
     made = plans.plan(desired, actual, base, ivrs=changes, owner=owner, **options)
-    made = replace(made, holidays=holidays)
-    own = await read_own(client, made) if look else {}
-    own = with_declared(own, desired_ivrs)
+    made = replace(made, holidays=await plan_holidays(client, desired_ivrs))
+    own = with_declared(await read_own(client, made) if look else {}, desired_ivrs)
     numbers = [ivr.extension_number for ivr in there]
     return replace(made, warnings=lint(made, numbers, own, number_format))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver import DeclarationError, Disa, Forward, Hangup, Holiday, Ivr, IvrOptions, MenuEntry
+from receiver import (
+    DeclarationError,
+    Disa,
+    Forward,
+    Hangup,
+    Holiday,
+    Ivr,
+    IvrOptions,
+    MenuEntry,
+    Receiver,
+    RegistrationError,
+)
 from receiver.declarations.desired_ivr import holidays_of
 from receiver.declarations.ivr import desired_ivrs
 from receiver.pbx import models_ivr, models_shared
 from receiver.pbx.models import write
+from receiver.registration import plan_file
 from receiver.registration.changes import Plan
 from receiver.registration.registrar import Result, apply, make_plan
 from receiver.registration.render import as_json, render
 from receiver.simulator.model import Behaviour
 from receiver.simulator.validation import Json
-from tests.full_ivr import CHRISTMAS, MAY, full_ivr, full_options, paths, writable
-from tests.pbx_stage import Stage
+from receiver.testing import Phone
+from tests.full_ivr import CHRISTMAS, MAY, OFFICE, PIN, full_ivr, full_options, paths, writable
+from tests.pbx_stage import Killed, Stage
 from tests.registration.test_ivr_changes import BASE, SECRET, stored
 
 with tempfile.TemporaryDirectory() as made:
@@ -283,6 +297,63 @@ async def test_holidays_in_a_printed_plan_and_in_json() -> None:
     (row,) = as_json(made)["holidays"]
     assert (row["op"], row["ivr"], row["name"], row["id"]) == ("create", None, "Labour Day", None)
     assert row["fields"][0] == {"field": "name", "from": "", "to": "Labour Day"}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_at_every_request_it_goes_on(after: bool, folder: Path) -> None:
+    whole = Stage()
+    await run(whole, full_ivr(folder))
+    for number in range(1, len(whole.transport.sent) + 1):
+        stage = Stage()
+        stage.transport.kill, stage.transport.after = number, after
+        with pytest.raises(Killed):
+            await run(stage, full_ivr(folder))
+        await run(stage, full_ivr(folder))
+        assert [one["name"] for one in stage.pbx.holidays] == ["Christmas", "Labour Day"]
+        assert len(stage.pbx.files) == 2
+        assert not (await plan(stage, full_ivr(folder))).pending
+
+
+async def test_a_holiday_that_the_pbx_refuses_stops_the_rest(folder: Path) -> None:
+    stage = Stage()
+    made = await plan(stage, full_ivr(folder))
+    stage.pbx.behaviour = Behaviour(rate=1)
+    async with stage.client() as client:
+        with pytest.raises(RegistrationError, match="create holiday Christmas failed"):
+            await apply(client, made, allow_deletes=True)
+    assert len(stage.pbx.ivrs) == 0
+
+
+async def test_a_saved_plan_has_holidays_and_no_pin(folder: Path) -> None:
+    stage = Stage()
+    made = await plan(stage, full_ivr(folder))
+    saved = plan_file.save(made, SECRET)
+    assert PIN not in repr(saved.plan)
+    assert PIN not in render(made)
+    plan_file.check(saved, await plan(stage, full_ivr(folder)), SECRET)
+    stage.pbx.holidays.create(HOLIDAYS["Christmas"])
+    with pytest.raises(RegistrationError, match=r"\(holiday Christmas"):
+        plan_file.check(saved, await plan(stage, full_ivr(folder)), SECRET)
+
+
+async def test_a_simulated_phone_follows_a_declared_menu() -> None:
+    ivr = Ivr(
+        "8000",
+        name="Sales",
+        menu=[MenuEntry("1", Forward("222"), OFFICE, Hangup(), [MAY], Forward("0"))],
+    )
+    async with Phone(Receiver(ivr)) as phone:
+        for now, outcome in (
+            ("2026-11-30 10:00", "forwarded"),
+            ("2026-11-30 13:00", "hung up"),
+            ("2027-05-01 10:00", "forwarded"),
+        ):
+            phone.clock.now = datetime.fromisoformat(now)
+            call = await phone.dial("8000")
+            await call.press("1")
+            assert call.outcome is not None
+            assert call.outcome.kind == outcome
+        assert call.forwarded_to == "0"
 
 
 # the release of the PBX ----------------------------------------------------------------------
