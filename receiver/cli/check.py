@@ -62,6 +62,7 @@ def _problems_of_settings(app: Receiver) -> list[str]:
 def _as_object(action: Action) -> dict[str, object]:
     return {
         "name": action.name,
+        "was": action.was or None,
         "pbx": action.pbx or None,
         "ivr": action.ivr,
         "kind": action.kind,
@@ -95,6 +96,7 @@ def describe(actions: Iterable[Action]) -> list[str]:
             f"{action.request_timeout} s",
             f"fallback {action.fallback}" if action.fallback is not None else "",
             "" if action.enabled else "switched off",
+            f"renamed from {action.was}" if action.was else "",
         )
         for action in actions
     ]

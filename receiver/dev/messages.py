@@ -29,7 +29,7 @@ from receiver.replies import Reply, is_reply
 
 _COPIED = (
     *("ivr", "pbx", "name", "kind", "method", "auth", "request_timeout", "connection_timeout"),
-    *("headers", "secret_header", "enabled", "where", "sensitive"),
+    *("headers", "secret_header", "enabled", "where", "sensitive", "was"),
 )
 """The fields that `DeclaredAction` and `Action` have in common."""
 
@@ -51,6 +51,7 @@ class DeclaredAction(Struct, frozen=True, kw_only=True):
     enabled: bool
     where: str
     sensitive: bool
+    was: str = ""
     handler: str
     fallback: str
 

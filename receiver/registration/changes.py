@@ -52,7 +52,8 @@ class Change(Generic[R_co]):
         differences: the fields in which the actual state differs.
         clear: for an update, the fields to empty.
         reason: why something is blocked, missing or deleted; for an update that takes over, from
-            which service; for an unmanaged one that this project registered, what to do about it.
+            which service; for one that renames, from which name; for an unmanaged one that this
+            project registered, what to do about it.
         where: ``file:line`` of the declaration, if there is one.
         before: for the update of an action URL, the actual state.
         notes: warnings about the resource.

@@ -9,6 +9,7 @@ Rule 4: a name that another service uses on the same IVR blocks the change unles
         set. The action URL that is taken over keeps its id, and points to this service.
 Rule 5: the credentials of this epoch and of the next are both accepted during a rotation. An action
         URL at the next epoch keeps it when other fields are updated.
+        The same epoch counts for the new credentials of a renamed action.
 Rule 6: an IVR that is not on the PBX stops no other: its action URLs are missing, each with the
         reason.
 Rule 7: no text contains a secret.
@@ -193,8 +194,8 @@ def _shows_secrets(desired: Iterable[DesiredActionUrl], actual: Actual) -> bool:
     return any(
         shows_secrets(managed[key(want.url)], want)
         for item in desired
-        for want in (item.action, item.coming)
-        if want is not None and key(want.url) in managed
+        for want in item.states
+        if key(want.url) in managed
     )
 
 
@@ -210,7 +211,7 @@ def _plan_ivr(
     taken: dict[str, ActionUrl] = {}
     for item in unmanaged:
         taken.setdefault(item.name.lower(), item)
-    pairs = match.pair([want.action for want in desired], managed, whose)
+    pairs = match.pair(desired, managed, whose)
     explained = set[int]()  # the reason of the blocked change names these
     for want in desired:
         mine, rival = pairs.get(want.action.url), taken.get(want.action.name.lower())
@@ -249,14 +250,18 @@ def _change(
     action = want.action
     if actual is None:
         return Change("create", ivr, action, where=want.where)
-    hidden = not how.readable and hides_credentials(actual, action)
-    if want.coming is not None and is_ahead(actual, action, want.coming, hidden=hidden):
+    was = match.former(want, actual, how.whose)
+    held = was or want
+    hidden = not how.readable and hides_credentials(actual, held.action)
+    ahead = held.coming and is_ahead(actual, held.action, held.coming, hidden=hidden)
+    if ahead and want.coming is not None:
         action = want.coming
     action = msgspec.structs.replace(action, id=actual.id)
     drift = tuple(differences(action, actual, certain=how.certain, readable=how.readable))
     if not drift:
         return Change("unchanged", ivr, actual, where=want.where)
-    return Change("update", ivr, action, drift, where=want.where, before=actual)
+    reason = f"renamed from {line(was.action.name)}" if was else ""
+    return Change("update", ivr, action, drift, reason=reason, where=want.where, before=actual)
 
 
 def _take_over(change: Change[ActionUrl], rival: ActionUrl) -> Change[ActionUrl]:
