@@ -51,6 +51,7 @@ PURE_MODULES = {
     "recording": "format masking placeholders upstream_answers",
     "registration": (
         "changes compare compare_ivr desired diagnosis failover_rules failover_switch lints match "
+        "imported imported_action_urls imported_prompts imported_python imported_toml "
         "ownership plan_file plans reachability render sequence urls"
     ),
     "simulator": (
