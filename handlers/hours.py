@@ -9,10 +9,10 @@
 Rule 1: Times are local times of the zone. A range that begins in the hour skipped by summer time
         begins after it; an hour that occurs twice counts twice.
 Rule 2: A range past midnight (``22:00-06:00``) belongs to the day on which it begins.
-Rule 3: ``days`` take precedence over the country's holidays (library holidays, extra ``hours``) and
-        those of ``calendar``, which are closed, and these over the week. Among ``days`` a single
-        day precedes a range, one with a year precedes one without, and the first of several ranges
-        applies.
+Rule 3: ``days`` take precedence over the country's holidays (library holidays, extra ``hours``),
+        those of ``calendar`` and ``holidays``, which are closed, and these over the week. Among
+        ``days`` a single day precedes a range, one with a year precedes one without, and the first
+        of several ranges applies. Shifts end when one of ``holidays`` begins.
 Rule 4: The file ``switch`` takes precedence over all, within a second and without a restart:
         ``open`` or ``closed``, alone or followed by ``until 2026-11-22 18:00``; empty or missing it
         has no effect. For example ``echo closed > office.switch``, and later ``rm office.switch``.
@@ -22,7 +22,7 @@ Rule 4: The file ``switch`` takes precedence over all, within a second and witho
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -30,11 +30,19 @@ from zoneinfo import ZoneInfo
 
 from handlers.calendars.ics import Calendar, read_calendar
 from handlers.tables.text_files import read_text
-from receiver import Call, DeclarationError, Reply, Then, handler_of, is_sensitive, repeats_of
+from receiver import (
+    Call,
+    DeclarationError,
+    Holiday,
+    OfficeHours,
+    Reply,
+    Then,
+    handler_of,
+    is_sensitive,
+    repeats_of,
+)
 from receiver.upstream import Reloading, stamp
 
-_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_RANGE = re.compile(r"(\d\d?):(\d\d)\s*[-–]\s*(\d\d?):(\d\d)")
 _DATE = re.compile(r"(?:\d{4}-)?\d\d-\d\d")
 _SWITCH = re.compile(r"(open|closed)(?:\s+until\s+(\S+(?:[ ]\d\d:\d\d\S*)?))?", re.IGNORECASE)
 _DAY = 24 * 60
@@ -57,13 +65,15 @@ class Hours:
     Parameters:
         open, closed: a reply or a handler.
         week: hours by days, as in ``{"mon-fri": "09:00-17:00", "sat": "10:00-12:00"}``; other days
-            are closed. ``"00:00-24:00"`` is a whole day.
+            are closed. ``"00:00-24:00"`` is a whole day. Or the `receiver.OfficeHours` that IVRs
+            declare, too.
         zone: time zone, as in ``"Europe/Berlin"``.
         days: hours of single days, by ``YYYY-MM-DD`` or, every year, ``MM-DD``, and of ranges of
             days, as in ``"12-24 to 01-06"``; or ``"closed"``.
         country, subdivision: closed on the public holidays of a country, as in ``"DE"``, and of a
             subdivision, as in ``"BE"``.
         calendar: path of an iCalendar file (``.ics``) with closed days; reloaded after a change.
+        holidays: closed on these, a list of `receiver.Holiday`, which IVRs declare, too.
         holiday: reply or handler on a holiday or a closed day of ``days``; the default is
             ``closed``.
         switch: path of a file that overrides the hours, see rule 4.
@@ -86,12 +96,13 @@ class Hours:
         *,
         open: Then,
         closed: Then,
-        week: Mapping[str, str],
+        week: OfficeHours | Mapping[str, str],
         zone: str,
         days: Mapping[str, str] | None = None,
         country: str = "",
         subdivision: str = "",
         calendar: str | Path = "",
+        holidays: Iterable[Holiday] = (),
         holiday: Then | None = None,
         switch: str | Path = "",
         clock: Callable[[], datetime] | None = None,
@@ -99,10 +110,11 @@ class Hours:
         self._open = handler_of(open, "Hours: open")
         self._closed = handler_of(closed, "Hours: closed")
         self._holiday = handler_of(closed if holiday is None else holiday, "Hours: holiday")
-        self._week = _week(week)
+        self._week = _office_hours(week).ranges
         self._zone = _zone(zone)
         self._days, self._spans = _days(days or {})
         self._holidays = _holidays(country, subdivision)
+        self._declared = _declared(holidays)
         self._calendar = Calendar()
         self._calendar_file = self._reload(Path(calendar)) if str(calendar) else None
         self._switch = _switch(Path(switch), self._zone) if str(switch) else None
@@ -120,12 +132,15 @@ class Hours:
             await self._calendar_file(call)
         if self.is_open(now):
             return await self._open(call)
-        special = self._special(now.astimezone(self._zone).date())
-        return await (self._closed if special is None else self._holiday)(call)
+        local = now.astimezone(self._zone)
+        special = self._special(local.date()) is not None or self._is_holiday(local)
+        return await (self._holiday if special else self._closed)(call)
 
     def is_open(self, now: datetime) -> bool:
         """Return whether ``now``, an aware time, is within the hours; ignores the switch."""
         local = now.astimezone(self._zone)
+        if self._is_holiday(local):
+            return False
         minute = local.hour * 60 + local.minute
         today, before = self._hours(local.date()), self._hours(local.date() - timedelta(1))
         return any(begin <= minute < end for begin, end in today) or any(
@@ -138,6 +153,19 @@ class Hours:
 
     def _special(self, day: date) -> Ranges | None:
         """Return the special hours of a day; None for a day with the hours of the week."""
+        ranges = self._hours_of_days(day)
+        if ranges is None and (day in self._holidays or day in self._calendar):
+            return ()
+        return ranges
+
+    def _is_holiday(self, local: datetime) -> bool:
+        """Return whether it is one of ``holidays``, and the day is not among ``days``."""
+        return self._hours_of_days(local.date()) is None and any(
+            one.covers(local) for one in self._declared
+        )
+
+    def _hours_of_days(self, day: date) -> Ranges | None:
+        """Return the hours that ``days`` have for a day."""
         iso = day.isoformat()
         for key in (iso, iso[5:]):
             if key in self._days:
@@ -145,7 +173,7 @@ class Hours:
         for begin, end, ranges in self._spans:
             if _is_within(iso[-len(begin) :], begin, end):
                 return ranges
-        return () if day in self._holidays or day in self._calendar else None
+        return None
 
     def _reload(self, path: Path) -> Reloading[None]:
         def read() -> None:
@@ -154,37 +182,13 @@ class Hours:
         return Reloading(f"the calendar {path}", read, partial(stamp, path))
 
 
-def _week(week: Mapping[str, str]) -> tuple[Ranges, ...]:
-    if not isinstance(week, Mapping) or not week:
-        raise DeclarationError('Hours: week= is a table such as {"mon-fri": "09:00-17:00"}')
-    hours: dict[int, Ranges] = {}
-    for names, text in week.items():
-        parts = re.split(r" ?[-–] ?", str(names).lower())
-        ends = [_WEEK.index(name) for name in parts if name in _WEEK]
-        if len(ends) != len(parts) or len(ends) > 2:
-            raise DeclarationError(
-                f"Hours: week: {names!r} is no day: write one of {', '.join(_WEEK)}, or a range "
-                "of them such as mon-fri"
-            )
-        for day in range(ends[0], ends[-1] + 1 if ends[0] <= ends[-1] else ends[-1] + 8):
-            if day % 7 in hours:
-                raise DeclarationError(f"Hours: week: {_WEEK[day % 7]} is there twice")
-            hours[day % 7] = _ranges(text, f"week: {names!r}")
-    return tuple(hours.get(day, ()) for day in range(7))
-
-
-def _ranges(text: str, where: str) -> Ranges:
-    if text == "closed":
-        return ()
-    ranges = []
-    for part in text.split(",") if isinstance(text, str) else ("",):
-        found = _RANGE.fullmatch(part.strip())
-        numbers = [int(n) for n in found.groups()] if found else [99] * 4
-        begin, end = numbers[0] * 60 + numbers[1], numbers[2] * 60 + numbers[3]
-        if max(numbers[1], numbers[3]) > 59 or begin >= _DAY or end > _DAY:
-            raise DeclarationError(f'Hours: {where}: write hours as "09:00-12:30, 13:30-17:00"')
-        ranges.append((begin, end if end > begin else end + _DAY))
-    return tuple(ranges)
+def _office_hours(week: OfficeHours | Mapping[str, str]) -> OfficeHours:
+    if isinstance(week, OfficeHours):
+        return week
+    try:
+        return OfficeHours(week)
+    except DeclarationError as error:
+        raise DeclarationError(f"Hours: {error.problem}") from None
 
 
 def _days(
@@ -194,7 +198,7 @@ def _days(
     single: dict[str, Ranges] = {}
     spans: list[tuple[str, str, Ranges]] = []
     for day, text in days.items():
-        ranges = _ranges(text, f"days: {day!r}")
+        ranges = OfficeHours.of_day(text, f"Hours: days: {day!r}")
         if isinstance(day, str) and _SPAN in day:
             begin, _, end = day.partition(_SPAN)
             spans.append((_date(begin.strip()), _date(end.strip()), ranges))
@@ -253,6 +257,13 @@ def _holidays(country: str, subdivision: str) -> Container[date]:
             f"Hours: the library holidays does not know country={country!r}, "
             f"subdivision={subdivision!r}"
         ) from None
+
+
+def _declared(holidays: Iterable[Holiday]) -> tuple[Holiday, ...]:
+    found = tuple(holidays) if isinstance(holidays, Iterable) else ()
+    if not isinstance(holidays, Iterable) or not all(isinstance(one, Holiday) for one in found):
+        raise DeclarationError("Hours: holidays= is a list of Holiday(…)")
+    return found
 
 
 def _switch(path: Path, zone: ZoneInfo) -> Reloading[tuple[str, datetime | None]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from receiver.declarations.desired_ivr import IvrOptions
     from receiver.declarations.destinations import Then, handler_of
     from receiver.declarations.ivr import Ivr
+    from receiver.declarations.ivr_menu import Disa, MenuEntry, Voicemail
     from receiver.declarations.number_list import NumberList
     from receiver.errors import (
         DeclarationError,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from receiver.masks import Mask
+    from receiver.office_hours import Holiday, OfficeHours
+    from receiver.pbx.models_ivr import OutboundCallerId
     from receiver.phone_numbers.numbers import NumberFormat, PhoneNumber, PhoneNumbers
     from receiver.replies import Forward, Hangup, Repeat, Reply
     from receiver.settings import Settings
@@ -44,19 +47,24 @@ __all__ = [
     "Call",
     "Context",
     "DeclarationError",
+    "Disa",
     "FinishKey",
     "Forward",
     "Handler",
     "Hangup",
+    "Holiday",
     "HostName",
     "Ivr",
     "IvrOptions",
     "LoadError",
     "Mask",
     "MaskError",
+    "MenuEntry",
     "NumberError",
     "NumberFormat",
     "NumberList",
+    "OfficeHours",
+    "OutboundCallerId",
     "PbxError",
     "PhoneNumber",
     "PhoneNumbers",
@@ -72,6 +80,7 @@ __all__ = [
     "SettingsError",
     "Then",
     "Unavailable",
+    "Voicemail",
     "handler_of",
     "is_sensitive",
     "repeats_of",
@@ -88,8 +97,11 @@ _HOMES = {
     "declarations.desired_ivr": ("IvrOptions",),
     "declarations.action_options": ("ActionOptions",),
     "declarations.ivr": ("Ivr",),
+    "declarations.ivr_menu": ("Disa", "MenuEntry", "Voicemail"),
     "declarations.number_list": ("NumberList",),
     "masks": ("Mask",),
+    "office_hours": ("Holiday", "OfficeHours"),
+    "pbx.models_ivr": ("OutboundCallerId",),
     "phone_numbers.numbers": ("NumberFormat", "PhoneNumber", "PhoneNumbers"),
     "replies": ("Forward", "Hangup", "Repeat", "Reply"),
     "settings": ("Settings",),

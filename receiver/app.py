@@ -20,6 +20,7 @@ from receiver.callbacks.request import Request
 from receiver.callbacks.request_checks import problem_of, refuse_badly_framed
 from receiver.callbacks.routes import ActionTable
 from receiver.declarations.actions import Action, check_neighbours
+from receiver.declarations.desired_ivr import holidays_of
 from receiver.declarations.fallbacks import Fallback, problem_of_fallback
 from receiver.declarations.ivr import Ivr, desired_ivrs
 from receiver.errors import DeclarationError, SettingsError
@@ -249,4 +250,4 @@ def _check_together(app: Receiver) -> None:
         check_neighbours(action, seen)
         seen.append(action)
     for label in app.pbxs:
-        desired_ivrs(app.ivrs, label)
+        holidays_of(desired_ivrs(app.ivrs, label))

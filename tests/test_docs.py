@@ -171,6 +171,7 @@ ENDS = {
     "21_django": None,
     "22_sqlalchemy": None,
     "23_structlog": "forwarded to 222",
+    "24_ivr_as_code": "forwarded to 8999",
 }
 
 

@@ -80,7 +80,7 @@ class Endpoint(Answers):
         target: its identity and path.
         observer: logs and counts the answers.
         check_token: returns the state of a probe's token, at a time in seconds since the epoch.
-        even_out: repeats the look-up of an unknown action, so that a refusal here takes as long.
+        match_timing: repeats the look-up of an unknown action, so that a refusal takes as long.
         now: the time in seconds since the epoch, for nonces and tokens.
         epoch: of the accepted credentials; those of the next epoch are accepted, too.
     """
@@ -104,7 +104,7 @@ class Endpoint(Answers):
         self._authenticator = authenticator
         self._dispatcher = dispatcher
         self._check_token = check_token
-        self._even_out = match_timing
+        self._match_timing = match_timing
         self._now = now
         self.observer = observer
         self._margin = dispatcher.margin(action)
@@ -128,7 +128,7 @@ class Endpoint(Answers):
                 request.on_checked = partial(request.rescue.arm, due, self._late)
             found = await self._authenticator.authenticate(request, self._target, now)
             if isinstance(found, Refusal):
-                self._even_out()
+                self._match_timing()
                 refused(found.cause)
                 headers = explain(found, request, self._check_token, now, self._epoch)
                 return await refuse(request, found.status, (*found.headers, *headers))

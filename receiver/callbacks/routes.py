@@ -4,13 +4,16 @@ Rule 1: there are no redirects, and a path is compared as it was sent: no slash 
         nothing decoded twice.
 Rule 2: the path of an action that does not exist is answered like one that exists and was sent
         wrong credentials (`receiver.callbacks.unknown_actions`).
-Rule 3: methods that no action can have are refused everywhere alike.
+Rule 3: the path of a renamed action's former name is answered as well, with the credentials of that
+        name; logs and metrics have the new one.
+Rule 4: methods that no action can have are refused everywhere alike.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 from urllib.parse import quote
 
 from receiver.auth import make_scheme
@@ -36,11 +39,11 @@ class ActionTable:
     """
 
     def __init__(self, actions: tuple[Action, ...], context: EndpointContext) -> None:
-        self._actions = {action.path: action for action in actions}
+        self._actions = dict(_by_path(actions))
         self._context = context
         self._unknown = UnknownActions(actions, context)
         self._made: dict[str, Answers] = {
-            path: self._make(path, action, 1) for path, action in self._actions.items()
+            path: self._make(path, named, 1) for path, named in self._actions.items()
         }
 
     def find(self, request: Request) -> Answers | None:
@@ -60,42 +63,57 @@ class ActionTable:
         """
         if (target := split_path(path)) is None:
             return None
-        action = self._actions.get(target.whole)
-        if action is None:
+        named = self._actions.get(target.whole)
+        if named is None:
             return self._unknown.endpoint(path, target)
-        return self._made.setdefault(path, self._make(path, action, target.part))
+        return self._made.setdefault(path, self._make(path, named, target.part))
 
-    def _make(self, path: str, action: Action, part: int) -> Endpoint:
+    def _make(self, path: str, named: _Named, part: int) -> Endpoint:
         def match_timing() -> None:
             if (target := split_path(path)) is not None:
                 self._unknown.endpoint(path, target)
 
-        return _endpoint(action, part, self._context, match_timing)
+        return _endpoint(named, part, self._context, match_timing)
+
+
+class _Named(NamedTuple):
+    """An action, and the same under the name that a path has: of today, or the former one."""
+
+    action: Action
+    at: Action
+
+
+def _by_path(actions: Iterable[Action]) -> Iterator[tuple[str, _Named]]:
+    for action in actions:
+        yield action.path, _Named(action, action)
+        if (former := action.former) is not None:
+            yield former.path, _Named(action, former)
 
 
 def _endpoint(
-    action: Action, part: int, context: EndpointContext, match_timing: Callable[[], object]
+    named: _Named, part: int, context: EndpointContext, match_timing: Callable[[], object]
 ) -> Endpoint:
     """Make the endpoint of an action: credentials of two epochs, so a rotation refuses none."""
+    action, at = named
     settings = context.settings[action.pbx]
     epochs = (settings.epoch, settings.epoch + 1)
     scheme = make_scheme(
         action.auth,
-        [derive(settings.secret, action.identity, epoch) for epoch in epochs],
-        nonce_key=derive_key(settings.secret, "nonce", action.identity),
+        [derive(settings.secret, at.identity, epoch) for epoch in epochs],
+        nonce_key=derive_key(settings.secret, "nonce", at.identity),
         entropy=os.urandom,
         algorithms=action.algorithms,
         uri_without_query=action.uri_without_query,
         keyed=bool(action.secret_header),
     )
-    path = context.prefix(action.pbx) + quote(part_path(action.path, part))
+    path = context.prefix(action.pbx) + quote(part_path(at.path, part))
     return Endpoint(
         action,
-        AuthTarget(action.identity, path, action.identity),
+        AuthTarget(at.identity, path, action.identity),
         context.authenticator(action.pbx, scheme, action.secret_header),
         context.dispatcher,
         observer=context.observer(action),
-        check_token=context.token_check(action.pbx, action.identity),
+        check_token=context.token_check(action.pbx, at.identity),
         match_timing=match_timing,
         now=context.now,
         epoch=settings.epoch,

@@ -27,6 +27,7 @@ GROUPS = {
     },
     "Register on the PBX": {
         "plan": ("plan:plan", "Show what apply would change on the PBX."),
+        "import": ("import_ivrs:import_command", "Write the declarations of the PBX's IVRs."),
         "drift": ("plan:drift", "Show the differences between the app and the PBX."),
         "apply": ("apply:apply", "Create and update the action URLs on the PBX."),
         "rotate": ("rotate:rotate", "Replace all credentials without a failed call."),

@@ -11,6 +11,7 @@ from receiver.app import Receiver
 from receiver.cli.arguments import app_argument, json_option
 from receiver.config.load_app import load_app
 from receiver.declarations.actions import Action
+from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.declarations.ivr import desired_ivrs
 from receiver.errors import SettingsError
 from receiver.registration.lints import declared
@@ -27,12 +28,13 @@ def check(target: str, machine: bool) -> None:
     them.
     """
     app = load_app(target)
+    ivrs: list[DesiredIvr] = []
     for label in app.pbxs:
-        if ivrs := desired_ivrs(app.ivrs, label):
+        if found := desired_ivrs(app.ivrs, label):
             from receiver.registration.ivr_changes import prepare  # noqa: PLC0415 - slow to import
 
-            prepare(ivrs)  # raises where a prompt is missing or cannot be played
-    warnings = list(declared(app, app.number_formats()))
+            ivrs += prepare(found)  # raises where a prompt is missing or cannot be played
+    warnings = list(declared(app, app.number_formats(), ivrs))
     problems = _problems_of_settings(app)
     if machine:
         actions = list(map(_as_object, app))
@@ -60,6 +62,7 @@ def _problems_of_settings(app: Receiver) -> list[str]:
 def _as_object(action: Action) -> dict[str, object]:
     return {
         "name": action.name,
+        "was": action.was or None,
         "pbx": action.pbx or None,
         "ivr": action.ivr,
         "kind": action.kind,
@@ -93,6 +96,7 @@ def describe(actions: Iterable[Action]) -> list[str]:
             f"{action.request_timeout} s",
             f"fallback {action.fallback}" if action.fallback is not None else "",
             "" if action.enabled else "switched off",
+            f"renamed from {action.was}" if action.was else "",
         )
         for action in actions
     ]

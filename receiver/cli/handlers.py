@@ -25,6 +25,8 @@ _SAMPLES = {
     float: "1.5",
     types.ReplyValue: '"222"',
     types.ThenValue: '"222"',
+    types.RuleValue: '"222"',
+    types.MenuRuleValue: '"222"',
     types.ConnectorValue: '{use = "…"}',
 }
 
@@ -33,11 +35,11 @@ _SAMPLES = {
 @click.argument("names", metavar="NAME…", nargs=-1)
 @json_option
 def handlers(names: tuple[str, ...], machine: bool) -> None:
-    """List the installed handlers and connectors with their options, or only those named.
+    """List the installed handlers, connectors and values with their options, or only those named.
 
     A configuration file uses these names: handler = "menu". A broken one is listed with the reason.
     """
-    entries = [one for one in _all() if not names or one.name in names]
+    entries = [one for one in _listed() if not names or one.name in names]
     if unknown := set(names) - {entry.name for entry in entries}:
         raise LoadError(
             f"no handler or connector {line(min(unknown))!r} is installed: run receiver handlers "
@@ -64,6 +66,10 @@ def _all() -> list[Entry]:
     return [entry for kind in GROUPS for entry in installed(kind).values()]
 
 
+def _listed() -> list[Entry]:
+    return [*_all(), *installed("value").values()]
+
+
 def _json(entry: Entry) -> dict[str, object]:
     signature = entry.signature
     return {
@@ -80,7 +86,8 @@ def _json(entry: Entry) -> dict[str, object]:
 
 def _lines(entry: Entry) -> Iterator[str]:
     kind = "" if entry.kind == "handler" else f", a {entry.kind}"
-    yield click.style(entry.name, bold=True) + f"{kind}  ({entry.value}, {entry.distribution})"
+    home = ", ".join(filter(None, (entry.value, entry.distribution)))
+    yield click.style(entry.name, bold=True) + f"{kind}  ({home})"
     if entry.signature is None:
         yield click.style(f"  broken: {line(entry.reason)}", fg="red")
         return

@@ -1,7 +1,8 @@
 """The installed handlers and connectors that a file can name, of any distribution, broken or not.
 
 Rule 1: a broken one has a reason and does not affect the others.
-Rule 2: a function whose only parameter is a `Call` is a handler; any other function or class is
+Rule 2: values, such as office hours, are those of `receiver.config.types.VALUES`.
+Rule 3: a function whose only parameter is a `Call` is a handler; any other function or class is
         called with the options and returns a handler.
 """
 
@@ -16,10 +17,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
 from receiver.config.options import Signature, signature_of
+from receiver.config.types import VALUES
 from receiver.declarations import limits
 from receiver.text import short
 
-Kind = Literal["handler", "connector"]
+Kind = Literal["handler", "connector", "value"]
 
 GROUPS: Mapping[Kind, str] = {"handler": "receiver.handlers", "connector": "receiver.crms"}
 """The entry-point groups of handlers and of connectors to CRMs, of any distribution."""
@@ -73,6 +75,9 @@ def find(kind: Kind, name: str) -> Entry:
 
 
 def _points(kind: Kind) -> Mapping[str, EntryPoint]:
+    if kind == "value":
+        places = {name: f"{one.__module__}:{one.__name__}" for name, one in VALUES.items()}
+        return {name: EntryPoint(name, place, kind) for name, place in places.items()}
     return {point.name: point for point in sorted(entry_points(group=GROUPS[kind]))}
 
 

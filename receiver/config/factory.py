@@ -1,4 +1,4 @@
-"""The object of a table with ``handler``, ``connector`` or ``use``.
+"""The object of a table with ``handler``, ``connector``, ``value`` or ``use``.
 
 Rule 1: ``[define.NAME]`` makes one object, which all tables with ``use = "NAME"`` share, with its
         state (a cache, attempts). ``use = "NAME.ahead"`` is a handler that belongs to it.
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, cast, get_origin
 
 from receiver.config import line_numbers
 from receiver.config.catalogue import Entry, Kind, find
@@ -51,15 +51,18 @@ class ObjectFactory:
 
     def make(self, table: dict[str, Any], path: line_numbers.Path) -> Any:
         """Return the object that ``table`` describes, or `INVALID`."""
-        mark = next(key for key in ("handler", "connector", "use", "") if key in table or not key)
+        marks = ("handler", "connector", "use", "value", "")
+        mark = next(key for key in marks if key in table or not key)
         name = table.get(mark)
         if not mark:
-            return self._problems.add(path, 'this needs a key handler = "…", connector or use')
+            return self._problems.add(
+                path, 'this needs a key handler = "…", connector, value or use'
+            )
         if not isinstance(name, str):
             return self._problems.add((*path, mark), "this must be a name, as a string")
         if mark == "use":
             return self._used(name, table, path)
-        return self._new("handler" if mark == "handler" else "connector", name, table, path)
+        return self._new(cast("Kind", mark), name, table, path)
 
     def define_all(self) -> None:
         """Make every definition, used or not, to note its problems."""

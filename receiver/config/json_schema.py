@@ -14,10 +14,20 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from receiver.config.catalogue import Entry
+from receiver.config.catalogue import Entry, installed
 from receiver.config.document import ACTION, APP, IVR, KINDS
 from receiver.config.options import Option, Signature
-from receiver.config.types import ConnectorValue, OneOf, ReplyValue, ThenValue, in_words
+from receiver.config.types import (
+    ConnectorValue,
+    MenuRuleValue,
+    OneOf,
+    ReplyValue,
+    RuleValue,
+    TableValue,
+    ThenValue,
+    in_words,
+)
+from receiver.declarations.ivr_menu import Disa, Voicemail
 from receiver.replies import keywords
 
 Json = dict[str, Any]
@@ -29,6 +39,22 @@ _DEFINITIONS: Json = {
             {"type": "string", "examples": ["222", "hangup", "repeat"]},
             {"$ref": "#/$defs/reply-table"},
         ],
+    },
+    "rule": {
+        "description": "What the IVR itself does: a reply, or the voicemail of an extension.",
+        "anyOf": [
+            {"$ref": "#/$defs/reply"},
+            {
+                "type": "object",
+                "properties": {"voicemail": {"type": "string", "description": Voicemail.summary}},
+                "required": ["voicemail"],
+                "additionalProperties": False,
+            },
+        ],
+    },
+    "menu-rule": {
+        "description": "As a rule, or DISA.",
+        "anyOf": [{"const": "disa", "description": Disa.summary}, {"$ref": "#/$defs/rule"}],
     },
     "then": {
         "description": "Where the call continues: a destination, a reply, or a handler.",
@@ -42,7 +68,13 @@ _DEFINITIONS: Json = {
     },
 }
 _PLAIN = Signature({})
-_REFERENCES = {ReplyValue: "reply", ThenValue: "then", ConnectorValue: "part"}
+_REFERENCES = {
+    ReplyValue: "reply",
+    RuleValue: "rule",
+    MenuRuleValue: "menu-rule",
+    ThenValue: "then",
+    ConnectorValue: "part",
+}
 
 
 def _reply_table() -> Json:
@@ -61,7 +93,8 @@ def _reply_table() -> Json:
 
 def schema(entries: Iterable[Entry]) -> Json:
     """Return the schema (draft 2020-12) of files that may name ``entries``, without broken ones."""
-    parts = [_part(entry) for entry in entries if entry.signature]
+    known = (*entries, *installed("value").values())
+    parts = [_part(entry) for entry in known if entry.signature]
     action = _struct("action", ACTION.values())
     kinds = [Option(kind, GenericAlias(list, (action,))) for kind in KINDS]
     ivr = _struct("ivr", [*IVR.values(), *kinds])
@@ -82,7 +115,8 @@ def schema(entries: Iterable[Entry]) -> Json:
 def _part(entry: Entry) -> Any:
     """Return the struct of a table that uses ``entry``."""
     signature = entry.signature or _PLAIN
-    name = Option(entry.kind, Literal.__getitem__(entry.name), required=True)
+    needed = entry.kind != "value"  # an option that takes one value only knows which
+    name = Option(entry.kind, Literal.__getitem__(entry.name), required=needed)
     options = () if entry.is_handler else signature.options.values()
     return _struct(f"{entry.kind}-{entry.name}", [name, *options], signature)
 
@@ -117,6 +151,8 @@ def _custom(kind: Any) -> Json:
     """Return the schema of a type that msgspec does not know."""
     if issubclass(kind, OneOf):
         return {"anyOf": list(_components(kind.members)[0])}
+    if issubclass(kind, TableValue):
+        return {"anyOf": [{"$ref": "#/$defs/use"}, {"$ref": f"#/$defs/value-{kind.name}"}]}
     return {"$ref": f"#/$defs/{_REFERENCES[kind]}"} if kind in _REFERENCES else {"type": "string"}
 
 

@@ -67,7 +67,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     """
     doc = _doc(function)
     about = _about(doc)
-    hints = _hints_of(_called(function))
+    hints = _hints_of(_called(function)) or _hints_of(function)
     options: dict[str, Option] = {}
     takes_more = False
     for name, parameter in inspect.signature(function).parameters.items():

@@ -5,7 +5,7 @@ Rule 1: annotations are the only source for what a file may contain, for its des
 Rule 2: a file cannot contain a function. An option that accepts nothing else has no type here; an
         option that accepts other values too has the type of those. So `Then` is a reply or a
         handler, and ``Reply | Callable[[Call], Reply]``, a fallback, is a reply.
-Rule 3: a class that is not a TOML type is an object that a connector makes.
+Rule 3: a class that is not a TOML type is one of `VALUES`, or an object that a connector makes.
 Rule 4: a type is an annotation that msgspec understands, or a class of this module. msgspec
         converts scalars and writes the schema. It cannot do the rest: its unions allow one kind of
         table, while a reply, a handler and plain data are all tables; and its errors stop at the
@@ -14,6 +14,7 @@ Rule 4: a type is an annotation that msgspec understands, or a class of this mod
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
@@ -24,6 +25,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_type
 import msgspec
 
 from receiver.credentials import Secret
+from receiver.declarations.ivr_menu import Disa, MenuEntry, Voicemail
+from receiver.office_hours import Holiday, OfficeHours
+from receiver.pbx.models_ivr import OutboundCallerId
 from receiver.replies import BaseReply, keywords
 
 
@@ -33,6 +37,18 @@ class ReplyValue:
 
 class ThenValue:
     """A reply or a handler."""
+
+
+class RuleValue:
+    """A rule of an IVR: a reply, or ``{voicemail = "101"}``."""
+
+    kinds: tuple[type[Voicemail | Disa], ...] = (Voicemail,)
+
+
+class MenuRuleValue(RuleValue):
+    """A rule of a menu entry: as before, or ``"disa"``."""
+
+    kinds = (Voicemail, Disa)
 
 
 class ConnectorValue:
@@ -45,6 +61,21 @@ class OneOf:
     members: tuple[Any, ...] = ()
 
 
+class TableValue:
+    """A table of one of `VALUES`, or ``use``. Made by `table_of`."""
+
+    target: type = object
+    name: str = ""
+
+
+VALUES: Mapping[str, type] = {
+    "office-hours": OfficeHours,
+    "holiday": Holiday,
+    "menu-entry": MenuEntry,
+    "outbound-caller-id": OutboundCallerId,
+}
+"""The values that tables stand for, by their name after ``value =``."""
+
 _WORDS: Mapping[Any, str] = {
     str: "a string",
     Path: "a path",
@@ -55,6 +86,8 @@ _WORDS: Mapping[Any, str] = {
     Any: "anything",
     ReplyValue: 'a reply such as "222"',
     ThenValue: 'a reply such as "222" or a handler',
+    RuleValue: 'a rule such as "222" or {voicemail = "101"}',
+    MenuRuleValue: 'a rule such as "222", "disa" or {voicemail = "101"}',
     ConnectorValue: 'a connector, as in {connector = "…"}',
 }
 _TOML = {Secret: str, Path: str, tuple: list, set: list, frozenset: list}
@@ -68,6 +101,18 @@ _COLLECTIONS = (tuple, set, frozenset)
 def one_of(*members: Any) -> Any:
     """Return the type of a value that has one of the types ``members``."""
     return type("OneOf", (OneOf,), {"members": members})
+
+
+@cache
+def table_of(target: type) -> Any:
+    """Return the type of a table of ``target``, one of `VALUES`."""
+    name = next(name for name, one in VALUES.items() if one is target)
+    return type("TableValue", (TableValue,), {"target": target, "name": name})
+
+
+def is_table(kind: Any) -> bool:
+    """Return whether `table_of` made ``kind``."""
+    return isinstance(kind, type) and issubclass(kind, TableValue)
 
 
 def members_of(kind: Any) -> tuple[Any, ...]:
@@ -94,8 +139,13 @@ def accepts(kind: Any, value: object) -> bool:
         return type(value) in {type(one) for one in get_args(kind)}
     if origin in (ReplyValue, ThenValue):
         return isinstance(value, str) or is_marked(value)
+    if origin in (RuleValue, MenuRuleValue):
+        return isinstance(value, str | dict)
     if origin is ConnectorValue:
         return is_marked(value)
+    if is_table(kind):
+        names = {"use", "value", *inspect.signature(kind.target).parameters}
+        return isinstance(value, dict) and not names.isdisjoint(value)
     if len(members_of(kind)) > 1:
         return any(accepts(member, value) for member in members_of(kind))
     try:
@@ -119,6 +169,8 @@ def in_words(kind: Any) -> str:
         return f"a list of {len(args)} ({', '.join(map(in_words, args))})"
     if origin is not None:
         return f"a list ({in_words(args[0])})"
+    if is_table(kind):
+        return f"a table ({kind.name.replace('-', ' ')})"
     return _WORDS.get(kind) or ", or ".join(map(in_words, members_of(kind)))
 
 
@@ -157,13 +209,18 @@ def _of_class(kind: Any, args: tuple[Any, ...]) -> Any:
         return item and types.GenericAlias(made, (item, ...) if made is tuple else (item,))
     if kind in (Callable, types.NoneType):
         return None
+    if kind in VALUES.values():
+        return table_of(kind)
     return ReplyValue if _is_reply(kind) else ConnectorValue
 
 
 def _of_union(members: tuple[Any, ...]) -> Any:
     rest = list(members)
     found: list[Any] = []
-    if any(map(_is_reply, rest)):
+    if Voicemail in rest:
+        found.append(MenuRuleValue if Disa in rest else RuleValue)
+        rest = [one for one in rest if one not in (Voicemail, Disa) and not _is_reply(one)]
+    elif any(map(_is_reply, rest)):
         found.append(ThenValue if any(map(_is_async, rest)) else ReplyValue)
         rest = [one for one in rest if one is not str and not _is_reply(one)]
     for kind in chain.from_iterable(members_of(type_of(one)) for one in rest):

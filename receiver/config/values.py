@@ -22,7 +22,8 @@ from receiver.config.options import Option
 from receiver.config.problems import INVALID, Problems
 from receiver.credentials import Secret, problem_of_variable
 from receiver.declarations import limits
-from receiver.errors import ReplyError
+from receiver.declarations.ivr_menu import Disa, Voicemail
+from receiver.errors import DeclarationError, ReplyError
 from receiver.replies import keywords, read_word
 from receiver.text import counted, quoted, short
 
@@ -109,6 +110,10 @@ class ValueReader:
         origin = get_origin(kind) or kind
         if origin in (types.ReplyValue, types.ThenValue):
             return self._then(value, path, handlers=origin is types.ThenValue)
+        if origin in (types.RuleValue, types.MenuRuleValue):
+            return self._rule(kind, value, path)
+        if types.is_table(kind):
+            return self._table(kind, value, path)
         if origin is types.ConnectorValue:
             return self._make(value, path)
         if origin in (list, tuple, set, frozenset):
@@ -177,6 +182,30 @@ class ValueReader:
         if value is not True:
             return self._problems.add(path, f"write {mark} = true")
         return kind.of()
+
+    def _rule(self, kind: Any, value: Any, path: line_numbers.Path) -> Any:
+        """Return the rule of an IVR that a string or a table stands for."""
+        if isinstance(value, str) and value.strip().lower() == Disa.keyword and Disa in kind.kinds:
+            return Disa()
+        if isinstance(value, str) or not keywords().keys().isdisjoint(value):
+            return self._then(value, path, handlers=False)
+        if value.keys() != {Voicemail.keyword}:
+            return self._problems.add(path, f"it must be {types.in_words(kind)}")
+        where = (*path, Voicemail.keyword)
+        extension = self.value(str, value[Voicemail.keyword], where)
+        try:
+            return extension if extension is INVALID else Voicemail(extension)
+        except DeclarationError as error:
+            return self._problems.add(where, error.problem)
+
+    def _table(self, kind: Any, value: dict[str, Any], path: line_numbers.Path) -> Any:
+        """Return the value that a table stands for, with ``use`` that of a definition."""
+        marked = "use" in value or "value" in value
+        made = self._make(value if marked else {"value": kind.name, **value}, path)
+        if made is INVALID or isinstance(made, kind.target):
+            return made
+        problem = f"this is a {type(made).__name__}; it must be {types.in_words(kind)}"
+        return self._problems.add(path, problem)
 
     def _expanded(self, text: str, path: line_numbers.Path) -> Any:
         """Return ``text`` with its variables expanded, or `INVALID`."""

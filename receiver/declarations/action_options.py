@@ -19,6 +19,8 @@ class ActionOptions(TypedDict, total=False):
 
     Keys:
         name: 1 to 64 characters, the identity on the PBX; by default the function's name.
+        was: the former name of a renamed action. Its old path is answered too, until ``apply`` has
+            moved the action URL; then the option can be removed.
         method: ``"POST"`` (the default), or ``"GET"``, which puts what the caller keyed in into
             URLs.
         auth: ``"bearer"`` (the default), ``"basic"``, ``"digest"``, or None for no authentication.
@@ -48,6 +50,7 @@ class ActionOptions(TypedDict, total=False):
     """
 
     name: str
+    was: str
     method: Method
     auth: Auth | None
     request_timeout: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -47,6 +47,7 @@ class Action:
     Made by `receiver.declarations.ivr.Ivr`, where the parameters are explained.
 
     Attributes:
+        was: the name that it had before; empty if it was not renamed.
         manner: how the handler is called, see `receiver.execution.kinds`.
     """
 
@@ -73,6 +74,7 @@ class Action:
     enabled: bool = True
     where: str = field(default="", compare=False)
     pbx: str = ""
+    was: str = ""
     manner: Manner = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -92,6 +94,11 @@ class Action:
         row; "action" supplies them, should a PBX enforce it.
         """
         return f"/action/{self.identity}"
+
+    @property
+    def former(self) -> Action | None:
+        """The same action under the name that it had before; None if it was not renamed."""
+        return replace(self, name=self.was, was="") if self.was else None
 
     @property
     def parts(self) -> tuple[tuple[str, Mask], ...]:
@@ -128,6 +135,13 @@ class Action:
         """Return the headers that the PBX sends, with ``key`` in the one that holds a secret."""
         secret = {self.secret_header: key.reveal()} if self.secret_header else {}
         return {**self.headers, **secret}
+
+
+def by_identity(actions: Iterable[Action]) -> dict[str, Action]:
+    """Return ``actions`` by identity, a renamed one by that of its former name too."""
+    found = {action.identity: action for action in actions}
+    former = {one.identity: action for action in found.values() if (one := action.former)}
+    return former | found
 
 
 def is_sensitive(*handlers: object) -> bool:
@@ -211,7 +225,8 @@ def check_neighbours(action: Action, others: Iterable[Action]) -> None:
     """Check that no other action of the same IVR has the name or an input of ``action``.
 
     Raises:
-        DeclarationError: with a number that both would match, as a counter-example.
+        DeclarationError: two have one name, a former name included, or both would match a number,
+            which the text has as a counter-example.
     """
     for other in others:
         if (other.pbx, other.ivr) != (action.pbx, action.ivr):
@@ -222,6 +237,8 @@ def check_neighbours(action: Action, others: Iterable[Action]) -> None:
                 "give one of them another name=",
                 action.where,
             )
+        if problem := _clash_of_former(action, other) or _clash_of_former(other, action):
+            raise DeclarationError(problem, action.where)
         if other.kind != action.kind or not (other.enabled and action.enabled):
             continue
         if (number := action.mask.overlap(other.mask)) is not None:
@@ -233,3 +250,19 @@ def check_neighbours(action: Action, others: Iterable[Action]) -> None:
                 f'{action.ivr} both match "{number}": {cure}',
                 action.where,
             )
+
+
+def _clash_of_former(one: Action, other: Action) -> str:
+    """Return why ``one`` cannot have its former name beside ``other``; empty if it can."""
+    was = one.was.lower()
+    if was and was == other.name.lower():
+        return (
+            f"was={one.was!r} of {one.name!r} on IVR {one.ivr} names an action that is declared "
+            f"({other.where}): remove was=, or rename that action"
+        )
+    if was and was == other.was.lower():
+        return (
+            f"{one.name!r} and {other.name!r} ({other.where}) on IVR {one.ivr} both have "
+            f"was={one.was!r}: only one action can be the renamed one"
+        )
+    return ""

@@ -1,25 +1,32 @@
 """The desired state of an IVR, as far as it is declared.
 
-Rule 1: a value that the PBX would refuse is an error at import; prompt files are checked by plan.
+Rule 1: a value that the PBX would refuse is an error at import; prompt files are checked by plan,
+        and whether the release of the PBX has a field.
 Rule 2: the name of a prompt file on the PBX contains its digest, so it is uploaded once.
+Rule 3: an option that is not declared is neither sent nor compared.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePath
-from typing import Any, Literal, TypedDict
+from typing import TypedDict
+
+from msgspec import structs
 
 from receiver.credentials import Secret
+from receiver.declarations.ivr_fields import fields_of, menu_of, problems_of
+from receiver.declarations.ivr_menu import MenuEntry, Rule, holiday_fields
 from receiver.errors import DeclarationError
+from receiver.office_hours import Holiday as DeclaredHoliday
 from receiver.pbx import checks
-from receiver.pbx.models_ivr import Ivr
-from receiver.replies import Reply, is_reply
+from receiver.pbx.models_ivr import Ivr, OutboundCallerId
+from receiver.pbx.models_shared import Holiday
+from receiver.text import quoted
 
-_HIDDEN = "***"
 _STEM = 40
 
 
@@ -36,23 +43,45 @@ class IvrOptions(TypedDict, total=False):
         language: such as ``"en-US"``.
         prompt: the path of the recording that greets callers (WAV, PCM, 16 bit, mono, at 16, 32
             or 48 kHz), from the folder of the file that declares it.
+        transfer_prompt: the path of the recording that callers hear before they are connected.
         dtmf_interval: seconds that the PBX waits for a further digit, from 1.
         timeout: seconds without a key after which ``timeout_reply`` counts, from 1.
-        timeout_reply: `Forward`, `Hangup` or `Repeat`.
+        repeat_times: how often the prompt is repeated before it, from 0.
+        timeout_reply: `Forward`, `Hangup`, `Repeat` or `Voicemail`.
         failure_reply: the same, for a call that could not be put through.
+        night_mode: whether ``night_reply`` counts for every call (PBX 22.3).
+        night_reply: the same, for calls in night mode (PBX 22.2).
+        exclude_list: numbers and ranges that callers cannot dial directly, such as
+            ``["1001-2001", "3000"]``; an empty list removes all (PBX 22.3).
+        menu: the IVR's own menu, a list of `MenuEntry`. It is declared whole: other entries are
+            removed.
         pin: the DISA PIN, digits with which a caller dials out through the PBX where the menu leads
             to DISA; it is switched on, too. Not declared, neither is sent: the PBX's own stays.
             Up to 22.2: 6 to 10 digits, no 111, no 012; since 22.3 the tenant's policy decides.
+        enable_pin: whether DISA asks for the PIN; by default not sent without ``pin``. False lets
+            every caller dial out through the PBX where the menu leads to DISA.
+        outbound_caller_ids: the caller ids of forwarded calls, a list of `OutboundCallerId`. It is
+            declared whole.
+        audio_recording: whether calls of the IVR are recorded (PBX 22.6).
     """
 
     name: str
     language: str
     prompt: str | Path
+    transfer_prompt: str | Path
     dtmf_interval: int
     timeout: int
-    timeout_reply: Reply
-    failure_reply: Reply
+    repeat_times: int
+    timeout_reply: Rule
+    failure_reply: Rule
+    night_mode: bool
+    night_reply: Rule
+    exclude_list: Iterable[str]
+    menu: Iterable[MenuEntry]
     pin: str | Secret
+    enable_pin: bool
+    outbound_caller_ids: Iterable[OutboundCallerId]
+    audio_recording: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +89,59 @@ class DesiredIvr:
     """The declared fields of an IVR.
 
     Attributes:
-        fields: the declared fields with the extension number; the rest is blank.
+        fields: the declared fields with the extension number; the rest is blank. The id of a
+            holiday is its name.
         prompt: the file of its prompt; None if that is not declared.
         where: ``file:line`` of the declaration.
         recording: the content of ``prompt``, once it was read.
+        transfer_prompt, transfer_recording: the same of its transfer prompt.
+        holidays: those of its menu, as the PBX's fields.
+        clear: fields that are declared empty.
     """
 
     fields: Ivr
     prompt: Path | None = None
     where: str = field(default="", compare=False)
     recording: Prompt | None = None
+    transfer_prompt: Path | None = None
+    transfer_recording: Prompt | None = None
+    holidays: tuple[Holiday, ...] = ()
+    clear: tuple[str, ...] = ()
 
     @property
     def number(self) -> str:
         return self.fields.extension_number
+
+    @property
+    def prompts(self) -> dict[str, Path]:
+        """The files of its prompts, by the option that declares them."""
+        files = {"prompt": self.prompt, "transfer_prompt": self.transfer_prompt}
+        return {option: file for option, file in files.items() if file is not None}
+
+    @property
+    def recordings(self) -> dict[str, Prompt]:
+        """The content of its prompts, by the option that declares them, once it was read."""
+        found = {"prompt": self.recording, "transfer_prompt": self.transfer_recording}
+        return {option: one for option, one in found.items() if one is not None}
+
+    def with_recordings(self, read: Mapping[str, Prompt]) -> DesiredIvr:
+        """Return the same with the content of its prompts."""
+        return replace(
+            self, recording=read.get("prompt"), transfer_recording=read.get("transfer_prompt")
+        )
+
+    def with_holiday_ids(self, ids: Mapping[str, str]) -> Ivr:
+        """Return its fields with the ids that the PBX gave to its holidays, by their names."""
+        if not self.holidays:
+            return self.fields
+        rules = (
+            structs.replace(
+                rule,
+                holidays=tuple(Holiday(id=ids.get(one.id, one.id)) for one in rule.holidays),
+            )
+            for rule in self.fields.custom_forward_rules or ()
+        )
+        return structs.replace(self.fields, custom_forward_rules=tuple(rules))
 
 
 @dataclass(frozen=True)
@@ -121,13 +189,22 @@ def declare(number: str, options: IvrOptions, where: str) -> DesiredIvr | None:
             where,
         )
     try:
-        fields = checks.parse(Ivr, {"extension_number": number, **_fields(options)})
-        checks.refuse(f"Ivr({number!r}) cannot be declared so", _problems(fields, options))
+        menu = menu_of(options)
+        fields = checks.parse(Ivr, {"extension_number": number, **fields_of(options, menu)})
+        checks.refuse(f"Ivr({number!r}) cannot be declared so", problems_of(fields, options))
+        holidays = _together(one for entry in menu for one in entry.holidays)
     except DeclarationError as error:
         raise DeclarationError(error.problem, where) from None
-    prompt = options.get("prompt")
-    beside = Path(where.rpartition(":")[0]).parent
-    return DesiredIvr(fields, None if prompt is None else beside / prompt, where)
+    folder = Path(where.rpartition(":")[0]).parent
+    prompt, transfer = options.get("prompt"), options.get("transfer_prompt")
+    return DesiredIvr(
+        fields,
+        None if prompt is None else folder / prompt,
+        where,
+        transfer_prompt=None if transfer is None else folder / transfer,
+        holidays=holidays,
+        clear=("exclude_list",) if "exclude_list" in options and not fields.exclude_list else (),
+    )
 
 
 def check_together(ivrs: Iterable[DesiredIvr]) -> tuple[DesiredIvr, ...]:
@@ -148,38 +225,30 @@ def check_together(ivrs: Iterable[DesiredIvr]) -> tuple[DesiredIvr, ...]:
     return tuple(seen.values())
 
 
-def _fields(options: IvrOptions) -> dict[str, Any]:
-    """Return the declared options as the PBX's fields."""
-    made: dict[str, Any] = {
-        key: options[key] for key in ("name", "language", "dtmf_interval") if key in options
-    }
-    timeout: dict[str, Any] = {"timeout": options["timeout"]} if "timeout" in options else {}
-    timeout |= _rule("timeout_reply", options)
-    if timeout:
-        made["timeout_forward_rule"] = timeout
-    if failure := _rule("failure_reply", options):
-        made["failure_forward_rule"] = failure
-    if "pin" in options:
-        pin = options["pin"]
-        made |= {"enable_pin": True, "pin": pin.reveal() if isinstance(pin, Secret) else pin}
-    return made
+def holidays_of(ivrs: Iterable[DesiredIvr]) -> tuple[Holiday, ...]:
+    """Return each holiday of ``ivrs`` once.
+
+    Raises:
+        DeclarationError: two have one name and differ.
+    """
+    found: dict[str, Holiday] = {}
+    for ivr in ivrs:
+        for one in ivr.holidays:
+            if found.setdefault(one.name, one) != one:
+                raise DeclarationError(_two_holidays(one.name), ivr.where)
+    return tuple(found.values())
 
 
-def _rule(option: Literal["timeout_reply", "failure_reply"], options: IvrOptions) -> dict[str, str]:
-    if option not in options:
-        return {}
-    reply: object = options[option]
-    if is_reply(reply) and reply.rule:
-        return {"action": reply.rule, **({"number": reply.target} if reply.target else {})}
-    raise DeclarationError(f'{option} must be a reply such as Forward("0"), Hangup() or Repeat()')
+def _together(holidays: Iterable[DeclaredHoliday]) -> tuple[Holiday, ...]:
+    found: dict[str, DeclaredHoliday] = {}
+    for one in holidays:
+        if found.setdefault(one.name, one) != one:
+            raise DeclarationError(_two_holidays(one.name))
+    return tuple(map(holiday_fields, found.values()))
 
 
-def _problems(fields: Ivr, options: IvrOptions) -> Iterator[str]:
-    blank = (key for key in ("language", "pin", "prompt") if key in options and not options[key])
-    yield from (f"{key} is empty: leave it out" for key in blank)
-    rule = fields.timeout_forward_rule
-    if "timeout" in options and not (rule and rule.timeout):
-        yield "timeout must be at least 1 second"
-    if not isinstance(options.get("prompt", ""), str | Path):
-        yield "prompt must be the path of a WAV file"
-    yield from checks.problems(fields, creating=True)
+def _two_holidays(name: str) -> str:
+    return (
+        f"two different holidays are named {quoted(name)}, by which the PBX's are looked up: "
+        "declare it once, or give one another name"
+    )

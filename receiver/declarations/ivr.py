@@ -105,8 +105,9 @@ class Ivr:
             mask: what the caller keys in: numbers, ranges of equally long numbers, and patterns
                 with a ``*`` for each digit, separated by ``;``; ``"ALL"`` alone for any keys (PBX
                 22.6). Masks of one IVR do not overlap.
-            options: all optional: ``name``, ``method``, ``auth``, ``request_timeout`` (seconds that
-                the PBX waits, by default 2), ``connection_timeout``, ``headers``,
+            options: all optional: ``name``, ``was`` (the former name), ``method``, ``auth``,
+                ``request_timeout`` (seconds that the PBX waits, by default 2),
+                ``connection_timeout``, ``headers``,
                 ``secret_header``, ``algorithms``, ``uri_without_query``, ``fallback`` (the reply if
                 the function is late or raises), ``on_timeout``, ``max_concurrency``,
                 ``max_repeats``, ``finish_key``, ``sensitive``, ``enabled``. `ActionOptions` says
@@ -202,6 +203,7 @@ def _check(action: Action) -> None:
     fallback, enabled = action.fallback, action.enabled
     for problem in (
         limits.problem_of_name(action.name),
+        limits.problem_of_former_name(action.was, action.name),
         limits.problem_of_choice("kind", action.kind, get_args(Kind)),
         limits.problem_of_choice("method", action.method, get_args(Method)),
         limits.problem_of_choice("auth", action.auth, (*get_args(Auth), None)),

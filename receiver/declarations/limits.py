@@ -75,6 +75,15 @@ def problem_of_name(name: object) -> str:
     return f"the name {name!r} would change the path of the URL" if name in (".", "..") else ""
 
 
+def problem_of_former_name(was: object, name: str) -> str:
+    """Check the former name of an action that is now called ``name``; empty is none."""
+    if was == "":
+        return ""
+    if problem := problem_of_name(was):
+        return f"was={was!r}: {problem}"
+    return f"was={was!r} is the name that the action has: remove it" if was == name else ""
+
+
 def problem_of_label(label: object) -> str:
     """Check a label, which is part of the URL's path and of the names of variables."""
     if isinstance(label, str) and LABEL.fullmatch(label):

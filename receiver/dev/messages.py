@@ -24,12 +24,13 @@ from receiver.masks import Mask
 from receiver.pbx.checks import parse
 from receiver.pbx.models import write
 from receiver.pbx.models_ivr import Ivr as Fields
+from receiver.pbx.models_shared import Holiday
 from receiver.phone_numbers.numbers import NumberFormat
 from receiver.replies import Reply, is_reply
 
 _COPIED = (
     *("ivr", "pbx", "name", "kind", "method", "auth", "request_timeout", "connection_timeout"),
-    *("headers", "secret_header", "enabled", "where", "sensitive"),
+    *("headers", "secret_header", "enabled", "where", "sensitive", "was"),
 )
 """The fields that `DeclaredAction` and `Action` have in common."""
 
@@ -51,6 +52,7 @@ class DeclaredAction(Struct, frozen=True, kw_only=True):
     enabled: bool
     where: str
     sensitive: bool
+    was: str = ""
     handler: str
     fallback: str
 
@@ -69,13 +71,22 @@ class DeclaredIvr(Struct, frozen=True):
 
     pbx: str
     fields: dict[str, Any]
-    prompt: str | None
+    prompts: dict[str, str]
     where: str
+    holidays: list[dict[str, Any]] = []
+    clear: tuple[str, ...] = ()
 
     def desired(self) -> DesiredIvr:
         """Return the IVR to register."""
-        prompt = None if self.prompt is None else Path(self.prompt)
-        return DesiredIvr(parse(Fields, self.fields), prompt, self.where)
+        prompts = {option: Path(path) for option, path in self.prompts.items()}
+        return DesiredIvr(
+            parse(Fields, self.fields),
+            prompts.get("prompt"),
+            self.where,
+            transfer_prompt=prompts.get("transfer_prompt"),
+            holidays=tuple(parse(Holiday, one) for one in self.holidays),
+            clear=self.clear,
+        )
 
 
 # From the child ------------------------------------------------------------------------------
@@ -265,7 +276,12 @@ def declared_ivrs(by_pbx: Mapping[str, Iterable[DesiredIvr]]) -> list[DeclaredIv
     """Return IVRs, by the label of their PBX, as data."""
     return [
         DeclaredIvr(
-            label, write(one.fields), None if one.prompt is None else str(one.prompt), one.where
+            label,
+            write(one.fields),
+            {option: str(path) for option, path in one.prompts.items()},
+            one.where,
+            list(map(write, one.holidays)),
+            one.clear,
         )
         for label, ivrs in by_pbx.items()
         for one in ivrs

@@ -258,4 +258,5 @@ def _prompts(found: Ready | StartFailed) -> set[str]:
     """Return the audio files that are declared as prompts."""
     if isinstance(found, StartFailed):
         return set()
-    return {os.path.abspath(one.prompt) for one in found.desired_ivrs if one.prompt}
+    paths = (path for one in found.desired_ivrs for path in one.prompts.values())
+    return {os.path.abspath(path) for path in paths}

@@ -11,7 +11,7 @@ Source: the limits of `receiver.pbx.fields`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -49,6 +49,26 @@ def problems(item: Model, *, creating: bool = False, at: str = "") -> tuple[str,
         elif shape.spec.use != "read" and (problem := leaf_problem(shape, value)):
             found.append(f"{here} {problem}")
     return (*found, *(f"{at}{text}" for text in item.conflicts(creating)))
+
+
+def unavailable(item: Model, version: str, at: str = "") -> Iterator[str]:
+    """Yield the fields of ``item`` that a PBX of the release does not have, with their release.
+
+    Parameters:
+        version: such as ``"22.2"``; empty for an unknown one, which has all of them.
+        at: the path of ``item``, with a dot at its end.
+    """
+    for key, shape in shapes(type(item)).items():
+        value = getattr(item, shape.name)
+        if is_blank(value):
+            continue
+        if not shape.spec.available(version):
+            yield f"{at}{key} (since {shape.spec.since})"
+        elif shape.kind == "object":
+            yield from unavailable(value, version, f"{at}{key}.")
+        elif shape.kind == "list":
+            for number, one in enumerate(value):
+                yield from unavailable(one, version, f"{at}{key}[{number}].")
 
 
 def refuse(what: str, found: Iterable[str]) -> None:

@@ -236,7 +236,24 @@ class CustomRule(Model, frozen=True, kw_only=True):
 
 
 class OutboundCallerId(Model, frozen=True, kw_only=True):
-    """The caller id of calls that are forwarded over a provider."""
+    """The caller id of calls that an IVR forwards over a provider.
+
+    ::
+
+        sales = OutboundCallerId(provider_id="NzAwNTUx", caller_id="+4930123456")
+
+    In a file::
+
+        value = "outbound-caller-id"
+        provider_id = "NzAwNTUx"
+        caller_id = "+4930123456"
+
+    Parameters:
+        provider_id: the id of the provider (trunk) on the PBX.
+        caller_id: 1 to 64 characters.
+        description: up to 1024 characters.
+        display_name: the name shown with it (PBX 22.6).
+    """
 
     provider_id: str = ""
     caller_id: Annotated[str, Spec(1, 64)] = ""

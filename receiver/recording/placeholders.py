@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import assert_never
 
-from receiver.declarations.actions import Action
+from receiver.declarations.actions import Action, by_identity
 from receiver.mask_entries import All, Entry, Exact, Pattern, Range
 from receiver.recording.format import Destination, EntryMatch, Masked, Recorded, Text
 from receiver.recording.masking import bare, shape
@@ -29,7 +29,7 @@ class Placeholders:
     """
 
     def __init__(self, actions: Iterable[Action]) -> None:
-        self._actions = {action.identity: action for action in actions}
+        self._actions = by_identity(actions)
         self._shapes = {key: shape(action.mask) for key, action in self._actions.items()}
         self._known: dict[tuple[str, str], str] = {}
         self._taken: set[tuple[str, str]] = set()

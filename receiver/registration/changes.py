@@ -14,6 +14,7 @@ from typing import Generic, Literal, TypeVar
 from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.pbx.difference import Difference
 from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_shared import Holiday
 from receiver.registration.desired import DesiredActionUrl
 from receiver.text import line
 
@@ -33,7 +34,10 @@ SYMBOLS: dict[Op, str] = {
 PENDING: tuple[Op, ...] = ("create", "update", "delete", "blocked", "missing")
 """The ops of which something is left to do."""
 
-Resource = ActionUrl | DesiredIvr
+Resource = ActionUrl | DesiredIvr | Holiday
+NO_IVR = IvrSummary(id="")
+"""The IVR of a resource that belongs to none."""
+
 R_co = TypeVar("R_co", bound=Resource, covariant=True)
 
 
@@ -43,13 +47,14 @@ class Change(Generic[R_co]):
 
     Attributes:
         op: what to do.
-        ivr: the IVR; without an id if it is not on the PBX (yet).
+        ivr: the IVR; without an id if it is not on the PBX (yet), `NO_IVR` for a holiday.
         resource: the desired state, with the id of what it replaces; for ``delete``, ``unchanged``
             and ``unmanaged`` action URLs the actual state.
         differences: the fields in which the actual state differs.
         clear: for an update, the fields to empty.
         reason: why something is blocked, missing or deleted; for an update that takes over, from
-            which service; for an unmanaged one that this project registered, what to do about it.
+            which service; for one that renames, from which name; for an unmanaged one that this
+            project registered, what to do about it.
         where: ``file:line`` of the declaration, if there is one.
         before: for the update of an action URL, the actual state.
         notes: warnings about the resource.
@@ -70,6 +75,8 @@ class Change(Generic[R_co]):
         """The resource, as in ``IVR 8000`` or ``8000/pick``."""
         if isinstance(self.resource, DesiredIvr):
             return f"IVR {self.ivr.extension_number}"
+        if isinstance(self.resource, Holiday):
+            return f"holiday {line(self.resource.name)}"
         return f"{self.ivr.extension_number}/{line(self.resource.name)}"
 
     def __str__(self) -> str:
@@ -88,6 +95,7 @@ class Plan:
             (`receiver.registration.lints`).
         pbx: the label of the PBX, empty for the only one.
         ivrs: a line for each IVR of which more than the number is declared.
+        holidays: a line for each holiday of their menus.
         owner: the owner mark of this installation; empty if URLs alone decide what is managed.
         former: the public URL that the service had before; empty if it has not moved.
     """
@@ -100,6 +108,7 @@ class Plan:
     ivrs: tuple[Change[DesiredIvr], ...] = ()
     owner: str = ""
     former: str = ""
+    holidays: tuple[Change[Holiday], ...] = ()
 
     def of(self, *ops: Op) -> tuple[Change[ActionUrl], ...]:
         """Return the changes of action URLs with one of these ops."""
@@ -108,7 +117,7 @@ class Plan:
     @property
     def all(self) -> tuple[Change[Resource], ...]:
         """The changes of all kinds of resources, in the order in which they are made."""
-        return (*self.ivrs, *self.changes)
+        return (*self.holidays, *self.ivrs, *self.changes)
 
     @property
     def pending(self) -> tuple[Change[Resource], ...]:
@@ -120,7 +129,7 @@ class Plan:
         return sum(change.op == op for change in self.all)
 
     def with_ivrs(self, done: dict[str, IvrSummary], refused: Collection[str] = ()) -> Plan:
-        """Return the plan after its IVRs were created and updated.
+        """Return the plan after its holidays and IVRs were created and updated.
 
         Parameters:
             done: the IVRs by extension number.
@@ -135,10 +144,16 @@ class Plan:
             for one in self.ivrs
             if one.resource.number not in refused
         )
+        holidays = (replace(one, op="unchanged", differences=()) for one in self.holidays)
         changes = (
             replace(one, ivr=actual(one.ivr))
             for one in self.changes
             if one.ivr.extension_number not in refused
         )
-        desired = tuple(one for one in self.desired if one.ivr not in refused)
-        return replace(self, desired=desired, ivrs=tuple(ivrs), changes=tuple(changes))
+        return replace(
+            self,
+            desired=tuple(one for one in self.desired if one.ivr not in refused),
+            holidays=tuple(holidays),
+            ivrs=tuple(ivrs),
+            changes=tuple(changes),
+        )

@@ -7,8 +7,7 @@ Rule 2: values are compared, not spellings: ``1;2`` is ``1; 2``, ``HTTPS://Host:
         a difference.
 Rule 3: an owner mark that is missing or cannot be read is no difference, that of another
         ``RECEIVER_SECRET`` is: it shows a changed secret where the PBX hides the credentials.
-Rule 4: of an IVR only the declared fields are compared.
-Rule 5: no text contains a secret; header values and URLs of other services count as secrets too.
+Rule 4: no text contains a secret; header values and URLs of other services count as secrets too.
 
 Whether a PBX gives passwords and tokens back, and in what form, is not documented.
 """
@@ -16,17 +15,14 @@ Whether a PBX gives passwords and tokens back, and in what form, is not document
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from receiver.credentials import Secret
-from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import MaskError
 from receiver.masks import Mask, short_mask
 from receiver.pbx.difference import UNREADABLE, Difference, Value
-from receiver.pbx.models import ActionUrl, with_defaults, without_masked, write
-from receiver.pbx.models_ivr import Ivr
+from receiver.pbx.models import ActionUrl, with_defaults
 from receiver.registration.ownership import mark_of, pairs, without_mark
 from receiver.registration.urls import HIDDEN, shown, spelling
 from receiver.text import line
@@ -98,7 +94,7 @@ def differences(
 def _action_url_fields(want: ActionUrl, actual: ActionUrl, readable: bool) -> Iterator[Field]:
     for name in _PLAIN:
         before, after = getattr(actual, name), getattr(want, name)
-        yield Field(name, before, after, _shown(before), _shown(after))
+        yield Field(name, before, after, shown_value(before), shown_value(after))
     for name in _WORDS:
         before, after = getattr(actual, name).upper(), getattr(want, name)
         yield Field(name, before, after, line(before), after)
@@ -115,37 +111,6 @@ def _action_url_fields(want: ActionUrl, actual: ActionUrl, readable: bool) -> It
         before, after = _reveal(getattr(actual, name)), _reveal(getattr(want, name))
         known = readable or _is_known(before)
         yield Field(name, before, after, HIDDEN if before else "", HIDDEN, known)
-
-
-def ivr_differences(
-    desired: DesiredIvr, actual: Ivr, *, certain: bool = False
-) -> Iterator[Difference]:
-    """Yield the differences of an IVR from the declared fields; parameters as for `compare`."""
-    return compare(_ivr_fields(desired, actual), certain=certain)
-
-
-def _ivr_fields(desired: DesiredIvr, actual: Ivr) -> Iterator[Field]:
-    there = dict(_leaves(write(without_masked(actual))))
-    for name, after in _leaves(write(desired.fields, updating=True)):
-        before = there.get(name)
-        if name == "pin":
-            known = before is not None or not actual.id
-            yield Field(name, before, after, HIDDEN if before else "", HIDDEN, known)
-        elif name == "language":
-            yield Field(name, str(before).lower(), str(after).lower(), _shown(before), after)
-        else:
-            yield Field(name, before, after, _shown(before), _shown(after))
-    if (prompt := desired.recording) is not None:
-        before = line(actual.prompt_file_name)
-        yield Field("prompt", prompt.is_of(actual), True, before, prompt.name)
-
-
-def _leaves(data: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{at}{key}.")
-        else:
-            yield f"{at}{key}", value
 
 
 # credentials ---------------------------------------------------------------------------------
@@ -218,7 +183,8 @@ def _names(headers: str) -> str:
     return "&".join(f"{line(name)}:{HIDDEN}" for name, _ in pairs(headers))
 
 
-def _shown(value: object) -> Value:
+def shown_value(value: object) -> Value:
+    """Return a value as the plan prints it."""
     if isinstance(value, int):
         return value
     return "" if value is None else line(str(value))

@@ -2,12 +2,14 @@
 
 A mask that is too long for one action URL makes several, with one identity and one set of
 credentials: ``pick``, ``pick~2``, ``pick~3`` at ``…/pick``, ``…/pick/2``, ``…/pick/3``.
+
+A renamed action has its state under the former name too, by which its action URL is found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -30,6 +32,7 @@ class DesiredActionUrl:
         where: ``file:line`` of the declaration.
         coming: the same with the credentials of the next epoch, if these are accepted too.
         identity: of the action that this is (a part of), such as ``"8000/pick"``.
+        was: the same under the former name of a renamed action; None if it was not renamed.
     """
 
     ivr: str
@@ -37,6 +40,16 @@ class DesiredActionUrl:
     where: str = ""
     coming: ActionUrl | None = None
     identity: str = ""
+    was: DesiredActionUrl | None = None
+
+    @property
+    def states(self) -> Iterator[ActionUrl]:
+        """The action URL with each of the credentials that the service accepts."""
+        for item in (self, self.was):
+            if item is not None:
+                yield item.action
+                if item.coming is not None:
+                    yield item.coming
 
 
 def desired_action_urls(
@@ -63,7 +76,8 @@ def desired_action_urls(
     """
     made: list[DesiredActionUrl] = []
     owner = owner_mark(secret, pbx)
-    for action in (one for one in actions if one.pbx == pbx):
+
+    def parts(action: Action) -> Iterator[DesiredActionUrl]:
         now = derive(secret, action.identity, epoch)
         coming = derive(secret, action.identity, epoch + 1)
         for part, (name, mask) in enumerate(action.parts, 1):
@@ -71,7 +85,14 @@ def desired_action_urls(
             rotates = lenient and (action.auth or action.secret_header)
             later = _with(bare, action, coming, owner) if rotates else None
             mine = _with(bare, action, now, owner)
-            made.append(DesiredActionUrl(action.ivr, mine, action.where, later, action.identity))
+            yield DesiredActionUrl(action.ivr, mine, action.where, later, action.identity)
+
+    for action in (one for one in actions if one.pbx == pbx):
+        if (former := action.former) is None:
+            made += parts(action)
+        else:
+            both = zip(parts(action), parts(former), strict=True)
+            made += (replace(item, was=was) for item, was in both)
     return tuple(made)
 
 

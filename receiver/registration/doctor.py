@@ -200,7 +200,10 @@ async def _status(ivr: IvrSummary, client: PbxClient) -> Finding:
 
 
 def _as_found(wants: Iterable[DesiredActionUrl], found: Actual) -> list[DesiredActionUrl]:
-    """What the PBX sends: during a rotation it may have the credentials of the next epoch."""
+    """What the PBX sends: during a rotation it may have the credentials of the next epoch.
+
+    An action that was renamed is checked at its former path too, until ``apply`` has moved it.
+    """
     there: dict[tuple[str, str], ActionUrl] = {
         (ivr.extension_number, item.name): item for ivr, items in found for item in items
     }
@@ -212,7 +215,10 @@ def _as_found(wants: Iterable[DesiredActionUrl], found: Actual) -> list[DesiredA
         ahead = is_ahead(on_pbx, item.action, item.coming, hidden=False)
         return replace(item, action=item.coming) if ahead else item
 
-    return [choose(item) for item in wants]
+    moving = {
+        item: item.was for item in wants if item.was and (item.ivr, item.was.action.name) in there
+    }
+    return [choose(one) for item in wants for one in (item, moving.get(item)) if one is not None]
 
 
 async def _examine_service(

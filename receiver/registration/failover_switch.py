@@ -1,7 +1,7 @@
 """Which action URLs to switch off or on, so that the IVRs' own menus take the calls meanwhile.
 
 Rule 1: only what points to this service (`receiver.registration.urls`); and only what is declared
-        enabled comes back.
+        enabled comes back, that of a renamed action under its former name included.
 Rule 2: the PBX holds the only state. A header of the action URL, `MARK`, says what switched it
         off; it is never sent, because a PBX sends no callbacks to one that is off. A guard on
         any machine sees what a drain did, and switches on only what a guard switched off.
@@ -90,13 +90,16 @@ def missing(
     """What is declared enabled and not on the PBX at all; parameters as for `switch_off`."""
     wanted = tuple(wanted)
     there = {want for _, _, want in _ours(wanted, found, base, pbx) if want is not None}
-    return tuple(want for want in wanted if want.action.enabled and want not in there)
+    return tuple(
+        want for want in wanted if want.action.enabled and there.isdisjoint((want, want.was))
+    )
 
 
 def _ours(
     wanted: Iterable[DesiredActionUrl], found: Actual, base: str, pbx: str
 ) -> Iterator[tuple[IvrSummary, ActionUrl, DesiredActionUrl | None]]:
-    declared = {(want.ivr, key(want.action.url)): want for want in wanted}
+    both = (want for item in wanted for want in (item, item.was) if want is not None)
+    declared = {(want.ivr, key(want.action.url)): want for want in both}
     for ivr, items in found:
         for item in items:
             if is_below(item.url, base, pbx):

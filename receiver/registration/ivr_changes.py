@@ -12,20 +12,22 @@ Rule 4: each IVR is read back and compared.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 
 from receiver.declarations.desired_ivr import DesiredIvr, Prompt, check_together
 from receiver.errors import DeclarationError, PbxError, PbxInvalid, PbxRefused, RegistrationError
+from receiver.pbx import checks
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.audio import examine
 from receiver.pbx.models import IvrSummary, write
 from receiver.pbx.models_ivr import Ivr, pin_problem_in
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import Change, Resource
-from receiver.registration.compare import ivr_differences
+from receiver.registration.compare_ivr import ivr_differences
 from receiver.registration.concurrency import for_each
+from receiver.registration.holiday_changes import holiday_ids
 from receiver.registration.plans import plan_ivr
 from receiver.registration.render import listed
 from receiver.text import counted
@@ -42,7 +44,7 @@ def prepare(ivrs: Iterable[DesiredIvr]) -> tuple[DesiredIvr, ...]:
     Raises:
         DeclarationError: two declarations of one IVR differ; a recording cannot be read or played.
     """
-    return tuple(replace(one, recording=_recording(one)) for one in check_together(ivrs))
+    return tuple(one.with_recordings(_recordings(one)) for one in check_together(ivrs))
 
 
 async def plan_ivrs(
@@ -61,13 +63,13 @@ async def plan_ivrs(
         certain: count a PIN that cannot be read as a difference.
 
     Raises:
-        DeclarationError: the release of the PBX, as far as it is known, refuses a DISA PIN.
+        DeclarationError: the release of the PBX, as far as it is known, refuses a DISA PIN, or
+            does not have a declared field.
         PbxError: an IVR could not be read.
     """
     desired = tuple(desired)
     for one in desired:
-        if problem := pin_problem_in(one.fields.pin.reveal(), client.version):
-            raise DeclarationError(f"pin {problem} (RECEIVER_PBX_VERSION)", one.where)
+        _check_release(one, client.version)
     there = {ivr.extension_number: ivr for ivr in ivrs}
     actual: dict[str, Ivr] = {}
 
@@ -99,14 +101,18 @@ async def put(client: PbxClient, desired: DesiredIvr, ivr_id: str, prompts: Prom
     Raises:
         PbxError: a request failed, or the PBX did not store a field.
     """
-    file_id = await prompts.bring(desired.recording) if desired.recording else ""
-    fields, actual = msgspec.structs.replace(desired.fields, prompt_file_id=file_id), Ivr()
+    files = {
+        f"{option}_file_id": await prompts.bring(one) for option, one in desired.recordings.items()
+    }
+    fields = desired.with_holiday_ids(await holiday_ids(client, desired))
+    fields, actual = msgspec.structs.replace(fields, **files), Ivr()
     created = not ivr_id
     if created:
         ivr_id = await _create(client, fields)
         actual = await client.ivrs.show(ivr_id)
     if not created or any(ivr_differences(desired, actual)):
-        actual = await client.ivrs.update(ivr_id, write(fields, updating=True))
+        sent = write(fields, updating=True)
+        actual = await client.ivrs.update(ivr_id, sent, clear=desired.clear)
     if left := list(map(str, ivr_differences(desired, actual))):
         raise PbxInvalid(f"the PBX accepted it, but did not take {', '.join(left)}")
     return ivr_id
@@ -147,20 +153,32 @@ def check_refused(
         ) from causes[0]
 
 
-def _recording(one: DesiredIvr) -> Prompt | None:
-    if one.prompt is None:
-        return None
-    try:
-        data = one.prompt.read_bytes()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        problem = f"the prompt {str(one.prompt)!r} cannot be read: {reason}"
-        raise DeclarationError(problem, one.where) from None
-    try:
-        examine(str(one.prompt), data)
-    except DeclarationError as error:
-        raise DeclarationError(error.problem, one.where) from None
-    return Prompt.of(one.prompt, data)
+def _check_release(one: DesiredIvr, version: str) -> None:
+    if problem := pin_problem_in(one.fields.pin.reveal(), version):
+        raise DeclarationError(f"pin {problem} (RECEIVER_PBX_VERSION)", one.where)
+    if lacking := list(checks.unavailable(one.fields, version)):
+        raise DeclarationError(
+            f"a PBX {version} (RECEIVER_PBX_VERSION) does not have {', '.join(lacking)}: leave out "
+            "what declares it, or upgrade the PBX",
+            one.where,
+        )
+
+
+def _recordings(one: DesiredIvr) -> dict[str, Prompt]:
+    found: dict[str, Prompt] = {}
+    for option, path in one.prompts.items():
+        what = f"the {option} {str(path)!r}".replace("_", " ", 1)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise DeclarationError(f"{what} cannot be read: {reason}", one.where) from None
+        try:
+            examine(str(path), data)
+        except DeclarationError as error:
+            raise DeclarationError(error.problem, one.where) from None
+        found[option] = Prompt.of(path, data)
+    return found
 
 
 async def _create(client: PbxClient, item: Ivr) -> str:

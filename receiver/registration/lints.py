@@ -11,10 +11,11 @@ once, a mask after the wait for further digits (``dtmf_interval``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 from receiver.declarations.actions import Action
+from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import MaskError
 from receiver.mask_entries import example
 from receiver.masks import ANY_CALLER, Entry, Exact, Mask, Pattern
@@ -62,6 +63,24 @@ class IvrRules:
         return cls(keys, ivr.excluded, disa_warning(ivr))
 
 
+def with_declared(own: Mapping[str, IvrRules], ivrs: Iterable[DesiredIvr]) -> dict[str, IvrRules]:
+    """Return what IVRs do by themselves, with the menus and excluded numbers that are declared.
+
+    Parameters:
+        own: by extension number, as the PBX has it.
+        ivrs: the declarations.
+    """
+    made = dict(own)
+    for ivr in ivrs:
+        there, declared = made.get(ivr.number, IvrRules()), IvrRules.of(ivr.fields)
+        made[ivr.number] = replace(
+            there,
+            keys=there.keys if ivr.fields.custom_forward_rules is None else declared.keys,
+            excluded=declared.excluded or there.excluded,
+        )
+    return made
+
+
 def prefixes(rows: Sequence[Row]) -> Iterator[str]:
     """Numbers that are the beginning of others on the same IVR, among what is keyed in."""
     keyed = [row for row in rows if row.kind == "DTMF"]
@@ -81,13 +100,16 @@ _SHORT = "a caller who enters the longer one too slowly gets the shorter one"
 
 
 def declared(
-    actions: Iterable[Action], formats: Mapping[str, NumberFormat] | None = None
+    actions: Iterable[Action],
+    formats: Mapping[str, NumberFormat] | None = None,
+    ivrs: Iterable[DesiredIvr] = (),
 ) -> tuple[str, ...]:
     """Return the warnings that need no PBX.
 
     Parameters:
         actions: what is declared.
         formats: how the trunk of each PBX writes callers' numbers, by its label.
+        ivrs: the declared IVRs.
     """
     rows: dict[tuple[str, str], list[Row]] = {}
     for action in actions:
@@ -98,7 +120,8 @@ def declared(
     for (label, _), mine in rows.items():
         texts += prefixes(mine)
         texts += callers(mine, (formats or {}).get(label, "automatic"))
-    return tuple(texts)
+    disa = ((one.number, disa_warning(one.fields)) for one in ivrs)
+    return (*texts, *(f"IVR {number}: {warning}" for number, warning in disa if warning))
 
 
 def callers(rows: Iterable[Row], number_format: NumberFormat) -> Iterator[str]:

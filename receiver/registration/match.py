@@ -1,7 +1,8 @@
 """Pair desired with actual action URLs, and explain name conflicts.
 
 Rule 1: on one IVR, a desired and an actual action URL are paired by their URL, then by the action
-        that they lead to, at this public URL or the former one, then by name. Of several the one
+        that they lead to, at this public URL or the former one, then by name, then by the former
+        name of a renamed action, so that its action URL is updated in place. Of several the one
         with the declared name counts, then the one with the smallest id, so that two operators who
         compare at the same time get the same pairs, in any order of their lists.
 Rule 2: a text names the setting that may be wrong before it names an option that changes the
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from receiver.pbx.models import ActionUrl
+from receiver.registration.desired import DesiredActionUrl
 from receiver.registration.ownership import Ownership
 from receiver.registration.urls import Target, key, origin, parse
 from receiver.text import line
@@ -25,7 +27,7 @@ _BESIDE = "Beside another installation, use another name= and another RECEIVER_S
 
 
 def pair(
-    desired: Sequence[ActionUrl], managed: Sequence[ActionUrl], whose: Ownership
+    desired: Sequence[DesiredActionUrl], managed: Sequence[ActionUrl], whose: Ownership
 ) -> dict[str, ActionUrl]:
     """Return the actual action URL for each desired URL.
 
@@ -36,16 +38,22 @@ def pair(
     """
     pairs: dict[str, ActionUrl] = {}
     free = sorted(managed, key=_by_id)
-    for identify in (_url, lambda item: action_of(item, whose), _name):
+    todo = [(item.action, item.action) for item in desired]
+    renamed = [(item.action, item.was.action) for item in desired if item.was]
+
+    def action(item: ActionUrl) -> object:
+        return action_of(item, whose)
+
+    for identify, wants in ((_url, todo), (action, todo), (_name, todo), (action, renamed)):
         found: dict[object, list[ActionUrl]] = {}
         for item in free:
             found.setdefault(identify(item), []).append(item)
-        for want in desired:
-            same = found.get(identify(want))
+        for want, named in wants:
+            same = found.get(identify(named))
             if want.url not in pairs and same:
-                best = next((item for item in same if item.name == want.name), same[0])
+                best = next((item for item in same if item.name == named.name), same[0])
                 pairs[want.url] = best
-                found[identify(want)] = [item for item in same if item is not best]
+                found[identify(named)] = [item for item in same if item is not best]
         # A duplicate is not adopted by another declaration: it will be deleted.
         taken = {id(item) for item in pairs.values()}
         there = {key(url) for url in pairs}
@@ -57,6 +65,12 @@ def action_of(item: ActionUrl, whose: Ownership) -> object:
     """Return a value that all action URLs of one action share, at any public URL."""
     found = whose.leads_to(item)
     return found[1:] if found else id(item)
+
+
+def former(want: DesiredActionUrl, actual: ActionUrl, whose: Ownership) -> DesiredActionUrl | None:
+    """Return ``want`` under its former name, if ``actual`` leads to that; None otherwise."""
+    was = want.was
+    return was if was and action_of(was.action, whose) == action_of(actual, whose) else None
 
 
 def _url(item: ActionUrl) -> object:

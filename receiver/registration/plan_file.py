@@ -145,7 +145,7 @@ def check(saved: SavedPlan, now: Plan, secret: Secret) -> None:
 
 def _readable(plan: Plan) -> dict[str, Any]:
     data = as_json(plan)
-    for change in (*data["ivrs"], *data["changes"]):
+    for change in (*data["holidays"], *data["ivrs"], *data["changes"]):
         del change["where"]
     return {"printed": render(plan).splitlines(), **data}
 
@@ -159,8 +159,9 @@ def _fingerprint(plan: Plan, readable: dict[str, Any], secret: Secret) -> str:
 
 def _placeless(change: Change[Resource]) -> Change[Resource]:
     resource = change.resource
-    if isinstance(resource, DesiredIvr):  # its recording counts, not the path of it
-        return replace(change, where="", resource=replace(resource, where="", prompt=None))
+    if isinstance(resource, DesiredIvr):  # its recordings count, not their paths
+        bare = replace(resource, where="", prompt=None, transfer_prompt=None)
+        return replace(change, where="", resource=bare)
     return replace(change, where="")
 
 
@@ -181,10 +182,11 @@ def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 def _lines(plan: dict[str, Any]) -> dict[str, list[Any]]:
     """Return the lines of a plan by IVR and name; that of a file may contain anything."""
     found: dict[str, list[Any]] = {}
-    for group, prefix in (("ivrs", "IVR "), ("changes", "")):
+    for group, prefix in (("holidays", "holiday "), ("ivrs", "IVR "), ("changes", "")):
         lines = plan.get(group)
         for one in lines if isinstance(lines, list) else ():
             if isinstance(one, dict):
-                name = f"{one.get('ivr')}" + ("" if prefix else f"/{one.get('name')}")
+                name = f"{one.get('name' if group == 'holidays' else 'ivr')}"
+                name += "" if prefix else f"/{one.get('name')}"
                 found.setdefault(prefix + name, []).append(one)
     return found

@@ -1,8 +1,8 @@
 """Send the changes of a plan to the PBX, once.
 
-Rule 1: IVRs first, one after the other, then creates and updates of action URLs, then deletes after
-        the last of them. On one IVR requests are sent one after the other, in the sequence of
-        `receiver.registration.sequence`; on several IVRs at the same time.
+Rule 1: holidays and IVRs first, one after the other, then creates and updates of action URLs, then
+        deletes after the last of them. On one IVR requests are sent one after the other, in the
+        sequence of `receiver.registration.sequence`; on several IVRs at the same time.
 Rule 2: after a failure no further request is started; those in progress are awaited. An IVR that
         the PBX refuses, or stores with other values, stops only the changes of its action URLs, and
         all deletes: a number may have moved to it.
@@ -27,9 +27,11 @@ from receiver.errors import (
 )
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_shared import Holiday
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import Change, Resource
 from receiver.registration.concurrency import for_each
+from receiver.registration.holiday_changes import put_holiday
 from receiver.registration.ivr_changes import Failure, Prompts, put
 from receiver.registration.sequence import Step, in_sequence
 from receiver.registration.urls import same
@@ -85,6 +87,8 @@ class Round:
                 number, name = desired.number, desired.fields.name
                 ivr_id = await put(self.client, desired, step.change.ivr.id, self.prompts)
                 self.ivrs[number] = IvrSummary(id=ivr_id, extension_number=number, name=name)
+            case Holiday() as holiday:
+                await put_holiday(self.client, holiday)
             case ActionUrl() as action_url:
                 await self._send_action_url(step.change, action_url)
 

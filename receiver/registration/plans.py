@@ -9,6 +9,7 @@ Rule 4: a name that another service uses on the same IVR blocks the change unles
         set. The action URL that is taken over keeps its id, and points to this service.
 Rule 5: the credentials of this epoch and of the next are both accepted during a rotation. An action
         URL at the next epoch keeps it when other fields are updated.
+        The same epoch counts for the new credentials of a renamed action.
 Rule 6: an IVR that is not on the PBX stops no other: its action URLs are missing, each with the
         reason.
 Rule 7: no text contains a secret.
@@ -27,7 +28,8 @@ import msgspec
 
 from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import DeclarationError, SettingsError
-from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.checks import overlay
+from receiver.pbx.models import ActionUrl, IvrSummary, write
 from receiver.pbx.models_ivr import Ivr, disa_warning, pin_warnings
 from receiver.registration import match
 from receiver.registration.changes import Change, Op, Plan
@@ -35,9 +37,9 @@ from receiver.registration.compare import (
     differences,
     hides_credentials,
     is_ahead,
-    ivr_differences,
     shows_secrets,
 )
+from receiver.registration.compare_ivr import ivr_differences
 from receiver.registration.desired import DesiredActionUrl, absent
 from receiver.registration.ownership import Ownership
 from receiver.registration.urls import key, origin
@@ -76,7 +78,8 @@ def plan_again(before: Plan, actual: Actual) -> Plan:
     """Return the plan for the same declarations, with the actual state of now."""
     pbx, owner, former = before.pbx, before.owner, before.former
     now = plan(before.desired, actual, before.base, pbx=pbx, owner=owner, former=former)
-    return replace(now, warnings=before.warnings, ivrs=before.ivrs)
+    kept = replace(now, warnings=before.warnings, ivrs=before.ivrs)
+    return replace(kept, holidays=before.holidays)
 
 
 def plan_ivr(
@@ -98,7 +101,7 @@ def plan_ivr(
     """
     actual = Ivr() if actual is None else actual
     notes = list(pin_warnings(desired.fields, version, creating=not actual.id))
-    if not desired.fields.pin and (warning := disa_warning(actual)):
+    if warning := disa_warning(overlay(actual, write(desired.fields))):
         notes.append(warning)
     drift = tuple(ivr_differences(desired, actual, certain=certain))
     op: Op = "create" if ivr is None else "update" if drift else "unchanged"
@@ -191,8 +194,8 @@ def _shows_secrets(desired: Iterable[DesiredActionUrl], actual: Actual) -> bool:
     return any(
         shows_secrets(managed[key(want.url)], want)
         for item in desired
-        for want in (item.action, item.coming)
-        if want is not None and key(want.url) in managed
+        for want in item.states
+        if key(want.url) in managed
     )
 
 
@@ -208,7 +211,7 @@ def _plan_ivr(
     taken: dict[str, ActionUrl] = {}
     for item in unmanaged:
         taken.setdefault(item.name.lower(), item)
-    pairs = match.pair([want.action for want in desired], managed, whose)
+    pairs = match.pair(desired, managed, whose)
     explained = set[int]()  # the reason of the blocked change names these
     for want in desired:
         mine, rival = pairs.get(want.action.url), taken.get(want.action.name.lower())
@@ -247,14 +250,18 @@ def _change(
     action = want.action
     if actual is None:
         return Change("create", ivr, action, where=want.where)
-    hidden = not how.readable and hides_credentials(actual, action)
-    if want.coming is not None and is_ahead(actual, action, want.coming, hidden=hidden):
+    was = match.former(want, actual, how.whose)
+    held = was or want
+    hidden = not how.readable and hides_credentials(actual, held.action)
+    ahead = held.coming and is_ahead(actual, held.action, held.coming, hidden=hidden)
+    if ahead and want.coming is not None:
         action = want.coming
     action = msgspec.structs.replace(action, id=actual.id)
     drift = tuple(differences(action, actual, certain=how.certain, readable=how.readable))
     if not drift:
         return Change("unchanged", ivr, actual, where=want.where)
-    return Change("update", ivr, action, drift, where=want.where, before=actual)
+    reason = f"renamed from {line(was.action.name)}" if was else ""
+    return Change("update", ivr, action, drift, reason=reason, where=want.where, before=actual)
 
 
 def _take_over(change: Change[ActionUrl], rival: ActionUrl) -> Change[ActionUrl]:

@@ -33,7 +33,8 @@ from receiver.registration import ivr_changes, plans
 from receiver.registration.changes import Change, Plan, Resource
 from receiver.registration.concurrency import for_each
 from receiver.registration.desired import desired_action_urls
-from receiver.registration.lints import IvrRules, lint
+from receiver.registration.holiday_changes import plan_holidays
+from receiver.registration.lints import IvrRules, lint, with_declared
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_requests import Progress, Round, send
 from receiver.registration.render import complaints, listed, reasons
@@ -122,7 +123,8 @@ async def make_plan(
     changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain)
     owner = owner_mark(secret, pbx)
     made = plans.plan(desired, actual, base, ivrs=changes, owner=owner, **options)
-    own = await read_own(client, made) if look else {}
+    made = replace(made, holidays=await plan_holidays(client, desired_ivrs))
+    own = with_declared(await read_own(client, made) if look else {}, desired_ivrs)
     numbers = [ivr.extension_number for ivr in there]
     return replace(made, warnings=lint(made, numbers, own, number_format))
 

@@ -13,6 +13,7 @@ from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.masks import short_mask
 from receiver.pbx.difference import in_words
 from receiver.pbx.models import ActionUrl
+from receiver.pbx.models_shared import Holiday
 from receiver.registration.changes import PENDING, SYMBOLS, Change, Op, Plan, Resource
 from receiver.registration.urls import origin, shown
 from receiver.text import line
@@ -35,6 +36,7 @@ def as_json(plan: Plan, *, only_pending: bool = False) -> dict[str, Any]:
     return {
         "pending": bool(plan.pending),
         "counts": {op: plan.count(op) for op in get_args(Op)},
+        "holidays": list(map(change_as_json, _selected(plan.holidays, only_pending))),
         "ivrs": list(map(change_as_json, _selected(plan.ivrs, only_pending))),
         "changes": list(map(change_as_json, _selected(plan.changes, only_pending))),
         "warnings": list(plan.warnings),
@@ -45,6 +47,8 @@ def change_as_json(change: Change[Resource]) -> dict[str, Any]:
     """Return one line of a plan as plain data."""
     if isinstance(change.resource, DesiredIvr):
         more = {"name": change.resource.fields.name, "id": change.ivr.id or None}
+    elif isinstance(change.resource, Holiday):
+        more = {"name": change.resource.name, "id": change.resource.id or None}
     else:
         name, id, url = change.resource.name, change.resource.id, change.resource.url
         seen = origin(url) if change.op == "unmanaged" else shown(url)
@@ -52,7 +56,7 @@ def change_as_json(change: Change[Resource]) -> dict[str, Any]:
     fields_ = [{"field": f.field, "from": f.before, "to": f.after} for f in change.differences]
     return {
         "op": change.op,
-        "ivr": change.ivr.extension_number,
+        "ivr": change.ivr.extension_number or None,
         **more,
         "where": change.where or None,
         "fields": fields_,
@@ -122,6 +126,8 @@ def _lines(plan: Plan, changes: Iterable[Change[Resource]]) -> Iterator[str]:
         symbol, ivr = SYMBOLS[change.op], change.ivr
         if isinstance(change.resource, DesiredIvr):
             yield f"{symbol} IVR {ivr.extension_number} {line(change.resource.fields.name)}"
+        elif isinstance(change.resource, Holiday):
+            yield f"{symbol} {change.name}"
         else:
             title = f"IVR {ivr.extension_number} {line(ivr.name)}".rstrip()
             if title != heading:

@@ -23,6 +23,7 @@ from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import MaskError
 from receiver.masks import Mask
 from receiver.pbx.models import ActionUrl
+from receiver.pbx.models_shared import Holiday
 from receiver.registration.changes import Change, R_co, Resource
 
 
@@ -44,9 +45,10 @@ class Step(Generic[R_co]):
 def in_sequence(changes: Sequence[Change[Resource]]) -> Iterator[list[Sequence[Step[Resource]]]]:
     """Yield the stages of ``changes``: groups of steps that may be sent at the same time.
 
-    The steps of a group are sent one after the other. All IVRs are one group, so that a recording
-    of several is uploaded once.
+    The steps of a group are sent one after the other. Holidays come before the IVRs that refer to
+    them. All IVRs are one group, so that a recording of several is uploaded once.
     """
+    yield [[Step(one, one.resource) for one in changes if isinstance(one.resource, Holiday)]]
     ivrs = [Step(one, one.resource) for one in changes if isinstance(one.resource, DesiredIvr)]
     yield [ivrs]
     yield [in_order(group) for group in _by_ivr(changes, deletes=False)]

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from receiver.office_hours import within
 from receiver.simulator.validation import Json
 
 _WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -73,18 +74,8 @@ def is_holiday(holidays: Iterable[Json | None], now: LocalTime) -> bool:
 def _holds(holiday: Json, now: LocalTime) -> bool:
     start, end = _moment(holiday, "start"), _moment(holiday, "end")
     today: tuple[int, ...] = (now.year, now.month, now.day, now.hour, now.minute)
-    if holiday.get("every_year"):
-        start, end, today = start[1:], end[1:], today[1:]
-    if holiday.get("consecutive"):
-        return _within(start, today, end)
-    return _within(start[:-2], today[:-2], end[:-2]) and _within(start[-2:], today[-2:], end[-2:])
-
-
-def _within(start: tuple[int, ...], moment: tuple[int, ...], end: tuple[int, ...]) -> bool:
-    """Return whether a period includes a moment; it may cross the end of a year or a day."""
-    if start <= end:
-        return start <= moment <= end
-    return moment >= start or moment <= end
+    every_year, consecutive = bool(holiday.get("every_year")), bool(holiday.get("consecutive"))
+    return within(start, today, end, every_year=every_year, consecutive=consecutive)
 
 
 def _moment(holiday: Json, side: str) -> tuple[int, ...]:

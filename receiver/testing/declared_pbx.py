@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from receiver.app import Receiver
+from receiver.declarations.desired_ivr import holidays_of
 from receiver.declarations.ivr import desired_ivrs
 from receiver.pbx.models import write
 from receiver.registration.desired import desired_action_urls
@@ -13,7 +14,9 @@ from receiver.simulator.model import Pbx
 def make_pbx(app: Receiver, label: str) -> Pbx:
     """Return a simulated PBX with the IVRs that ``app`` declares for the label."""
     pbx = Pbx()
-    declared = {one.number: write(one.fields) for one in desired_ivrs(app.ivrs, label)}
+    ivrs = desired_ivrs(app.ivrs, label)
+    ids = {one.name: pbx.holidays.create(write(one)) for one in holidays_of(ivrs)}
+    declared = {one.number: write(one.with_holiday_ids(ids)) for one in ivrs}
     for number in dict.fromkeys(ivr.number for ivr in app.ivrs if ivr.pbx == label):
         if number in declared:
             pbx.ivrs.create(declared[number])

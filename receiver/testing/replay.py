@@ -22,7 +22,7 @@ from receiver.app import Receiver
 from receiver.call_context import Context, Deadline, RecordedJobs, SessionContext
 from receiver.calls import Call
 from receiver.credentials import Secret
-from receiver.declarations.actions import Action
+from receiver.declarations.actions import Action, by_identity
 from receiver.dispatch.dispatcher import Dispatcher
 from receiver.dispatch.session_key import Key
 from receiver.dispatch.sessions import Sessions, open_sessions
@@ -104,7 +104,7 @@ class _Replayer:
         self._settings = settings
         self._attempts = attempts
         self._formats = app.number_formats()
-        self._actions = {action.identity: action for action in app}
+        self._actions = by_identity(app)
         self._placeholders = Placeholders(app)
         self._calls = 0
         self._time = datetime.now(UTC)

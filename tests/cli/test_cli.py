@@ -91,6 +91,7 @@ def test_check_prints_json(project: Path) -> None:
     pick, *_, off = data["actions"]
     assert pick == {
         "name": "pick",
+        "was": None,
         "pbx": None,
         "ivr": "8000",
         "kind": "DTMF",

@@ -82,6 +82,7 @@ WRONG = {
     "holidays list": "holidays list",
     "holidays show": "holidays show x",
     "holidays update": "holidays update x --set name=y",
+    "import": "import --format xml",
     "ivrs create": "ivrs create --set extension_number=8000",
     "ivrs delete": "ivrs delete 8000 --yes",
     "ivrs list": "ivrs list",

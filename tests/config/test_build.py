@@ -185,7 +185,7 @@ WHOLE = {
     "[[ivr.dtmf]], with two brackets",
     "define = 3": "1 define: definitions are tables, as in [define.office]",
     "define.a = 3": "1 define.a: this must be a table, as in [define.a]",
-    "[define.a]\nb = 1": '1 define.a: this needs a key handler = "…", connector or use',
+    "[define.a]\nb = 1": '1 define.a: this needs a key handler = "…", connector, value or use',
     'fallback = {handler = "menu"}': "1 fallback.handler: only a reply is accepted here: "
     '"222", "hangup", "repeat"',
     "[[ivr]]": "1 ivr: number is missing; it must be a string",

@@ -9,7 +9,13 @@ import pytest
 
 from receiver.calls import Call
 from receiver.credentials import Secret
-from receiver.declarations.actions import Action, check_neighbours, part_path, split_path
+from receiver.declarations.actions import (
+    Action,
+    by_identity,
+    check_neighbours,
+    part_path,
+    split_path,
+)
 from receiver.declarations.ivr import Ivr
 from receiver.errors import DeclarationError, MaskError
 from receiver.masks import Mask
@@ -120,6 +126,9 @@ def test_identity_path_url_and_headers() -> None:
         ({"max_repeats": 0}, "max_repeats=0 is not a whole number from 1"),
         ({"max_repeats": True}, "max_repeats=True is not a whole number from 1"),
         ({"reqest_timeout": 2}, "reqest_timeout= is no option"),
+        ({"was": "pick"}, "was='pick' is the name that the action has"),
+        ({"was": "a/b"}, "was='a/b': the name 'a/b' becomes part of a URL"),
+        ({"was": None}, "was=None: a name has 1 to 64 characters"),
     ],
 )
 def test_options_beyond_the_vendors_limits(options: dict[str, Any], problem: str) -> None:
@@ -161,6 +170,29 @@ def test_a_long_mask_becomes_several_action_urls_of_one_action() -> None:
         lambda: ivr.dtmf(";".join(f"{n:03}" for n in range(300, 370)), name="x" * 63)(pick),
         "has no room for ~2",
     )
+
+
+def test_a_renamed_action() -> None:
+    ivr = Ivr("8000", pbx="north")
+    action = ivr.add("DTMF", "1", pick, name="new", was="Old")
+    assert action.former is not None
+    assert action.former.path == "/action/north/8000/Old"
+    assert by_identity([action]) == {"north/8000/new": action, "north/8000/Old": action}
+    assert Ivr("8000").add("DTMF", "1", pick, was="Pick").name == "pick"  # another spelling
+    assert Ivr("8000").add("DTMF", "1", pick).former is None
+
+
+def test_a_former_name_is_that_of_one_action() -> None:
+    ivr = Ivr("8000")
+    ivr.add("DTMF", "1", pick, name="one", was="first")
+    declared = "names an action that is declared"
+    refused(lambda: ivr.add("DTMF", "2", pick, name="two", was="ONE"), declared)
+    refused(lambda: ivr.add("DTMF", "2", pick, name="First"), declared)
+    both = "'two' and 'one'"
+    refused(lambda: ivr.add("DTMF", "2", pick, name="two", was="first"), both)
+    assert [one.name for one in ivr] == ["one"]
+    Ivr("8001").add("DTMF", "1", pick, name="first", was="one")
+    ivr.add("CALLER", "2", pick, name="two", was="second")
 
 
 def test_a_decorator_needs_its_parentheses() -> None:

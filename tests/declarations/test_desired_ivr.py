@@ -9,7 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from receiver import DeclarationError, Forward, Hangup, Ivr, Receiver, Repeat, Secret
+from receiver import (
+    DeclarationError,
+    Disa,
+    Forward,
+    Hangup,
+    Ivr,
+    MenuEntry,
+    OutboundCallerId,
+    Receiver,
+    Repeat,
+    Secret,
+    Voicemail,
+)
 from receiver.declarations.desired_ivr import (
     DesiredIvr,
     IvrOptions,
@@ -85,8 +97,39 @@ def test_what_is_not_declared_is_sent_neither_by_a_create_nor_by_an_update() -> 
         "timeout_reply": (Hangup(), {"timeout_forward_rule": {"action": "HANGUP"}}),
         "failure_reply": (Repeat(), {"failure_forward_rule": {"action": "REPEAT"}}),
         "pin": (PIN, {"pin": PIN, "enable_pin": True}),
+        "enable_pin": (False, {"enable_pin": False}),
+        "repeat_times": (0, {"timeout_forward_rule": {"repeat_times": 0}}),
+        "night_mode": (False, {"enable_night_mode": False}),
+        "night_reply": (
+            Voicemail("101"),
+            {"night_mode_forward_rule": {"action": "FORWARD_TO_VOICEMAIL", "number": "101"}},
+        ),
+        "exclude_list": (["1001-2001", "3000"], {"exclude_list": "1001-2001;3000"}),
+        "menu": (
+            [MenuEntry("9", Disa())],
+            {
+                "custom_forward_rules": [
+                    {
+                        "user_input": "9",
+                        "office_hours": {"mode": "GLOBAL"},
+                        "office_hours_forward_rule": {"action": "DISA"},
+                        "holidays": [],
+                    }
+                ]
+            },
+        ),
+        "outbound_caller_ids": (
+            [OutboundCallerId(provider_id="p1", caller_id="+4930123456", display_name="Sales")],
+            {
+                "outbound_caller_ids": [
+                    {"provider_id": "p1", "caller_id": "+4930123456", "display_name": "Sales"}
+                ]
+            },
+        ),
+        "audio_recording": (True, {"enable_audio_recording": True}),
     }
-    assert options.keys() | {"name", "prompt"} == IvrOptions.__annotations__.keys()
+    files = {"prompt", "transfer_prompt"}
+    assert options.keys() | {"name"} | files == IvrOptions.__annotations__.keys()
     for option, (value, sent) in options.items():
         made = declared(**{option: value}).fields
         assert write(made) == number | update | sent
@@ -129,8 +172,8 @@ def test_disa_without_a_pin_is_noted_unless_a_pin_is_declared() -> None:
         ({"name": "S", "timeout": None}, "timeout must be at least 1 second"),
         ({"name": "S", "timeout": -1}, "timeout must be from 0"),
         ({"name": "S", "timeout": "soon"}, "timeout must be a whole number"),
-        ({"name": "S", "failure_reply": "0"}, "failure_reply must be a reply"),
-        ({"name": "S", "timeout_reply": None}, "timeout_reply must be a reply"),
+        ({"name": "S", "failure_reply": "0"}, "failure_reply must be a rule such as Forward"),
+        ({"name": "S", "timeout_reply": None}, "timeout_reply must be a rule such as Forward"),
         ({"name": "S", "pin": "111x222"}, r"pin \(the DISA PIN\) must be made of digits only"),
         ({"name": "S", "pin": "1" * 65}, "pin has 65 characters, and the PBX takes 64"),
         ({"name": "S", "pin": ""}, "pin is empty"),

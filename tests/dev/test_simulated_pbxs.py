@@ -113,7 +113,7 @@ async def test_an_unknown_ivr_is_refused(sites: SimulatedPbxs) -> None:
 
 
 async def test_warnings_go_by_the_number_format_of_the_trunk(
-    sites: Sites, monkeypatch: pytest.MonkeyPatch
+    sites: SimulatedPbxs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECEIVER_SECRET", SECRET.reveal())
     monkeypatch.setenv("RECEIVER_NORTH_NUMBER_FORMAT", "national")

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as replace_fields
 
-from receiver import Call, Forward, Ivr, NumberFormat, Reply, Secret
+from receiver import Call, Disa, Forward, Ivr, MenuEntry, NumberFormat, Reply, Secret
+from receiver.declarations.ivr import desired_ivrs
 from receiver.pbx import models_ivr
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.registration.desired import desired_action_urls
-from receiver.registration.lints import IvrRules, declared, lint
+from receiver.registration.lints import IvrRules, declared, lint, with_declared
 from receiver.registration.plans import plan, plan_ivr
 
 BASE = "https://ivr.example.com"
@@ -193,3 +194,29 @@ def test_any_caller_is_warned_of_in_no_form_of_the_trunk() -> None:
     ivr = Ivr("8000")
     ivr.add("CALLER", "any", handler, name="all")
     assert declared(ivr, {"": "national"}) == ()
+
+
+def test_a_declared_menu_counts_in_place_of_that_of_the_pbx() -> None:
+    menu = [MenuEntry("1", Forward("222"))]
+    ivrs = desired_ivrs(
+        [
+            Ivr("8000", name="Sales", menu=menu),
+            Ivr("8001", name="Support", exclude_list=["3000"]),
+            Ivr("8002", name="New", menu=menu),
+        ]
+    )
+    there = IvrRules(("1", "2"), ("1001-2001",), "DISA")
+    assert with_declared({"8000": there, "8001": there, "9000": there}, ivrs) == {
+        "8000": replace(there, keys=("1",)),
+        "8001": replace(there, excluded=("3000",)),
+        "8002": IvrRules(("1",)),
+        "9000": there,
+    }
+
+
+def test_disa_without_a_pin_is_warned_of_without_a_pbx() -> None:
+    menu = [MenuEntry("9", Disa())]
+    open_to_all = Ivr("8000", name="Sales", menu=menu, enable_pin=False)
+    (text,) = declared((), ivrs=desired_ivrs([open_to_all]))
+    assert text.startswith("IVR 8000: its menu key 9 leads to DISA and enable_pin is false")
+    assert not declared((), ivrs=desired_ivrs([Ivr("8000", name="Sales", menu=menu)]))
