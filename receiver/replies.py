@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from receiver.errors import CallbackError, ReplyError
 from receiver.text import counted
@@ -101,7 +101,17 @@ class BaseReply:
         return self.label.format(self.target)
 
 
-@dataclass(frozen=True, slots=True)
+class Destination(Protocol):
+    """What has an extension number: an `Ivr`, or an `Announcement`.
+
+    Attributes:
+        number: the extension number.
+    """
+
+    number: str
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class Forward(BaseReply):
     """Connect the caller to ``destination``: an extension, a queue, another IVR, or a number.
 
@@ -110,13 +120,19 @@ class Forward(BaseReply):
         reply = Forward("222")
 
     Parameters:
-        destination: 1 to 64 of ``0-9 * #``, with or without a leading ``+``.
+        destination: 1 to 64 of ``0-9 * #``, with or without a leading ``+``; or an `Ivr` or an
+            `Announcement`, of which the number counts.
 
     Raises:
         ReplyError: the destination cannot be dialled. The text does not repeat it.
     """
 
     destination: str
+
+    def __init__(self, destination: str | Destination) -> None:
+        number = destination if isinstance(destination, str) else _number_of(destination)
+        object.__setattr__(self, "destination", number)
+        self.__post_init__()
 
     action = "call"
     keyword = "forward"
@@ -125,6 +141,10 @@ class Forward(BaseReply):
     outcome_text = "forwarded to {}"
     label = "{}"
     summary = "Connect the caller to it."
+
+
+def _number_of(destination: object) -> object:
+    return getattr(destination, "number", destination)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,10 @@ class Settings:
         record_caller_data: record digits, numbers and names unmasked.
         record_fields: names of fields in answers of other services whose values are recorded.
         record_megabytes: the maximum size of all recordings together.
+        voice_command: the command that makes the recording of a `receiver.Speech`: the text is on
+            its standard input and in ``{text_file}``; it writes a WAV file to ``{out}``, or to
+            standard output; ``{voice}`` is the voice.
+        voice_model: the ``.onnx`` file of a piper voice, or a folder of several.
     """
 
     secret: Secret = Secret("")
@@ -131,6 +135,8 @@ class Settings:
     record_caller_data: bool = False
     record_fields: tuple[str, ...] = ()
     record_megabytes: int = 100
+    voice_command: tuple[str, ...] = ()
+    voice_model: Path | None = None
 
     @classmethod
     def read(

@@ -36,15 +36,15 @@ PURE_MODULES = {
     "callbacks": "content_coding http_limits lenient_json parser",
     "config": "document line_numbers options problems types values",
     "declarations": (
-        "action_options actions call_flow desired_ivr fallbacks ivr limits missing_action "
-        "number_list"
+        "action_options actions announcement call_flow desired_ivr fallbacks ivr limits "
+        "missing_action number_list speech"
     ),
     "dispatch": "latency_margin repeat_guard session session_key",
     "execution": "kinds",
     "observability": "callback_record log_throttle metrics",
     "pbx": (
         "audio callback_request callback_trace checks difference fields "
-        "models models_ivr models_shared resource_types"
+        "models models_ivr models_shared resample resource_types"
     ),
     "phone_numbers": "notation numbers",
     "recording": "format masking placeholders upstream_answers",

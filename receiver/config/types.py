@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_type
 import msgspec
 
 from receiver.credentials import Secret
+from receiver.declarations.speech import Speech
 from receiver.replies import BaseReply, keywords
 
 
@@ -37,6 +38,10 @@ class ThenValue:
 
 class ConnectorValue:
     """An object that a connector makes, or that ``use`` names."""
+
+
+class SpeechValue:
+    """A spoken prompt: a table ``{text = "…", voice = "en"}``."""
 
 
 class OneOf:
@@ -56,6 +61,7 @@ _WORDS: Mapping[Any, str] = {
     ReplyValue: 'a reply such as "222"',
     ThenValue: 'a reply such as "222" or a handler',
     ConnectorValue: 'a connector, as in {connector = "…"}',
+    SpeechValue: 'a spoken prompt, as in {text = "…"}',
 }
 _TOML = {Secret: str, Path: str, tuple: list, set: list, frozenset: list}
 """The TOML types of types that TOML does not have."""
@@ -96,6 +102,8 @@ def accepts(kind: Any, value: object) -> bool:
         return isinstance(value, str) or is_marked(value)
     if origin is ConnectorValue:
         return is_marked(value)
+    if origin is SpeechValue:
+        return isinstance(value, dict)
     if len(members_of(kind)) > 1:
         return any(accepts(member, value) for member in members_of(kind))
     try:
@@ -145,6 +153,8 @@ def type_of(annotation: Any) -> Any:
 def _of_class(kind: Any, args: tuple[Any, ...]) -> Any:
     if issubclass(kind, PurePath):
         return Path
+    if kind is Speech:
+        return SpeechValue
     if issubclass(kind, tuple) and args and args[-1] is not ...:
         items = tuple(map(type_of, args))
         return None if None in items else types.GenericAlias(tuple, items)

@@ -1,7 +1,8 @@
 """The desired state of an IVR, as far as it is declared.
 
 Rule 1: a value that the PBX would refuse is an error at import; prompt files are checked by plan.
-Rule 2: the name of a prompt file on the PBX contains its digest, so it is uploaded once.
+Rule 2: the name of a prompt file on the PBX contains its digest, so it is uploaded once; that of a
+        spoken prompt the digest of its text and voice (`receiver.declarations.speech`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, TypedDict
 
 from receiver.credentials import Secret
+from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError
 from receiver.pbx import checks
 from receiver.pbx.models_ivr import Ivr
@@ -35,10 +37,11 @@ class IvrOptions(TypedDict, total=False):
         name: 1 to 64 characters.
         language: such as ``"en-US"``.
         prompt: the path of the recording that greets callers (WAV, PCM, 16 bit, mono, at 16, 32
-            or 48 kHz), from the folder of the file that declares it.
+            or 48 kHz), from the folder of the file that declares it; or `Speech`.
         dtmf_interval: seconds that the PBX waits for a further digit, from 1.
         timeout: seconds without a key after which ``timeout_reply`` counts, from 1.
         timeout_reply: `Forward`, `Hangup` or `Repeat`.
+        repeat_times: how often the prompt is repeated without a key before that, from 0.
         failure_reply: the same, for a call that could not be put through.
         pin: the DISA PIN, digits with which a caller dials out through the PBX where the menu leads
             to DISA; it is switched on, too. Not declared, neither is sent: the PBX's own stays.
@@ -47,10 +50,11 @@ class IvrOptions(TypedDict, total=False):
 
     name: str
     language: str
-    prompt: str | Path
+    prompt: str | Path | Speech
     dtmf_interval: int
     timeout: int
     timeout_reply: Reply
+    repeat_times: int
     failure_reply: Reply
     pin: str | Secret
 
@@ -61,13 +65,13 @@ class DesiredIvr:
 
     Attributes:
         fields: the declared fields with the extension number; the rest is blank.
-        prompt: the file of its prompt; None if that is not declared.
+        prompt: the file or the text of its prompt; None if that is not declared.
         where: ``file:line`` of the declaration.
-        recording: the content of ``prompt``, once it was read.
+        recording: the content of ``prompt``, once it was read; that of a text may be blank.
     """
 
     fields: Ivr
-    prompt: Path | None = None
+    prompt: Path | Speech | None = None
     where: str = field(default="", compare=False)
     recording: Prompt | None = None
 
@@ -78,10 +82,14 @@ class DesiredIvr:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A recording: its ``name`` on the PBX, and its bytes."""
+    """A recording: its ``name`` on the PBX, and its bytes.
+
+    ``spoken``: its name alone identifies it, and the bytes may be blank, see `Speech`.
+    """
 
     name: str
     data: bytes = field(repr=False)
+    spoken: bool = False
 
     @classmethod
     def of(cls, path: PurePath, data: bytes) -> Prompt:
@@ -97,9 +105,11 @@ class Prompt:
     def is_of(self, ivr: Ivr, which: str = "prompt") -> bool:
         """Return whether ``ivr``, as the PBX shows it, plays it as its ``which``.
 
-        Compares name and size, or the digest in the URL.
+        Compares name and size, or the digest in the URL; of a spoken one the name.
         """
         name, size, url = (getattr(ivr, f"{which}_file_{end}") for end in ("name", "size", "url"))
+        if self.spoken:
+            return bool(name == self.name)
         digest = url.rpartition("/")[2].lower().removeprefix("sha256:")
         return (name == self.name and size in (None, len(self.data))) or digest == self.digest
 
@@ -125,9 +135,7 @@ def declare(number: str, options: IvrOptions, where: str) -> DesiredIvr | None:
         checks.refuse(f"Ivr({number!r}) cannot be declared so", _problems(fields, options))
     except DeclarationError as error:
         raise DeclarationError(error.problem, where) from None
-    prompt = options.get("prompt")
-    beside = Path(where.rpartition(":")[0]).parent
-    return DesiredIvr(fields, None if prompt is None else beside / prompt, where)
+    return DesiredIvr(fields, _source(options.get("prompt"), where), where)
 
 
 def check_together(ivrs: Iterable[DesiredIvr]) -> tuple[DesiredIvr, ...]:
@@ -148,12 +156,21 @@ def check_together(ivrs: Iterable[DesiredIvr]) -> tuple[DesiredIvr, ...]:
     return tuple(seen.values())
 
 
+def _source(prompt: str | Path | Speech | None, where: str) -> Path | Speech | None:
+    """Return what a recording is read or made of; a path counts from the declaring file."""
+    if prompt is None or isinstance(prompt, Speech):
+        return prompt
+    return Path(where.rpartition(":")[0]).parent / prompt
+
+
 def _fields(options: IvrOptions) -> dict[str, Any]:
     """Return the declared options as the PBX's fields."""
     made: dict[str, Any] = {
         key: options[key] for key in ("name", "language", "dtmf_interval") if key in options
     }
-    timeout: dict[str, Any] = {"timeout": options["timeout"]} if "timeout" in options else {}
+    timeout: dict[str, Any] = {
+        key: options[key] for key in ("timeout", "repeat_times") if key in options
+    }
     timeout |= _rule("timeout_reply", options)
     if timeout:
         made["timeout_forward_rule"] = timeout
@@ -180,6 +197,9 @@ def _problems(fields: Ivr, options: IvrOptions) -> Iterator[str]:
     rule = fields.timeout_forward_rule
     if "timeout" in options and not (rule and rule.timeout):
         yield "timeout must be at least 1 second"
-    if not isinstance(options.get("prompt", ""), str | Path):
-        yield "prompt must be the path of a WAV file"
+    prompt: object = options.get("prompt", "")
+    if isinstance(prompt, Speech) and prompt.problem:
+        yield prompt.problem
+    elif not isinstance(prompt, str | Path | Speech):
+        yield 'prompt must be the path of a WAV file, or a Speech("…")'
     yield from checks.problems(fields, creating=True)

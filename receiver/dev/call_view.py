@@ -99,6 +99,9 @@ class CallView:
                 self.state, self._keys = "prompt", ""
                 self._prompts += 1
                 steps.append(self._new(at, "prompt", event.text))
+            case "announcement":
+                self.state, self._keys = "prompt", ""
+                steps.append(self._new(at, "announcement", event.text))
             case "asking" if event.ask is not None:
                 self.state = "asking"
                 made = Callback(self._steps, at, action, event.ask)

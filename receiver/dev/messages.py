@@ -20,6 +20,7 @@ from receiver.calls import Call
 from receiver.declarations.actions import Action
 from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.declarations.fallbacks import Fallback
+from receiver.declarations.speech import Speech
 from receiver.masks import Mask
 from receiver.pbx.checks import parse
 from receiver.pbx.models import write
@@ -64,16 +65,20 @@ class DeclaredAction(Struct, frozen=True, kw_only=True):
 
 
 class DeclaredIvr(Struct, frozen=True):
-    """The declared fields of an IVR, as they are sent to the PBX."""
+    """The declared fields of an IVR, as they are sent to the PBX.
+
+    ``prompt`` is the path of its recording, ``speech`` its spoken prompt.
+    """
 
     pbx: str
     fields: dict[str, Any]
     prompt: str | None
     where: str
+    speech: Speech | None = None
 
     def desired(self) -> DesiredIvr:
         """Return the IVR to register."""
-        prompt = None if self.prompt is None else Path(self.prompt)
+        prompt = self.speech if self.prompt is None else Path(self.prompt)
         return DesiredIvr(parse(Fields, self.fields), prompt, self.where)
 
 
@@ -262,7 +267,11 @@ def declared_ivrs(by_pbx: Mapping[str, Iterable[DesiredIvr]]) -> list[DeclaredIv
     """Return IVRs, by the label of their PBX, as data."""
     return [
         DeclaredIvr(
-            label, write(one.fields), None if one.prompt is None else str(one.prompt), one.where
+            label,
+            write(one.fields),
+            str(one.prompt) if isinstance(one.prompt, Path) else None,
+            one.where,
+            one.prompt if isinstance(one.prompt, Speech) else None,
         )
         for label, ivrs in by_pbx.items()
         for one in ivrs

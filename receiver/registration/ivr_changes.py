@@ -1,9 +1,10 @@
 """Create and update declared IVRs on a PBX; none is ever deleted.
 
-Rule 1: the recordings are read and checked before the first request.
-Rule 2: a recording is looked up by name and size among the files of the PBX before it is uploaded:
-        interrupted at any moment and repeated, no second one is uploaded. A recording that was
-        replaced by another is not deleted.
+Rule 1: the recordings are read and checked before the first request; those of spoken prompts are
+        made for the IVRs that do not play them.
+Rule 2: a recording is looked up by name and size (a spoken one by name) among the files of the PBX
+        before it is uploaded: interrupted at any moment and repeated, no second one is uploaded. A
+        recording that was replaced by another is not deleted.
 Rule 3: a create whose response was lost, or that the PBX refused because another client was faster,
         is looked up by its extension number.
 Rule 4: each IVR is read back and compared.
@@ -11,12 +12,14 @@ Rule 4: each IVR is read back and compared.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from receiver.declarations.desired_ivr import DesiredIvr, Prompt, check_together
+from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError, PbxError, PbxInvalid, PbxRefused
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.audio import examine
@@ -29,6 +32,9 @@ from receiver.registration.concurrency import for_each
 from receiver.registration.plans import plan_ivr
 
 _REFUSED = (400, 409, 422)
+
+Speak = Callable[[Speech], bytes]
+"""Returns the recording of a spoken prompt, as `receiver.registration.voices.Voices.speak`."""
 
 
 def prepare(ivrs: Iterable[DesiredIvr]) -> tuple[DesiredIvr, ...]:
@@ -46,6 +52,7 @@ async def plan_ivrs(
     ivrs: Iterable[IvrSummary],
     *,
     certain: bool = False,
+    speak: Speak | None = None,
 ) -> tuple[Change[DesiredIvr], ...]:
     """Read the declared IVRs and return their changes.
 
@@ -54,10 +61,12 @@ async def plan_ivrs(
         desired: returned by `prepare`.
         ivrs: all IVRs of the PBX.
         certain: count a PIN that cannot be read as a difference.
+        speak: makes the recordings of spoken prompts; None for a plan that is only looked at.
 
     Raises:
         DeclarationError: the release of the PBX, as far as it is known, refuses a DISA PIN.
         PbxError: an IVR could not be read.
+        SettingsError, RegistrationError: a spoken prompt cannot be made.
     """
     desired = tuple(desired)
     for one in desired:
@@ -70,7 +79,7 @@ async def plan_ivrs(
         actual[number] = await client.ivrs.show(there[number].id)
 
     await for_each((one.number for one in desired if one.number in there), read)
-    return tuple(
+    changes = [
         plan_ivr(
             one,
             there.get(one.number),
@@ -79,7 +88,8 @@ async def plan_ivrs(
             version=client.version,
         )
         for one in desired
-    )
+    ]
+    return tuple([await _with_speech(change, speak) for change in changes])
 
 
 async def put(client: PbxClient, desired: DesiredIvr, ivr_id: str, prompts: Prompts) -> str:
@@ -116,9 +126,22 @@ def cure(change: Change[Resource], error: PbxError) -> str:
     return " A PBX up to 22.2 needs a DISA PIN to create one: declare pin=." if refused else ""
 
 
+async def _with_speech(change: Change[DesiredIvr], speak: Speak | None) -> Change[DesiredIvr]:
+    """Return the change with the recording of its spoken prompt, if the IVR does not play it."""
+    resource = change.resource
+    speech, blank = resource.prompt, resource.recording
+    differs = any(one.field == "prompt" for one in change.differences)
+    if speak is None or blank is None or not isinstance(speech, Speech) or not differs:
+        return change
+    recording = replace(blank, data=await asyncio.to_thread(speak, speech))
+    return replace(change, resource=replace(resource, recording=recording))
+
+
 def _recording(one: DesiredIvr) -> Prompt | None:
     if one.prompt is None:
         return None
+    if isinstance(one.prompt, Speech):
+        return Prompt(one.prompt.file_name, b"", spoken=True)
     try:
         data = one.prompt.read_bytes()
     except OSError as error:
@@ -170,12 +193,14 @@ class Prompts:
     async def bring(self, prompt: Prompt) -> str:
         """Return the id of the file, which is uploaded only if the PBX has none like it.
 
+        Empty for a spoken one without bytes that the PBX does not list: the IVR plays it already.
+
         Raises:
             PbxError: a request failed.
         """
         if not self.known:
             await self._list()
-        if not self._find(prompt):
+        if not self._find(prompt) and prompt.data:
             made = await (self.send or self._send)(prompt)
             self.files[prompt.name, len(prompt.data)] = made
             self.sent.append(made)
@@ -189,6 +214,8 @@ class Prompts:
         self.known = True
 
     def _find(self, prompt: Prompt) -> str:
+        if prompt.spoken:
+            return next((key for (name, _), key in self.files.items() if name == prompt.name), "")
         sizes = (len(prompt.data), None)
         return next(
             (self.files[prompt.name, n] for n in sizes if (prompt.name, n) in self.files), ""

@@ -160,7 +160,11 @@ def _fingerprint(plan: Plan, readable: dict[str, Any], secret: Secret) -> str:
 def _placeless(change: Change[Resource]) -> Change[Resource]:
     resource = change.resource
     if isinstance(resource, DesiredIvr):  # its recording counts, not the path of it
-        return replace(change, where="", resource=replace(resource, where="", prompt=None))
+        recording = resource.recording
+        if recording is not None and recording.spoken:  # by its name, see `Speech`
+            recording = replace(recording, data=b"")
+        placeless = replace(resource, where="", prompt=None, recording=recording)
+        return replace(change, where="", resource=placeless)
     return replace(change, where="")
 
 

@@ -92,6 +92,7 @@ async def make_plan(
     ivrs: Iterable[DesiredIvr] = (),
     reading: Reading = lambda done, all: None,
     number_format: NumberFormat = "automatic",
+    speak: ivr_changes.Speak | None = None,
     **options: Unpack[plans.Options],
 ) -> Plan:
     """Read the PBX and return what has to change; nothing is changed.
@@ -106,6 +107,7 @@ async def make_plan(
         ivrs: the declared IVRs; the others must be on the PBX.
         reading: see `Reading`.
         number_format: how the trunk writes callers' numbers, for the warnings.
+        speak: as for `receiver.registration.ivr_changes.plan_ivrs`; `apply` needs it.
         options: see `receiver.registration.plans.Options`.
 
     Raises:
@@ -113,13 +115,14 @@ async def make_plan(
             or see `receiver.registration.ivr_changes.prepare`.
         SettingsError: ``base`` is no URL.
         PbxError: the PBX could not be read.
+        SettingsError, RegistrationError: a spoken prompt cannot be made.
     """
     pbx, certain = options.get("pbx", ""), options.get("certain", False)
     desired = desired_action_urls(actions, base, secret, epoch, pbx=pbx)  # fails before a request
     desired_ivrs = ivr_changes.prepare(ivrs)
     actual = await read_actual(client, reading)
     there = [ivr for ivr, _ in actual]
-    changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain)
+    changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain, speak=speak)
     owner = owner_mark(secret, pbx)
     made = plans.plan(desired, actual, base, ivrs=changes, owner=owner, **options)
     own = await read_own(client, made) if look else {}

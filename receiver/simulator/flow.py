@@ -6,12 +6,14 @@ Rule 2: the current configuration of the PBX applies, also to calls in progress.
 Rule 3: an action URL beats a menu entry for the same keys, and a menu entry beats an extension. A
         menu entry acts at once, 3 s later if it ends in ``#``; the others after the digit gap.
 Rule 4: during a callback the IVR ignores keys, and no timer runs.
+Rule 5: the call continues in an IVR that only announces: without action URLs, without a menu, that
+        repeats nothing and whose timeout rule leads on. In another IVR it ends, as at any number.
 
 Source: "Managing Virtual Receptionist" in the administration guide, release notes of 22.5. Guesses,
 for it is not documented: rule 4; when the mask of an action URL is matched; that the CALLER
 callback is sent before the prompt; the behaviour without a rule; that the timeout begins with the
-prompt; that a key resets the count of repetitions; and the switches of
-`receiver.simulator.behaviour`, such as ``after_failure`` and ``finish_key``.
+end of the prompt, as far as its length is known; that a key resets the count of repetitions; and
+the switches of `receiver.simulator.behaviour`, such as ``after_failure`` and ``finish_key``.
 """
 
 from __future__ import annotations
@@ -62,6 +64,8 @@ class Flow:
         asking: the running callback.
         digits: the DTMF input since the prompt.
         outcome: how the IVR's part of the call ended; None before.
+        announced: the numbers of the announcements that were played.
+        announcing: whether one is playing.
     """
 
     def __init__(self, pbx: Pbx, call: Call, sensitive: Collection[str] = ()) -> None:
@@ -74,6 +78,11 @@ class Flow:
         self.asking: PendingCallback | None = None
         self.digits = ""
         self.outcome: Outcome | None = None
+        self.announced: list[str] = []
+
+    @property
+    def announcing(self) -> bool:
+        return bool(self.announced) and self.outcome is None
 
     @property
     def hides_keys(self) -> bool:
@@ -224,14 +233,32 @@ class Flow:
             if trigger == "failure":  # its target failed, too
                 rule = {"action": "HANGUP"}
             return self._follow(rule, step, at)
+        if outcome.kind == "forwarded" and (announcement := self._announcement(outcome.detail)):
+            return self._announce(announcement, at)
         text = ENDS + shown_outcome(outcome, self.digits if self.hides_keys else "").text
         self.due, self.digits, self.outcome = None, "", outcome
         return (Event("ended", at.seconds, text),)
 
     def _prompt(self, at: Moment) -> Events:
-        rule = self._ivr.get("timeout_forward_rule") or {}
-        self.digits, self.due = "", at.seconds + (rule.get("timeout") or _TIMEOUT)
+        if self.announcing:
+            return self._announce(self._ivr, at)
+        self._wait_for_keys(at)
         return (Event("prompt", at.seconds, "the IVR plays its prompt"),)
+
+    def _announce(self, ivr: Json, at: Moment) -> Events:
+        """Continue the call in another IVR, which plays its prompt."""
+        number, name = ivr["extension_number"], ivr["name"]
+        self._ivr, self._call = ivr, replace(self._call, ivr=number, ivr_name=name)
+        self._repeated = 0
+        self.announced.append(number)
+        self._wait_for_keys(at)
+        return (Event("announcement", at.seconds, f"the announcement {number} plays: {name}"),)
+
+    def _wait_for_keys(self, at: Moment) -> None:
+        rule = self._ivr.get("timeout_forward_rule") or {}
+        file = self._pbx.files.find(self._ivr.get("prompt_file_id") or "") or {}
+        wait = file.get("seconds", 0.0) + (rule.get("timeout") or _TIMEOUT)
+        self.digits, self.due = "", at.seconds + wait
 
     def _ask(
         self, trigger: Trigger, kind: Kind, action: ActionUrl, call: Call, at: Moment
@@ -249,6 +276,16 @@ class Flow:
     def _entry(self, user_input: str) -> Json | None:
         entries = self._ivr.get("custom_forward_rules") or ()
         return next((e for e in entries if e.get("user_input") == user_input), None)
+
+    def _announcement(self, number: str) -> Json | None:
+        """Return the IVR with this number, if it only announces."""
+        found = self._pbx.ivr_at(number)
+        if found is None or any(one["enabled"] for one in self._pbx.action_urls(found.id)):
+            return None
+        ivr = self._pbx.ivrs.stored(found.id)
+        rule = ivr.get("timeout_forward_rule") or {}
+        only = rule.get("repeat_times") == 0 and not ivr.get("custom_forward_rules")
+        return ivr if only and _is_complete(rule) and rule["action"] != "REPEAT" else None
 
     def _is_extension(self, number: str) -> bool:
         try:
