@@ -115,7 +115,7 @@ def command(variable: str, text: str) -> tuple[str, ...]:
     if not found or any("{" in one and one not in known for one in found):
         raise SettingsError(
             f"{variable} is not a command such as  say-it --voice {{voice}} {{text_file}} {{out}}"
-            "  in which each placeholder is an argument of its own (no shell runs)"
+            "  in which each placeholder is a whole argument (no shell runs)"
         )
     return found
 

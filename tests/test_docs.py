@@ -171,6 +171,7 @@ ENDS = {
     "21_django": None,
     "22_sqlalchemy": None,
     "23_structlog": "forwarded to 222",
+    "25_spoken_prompt": "forwarded to 8801",
 }
 
 

@@ -53,8 +53,8 @@ PURE_MODULES = {
         "ownership plan_file plans reachability render sequence urls"
     ),
     "simulator": (
-        "behaviour blob_store collection conditions events fault_plan flow hours logins model "
-        "validation"
+        "behaviour blob_store collection conditions events fault_plan flow hours ivr_rules logins "
+        "model validation"
     ),
     "testing": "load_report",
     "upstream": "circuit_breaker decompression",

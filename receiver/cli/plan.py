@@ -125,11 +125,7 @@ def _errors_exit_with_two(wanted: bool = True) -> Iterator[None]:
 def make_plan(app: Receiver, label: str, options: PlanOptions, *, speaks: bool = True) -> Plan:
     """Read the PBX with this label and return the plan for it; progress is shown on a terminal.
 
-    Parameters:
-        app: the declarations.
-        label: of the PBX.
-        options: of the plan.
-        speaks: False makes no recordings of spoken prompts: the plan cannot be applied.
+    ``speaks``: False makes no recordings of spoken prompts, so the plan cannot be applied.
 
     Raises:
         ReceiverError: see `receiver.registration.registrar.make_plan`.

@@ -1,8 +1,8 @@
 """An announcement: a text or a recording that a caller hears on the way to somewhere else.
 
 The answer to a callback can forward, hang up or repeat; it cannot play anything. So an announcement
-is an IVR of its own: its prompt is the text, it repeats nothing, and its rule for callers who press
-no key leads on.
+is a separate IVR: its prompt is the text, it repeats nothing, and its rule for callers who press no
+key leads on.
 
 Rule 1: an announcement is declared: passed to `receiver.Receiver`, as an IVR is. A handler that
         forwards to one that is not is an error when the app is loaded, as far as its code names it.

@@ -111,11 +111,9 @@ async def make_plan(
         options: see `receiver.registration.plans.Options`.
 
     Raises:
-        DeclarationError: a URL becomes longer than the PBX accepts, two declarations have one URL,
-            or see `receiver.registration.ivr_changes.prepare`.
-        SettingsError: ``base`` is no URL.
+        DeclarationError: a URL is too long or there twice, or see `ivr_changes.prepare`.
+        SettingsError, RegistrationError: ``base`` is no URL, a spoken prompt cannot be made.
         PbxError: the PBX could not be read.
-        SettingsError, RegistrationError: a spoken prompt cannot be made.
     """
     pbx, certain = options.get("pbx", ""), options.get("certain", False)
     desired = desired_action_urls(actions, base, secret, epoch, pbx=pbx)  # fails before a request
