@@ -20,7 +20,14 @@ import msgspec
 
 from receiver.declarations.desired_ivr import DesiredIvr, Prompt, check_together
 from receiver.declarations.speech import Speech
-from receiver.errors import DeclarationError, PbxError, PbxInvalid, PbxRefused
+from receiver.errors import (
+    DeclarationError,
+    PbxError,
+    PbxInvalid,
+    PbxRefused,
+    RegistrationError,
+    SettingsError,
+)
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.audio import examine
 from receiver.pbx.models import IvrSummary, write
@@ -133,8 +140,12 @@ async def _with_speech(change: Change[DesiredIvr], speak: Speak | None) -> Chang
     differs = any(one.field == "prompt" for one in change.differences)
     if speak is None or blank is None or not isinstance(speech, Speech) or not differs:
         return change
-    recording = replace(blank, data=await asyncio.to_thread(speak, speech))
-    return replace(change, resource=replace(resource, recording=recording))
+    try:
+        data = await asyncio.to_thread(speak, speech)
+    except (SettingsError, RegistrationError) as error:
+        problem = f"the prompt of {change.name} cannot be made ({change.where}): {error}"
+        raise type(error)(problem) from error
+    return replace(change, resource=replace(resource, recording=replace(blank, data=data)))
 
 
 def _recording(one: DesiredIvr) -> Prompt | None:

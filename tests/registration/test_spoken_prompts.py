@@ -102,7 +102,8 @@ async def test_another_text_or_voice_is_one_upload(changed: Speech) -> None:
 
 async def test_without_a_synthesizer_nothing_is_sent() -> None:
     stage = Stage()
-    with pytest.raises(SettingsError, match="no synthesizer"):
+    problem = rf"the prompt of IVR 8000 cannot be made \({__file__}:\d+\): no synthesizer"
+    with pytest.raises(SettingsError, match=problem):
         await plan(stage, app())
     assert not [one for one in stage.transport.sent if one.startswith("POST")]
 
