@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from receiver.credentials import Secret
     from receiver.declarations.action_options import ActionOptions
     from receiver.declarations.actions import Action, Handler, is_sensitive, repeats_of
+    from receiver.declarations.announcement import Announcement
     from receiver.declarations.desired_ivr import IvrOptions
     from receiver.declarations.destinations import Then, handler_of
     from receiver.declarations.ivr import Ivr
     from receiver.declarations.ivr_menu import Disa, MenuEntry, Voicemail
     from receiver.declarations.number_list import NumberList
+    from receiver.declarations.speech import Speech
     from receiver.errors import (
         DeclarationError,
         LoadError,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from receiver.office_hours import Holiday, OfficeHours
     from receiver.pbx.models_ivr import OutboundCallerId
     from receiver.phone_numbers.numbers import NumberFormat, PhoneNumber, PhoneNumbers
-    from receiver.replies import Forward, Hangup, Repeat, Reply
+    from receiver.replies import Destination, Forward, Hangup, Repeat, Reply
     from receiver.settings import Settings
 
 __all__ = [
@@ -44,9 +46,11 @@ __all__ = [
     "Action",
     "ActionOptions",
     "After",
+    "Announcement",
     "Call",
     "Context",
     "DeclarationError",
+    "Destination",
     "Disa",
     "FinishKey",
     "Forward",
@@ -78,6 +82,7 @@ __all__ = [
     "SessionContext",
     "Settings",
     "SettingsError",
+    "Speech",
     "Then",
     "Unavailable",
     "Voicemail",
@@ -94,16 +99,18 @@ _HOMES = {
     "credentials": ("Secret",),
     "declarations.actions": ("Action", "Handler", "is_sensitive", "repeats_of"),
     "declarations.destinations": ("Then", "handler_of"),
+    "declarations.announcement": ("Announcement",),
     "declarations.desired_ivr": ("IvrOptions",),
     "declarations.action_options": ("ActionOptions",),
     "declarations.ivr": ("Ivr",),
     "declarations.ivr_menu": ("Disa", "MenuEntry", "Voicemail"),
     "declarations.number_list": ("NumberList",),
+    "declarations.speech": ("Speech",),
     "masks": ("Mask",),
     "office_hours": ("Holiday", "OfficeHours"),
     "pbx.models_ivr": ("OutboundCallerId",),
     "phone_numbers.numbers": ("NumberFormat", "PhoneNumber", "PhoneNumbers"),
-    "replies": ("Forward", "Hangup", "Repeat", "Reply"),
+    "replies": ("Destination", "Forward", "Hangup", "Repeat", "Reply"),
     "settings": ("Settings",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}

@@ -20,6 +20,7 @@ from receiver.callbacks.request import Request
 from receiver.callbacks.request_checks import problem_of, refuse_badly_framed
 from receiver.callbacks.routes import ActionTable
 from receiver.declarations.actions import Action, check_neighbours
+from receiver.declarations.announcement import check_declared
 from receiver.declarations.desired_ivr import holidays_of
 from receiver.declarations.fallbacks import Fallback, problem_of_fallback
 from receiver.declarations.ivr import Ivr, desired_ivrs
@@ -45,7 +46,8 @@ class Receiver:
         app = Receiver(sales, support, fallback=Forward("0"))
 
     Parameters:
-        ivrs: the IVRs whose actions are served; several modules may each export one.
+        ivrs: the IVRs whose actions are served, and announcements; several modules may each export
+            one.
         fallback: the reply of actions that declare none, when their handler exceeds its deadline,
             raises or returns nonsense. A mapping gives each PBX its own, by the label that
             ``Ivr(…, pbx=…)`` names; ``""`` is for all others.
@@ -55,7 +57,7 @@ class Receiver:
 
     Raises:
         DeclarationError: two actions of one IVR clash, or two declarations of an IVR, or a
-            mapping has a label of no IVR.
+            mapping has a label of no IVR, or a handler names an announcement that is missing.
     """
 
     def __init__(
@@ -251,3 +253,4 @@ def _check_together(app: Receiver) -> None:
         seen.append(action)
     for label in app.pbxs:
         holidays_of(desired_ivrs(app.ivrs, label))
+    check_declared(seen, app.ivrs)

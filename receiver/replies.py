@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
 from receiver.errors import CallbackError, ReplyError
 from receiver.text import counted
@@ -86,6 +86,16 @@ class BaseReply:
         return self.label.format(self.target)
 
 
+class Destination(Protocol):
+    """What has an extension number: an `Ivr`, or an `Announcement`.
+
+    Attributes:
+        number: the extension number.
+    """
+
+    number: str
+
+
 R = TypeVar("R", bound=BaseReply)
 
 
@@ -135,7 +145,7 @@ def reply_kind(
     label="{}",
     summary="Connect the caller to it.",
 )
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Forward(BaseReply):
     """Connect the caller to ``destination``: an extension, a queue, another IVR, or a number.
 
@@ -144,13 +154,23 @@ class Forward(BaseReply):
         reply = Forward("222")
 
     Parameters:
-        destination: 1 to 64 of ``0-9 * #``, with or without a leading ``+``.
+        destination: 1 to 64 of ``0-9 * #``, with or without a leading ``+``; or an `Ivr` or an
+            `Announcement`, of which the number counts.
 
     Raises:
         ReplyError: the destination cannot be dialled. The text does not repeat it.
     """
 
     destination: str
+
+    def __init__(self, destination: str | Destination) -> None:
+        number = destination if isinstance(destination, str) else _number_of(destination)
+        object.__setattr__(self, "destination", number)
+        self.__post_init__()
+
+
+def _number_of(destination: object) -> object:
+    return getattr(destination, "number", destination)
 
 
 @reply_kind(

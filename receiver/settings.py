@@ -59,8 +59,7 @@ class Settings:
     Attributes:
         secret: the key from which all credentials are derived: 16 random bytes or more, as
             hexadecimal, base64 or the like; one that could be guessed is refused.
-        epoch: the generation of credentials on the PBX; those of the next one are accepted too,
-            so that ``receiver rotate`` can replace them.
+        epoch: the generation of credentials on the PBX; the next one is accepted too.
         public_url: the URL at which the PBX reaches this service, such as ``https://ivr.example.com/calls``.
         allowed_sources: the client addresses that may send callbacks: addresses, networks and host
             names of the PBX and of its IVR servers; empty allows all.
@@ -79,8 +78,7 @@ class Settings:
         pbx_insecure: do not verify the PBX's certificate at all.
         pbx_version: the PBX's release, such as ``22.2``, whose rules apply to requests; empty
             applies those of the newest release, with warnings.
-        number_format: the format of callers' numbers from the trunk: ``e164`` (with ``+``),
-            ``e164-without-plus``, ``national``, or ``automatic``, see
+        number_format: the format of callers' numbers from the trunk, see
             `receiver.phone_numbers.numbers.NumberFormat`.
         guard: ``receiver serve`` runs ``receiver guard`` next to its workers.
         margin: seconds of each request_timeout that are kept for the network.
@@ -97,6 +95,8 @@ class Settings:
         record_caller_data: record digits, numbers and names unmasked.
         record_fields: names of fields in answers of other services whose values are recorded.
         record_megabytes: the maximum size of all recordings together.
+        voice_command: the command that speaks a `receiver.Speech`, see ``receiver guide prompts``.
+        voice_model: the ``.onnx`` file of a piper voice, or a folder of several.
     """
 
     secret: Secret = Secret("")
@@ -131,6 +131,8 @@ class Settings:
     record_caller_data: bool = False
     record_fields: tuple[str, ...] = ()
     record_megabytes: int = 100
+    voice_command: tuple[str, ...] = ()
+    voice_model: Path | None = None
 
     @classmethod
     def read(

@@ -7,6 +7,7 @@ Rule: an error names the variable and says what it accepts; it repeats the value
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -102,6 +103,21 @@ def folder(variable: str, text: str) -> Path:
     It need not exist: a removed folder must not prevent a worker from starting.
     """
     return path(variable, text).absolute()
+
+
+def command(variable: str, text: str) -> tuple[str, ...]:
+    """Return the arguments of a command; a placeholder is a whole one of them."""
+    known = ("{text_file}", "{out}", "{voice}")
+    try:
+        found = tuple(shlex.split(text))
+    except ValueError:  # a quote is not closed
+        found = ()
+    if not found or any("{" in one and one not in known for one in found):
+        raise SettingsError(
+            f"{variable} is not a command such as  say-it --voice {{voice}} {{text_file}} {{out}}"
+            "  in which each placeholder is a whole argument (no shell runs)"
+        )
+    return found
 
 
 def choice(*known: str) -> Callable[[str, str], str]:
@@ -201,5 +217,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
     "record_caller_data": flag,
     "record_fields": names,
     "record_megabytes": whole(1_000_000),
+    "voice_command": command,
+    "voice_model": path,
 }
 """The parser of each setting."""

@@ -172,6 +172,7 @@ ENDS = {
     "22_sqlalchemy": None,
     "23_structlog": "forwarded to 222",
     "24_ivr_as_code": "forwarded to 8999",
+    "25_spoken_prompt": "forwarded to 8801",
 }
 
 

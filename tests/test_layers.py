@@ -37,15 +37,15 @@ PURE_MODULES = {
     "callbacks": "content_coding http_limits lenient_json parser",
     "config": "document line_numbers options problems types values",
     "declarations": (
-        "action_options actions call_flow desired_ivr fallbacks ivr ivr_fields ivr_menu limits "
-        "missing_action number_list"
+        "action_options actions announcement call_flow desired_ivr fallbacks ivr ivr_fields "
+        "ivr_menu limits missing_action number_list speech"
     ),
     "dispatch": "latency_margin repeat_guard session session_key",
     "execution": "kinds",
     "observability": "callback_record log_throttle metrics",
     "pbx": (
         "audio callback_request callback_trace checks difference fields "
-        "models models_ivr models_shared resource_types"
+        "models models_ivr models_shared resample resource_types"
     ),
     "phone_numbers": "notation numbers",
     "recording": "format masking placeholders upstream_answers",
@@ -55,8 +55,8 @@ PURE_MODULES = {
         "ownership plan_file plans reachability render sequence urls"
     ),
     "simulator": (
-        "behaviour blob_store collection conditions events fault_plan flow hours logins model "
-        "validation"
+        "behaviour blob_store collection conditions events fault_plan flow hours ivr_rules logins "
+        "model validation"
     ),
     "testing": "load_report",
     "upstream": "circuit_breaker decompression",

@@ -86,6 +86,8 @@ VARIABLES: dict[str, tuple[str, object]] = {
     "record_caller_data": ("true", True),
     "record_fields": ("lifecyclestage, owner_id,", ("lifecyclestage", "owner_id")),
     "record_megabytes": ("7", 7),
+    "voice_command": ("say-it 'a b' {out}", ("say-it", "a b", "{out}")),
+    "voice_model": ("/voices/en.onnx", Path("/voices/en.onnx")),
 }
 
 

@@ -22,6 +22,7 @@ GROUPS = {
         "new": ("new:new", "Create a project: a handler, tests, a Dockerfile and CI."),
         "dev": ("dev:dev", "Run an app with a simulated PBX and a phone in the browser."),
         "check": ("check:check", "List the actions of an app; sends no request."),
+        "say": ("say:say", "Write the recording of a spoken prompt to a file."),
         "handlers": ("handlers:handlers", "List the installed handlers and their options."),
         "schema": ("handlers:schema_command", "Print the JSON Schema of configuration files."),
     },

@@ -11,11 +11,12 @@ from receiver.app import Receiver
 from receiver.cli.arguments import app_argument, json_option
 from receiver.config.load_app import load_app
 from receiver.declarations.actions import Action
+from receiver.declarations.announcement import Announcement
 from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.declarations.ivr import desired_ivrs
 from receiver.errors import SettingsError
 from receiver.registration.lints import declared
-from receiver.text import counted
+from receiver.text import counted, short
 
 
 @click.command()
@@ -43,6 +44,9 @@ def check(target: str, machine: bool) -> None:
         return
     for line in describe(app):
         click.echo(line)
+    for one in app.ivrs:
+        if isinstance(one, Announcement):
+            click.echo(f"announcement {one.number}  {short(one.words)}  then {one.then.words}")
     for warning in warnings:
         click.echo(f"Warning: {warning}")
     total = f"{counted(len(list(app)), 'action')} on {counted(len(app.ivrs), 'IVR')}"

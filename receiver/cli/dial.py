@@ -72,6 +72,8 @@ async def _dial(
     blocking = deque[BlockingCall]()
 
     def listen(_: PhoneCall, event: Event) -> None:
+        if event.kind == "announcement":
+            click.secho(event.text, dim=True)
         if event.step is not None:
             show(event.step)
             show_missing(app, label, number, event.step)

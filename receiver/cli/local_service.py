@@ -23,6 +23,7 @@ from receiver.settings import Settings
 from receiver.simulator.api import make_api
 from receiver.simulator.line import Line
 from receiver.simulator.model import Pbx
+from receiver.testing.declared_pbx import make_pbx
 from receiver.testing.ivr_copy import IvrCopy
 
 
@@ -86,9 +87,7 @@ async def run_local(
 async def _serve(
     app: Receiver, label: str, today: Callable[[], datetime]
 ) -> AsyncIterator[LocalService]:
-    pbx = Pbx()
-    for number in dict.fromkeys(ivr.number for ivr in app.ivrs if ivr.pbx == label):
-        pbx.add_ivr(number)
+    pbx = make_pbx(app, label)
     token = Secret(secrets.token_urlsafe(24))
     async with (
         running(app) as url,

@@ -31,6 +31,7 @@ from receiver.registration import plan_file, registrar
 from receiver.registration.changes import Plan
 from receiver.registration.plan_file import PlanFile, PlanOptions, SavedPlan
 from receiver.registration.render import as_json, render
+from receiver.registration.voices import Voices
 
 _ERROR = 2
 """Exit status of an error where 1 is a difference, as for diff(1)."""
@@ -103,7 +104,7 @@ def drift(target: str, only: str | None, machine: bool) -> None:
 
     def one(label: str) -> tuple[dict[str, Any], int]:
         with _errors_exit_with_two():
-            found = make_plan(app, label, PlanOptions())
+            found = make_plan(app, label, PlanOptions(), speaks=False)
         say(machine, render(found, only_pending=True))
         status = status_of(found, FINDING if found.pending else 0)
         return as_json(found, only_pending=True), status
@@ -123,8 +124,10 @@ def _errors_exit_with_two(wanted: bool = True) -> Iterator[None]:
         raise
 
 
-def make_plan(app: Receiver, label: str, options: PlanOptions) -> Plan:
+def make_plan(app: Receiver, label: str, options: PlanOptions, *, speaks: bool = True) -> Plan:
     """Read the PBX with this label and return the plan for it; progress is shown on a terminal.
+
+    ``speaks``: False makes no recordings of spoken prompts, so the plan cannot be applied.
 
     Raises:
         ReceiverError: see `receiver.registration.registrar.make_plan`.
@@ -148,6 +151,7 @@ def make_plan(app: Receiver, label: str, options: PlanOptions) -> Plan:
                     pbx=label,
                     number_format=settings.number_format,
                     former=options.moved_from,
+                    speak=Voices(settings).speak if speaks else None,
                 )
 
     return asyncio.run(work())

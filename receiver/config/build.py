@@ -16,9 +16,10 @@ from typing import Any
 from receiver.app import Receiver
 from receiver.calls import Kind
 from receiver.config import line_numbers
-from receiver.config.document import ACTION, APP, IVR, KINDS
+from receiver.config.document import ACTION, ANNOUNCEMENT, APP, IVR, KINDS
 from receiver.config.factory import ObjectFactory
 from receiver.config.problems import INVALID, Problems, without_keys
+from receiver.declarations.announcement import Announcement
 from receiver.declarations.destinations import handler_of
 from receiver.declarations.ivr import Ivr, declared_at
 from receiver.errors import ConfigurationError, DeclarationError, LoadError, MaskError
@@ -103,10 +104,14 @@ class _Builder:
 
     def app(self, document: dict[str, Any]) -> Any:
         """Return the app, `INVALID` if there is a problem."""
-        options = self._fields(APP, document, (), elsewhere=("ivr", "define"))
+        options = self._fields(APP, document, (), elsewhere=("ivr", "announcement", "define"))
         ivrs = [self._ivr(table, path) for table, path in self._tables(document, "ivr", ())]
         if not ivrs:
             self._problems.add((), 'there is no [[ivr]]: add one with number = "8000"')
+        ivrs += [
+            self._announcement(table, path)
+            for table, path in self._tables(document, "announcement", ())
+        ]
         if self._problems.notes:
             return INVALID
         try:
@@ -129,6 +134,13 @@ class _Builder:
         for kind, row, at in sorted(actions, key=lambda one: self._problems.line(one[2])):
             self._action(ivr, kind, row, at)
         return ivr
+
+    def _announcement(self, table: dict[str, Any], path: line_numbers.Path) -> Any:
+        options = self._fields(ANNOUNCEMENT, table, path)
+        if options is INVALID:
+            return INVALID
+        with declared_at(self._problems.where(path)):
+            return self._declared(path, Announcement, **options)
 
     def _action(self, ivr: Any, kind: Kind, row: dict[str, Any], path: line_numbers.Path) -> None:
         options = self._fields(ACTION, row, path)

@@ -11,8 +11,13 @@
     mask = "1;2"
     then = {handler = "menu", choices = {1 = "222", 2 = "333"}}
 
-Rule: the keys are the parameters of `receiver.Receiver`, `receiver.Ivr` and `Ivr.add`, with the
-      descriptions of their docstrings.
+    [[announcement]]
+    number = "8801"
+    prompt = {text = "We are closed."}
+    then = "222"
+
+Rule: the keys are the parameters of `receiver.Receiver`, `receiver.Ivr`, `Ivr.add` and
+      `receiver.Announcement`, with the descriptions of their docstrings.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from receiver.config.options import Option, keys_of, signature_of
 from receiver.config.types import ReplyValue, ThenValue, one_of
 from receiver.declarations.action_options import ActionOptions
 from receiver.declarations.actions import Action
+from receiver.declarations.announcement import Announcement
 from receiver.declarations.ivr import Ivr
 
 KINDS: Mapping[str, Kind] = {kind.lower(): kind for kind in get_args(Kind)}
@@ -40,6 +46,8 @@ APP: Mapping[str, Option] = {
 }
 
 IVR: Mapping[str, Option] = signature_of(Ivr).options
+
+ANNOUNCEMENT: Mapping[str, Option] = signature_of(Announcement).options
 
 _DEFAULTS = {
     name: field.default

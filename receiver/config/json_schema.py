@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from receiver.config.catalogue import Entry, installed
-from receiver.config.document import ACTION, APP, IVR, KINDS
+from receiver.config.document import ACTION, ANNOUNCEMENT, APP, IVR, KINDS
 from receiver.config.options import Option, Signature
 from receiver.config.types import (
     ConnectorValue,
@@ -23,6 +23,7 @@ from receiver.config.types import (
     OneOf,
     ReplyValue,
     RuleValue,
+    SpeechValue,
     TableValue,
     ThenValue,
     in_words,
@@ -60,6 +61,16 @@ _DEFINITIONS: Json = {
         "description": "Where the call continues: a destination, a reply, or a handler.",
         "anyOf": [{"$ref": "#/$defs/reply"}, {"$ref": "#/$defs/part"}],
     },
+    "speech": {
+        "description": "A spoken prompt.",
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "description": "What callers hear."},
+            "voice": {"type": "string", "description": "Such as en or piper:en.", "default": "en"},
+        },
+        "required": ["text"],
+        "additionalProperties": False,
+    },
     "use": {
         "type": "object",
         "properties": {"use": {"type": "string", "description": "A name from [define.…]."}},
@@ -74,6 +85,7 @@ _REFERENCES = {
     MenuRuleValue: "menu-rule",
     ThenValue: "then",
     ConnectorValue: "part",
+    SpeechValue: "speech",
 }
 
 
@@ -101,8 +113,10 @@ def schema(entries: Iterable[Entry]) -> Json:
     ivrs = Option(
         "ivr", Annotated[GenericAlias(list, (ivr,)), msgspec.Meta(min_length=1)], required=True
     )
+    announcement = _struct("announcement", ANNOUNCEMENT.values())
+    announcements = Option("announcement", GenericAlias(list, (announcement,)))
     define = Option("define", dict[str, ConnectorValue])
-    file = _struct("receiver.toml", [*APP.values(), ivrs, define])
+    file = _struct("receiver.toml", [*APP.values(), ivrs, announcements, define])
     (_, *references), found = _components([file, *parts])
     part = {"anyOf": [{"$ref": "#/$defs/use"}, *references]}
     return {

@@ -26,6 +26,7 @@ import msgspec
 
 from receiver.credentials import Secret
 from receiver.declarations.ivr_menu import Disa, MenuEntry, Voicemail
+from receiver.declarations.speech import Speech
 from receiver.office_hours import Holiday, OfficeHours
 from receiver.pbx.models_ivr import OutboundCallerId
 from receiver.replies import BaseReply, keywords
@@ -53,6 +54,10 @@ class MenuRuleValue(RuleValue):
 
 class ConnectorValue:
     """An object that a connector makes, or that ``use`` names."""
+
+
+class SpeechValue:
+    """A spoken prompt: a table ``{text = "…", voice = "en"}``."""
 
 
 class OneOf:
@@ -89,6 +94,7 @@ _WORDS: Mapping[Any, str] = {
     RuleValue: 'a rule such as "222" or {voicemail = "101"}',
     MenuRuleValue: 'a rule such as "222", "disa" or {voicemail = "101"}',
     ConnectorValue: 'a connector, as in {connector = "…"}',
+    SpeechValue: 'a spoken prompt, as in {text = "…"}',
 }
 _TOML = {Secret: str, Path: str, tuple: list, set: list, frozenset: list}
 """By Python type without a TOML counterpart, the TOML type that represents it."""
@@ -146,6 +152,8 @@ def accepts(kind: Any, value: object) -> bool:
     if is_table(kind):
         names = {"use", "value", *inspect.signature(kind.target).parameters}
         return isinstance(value, dict) and not names.isdisjoint(value)
+    if origin is SpeechValue:
+        return isinstance(value, dict)
     if len(members_of(kind)) > 1:
         return any(accepts(member, value) for member in members_of(kind))
     try:
@@ -197,6 +205,8 @@ def type_of(annotation: Any) -> Any:
 def _of_class(kind: Any, args: tuple[Any, ...]) -> Any:
     if issubclass(kind, PurePath):
         return Path
+    if kind is Speech:
+        return SpeechValue
     if issubclass(kind, tuple) and args and args[-1] is not ...:
         items = tuple(map(type_of, args))
         return None if None in items else types.GenericAlias(tuple, items)

@@ -18,11 +18,12 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 
 from receiver.config import line_numbers, types
-from receiver.config.options import Option
+from receiver.config.options import Option, signature_of
 from receiver.config.problems import INVALID, Problems
 from receiver.credentials import Secret, problem_of_variable
 from receiver.declarations import limits
 from receiver.declarations.ivr_menu import Disa, Voicemail
+from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError, ReplyError
 from receiver.replies import keywords, read_word
 from receiver.text import counted, quoted, short
@@ -116,6 +117,9 @@ class ValueReader:
             return self._table(kind, value, path)
         if origin is types.ConnectorValue:
             return self._make(value, path)
+        if origin is types.SpeechValue:
+            found = self.fields(signature_of(Speech).options, value, path)
+            return found if found is INVALID else Speech(**found)
         if origin in (list, tuple, set, frozenset):
             return self._list(kind, value, path)
         if origin is dict:

@@ -31,8 +31,10 @@ from receiver.console.totals import Totals
 from receiver.console.traffic import Traffic, iso, ivr_of
 from receiver.console.web import PAGE, make_console
 from receiver.declarations.actions import Action
+from receiver.declarations.announcement import Announcement
 from receiver.declarations.call_flow import Row, flow_json, public
 from receiver.declarations.introspection import Declared, declared, source_location
+from receiver.declarations.speech import Speech
 from receiver.observability.log_throttle import LogThrottle
 from receiver.recording.publisher import PublishedCallback, read
 from receiver.server.uvicorn_server import Server, configure, serve_on
@@ -79,6 +81,12 @@ class Live:
             (ivr.pbx, ivr.number): (ivr.desired.fields.name or "") if ivr.desired else ""
             for ivr in app.ivrs
         }
+        self._texts = {
+            (ivr.pbx, ivr.number): ivr.desired.prompt.words
+            for ivr in app.ivrs
+            if ivr.desired and isinstance(ivr.desired.prompt, Speech)
+        }
+        self._announcements = [ivr for ivr in app.ivrs if isinstance(ivr, Announcement)]
         self._traffic = Traffic({row.action.identity: row.handler for row in self._rows})
         self._totals = Totals()
         self._registration = RegistrationState(app, now=lambda: iso(now()))
@@ -102,7 +110,8 @@ class Live:
             self.feed.call(call.summary())
         self.feed.set("totals", self._totals.json(now))
         observed, menus = self._totals.observed, self._registration.menus
-        self.feed.set("flow", flow_json(self._rows, self._names, menus, observed))
+        flow = flow_json(self._rows, self._names, menus, observed, self._announcements)
+        self.feed.set("flow", flow)
         self.feed.set("ivrs", self._ivrs())
         self.feed.set("registration", self._registration.json)
         self.sessions.sweep()
@@ -137,7 +146,7 @@ class Live:
                 "number": number,
                 "pbx": pbx,
                 "name": name,
-                "prompt": {"text": None, "audio": None},
+                "prompt": {"text": self._texts.get((pbx, number)), "audio": None},
                 "menu": [],
                 "actions": [
                     _action(row)

@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import Any, assert_never
 
 from receiver.declarations.actions import Action
+from receiver.declarations.announcement import Announcement
 from receiver.masks import All, Exact, Mask, Pattern, Range
 
 Json = dict[str, Any]
@@ -68,6 +69,7 @@ def flow_json(
     names: Mapping[tuple[str, str], str],
     menus: Mapping[tuple[str, str], Collection[str]],
     observed: Mapping[str, Mapping[str, int]],
+    announcements: Iterable[Announcement] = (),
 ) -> Json:
     """Return the call flow as the console's page reads it.
 
@@ -76,6 +78,8 @@ def flow_json(
         names: of the IVRs, by the PBX's label and number.
         menus: what their own menus listen for; one that is not there is not known.
         observed: how often calls were seen to go where, by the identity of an action.
+        announcements: those that are declared; what leads on from them is no callback, and so it is
+            not counted.
     """
     by_ivr: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -92,6 +96,29 @@ def flow_json(
             }
             for key, there in by_ivr.items()
         ]
+        + [
+            {
+                "number": one.number,
+                "pbx": one.pbx,
+                "name": names.get((one.pbx, one.number), ""),
+                "inputs": [_announced(one)],
+                "menu": [],
+                "nowhere": [],
+            }
+            for one in announcements
+        ]
+    }
+
+
+def _announced(one: Announcement) -> Json:
+    return {
+        "mask": "",
+        "kind": "ANNOUNCEMENT",
+        "action": "",
+        "handler": one.words,
+        "enabled": True,
+        "declared": [one.then.words],
+        "observed": [],
     }
 
 

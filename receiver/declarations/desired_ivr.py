@@ -2,7 +2,8 @@
 
 Rule 1: a value that the PBX would refuse is an error at import; prompt files are checked by plan,
         and whether the release of the PBX has a field.
-Rule 2: the name of a prompt file on the PBX contains its digest, so it is uploaded once.
+Rule 2: the name of a prompt file on the PBX contains its digest, so it is uploaded once; that of a
+        spoken prompt the digest of its text and voice (`receiver.declarations.speech`).
 Rule 3: an option that is not declared is neither sent nor compared.
 """
 
@@ -20,6 +21,7 @@ from msgspec import structs
 from receiver.credentials import Secret
 from receiver.declarations.ivr_fields import fields_of, menu_of, problems_of
 from receiver.declarations.ivr_menu import MenuEntry, Rule, holiday_fields
+from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError
 from receiver.office_hours import Holiday as DeclaredHoliday
 from receiver.pbx import checks
@@ -42,8 +44,8 @@ class IvrOptions(TypedDict, total=False):
         name: 1 to 64 characters.
         language: such as ``"en-US"``.
         prompt: the path of the recording that greets callers (WAV, PCM, 16 bit, mono, at 16, 32
-            or 48 kHz), from the folder of the file that declares it.
-        transfer_prompt: the path of the recording that callers hear before they are connected.
+            or 48 kHz), from the folder of the file that declares it; or `Speech`.
+        transfer_prompt: the same, for what callers hear before they are connected.
         dtmf_interval: seconds that the PBX waits for a further digit, from 1.
         timeout: seconds without a key after which ``timeout_reply`` counts, from 1.
         repeat_times: how often the prompt is repeated before it, from 0.
@@ -67,8 +69,8 @@ class IvrOptions(TypedDict, total=False):
 
     name: str
     language: str
-    prompt: str | Path
-    transfer_prompt: str | Path
+    prompt: str | Path | Speech
+    transfer_prompt: str | Path | Speech
     dtmf_interval: int
     timeout: int
     repeat_times: int
@@ -91,19 +93,19 @@ class DesiredIvr:
     Attributes:
         fields: the declared fields with the extension number; the rest is blank. The id of a
             holiday is its name.
-        prompt: the file of its prompt; None if that is not declared.
+        prompt: the file or the text of its prompt; None if that is not declared.
         where: ``file:line`` of the declaration.
-        recording: the content of ``prompt``, once it was read.
+        recording: the content of ``prompt``, once it was read; that of a text may be blank.
         transfer_prompt, transfer_recording: the same of its transfer prompt.
         holidays: those of its menu, as the PBX's fields.
         clear: fields that are declared empty.
     """
 
     fields: Ivr
-    prompt: Path | None = None
+    prompt: Path | Speech | None = None
     where: str = field(default="", compare=False)
     recording: Prompt | None = None
-    transfer_prompt: Path | None = None
+    transfer_prompt: Path | Speech | None = None
     transfer_recording: Prompt | None = None
     holidays: tuple[Holiday, ...] = ()
     clear: tuple[str, ...] = ()
@@ -113,10 +115,16 @@ class DesiredIvr:
         return self.fields.extension_number
 
     @property
-    def prompts(self) -> dict[str, Path]:
-        """The files of its prompts, by the option that declares them."""
-        files = {"prompt": self.prompt, "transfer_prompt": self.transfer_prompt}
-        return {option: file for option, file in files.items() if file is not None}
+    def prompts(self) -> dict[str, Path | Speech]:
+        """The files or texts of its prompts, by the option that declares them."""
+        found = {"prompt": self.prompt, "transfer_prompt": self.transfer_prompt}
+        return {option: one for option, one in found.items() if one is not None}
+
+    def with_prompts(self, prompts: Mapping[str, Path | Speech]) -> DesiredIvr:
+        """Return the same with these prompts, by the option that declares them."""
+        return replace(
+            self, prompt=prompts.get("prompt"), transfer_prompt=prompts.get("transfer_prompt")
+        )
 
     @property
     def recordings(self) -> dict[str, Prompt]:
@@ -146,10 +154,14 @@ class DesiredIvr:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A recording: its ``name`` on the PBX, and its bytes."""
+    """A recording: its ``name`` on the PBX, and its bytes.
+
+    ``spoken``: its name alone identifies it, and the bytes may be blank, see `Speech`.
+    """
 
     name: str
     data: bytes = field(repr=False)
+    spoken: bool = False
 
     @classmethod
     def of(cls, path: PurePath, data: bytes) -> Prompt:
@@ -165,9 +177,11 @@ class Prompt:
     def is_of(self, ivr: Ivr, which: str = "prompt") -> bool:
         """Return whether ``ivr``, as the PBX shows it, plays it as its ``which``.
 
-        Compares name and size, or the digest in the URL.
+        Compares name and size, or the digest in the URL; of a spoken one the name.
         """
         name, size, url = (getattr(ivr, f"{which}_file_{end}") for end in ("name", "size", "url"))
+        if self.spoken:
+            return bool(name == self.name)
         digest = url.rpartition("/")[2].lower().removeprefix("sha256:")
         return (name == self.name and size in (None, len(self.data))) or digest == self.digest
 
@@ -199,9 +213,9 @@ def declare(number: str, options: IvrOptions, where: str) -> DesiredIvr | None:
     prompt, transfer = options.get("prompt"), options.get("transfer_prompt")
     return DesiredIvr(
         fields,
-        None if prompt is None else folder / prompt,
+        _source(prompt, folder),
         where,
-        transfer_prompt=None if transfer is None else folder / transfer,
+        transfer_prompt=_source(transfer, folder),
         holidays=holidays,
         clear=("exclude_list",) if "exclude_list" in options and not fields.exclude_list else (),
     )
@@ -223,6 +237,11 @@ def check_together(ivrs: Iterable[DesiredIvr]) -> tuple[DesiredIvr, ...]:
                 one.where,
             )
     return tuple(seen.values())
+
+
+def _source(prompt: str | Path | Speech | None, folder: Path) -> Path | Speech | None:
+    """Return what a recording is read or made of; a path counts from the declaring file."""
+    return prompt if prompt is None or isinstance(prompt, Speech) else folder / prompt
 
 
 def holidays_of(ivrs: Iterable[DesiredIvr]) -> tuple[Holiday, ...]:

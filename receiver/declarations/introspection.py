@@ -131,6 +131,11 @@ def _reply(node: ast.Call, function: FunctionType) -> Reply | None:
             case [ast.Constant(value=str(text))] if kind.has_target():
                 with suppress(ReplyError):
                     return kind.of(text)
+            case [ast.Name(id=name)] if kind.has_target():
+                number = getattr(function.__globals__.get(name), "number", None)
+                if isinstance(number, str):  # of an Ivr or an Announcement
+                    with suppress(ReplyError):
+                        return kind.of(number)
     return None
 
 

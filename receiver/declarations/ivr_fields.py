@@ -11,6 +11,7 @@ from typing import Any
 
 from receiver.credentials import Secret
 from receiver.declarations.ivr_menu import MenuEntry, list_of, read_rule
+from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError
 from receiver.pbx import checks
 from receiver.pbx.models import write
@@ -100,6 +101,9 @@ def problems_of(fields: Ivr, options: Mapping[str, Any]) -> Iterator[str]:
     if "timeout" in options and not (rule and rule.timeout):
         yield "timeout must be at least 1 second"
     for prompt in ("prompt", "transfer_prompt"):
-        if not isinstance(options.get(prompt, ""), str | Path):
-            yield f"{prompt} must be the path of a WAV file"
+        source: object = options.get(prompt, "")
+        if isinstance(source, Speech) and source.problem:
+            yield source.problem
+        elif not isinstance(source, str | Path | Speech):
+            yield f'{prompt} must be the path of a WAV file, or a Speech("…")'
     yield from checks.problems(fields, creating=True)

@@ -95,10 +95,10 @@ class CallView:
                 steps.append(self._new(at, "key", self._keys[-1:]))
             case "deaf":
                 steps.append(self._new(at, "key", event.text))
-            case "prompt":
+            case "prompt" | "announcement":
                 self.state, self._keys = "prompt", ""
-                self._prompts += 1
-                steps.append(self._new(at, "prompt", event.text))
+                self._prompts += event.kind == "prompt"
+                steps.append(self._new(at, event.kind, event.text))
             case "asking" if event.ask is not None:
                 self.state = "asking"
                 made = Callback(self._steps, at, action, event.ask)

@@ -43,6 +43,7 @@ from receiver.errors import ReceiverError
 from receiver.execution.signals import on_stop
 from receiver.observability.log_throttle import LogThrottle
 from receiver.pbx.pbx_client import PbxClient
+from receiver.registration.voices import Voices
 from receiver.server.sockets import IS_POSIX, bind, url_of
 from receiver.server.uvicorn_server import running
 from receiver.settings import PREFIX, Settings
@@ -108,7 +109,8 @@ async def develop(target: str, *, port: int, real: MakeClient | None, terminal: 
         base = url_of(listener, tls=False)
         start = int(time.time() * 1000)  # event numbers continue above those of the last run
         feed = Feed({"mode": "dev", "title": target, "ivrs": [], "service": None}, start=start)
-        async with SimulatedPbxs(base, secret) as sites:
+        speak = Voices(Settings.read()).speak
+        async with SimulatedPbxs(base, secret, speak) as sites:
             events = _ServiceEvents(feed, sites, _Copier(real, base, terminal), terminal)
             service = (Service if IS_POSIX else SingleProcessService)(
                 ServiceOptions(

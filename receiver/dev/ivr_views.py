@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from receiver.console.web import CALLER
 from receiver.declarations.actions import split_path
+from receiver.declarations.speech import Speech
 from receiver.dev.messages import DeclaredAction
 from receiver.errors import MaskError
 from receiver.masks import Entry, Mask, short_mask
@@ -36,7 +38,12 @@ _RULES = (
 
 
 def ivrs_json(
-    label: str, pbx: Pbx, declared: Mapping[str, DeclaredAction], base: str, now: LocalTime
+    label: str,
+    pbx: Pbx,
+    declared: Mapping[str, DeclaredAction],
+    base: str,
+    now: LocalTime,
+    speeches: Mapping[tuple[str, str], Speech] = MappingProxyType({}),
 ) -> list[Json]:
     """Return all IVRs of one PBX.
 
@@ -46,13 +53,14 @@ def ivrs_json(
         declared: the actions, by identity.
         base: the service's URL.
         now: for office hours.
+        speeches: the spoken prompts, by the label of the PBX and the number of the IVR.
     """
     return [
         {
             "number": ivr["extension_number"],
             "pbx": label,
             "name": ivr["name"],
-            "prompt": prompt_json(pbx, ivr),
+            "prompt": prompt_json(pbx, ivr, speeches.get((label, ivr["extension_number"]))),
             "menu": list(_menu(ivr)),
             "actions": [
                 _action(read(ActionUrl, one), declared, base) for one in pbx.action_urls(ivr["id"])
@@ -69,12 +77,11 @@ def ivrs_json(
     ]
 
 
-def prompt_json(pbx: Pbx, ivr: Json) -> Json:
-    """Return the prompt of an IVR, as far as it is known."""
+def prompt_json(pbx: Pbx, ivr: Json, speech: Speech | None = None) -> Json:
+    """Return the prompt of an IVR, as far as it is known; of a spoken one the text."""
     file = pbx.files.find(ivr.get("prompt_file_id") or "")
-    if file is None:
-        return {"text": None, "audio": None}
-    return {"text": file["name"], "audio": f"audio/{file['id']}"}
+    text = speech.words if speech else file and file["name"]
+    return {"text": text, "audio": file and f"audio/{file['id']}"}
 
 
 def identity_of(url: str, base: str) -> str | None:

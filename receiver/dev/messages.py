@@ -20,6 +20,7 @@ from receiver.calls import Call
 from receiver.declarations.actions import Action
 from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.declarations.fallbacks import Fallback
+from receiver.declarations.speech import Speech
 from receiver.masks import Mask
 from receiver.pbx.checks import parse
 from receiver.pbx.models import write
@@ -67,18 +68,23 @@ class DeclaredAction(Struct, frozen=True, kw_only=True):
 
 
 class DeclaredIvr(Struct, frozen=True):
-    """The declared fields of an IVR, as they are sent to the PBX."""
+    """The declared fields of an IVR, as they are sent to the PBX.
+
+    ``prompts`` are the paths of its recordings, ``speeches`` its spoken prompts.
+    """
 
     pbx: str
     fields: dict[str, Any]
     prompts: dict[str, str]
     where: str
+    speeches: dict[str, Speech] = {}
     holidays: list[dict[str, Any]] = []
     clear: tuple[str, ...] = ()
 
     def desired(self) -> DesiredIvr:
         """Return the IVR to register."""
-        prompts = {option: Path(path) for option, path in self.prompts.items()}
+        prompts: dict[str, Path | Speech] = dict(self.speeches)
+        prompts |= {option: Path(path) for option, path in self.prompts.items()}
         return DesiredIvr(
             parse(Fields, self.fields),
             prompts.get("prompt"),
@@ -278,8 +284,9 @@ def declared_ivrs(by_pbx: Mapping[str, Iterable[DesiredIvr]]) -> list[DeclaredIv
         DeclaredIvr(
             label,
             write(one.fields),
-            {option: str(path) for option, path in one.prompts.items()},
+            {option: f"{one}" for option, one in one.prompts.items() if isinstance(one, Path)},
             one.where,
+            {option: one for option, one in one.prompts.items() if isinstance(one, Speech)},
             list(map(write, one.holidays)),
             one.clear,
         )

@@ -27,7 +27,7 @@ from receiver.declarations.missing_action import MissingAction
 from receiver.dev.call_view import CallView, Changed
 from receiver.dev.clock import PbxClock
 from receiver.dev.held_line import HeldLine, callback_faults
-from receiver.dev.ivr_views import identity_of, prompt_json
+from receiver.dev.ivr_views import identity_of
 from receiver.dev.messages import Report, Simulation
 from receiver.dev.service import Service
 from receiver.dev.simulated_pbxs import SimulatedPbx, SimulatedPbxs
@@ -112,7 +112,7 @@ class PhoneCalls:
             name=request.name,
             begun=datetime.now().astimezone(),
             start=time.monotonic(),
-            prompt=prompt_json(site.pbx, site.pbx.ivrs.stored(ivr.id)),
+            prompt=self._sites.prompt_json(site, ivr.extension_number),
             after_failure=site.pbx.behaviour.after_failure,
         )
         live = LiveCall(view, site)
@@ -199,6 +199,8 @@ class PhoneCalls:
         if not live.session and (session := phone.call.session_id):
             live.session = session
             self._keep(self._by_session, session, live)
+        if event.kind == "announcement":
+            live.view.prompt = self._sites.prompt_json(live.site, phone.announcements[-1])
         action, handler = self._asked(event, live)
         missing = self._missing(event, live)
         changed = live.view.take(

@@ -3,11 +3,13 @@
 Rule 1: the code and the REST API are those of ``receiver apply``.
 Rule 2: each declared IVR exists; one that was created here is removed with its declaration.
 Rule 3: the shown changes are those of the plan.
-Rule 4: ids are unique across all PBXs: the page requests an audio file by its id alone.
+Rule 4: a spoken prompt is made and played; where none can be made, the page shows its text.
+Rule 5: ids are unique across all PBXs: the page requests an audio file by its id alone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import secrets
 from collections.abc import Iterator
@@ -23,14 +25,16 @@ from receiver.credentials import Secret
 from receiver.declarations.actions import Action, sensitive_names
 from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.declarations.missing_action import MissingAction, missing_action
-from receiver.dev.ivr_views import ivrs_json
+from receiver.declarations.speech import Speech
+from receiver.dev.ivr_views import ivrs_json, prompt_json
 from receiver.dev.messages import DeclaredAction, Ready
-from receiver.errors import PbxError
+from receiver.errors import PbxError, ReceiverError, SettingsError
 from receiver.pbx.access_tokens import GivenToken
 from receiver.pbx.models import IvrSummary
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration import registrar
 from receiver.registration.changes import SYMBOLS, Change, Plan, Resource
+from receiver.registration.ivr_changes import Speak
 from receiver.simulator.api import make_api
 from receiver.simulator.behaviour import Behaviour
 from receiver.simulator.hours import LocalTime
@@ -59,14 +63,18 @@ class SimulatedPbxs:
     Parameters:
         base: the service's URL.
         secret: of the service.
+        speak: makes the recordings of spoken prompts; None shows their texts only.
 
     Attributes:
         actions: the actions of the newest version, by identity.
+        speeches: the spoken prompts, by the label of the PBX and the number of the IVR.
     """
 
-    def __init__(self, base: str, secret: Secret) -> None:
+    def __init__(self, base: str, secret: Secret, speak: Speak | None = None) -> None:
         self.base = base
         self._secret = secret
+        self._speak = speak
+        self.speeches: dict[tuple[str, str], Speech] = {}
         self._sites: dict[str, SimulatedPbx] = {}
         self._stack = AsyncExitStack()
         self._numbers = itertools.count(FIRST_ID)
@@ -123,8 +131,13 @@ class SimulatedPbxs:
         return [
             one
             for site in self
-            for one in ivrs_json(site.label, site.pbx, self.actions, self.base, now)
+            for one in ivrs_json(site.label, site.pbx, self.actions, self.base, now, self.speeches)
         ]
+
+    def prompt_json(self, site: SimulatedPbx, number: str) -> Json:
+        """Return the prompt of an IVR as the page shows and plays it."""
+        ivr = site.pbx.ivrs.stored(site.pbx.at(number)["id"])
+        return prompt_json(site.pbx, ivr, self.speeches.get((site.label, number)))
 
     async def audio(self, file_id: str) -> Audio | None:
         """Return an audio file of any of the PBXs."""
@@ -154,6 +167,11 @@ class SimulatedPbxs:
         actions = [one.action() for one in ready.actions]
         lines: list[str] = []
         labels = dict.fromkeys([*(label for label, _ in ready.ivrs), *self._sites])
+        self.speeches = {
+            (one.pbx, str(one.fields["extension_number"])): one.speeches["prompt"]
+            for one in ready.desired_ivrs
+            if "prompt" in one.speeches
+        }
         for label in labels:
             lines += await self._register(await self.at(label), ready, actions)
         self.actions = {one.identity: one for one in ready.actions}
@@ -163,6 +181,7 @@ class SimulatedPbxs:
         ivrs = [one.desired() for one in ready.desired_ivrs if one.pbx == site.label]
         numbers = {number for label, number in ready.ivrs if label == site.label}
         lines = _create(site, numbers - {one.number for one in ivrs})
+        ivrs, silent = await self._with_audio(ivrs)
         plan = await registrar.make_plan(
             site.client,
             actions,
@@ -174,11 +193,34 @@ class SimulatedPbxs:
             ivrs=ivrs,
             pbx=site.label,
             number_format=ready.number_formats.get(site.label, "automatic"),
+            speak=self._speak,
         )
         await registrar.apply(site.client, plan, allow_deletes=True)
         lines += _lines(plan)
+        lines += silent
         lines += _remove(site, numbers)
         return lines
+
+    async def _with_audio(self, ivrs: list[DesiredIvr]) -> tuple[list[DesiredIvr], list[str]]:
+        """Return the IVRs without the spoken prompts of which no recording can be made, and why."""
+        made, problems = list[DesiredIvr](), list[str]()
+        for one in ivrs:
+            prompts = one.prompts
+            for option, speech in one.prompts.items():
+                try:
+                    if isinstance(speech, Speech):
+                        await self._try(speech)
+                except ReceiverError as error:
+                    what = f"the {option.replace('_', ' ')} of IVR {one.number}"
+                    problems.append(f"Warning: the page shows {what}: {error}")
+                    del prompts[option]
+            made.append(one.with_prompts(prompts))
+        return made, problems
+
+    async def _try(self, speech: Speech) -> None:
+        if self._speak is None:
+            raise SettingsError("no synthesizer is used")
+        await asyncio.to_thread(self._speak, speech)
 
 
 def _create(site: SimulatedPbx, numbers: set[str]) -> list[str]:

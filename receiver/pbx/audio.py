@@ -41,7 +41,7 @@ def examine(name: str, data: bytes) -> Recording:
         DeclarationError: the PBX cannot play it; the text says why, and how to convert it.
     """
     try:
-        with wave.open(io.BytesIO(_simple(data))) as file:
+        with wave.open(io.BytesIO(with_simple_header(data))) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             frames, there = file.getnframes(), len(file.readframes(file.getnframes()))
     except (wave.Error, EOFError, OSError, ValueError, RuntimeError, ArithmeticError):
@@ -60,7 +60,7 @@ def examine(name: str, data: bytes) -> Recording:
     return Recording(rate, frames / rate)
 
 
-def _simple(data: bytes) -> bytes:
+def with_simple_header(data: bytes) -> bytes:
     """Return ``data`` with a simple header if it is PCM with an extensible one, else unchanged."""
     position = 12  # behind RIFF, the size, and WAVE
     while position + 8 <= len(data):

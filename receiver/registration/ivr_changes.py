@@ -1,9 +1,10 @@
 """Create and update declared IVRs on a PBX; none is ever deleted.
 
-Rule 1: the recordings are read and checked before the first request.
-Rule 2: a recording is looked up by name and size among the files of the PBX before it is uploaded:
-        interrupted at any moment and repeated, no second one is uploaded. A recording that was
-        replaced by another is not deleted.
+Rule 1: the recordings are read and checked before the first request; those of spoken prompts are
+        made for the IVRs that do not play them.
+Rule 2: a recording is looked up by name and size (a spoken one by name) among the files of the PBX
+        before it is uploaded: interrupted at any moment and repeated, no second one is uploaded. A
+        recording that was replaced by another is not deleted.
 Rule 3: a create whose response was lost, or that the PBX refused because another client was faster,
         is looked up by its extension number.
 Rule 4: each IVR is read back and compared.
@@ -11,13 +12,22 @@ Rule 4: each IVR is read back and compared.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from receiver.declarations.desired_ivr import DesiredIvr, Prompt, check_together
-from receiver.errors import DeclarationError, PbxError, PbxInvalid, PbxRefused, RegistrationError
+from receiver.declarations.speech import Speech
+from receiver.errors import (
+    DeclarationError,
+    PbxError,
+    PbxInvalid,
+    PbxRefused,
+    RegistrationError,
+    SettingsError,
+)
 from receiver.pbx import checks
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.audio import examine
@@ -37,6 +47,9 @@ Failure = tuple[Change[Resource], PbxError]
 
 _REFUSED = (400, 409, 422)
 
+Speak = Callable[[Speech], bytes]
+"""Returns the recording of a spoken prompt, as `receiver.registration.voices.Voices.speak`."""
+
 
 def prepare(ivrs: Iterable[DesiredIvr]) -> tuple[DesiredIvr, ...]:
     """Return each IVR once, with its recording.
@@ -53,6 +66,7 @@ async def plan_ivrs(
     ivrs: Iterable[IvrSummary],
     *,
     certain: bool = False,
+    speak: Speak | None = None,
 ) -> tuple[Change[DesiredIvr], ...]:
     """Read the declared IVRs and return their changes.
 
@@ -61,11 +75,13 @@ async def plan_ivrs(
         desired: returned by `prepare`.
         ivrs: all IVRs of the PBX.
         certain: count a PIN that cannot be read as a difference.
+        speak: makes the recordings of spoken prompts; None for a plan that is only looked at.
 
     Raises:
         DeclarationError: the release of the PBX, as far as it is known, refuses a DISA PIN, or
             does not have a declared field.
         PbxError: an IVR could not be read.
+        SettingsError, RegistrationError: a spoken prompt cannot be made.
     """
     desired = tuple(desired)
     for one in desired:
@@ -77,7 +93,7 @@ async def plan_ivrs(
         actual[number] = await client.ivrs.show(there[number].id)
 
     await for_each((one.number for one in desired if one.number in there), read)
-    return tuple(
+    changes = [
         plan_ivr(
             one,
             there.get(one.number),
@@ -86,7 +102,8 @@ async def plan_ivrs(
             version=client.version,
         )
         for one in desired
-    )
+    ]
+    return tuple([await _with_speech(change, speak) for change in changes])
 
 
 async def put(client: PbxClient, desired: DesiredIvr, ivr_id: str, prompts: Prompts) -> str:
@@ -167,6 +184,9 @@ def _check_release(one: DesiredIvr, version: str) -> None:
 def _recordings(one: DesiredIvr) -> dict[str, Prompt]:
     found: dict[str, Prompt] = {}
     for option, path in one.prompts.items():
+        if isinstance(path, Speech):
+            found[option] = Prompt(path.file_name, b"", spoken=True)
+            continue
         what = f"the {option} {str(path)!r}".replace("_", " ", 1)
         try:
             data = path.read_bytes()
@@ -179,6 +199,23 @@ def _recordings(one: DesiredIvr) -> dict[str, Prompt]:
             raise DeclarationError(error.problem, one.where) from None
         found[option] = Prompt.of(path, data)
     return found
+
+
+async def _with_speech(change: Change[DesiredIvr], speak: Speak | None) -> Change[DesiredIvr]:
+    """Return the change with the recordings of its spoken prompts that the IVR does not play."""
+    resource, made = change.resource, dict(change.resource.recordings)
+    differs = {one.field for one in change.differences}
+    for option, speech in resource.prompts.items():
+        if speak is None or not isinstance(speech, Speech) or option not in differs:
+            continue
+        try:
+            data = await asyncio.to_thread(speak, speech)
+        except (SettingsError, RegistrationError) as error:
+            what = option.replace("_", " ")
+            problem = f"the {what} of {change.name} cannot be made ({change.where}): {error}"
+            raise type(error)(problem) from error
+        made[option] = replace(made[option], data=data)
+    return replace(change, resource=resource.with_recordings(made))
 
 
 async def _create(client: PbxClient, item: Ivr) -> str:
@@ -219,12 +256,14 @@ class Prompts:
     async def bring(self, prompt: Prompt) -> str:
         """Return the id of the file, which is uploaded only if the PBX has none like it.
 
+        Empty for a spoken one without bytes that the PBX does not list: the IVR plays it already.
+
         Raises:
             PbxError: a request failed.
         """
         if not self.known:
             await self._list()
-        if not self._find(prompt):
+        if not self._find(prompt) and prompt.data:
             made = await (self.send or self._send)(prompt)
             self.files[prompt.name, len(prompt.data)] = made
             self.sent.append(made)
@@ -238,6 +277,8 @@ class Prompts:
         self.known = True
 
     def _find(self, prompt: Prompt) -> str:
+        if prompt.spoken:
+            return next((key for (name, _), key in self.files.items() if name == prompt.name), "")
         sizes = (len(prompt.data), None)
         return next(
             (self.files[prompt.name, n] for n in sizes if (prompt.name, n) in self.files), ""

@@ -160,8 +160,12 @@ def _fingerprint(plan: Plan, readable: dict[str, Any], secret: Secret) -> str:
 def _placeless(change: Change[Resource]) -> Change[Resource]:
     resource = change.resource
     if isinstance(resource, DesiredIvr):  # its recordings count, not their paths
+        recordings = {  # of spoken ones the names, see `Speech`
+            option: replace(one, data=b"") if one.spoken else one
+            for option, one in resource.recordings.items()
+        }
         bare = replace(resource, where="", prompt=None, transfer_prompt=None)
-        return replace(change, where="", resource=bare)
+        return replace(change, where="", resource=bare.with_recordings(recordings))
     return replace(change, where="")
 
 

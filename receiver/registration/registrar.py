@@ -93,6 +93,7 @@ async def make_plan(
     ivrs: Iterable[DesiredIvr] = (),
     reading: Reading = lambda done, all: None,
     number_format: NumberFormat = "automatic",
+    speak: ivr_changes.Speak | None = None,
     **options: Unpack[plans.Options],
 ) -> Plan:
     """Read the PBX and return what has to change; nothing is changed.
@@ -107,12 +108,12 @@ async def make_plan(
         ivrs: the declared IVRs; the others must be on the PBX.
         reading: see `Reading`.
         number_format: how the trunk writes callers' numbers, for the warnings.
+        speak: as for `receiver.registration.ivr_changes.plan_ivrs`; `apply` needs it.
         options: see `receiver.registration.plans.Options`.
 
     Raises:
-        DeclarationError: a URL becomes longer than the PBX accepts, two declarations have one URL,
-            or see `receiver.registration.ivr_changes.prepare`.
-        SettingsError: ``base`` is no URL.
+        DeclarationError: a URL is too long or there twice, or see `ivr_changes.prepare`.
+        SettingsError, RegistrationError: ``base`` is no URL, a spoken prompt cannot be made.
         PbxError: the PBX could not be read.
     """
     pbx, certain = options.get("pbx", ""), options.get("certain", False)
@@ -120,7 +121,7 @@ async def make_plan(
     desired_ivrs = ivr_changes.prepare(ivrs)
     actual = await read_actual(client, reading)
     there = [ivr for ivr, _ in actual]
-    changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain)
+    changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain, speak=speak)
     owner = owner_mark(secret, pbx)
     made = plans.plan(desired, actual, base, ivrs=changes, owner=owner, **options)
     made = replace(made, holidays=await plan_holidays(client, desired_ivrs))

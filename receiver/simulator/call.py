@@ -21,6 +21,9 @@ from receiver.text import line
 Listener = Callable[["PhoneCall", Event], None]
 """Called with each event of a call as it happens; it must not block."""
 
+MAX_ANNOUNCEMENTS = 20
+"""Announcements that are played in a row without a clock; more of them lead in a circle."""
+
 _KEYS = re.compile(r"[0-9*#]+")
 
 
@@ -90,6 +93,11 @@ class PhoneCall:
         return sum(event.kind == "prompt" for event in self.events)
 
     @property
+    def announcements(self) -> tuple[str, ...]:
+        """The numbers of the announcements that were played, see `receiver.Announcement`."""
+        return tuple(self._flow.announced)
+
+    @property
     def callbacks(self) -> tuple[Step, ...]:
         """The steps with a callback."""
         return tuple(step for step in self.steps if step.action is not None)
@@ -143,7 +151,7 @@ class PhoneCall:
     async def press(self, digits: str) -> Step:
         """Press keys, let the digit gap pass, and return the last step.
 
-        Keys after one that ended the call are ignored.
+        Keys after one that ended the call are ignored. Announcements are played to their end.
 
         Parameters:
             digits: one or more of ``0-9 * #``.
@@ -163,6 +171,7 @@ class PhoneCall:
                 break
         if self._flow.digits and self.due is not None:
             await self.wait(self.due - self.now)
+        await self.play_on()
         return self.steps[-1]
 
     async def key(self, key: str) -> tuple[Step, ...]:
@@ -201,6 +210,13 @@ class PhoneCall:
     async def hang_up(self) -> None:
         """Hang up. Nothing happens if the call has ended."""
         await self._go_on(self._flow.hang_up(self._now()))
+
+    async def play_on(self) -> None:
+        """Let the announcements that are playing end, on a line without a clock."""
+        for _ in range(MAX_ANNOUNCEMENTS):
+            if not self._flow.announcing or self.due is None:
+                return
+            await self.wait(self.due - self.now)
 
     async def arrive(self) -> None:
         """Begin the call; `Line.dial` does it."""

@@ -6,12 +6,14 @@ Rule 2: the current configuration of the PBX applies, also to calls in progress.
 Rule 3: an action URL beats a menu entry for the same keys, and a menu entry beats an extension. A
         menu entry acts at once, 3 s later if it ends in ``#``; the others after the digit gap.
 Rule 4: during a callback the IVR ignores keys, and no timer runs.
+Rule 5: the call continues in an IVR that only announces: without action URLs, without a menu, that
+        repeats nothing and whose timeout rule leads on. In another IVR it ends, as at any number.
 
 Source: "Managing Virtual Receptionist" in the administration guide, release notes of 22.5. Guesses,
 for it is not documented: rule 4; when the mask of an action URL is matched; that the CALLER
 callback is sent before the prompt; the behaviour without a rule; that the timeout begins with the
-prompt; that a key resets the count of repetitions; and the switches of
-`receiver.simulator.behaviour`, such as ``after_failure`` and ``finish_key``.
+end of the prompt, as far as its length is known; that a key resets the count of repetitions; and
+the switches of `receiver.simulator.behaviour`, such as ``after_failure`` and ``finish_key``.
 """
 
 from __future__ import annotations
@@ -21,8 +23,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from receiver.calls import Call, Kind
-from receiver.errors import MaskError
-from receiver.masks import Mask
 from receiver.pbx.callback_trace import (
     HIDDEN_KEY,
     Outcome,
@@ -32,11 +32,11 @@ from receiver.pbx.callback_trace import (
     shown_outcome,
 )
 from receiver.pbx.models import ActionUrl
-from receiver.replies import KINDS
+from receiver.simulator import ivr_rules
 from receiver.simulator.events import ENDS, Event, Events, Moment, PendingCallback
 from receiver.simulator.hours import LocalTime, is_holiday, is_open
 from receiver.simulator.model import Pbx
-from receiver.simulator.validation import ApiError, Json
+from receiver.simulator.validation import Json
 
 HASH_GAP = 3.0
 """Seconds before a menu entry that ends in ``#`` acts."""
@@ -62,6 +62,8 @@ class Flow:
         asking: the running callback.
         digits: the DTMF input since the prompt.
         outcome: how the IVR's part of the call ended; None before.
+        announced: the numbers of the announcements that were played.
+        announcing: whether one is playing.
     """
 
     def __init__(self, pbx: Pbx, call: Call, sensitive: Collection[str] = ()) -> None:
@@ -74,6 +76,11 @@ class Flow:
         self.asking: PendingCallback | None = None
         self.digits = ""
         self.outcome: Outcome | None = None
+        self.announced: list[str] = []
+
+    @property
+    def announcing(self) -> bool:
+        return bool(self.announced) and self.outcome is None
 
     @property
     def hides_keys(self) -> bool:
@@ -150,7 +157,7 @@ class Flow:
             keys = entry["user_input"]
             why = f"menu entry {hidden(keys) if self.hides_keys else keys}{name}"
             return self._follow(rule, step._replace(rule=why), at)
-        if self._is_extension(self.digits):
+        if ivr_rules.is_dialled(self._pbx, self._ivr, self.digits):
             why = "an extension, dialled directly"
             return self._decide(Outcome("forwarded", self.digits), step._replace(rule=why), at)
         return self._decide(Outcome("menu"), step, at)
@@ -158,7 +165,8 @@ class Flow:
     def _rule_of(self, entry: Json, now: LocalTime) -> tuple[str, Json | None]:
         """Return the rule of a menu entry that applies now, after a text that says when."""
         holidays = (self._pbx.holidays.find(key) for key in entry.get("holidays") or ())
-        if _is_complete(holiday := entry.get("holiday_forward_rule")) and is_holiday(holidays, now):
+        holiday = entry.get("holiday_forward_rule")
+        if ivr_rules.is_complete(holiday) and is_holiday(holidays, now):
             return ", on a holiday", holiday
         if is_open(entry.get("office_hours"), self._pbx.office_hours, now):
             return "", entry.get("office_hours_forward_rule")
@@ -173,7 +181,7 @@ class Flow:
             step = step._replace(rule=f"{step.rule}, time {self._repeated} of {repeats}")
             return self._decide(Outcome("repeated"), step, at)
         self._repeated = 0
-        if not _is_complete(rule):
+        if not ivr_rules.is_complete(rule):
             return self._decide(Outcome("hung up"), step, at)
         return self._follow(rule, step, at)
 
@@ -194,14 +202,14 @@ class Flow:
         own = has("22.3") and self._ivr.get("enable_night_mode")
         rule: Json | None = self._ivr.get("night_mode_forward_rule")
         on = has("22.2") and (own or self._pbx.night_mode)
-        return rule if on and _is_complete(rule) else None
+        return rule if on and ivr_rules.is_complete(rule) else None
 
     # Results ------------------------------------------------------------------------------
     def _follow(self, rule: Json | None, step: _Cause, at: Moment) -> Events:
         """Apply a rule of the IVR; an incomplete one leaves the call at the prompt."""
-        if rule is None or not _is_complete(rule):
+        if rule is None or not ivr_rules.is_complete(rule):
             return self._decide(Outcome("menu"), step, at)
-        kind = _outcomes()[rule["action"]]
+        kind = ivr_rules.outcomes()[rule["action"]]
         number = rule.get("number") or ""
         detail = number if rule["action"].startswith("FORWARD_") else ""
         return self._decide(Outcome(kind, detail), step, at)
@@ -224,14 +232,33 @@ class Flow:
             if trigger == "failure":  # its target failed, too
                 rule = {"action": "HANGUP"}
             return self._follow(rule, step, at)
+        forwarded = outcome.kind == "forwarded"
+        if forwarded and (ivr := ivr_rules.announcement(self._pbx, outcome.detail)):
+            return self._announce(ivr, at)
         text = ENDS + shown_outcome(outcome, self.digits if self.hides_keys else "").text
         self.due, self.digits, self.outcome = None, "", outcome
         return (Event("ended", at.seconds, text),)
 
     def _prompt(self, at: Moment) -> Events:
-        rule = self._ivr.get("timeout_forward_rule") or {}
-        self.digits, self.due = "", at.seconds + (rule.get("timeout") or _TIMEOUT)
+        if self.announcing:
+            return self._announce(self._ivr, at)
+        self._wait_for_keys(at)
         return (Event("prompt", at.seconds, "the IVR plays its prompt"),)
+
+    def _announce(self, ivr: Json, at: Moment) -> Events:
+        """Continue the call in another IVR, which plays its prompt."""
+        number, name = ivr["extension_number"], ivr["name"]
+        self._ivr, self._call = ivr, replace(self._call, ivr=number, ivr_name=name)
+        self._repeated = 0
+        self.announced.append(number)
+        self._wait_for_keys(at)
+        return (Event("announcement", at.seconds, f"the announcement {number} plays: {name}"),)
+
+    def _wait_for_keys(self, at: Moment) -> None:
+        rule = self._ivr.get("timeout_forward_rule") or {}
+        timeout = rule.get("timeout") or _TIMEOUT
+        lasts = ivr_rules.prompt_seconds(self._pbx, self._ivr)
+        self.digits, self.due = "", at.seconds + lasts + timeout
 
     def _ask(
         self, trigger: Trigger, kind: Kind, action: ActionUrl, call: Call, at: Moment
@@ -250,17 +277,6 @@ class Flow:
         entries = self._ivr.get("custom_forward_rules") or ()
         return next((e for e in entries if e.get("user_input") == user_input), None)
 
-    def _is_extension(self, number: str) -> bool:
-        try:
-            self._pbx.at(number)
-        except ApiError:
-            return False
-        excluded = (self._ivr.get("exclude_list") or "").replace(",", ";")
-        try:
-            return not Mask.parse(excluded).matches(number)
-        except MaskError:
-            return True  # empty or invalid
-
 
 class _Cause(NamedTuple):
     """The cause of a step, before its outcome."""
@@ -268,17 +284,3 @@ class _Cause(NamedTuple):
     trigger: Trigger
     rule: str = ""
     digits: str = ""
-
-
-def _outcomes() -> dict[object, str]:
-    """Return the outcomes by the action of a rule: those of replies, and two that no reply has."""
-    by_rule: dict[object, str] = {kind.rule: kind.outcome for kind in KINDS.values() if kind.rule}
-    return {"FORWARD_TO_VOICEMAIL": "voicemail", "DISA": "disa"} | by_rule
-
-
-def _is_complete(rule: Json | None) -> bool:
-    """Return whether a rule is complete: an action, and a number if that needs one."""
-    action = (rule or {}).get("action") or ""
-    return action in _outcomes() and bool(
-        not action.startswith("FORWARD_") or (rule or {}).get("number")
-    )

@@ -64,7 +64,7 @@ class Line:
         clock: Callable[[], float] = time.perf_counter,
         session_id: Callable[[], str] = lambda: str(secrets.randbelow(10**18)),
         cnonce: Callable[[], str] = lambda: secrets.token_hex(16),
-        seconds: Callable[[], float] = lambda: 0.0,
+        seconds: Callable[[], float] | None = None,
         today: Callable[[], datetime] = datetime.now,
         real_time: bool = True,
         listener: Listener = lambda call, event: None,
@@ -80,7 +80,8 @@ class Line:
             real_time=real_time,
         )
         self._session_id = session_id
-        self._seconds = seconds
+        self._has_clock = seconds is not None
+        self._seconds = seconds or (lambda: 0.0)
         self._today = today
         self._listener = listener
         self._sensitive = sensitive
@@ -125,6 +126,8 @@ class Line:
             listener=listener or self._listener,
         )
         await phone_call.arrive()
+        if not self._has_clock:
+            await phone_call.play_on()
         return phone_call
 
     async def _ask(self, ask: PendingCallback) -> Step:

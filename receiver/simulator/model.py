@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 from receiver.calls import Kind
-from receiver.errors import MaskError
+from receiver.errors import DeclarationError, MaskError
 from receiver.masks import All, Mask, Pattern
 from receiver.pbx import models
+from receiver.pbx.audio import examine
 from receiver.pbx.fields import Model
 from receiver.pbx.resource_types import (
     ACTION_URL,
@@ -138,6 +139,7 @@ class Pbx:
                 "created_at": created_at,
                 "digest": blob.digest,
                 "url": f"/api/blobs/{blob.digest}",
+                "seconds": _seconds(blob),
             }
         )
 
@@ -223,6 +225,14 @@ class Pbx:
         if self.behaviour.ids == "decimal":
             return text
         return base64.b64encode(text.encode()).decode()
+
+
+def _seconds(blob: Blob) -> float:
+    """Return the length of a recording; 0 for any other file."""
+    try:
+        return examine(blob.filename, blob.data).seconds
+    except DeclarationError:
+        return 0.0
 
 
 def _rank(action: models.ActionUrl, number: str, behaviour: Behaviour) -> int | None:

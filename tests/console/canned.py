@@ -87,7 +87,14 @@ def live_parts() -> Json:
         {**pick, "declared": ["222", "0 (fallback)"], "observed": seen},
         {**vip, "declared": ["300", "repeat (fallback)"], "observed": []},
     ]
-    flow = {"ivrs": [{**_IVR, "inputs": inputs, "nowhere": ["3", "4-8", "*"]}]}
+    closed = {"mask": "", "kind": "ANNOUNCEMENT", "action": "", "handler": "We are closed now."}
+    announced = {"inputs": [{**closed, "declared": ["222"], "observed": []}], "nowhere": []}
+    flow = {
+        "ivrs": [
+            {**_IVR, "inputs": inputs, "nowhere": ["3", "4-8", "*"]},
+            {**_IVR, "number": "8801", "name": "Closed", **announced},
+        ]
+    }
     return {
         "ivrs": [],
         "totals": {

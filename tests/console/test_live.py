@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from receiver import Call, Forward, Ivr, Receiver, Reply, Settings
+from receiver import Announcement, Call, Forward, Ivr, Receiver, Reply, Settings, Speech
 from receiver.callbacks.observer import Times
 from receiver.console.live import Live
 from receiver.console.traffic import CALL_TIMEOUT
@@ -67,6 +67,20 @@ def stage(options: dict[str, Any]) -> Iterator[Stage]:
         publisher = Publisher(workers, SECRET, app, app.fallbacks, clock=lambda: now[0])
         live = Live(app, "app:app", console, now=lambda: now[0], **options)
         yield Stage(live, publisher, app, now)
+
+
+def test_an_announcement_is_in_the_call_flow_with_its_text_and_where_it_leads() -> None:
+    sales = Ivr("8000", name="Sales", prompt=Speech("Welcome."))
+    late = Announcement("8801", Speech("We are closed."), then="222", name="Closed")
+    app = Receiver(sales, late, settings=Settings(secret=SECRET))
+    workers, console = make_sockets()
+    with workers, console:
+        state = Live(app, "app:app", console).feed.state()
+    assert [one["prompt"]["text"] for one in state["ivrs"]] == ["Welcome.", "We are closed."]
+    [shown] = state["flow"]["ivrs"]
+    assert (shown["number"], shown["name"]) == ("8801", "Closed")
+    [line] = shown["inputs"]
+    assert (line["handler"], line["declared"]) == ("We are closed.", ["222"])
 
 
 def test_the_first_state_has_the_declarations(stage: Stage) -> None:

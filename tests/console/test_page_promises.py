@@ -112,7 +112,8 @@ async def test_live_traffic(
     await expect(flow.first).to_contain_text("333 2× not declared")
     await expect(flow.nth(1)).to_contain_text("300 not seen")
     await expect(flow.nth(1)).to_contain_text("the prompt (fallback) not seen")
-    await expect(flow.last).to_contain_text("lead nowhere")
+    await expect(flow.nth(2)).to_contain_text("lead nowhere")
+    await expect(flow.last).to_have_text("announcementWe are closed now.222")
     await no_violation(tab)
     await tab.at("#totals summary").click()
     for part in ("registration", "flow", "calls"):

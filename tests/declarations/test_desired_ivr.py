@@ -94,11 +94,11 @@ def test_what_is_not_declared_is_sent_neither_by_a_create_nor_by_an_update() -> 
         "language": ("en-US", {"language": "en-US"}),
         "dtmf_interval": (3, {"dtmf_interval": 3}),
         "timeout": (9, {"timeout_forward_rule": {"timeout": 9}}),
+        "repeat_times": (0, {"timeout_forward_rule": {"repeat_times": 0}}),
         "timeout_reply": (Hangup(), {"timeout_forward_rule": {"action": "HANGUP"}}),
         "failure_reply": (Repeat(), {"failure_forward_rule": {"action": "REPEAT"}}),
         "pin": (PIN, {"pin": PIN, "enable_pin": True}),
         "enable_pin": (False, {"enable_pin": False}),
-        "repeat_times": (0, {"timeout_forward_rule": {"repeat_times": 0}}),
         "night_mode": (False, {"enable_night_mode": False}),
         "night_reply": (
             Voicemail("101"),

@@ -41,7 +41,7 @@ function input(one) {
     h(
       "th",
       { scope: "row", class: "node" },
-      one.kind === "CALLER" && h("span", { class: "tag" }, "caller"),
+      one.kind !== "DTMF" && h("span", { class: "tag" }, one.kind.toLowerCase()),
       h("span", { class: "mono" }, spaced(one.mask)),
     ),
     h(
@@ -62,7 +62,8 @@ function destinations({ kind, declared = [], observed = [] }) {
     const count = seen.get(text) ?? seen.get(plain(text)) ?? 0;
     seen.delete(text);
     seen.delete(plain(text));
-    return end(worded(kind, text), count, count ? "seen" : "unseen");
+    const counted = kind !== "ANNOUNCEMENT"; // what follows one is no callback
+    return end(worded(kind, text), count, count || !counted ? "seen" : "unseen");
   });
   const others = [...seen].map(([to, count]) => end(worded(kind, to), count, "undeclared"));
   return [...known, ...others];
