@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from receiver.app import Receiver
     from receiver.auth.client_address import HostName
     from receiver.call_context import Acceptance, After, Context, SessionContext
+    from receiver.call_events import CallEvent, CallTarget, Direction, PastCallback
     from receiver.calls import Call, FinishKey
     from receiver.credentials import Secret
     from receiver.declarations.action_options import ActionOptions
     from receiver.declarations.actions import Action, Handler, is_sensitive, repeats_of
     from receiver.declarations.desired_ivr import IvrOptions
     from receiver.declarations.destinations import Then, handler_of
+    from receiver.declarations.events import EventAction, EventEndpoint, Events
     from receiver.declarations.ivr import Ivr
     from receiver.declarations.number_list import NumberList
     from receiver.errors import (
@@ -42,8 +44,14 @@ __all__ = [
     "ActionOptions",
     "After",
     "Call",
+    "CallEvent",
+    "CallTarget",
     "Context",
     "DeclarationError",
+    "Direction",
+    "EventAction",
+    "EventEndpoint",
+    "Events",
     "FinishKey",
     "Forward",
     "Handler",
@@ -57,6 +65,7 @@ __all__ = [
     "NumberError",
     "NumberFormat",
     "NumberList",
+    "PastCallback",
     "PbxError",
     "PhoneNumber",
     "PhoneNumbers",
@@ -81,12 +90,14 @@ _HOMES = {
     "app": ("Receiver",),
     "auth.client_address": ("HostName",),
     "call_context": ("Acceptance", "After", "Context", "SessionContext"),
+    "call_events": ("CallEvent", "CallTarget", "Direction", "PastCallback"),
     "calls": ("Call", "FinishKey"),
     "credentials": ("Secret",),
     "declarations.actions": ("Action", "Handler", "is_sensitive", "repeats_of"),
     "declarations.destinations": ("Then", "handler_of"),
     "declarations.desired_ivr": ("IvrOptions",),
     "declarations.action_options": ("ActionOptions",),
+    "declarations.events": ("EventAction", "EventEndpoint", "Events"),
     "declarations.ivr": ("Ivr",),
     "declarations.number_list": ("NumberList",),
     "masks": ("Mask",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -15,11 +15,20 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from receiver.assembly import Assembly, MakeTracer, tracer
+from receiver.call_events import EventKind
 from receiver.callbacks.asgi_messages import answer, read, without_added_slash
 from receiver.callbacks.request import Request
 from receiver.callbacks.request_checks import problem_of, refuse_badly_framed
 from receiver.callbacks.routes import ActionTable
 from receiver.declarations.actions import Action, check_neighbours
+from receiver.declarations.events import (
+    E,
+    EventAction,
+    EventEndpoint,
+    Events,
+    event_actions,
+    event_endpoint,
+)
 from receiver.declarations.fallbacks import Fallback, problem_of_fallback
 from receiver.declarations.ivr import Ivr, desired_ivrs
 from receiver.errors import DeclarationError, SettingsError
@@ -44,7 +53,8 @@ class Receiver:
         app = Receiver(sales, support, fallback=Forward("0"))
 
     Parameters:
-        ivrs: the IVRs whose actions are served; several modules may each export one.
+        parts: the IVRs whose actions are served, and `Events`, whose handlers get the events of
+            calls; several modules may each export one.
         fallback: the reply of actions that declare none, when their handler exceeds its deadline,
             raises or returns nonsense. A mapping gives each PBX its own, by the label that
             ``Ivr(…, pbx=…)`` names; ``""`` is for all others.
@@ -53,20 +63,25 @@ class Receiver:
             from that of ``""``, or else from the first.
 
     Raises:
-        DeclarationError: two actions of one IVR clash, or two declarations of an IVR, or a
-            mapping has a label of no IVR.
+        DeclarationError: two actions of one IVR clash, or two declarations of an IVR or of an
+            event URL, or a mapping has a label of no IVR.
     """
 
     def __init__(
         self,
-        *ivrs: Ivr,
+        *parts: Ivr | Events,
         fallback: Fallback | Mapping[str, Fallback] | None = None,
         settings: Settings | Mapping[str, Settings] | None = None,
     ) -> None:
-        for ivr in ivrs:
-            if not isinstance(ivr, Ivr):
-                raise DeclarationError(f"Receiver takes Ivr objects, not {type(ivr).__name__}")
-        self.ivrs = tuple(dict.fromkeys(ivrs))
+        for part in parts:
+            if not isinstance(part, Ivr | Events):
+                raise DeclarationError(
+                    f"Receiver takes Ivr and Events objects, not {type(part).__name__}"
+                )
+        self.ivrs = tuple(dict.fromkeys(part for part in parts if isinstance(part, Ivr)))
+        given = dict.fromkeys(part for part in parts if isinstance(part, Events))
+        self._own_events = Events()
+        self.events: tuple[Events, ...] = (*given, self._own_events)
         self.fallbacks: Mapping[str, Fallback] = _by_label("fallback", fallback, self.pbxs)
         for problem in map(problem_of_fallback, self.fallbacks.values()):
             if problem:
@@ -85,7 +100,44 @@ class Receiver:
     @property
     def pbxs(self) -> tuple[str, ...]:
         """The labels of the PBXs that it is for, in the order of their IVRs."""
-        return tuple(dict.fromkeys(ivr.pbx for ivr in self.ivrs)) or ("",)
+        named = [*(ivr.pbx for ivr in self.ivrs), *(part.pbx for part in self.events)]
+        return tuple(dict.fromkeys(one for one in named if one is not None)) or ("",)
+
+    def on(self, kind: EventKind, *, name: str = "") -> Callable[[E], E]:
+        """Declare the decorated function for the events of calls on all PBXs.
+
+        ::
+
+            @app.on("call_ended")
+            async def log_call(event: CallEvent) -> None:
+                print(event.session_id, event.talk_duration, event.forwarded_to)
+
+        A module that does not see the app exports `Events`, which has the same decorator and
+        explains it.
+
+        Parameters:
+            kind, name: as for `Events.on`.
+
+        Raises:
+            DeclarationError: as for `Events.add`.
+        """
+        return self._own_events.on(kind, name=name)
+
+    def event_actions(self, pbx: str) -> tuple[EventAction, ...]:
+        """Return the handlers for the events of one PBX, by its label.
+
+        Raises:
+            DeclarationError: two for one kind of event have the same name.
+        """
+        return event_actions(self.events, pbx)
+
+    def event_endpoint(self, pbx: str) -> EventEndpoint | None:
+        """Return the event URL of one PBX, by its label; None if no handler is declared for it.
+
+        Raises:
+            DeclarationError: two `Events` declare different options for it.
+        """
+        return event_endpoint(self.events, pbx)
 
     @cached_property
     def settings(self) -> Settings:
@@ -250,3 +302,5 @@ def _check_together(app: Receiver) -> None:
         seen.append(action)
     for label in app.pbxs:
         desired_ivrs(app.ivrs, label)
+        app.event_actions(label)
+        app.event_endpoint(label)

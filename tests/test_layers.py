@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent / "receiver"
 # From the ground up. Packages of one row do not import each other, except in the first row;
 # modules that are no package may, where that is no circle.
 LAYERS = (
-    "errors calls call_context replies masks mask_entries credentials text phone_numbers execution",
+    "errors calls call_context call_events replies masks mask_entries credentials text "
+    "phone_numbers execution",
     "auth observability",
     "storage upstream settings settings_parsers",
     "pbx background",
@@ -28,7 +29,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.spl
 
 # The modules without I/O, clocks and randomness, by package.
 PURE_MODULES = {
-    "": "auth call_context calls credentials errors mask_entries masks replies text",
+    "": "auth call_context call_events calls credentials errors mask_entries masks replies text",
     "auth": (
         "basic bearer browser_sessions client_address digest entropy known_secrets probe_token "
         "replay_window scheme secret_header throttle"
@@ -36,15 +37,15 @@ PURE_MODULES = {
     "callbacks": "content_coding http_limits lenient_json parser",
     "config": "document line_numbers options problems types values",
     "declarations": (
-        "action_options actions call_flow desired_ivr fallbacks ivr limits missing_action "
-        "number_list"
+        "action_options actions call_flow desired_ivr events fallbacks ivr limits missing_action "
+        "number_list places"
     ),
     "dispatch": "latency_margin repeat_guard session session_key",
     "execution": "kinds",
     "observability": "callback_record log_throttle metrics",
     "pbx": (
         "audio callback_request callback_trace checks difference fields "
-        "models models_ivr models_shared resource_types"
+        "models models_events models_ivr models_shared resource_types"
     ),
     "phone_numbers": "notation numbers",
     "recording": "format masking placeholders upstream_answers",

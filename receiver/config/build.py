@@ -20,7 +20,8 @@ from receiver.config.document import ACTION, APP, IVR, KINDS
 from receiver.config.factory import ObjectFactory
 from receiver.config.problems import INVALID, Problems, without_keys
 from receiver.declarations.destinations import handler_of
-from receiver.declarations.ivr import Ivr, declared_at
+from receiver.declarations.ivr import Ivr
+from receiver.declarations.places import declared_at
 from receiver.errors import ConfigurationError, DeclarationError, LoadError, MaskError
 from receiver.masks import declared_mask
 from receiver.replies import is_reply
