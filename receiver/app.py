@@ -75,9 +75,8 @@ class Receiver:
     ) -> None:
         for part in parts:
             if not isinstance(part, Ivr | Events):
-                raise DeclarationError(
-                    f"Receiver takes Ivr and Events objects, not {type(part).__name__}"
-                )
+                kind = type(part).__name__
+                raise DeclarationError(f"Receiver takes Ivr and Events objects, not {kind}")
         self.ivrs = tuple(dict.fromkeys(part for part in parts if isinstance(part, Ivr)))
         given = dict.fromkeys(part for part in parts if isinstance(part, Events))
         self._own_events = Events()

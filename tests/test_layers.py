@@ -34,7 +34,7 @@ PURE_MODULES = {
         "basic bearer browser_sessions client_address digest entropy known_secrets probe_token "
         "replay_window scheme secret_header throttle"
     ),
-    "callbacks": "content_coding http_limits lenient_json parser",
+    "callbacks": "content_coding event_parser http_limits lenient_json parser",
     "config": "document line_numbers options problems types values",
     "declarations": (
         "action_options actions call_flow desired_ivr events fallbacks ivr limits missing_action "

@@ -12,16 +12,13 @@ from hypothesis import strategies as st
 
 from receiver.call_events import (
     EVENT_KINDS,
-    KINDS,
-    MOST_TARGETS,
     CallEvent,
     CallTarget,
     Direction,
     PastCallback,
     joined,
-    key_of_event,
-    read_event,
 )
+from receiver.callbacks.event_parser import KINDS, MOST_TARGETS, key_of_event, read_event
 from receiver.errors import CallbackError
 
 STARTED = 1679476851
