@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from receiver.app import Receiver
     from receiver.auth.client_address import HostName
+    from receiver.background.job_states import job_state
     from receiver.call_context import Acceptance, After, Context, SessionContext
     from receiver.call_events import CallEvent, CallTarget, Direction, PastCallback
     from receiver.calls import Call, FinishKey
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from receiver.phone_numbers.numbers import NumberFormat, PhoneNumber, PhoneNumbers
     from receiver.replies import Forward, Hangup, Repeat, Reply
     from receiver.settings import Settings
+    from receiver.storage.job_queue import JobState
 
 __all__ = [
     "Acceptance",
@@ -59,6 +61,7 @@ __all__ = [
     "HostName",
     "Ivr",
     "IvrOptions",
+    "JobState",
     "LoadError",
     "Mask",
     "MaskError",
@@ -83,12 +86,14 @@ __all__ = [
     "Unavailable",
     "handler_of",
     "is_sensitive",
+    "job_state",
     "repeats_of",
 ]
 
 _HOMES = {
     "app": ("Receiver",),
     "auth.client_address": ("HostName",),
+    "background.job_states": ("job_state",),
     "call_context": ("Acceptance", "After", "Context", "SessionContext"),
     "call_events": ("CallEvent", "CallTarget", "Direction", "PastCallback"),
     "calls": ("Call", "FinishKey"),
@@ -104,6 +109,7 @@ _HOMES = {
     "phone_numbers.numbers": ("NumberFormat", "PhoneNumber", "PhoneNumbers"),
     "replies": ("Forward", "Hangup", "Repeat", "Reply"),
     "settings": ("Settings",),
+    "storage.job_queue": ("JobState",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

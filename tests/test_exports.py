@@ -63,6 +63,7 @@ def test_public_names() -> None:
         "HostName",
         "Ivr",
         "IvrOptions",
+        "JobState",
         "LoadError",
         "Mask",
         "MaskError",
@@ -87,6 +88,7 @@ def test_public_names() -> None:
         "Unavailable",
         "handler_of",
         "is_sensitive",
+        "job_state",
         "repeats_of",
     ]
     assert all(hasattr(receiver, name) for name in receiver.__all__)

@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from typing import Generic
 
 from receiver.background.job_codec import Work, name_of
+from receiver.background.job_states import current_queue
 from receiver.background.runner import Runner, backoff, idempotency_key
 from receiver.execution.guarded_call import Failed, attempt
 from receiver.execution.kinds import is_async
 from receiver.storage.breaker import StoreError
-from receiver.storage.job_queue import B, Job, JobQueue
+from receiver.storage.job_queue import LONGEST_RESULT, B, Job, JobQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,9 @@ class JobWorker(Generic[B]):
         result = await self._run(job, work) if isinstance(work, Work) else work
         del self._leased[job]  # of what is reported no lease is renewed
         if not isinstance(result, Failed):
-            await self._report(lambda: self._queue.done(job, self._clock()))
+            text = result if isinstance(result, str) and self._policy.is_durable else ""
+            kept = text if len(text) <= LONGEST_RESULT else ""
+            await self._report(lambda: self._queue.done(job, self._clock(), kept))
         elif job.tries >= self._policy.tries:
             kind = type(result.error).__name__
             self._log_given_up(name, kind, result, work)
@@ -197,11 +200,12 @@ class JobWorker(Generic[B]):
         else:
             await self._again(job, name, result)
 
-    async def _run(self, job: Job[B], work: Work) -> Failed | None:
+    async def _run(self, job: Job[B], work: Work) -> object:
         if job.tries > self._policy.tries:
             return Failed(WorkerDied())
         if self._policy.is_durable:
             idempotency_key.set(job.key)
+            current_queue.set(self._queue)
         try:
             return await self._runner.run(work)
         except asyncio.CancelledError:
