@@ -15,9 +15,11 @@ from receiver.credentials import Credentials, Secret, derive
 from receiver.declarations.actions import Action
 from receiver.masks import Mask
 from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
+from receiver.pbx.models_events import EventUrl
 from receiver.registration.ownership import OWNER, owner_mark
 
-_MODES = {None: "DISABLE", "basic": "BASIC", "digest": "DIGEST", "bearer": "BEARER"}
+MODES = {None: "DISABLE", "basic": "BASIC", "digest": "DIGEST", "bearer": "BEARER"}
+"""The PBX's word for each authentication."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,27 @@ class DesiredActionUrl:
     where: str = ""
     coming: ActionUrl | None = None
     identity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredEventUrl:
+    """The desired state of the event URL of one PBX.
+
+    Attributes:
+        at: its URL at this service.
+        former: the URL at the former public URL of the service; empty if it has not moved.
+        url: with credentials; None if no handler is declared.
+        coming: the same with the credentials of the next epoch.
+        forwards: whether events are forwarded to another receiver.
+        where: ``file:line`` of the declaration.
+    """
+
+    at: str
+    former: str = ""
+    url: EventUrl | None = None
+    coming: EventUrl | None = None
+    forwards: bool = False
+    where: str = ""
 
 
 def desired_action_urls(
@@ -102,7 +125,7 @@ def _action_url(action: Action, url: str, name: str, mask: Mask) -> ActionUrl:
         connection_timeout=action.connection_timeout,
         request_timeout=action.request_timeout,
         url=url,
-        auth=_MODES[action.auth],
+        auth=MODES[action.auth],
     )
 
 

@@ -18,6 +18,7 @@ from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import PbxError, PbxNotFound
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_events import EventUrl
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import Change, Resource
 from receiver.registration.concurrency import for_each
@@ -68,6 +69,8 @@ class Round:
                 number, name = desired.number, desired.fields.name
                 ivr_id = await put(self.client, desired, step.change.ivr.id, self.prompts)
                 self.ivrs[number] = IvrSummary(id=ivr_id, extension_number=number, name=name)
+            case EventUrl() as event_url:
+                await self.client.tenant.set_event_url(event_url)
             case ActionUrl() as action_url:
                 await self._send_action_url(step.change, action_url)
 

@@ -27,12 +27,13 @@ from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import PbxError, RegistrationError
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_events import EventUrl
 from receiver.pbx.pbx_client import PbxClient
 from receiver.phone_numbers.numbers import NumberFormat
 from receiver.registration import ivr_changes, plans
 from receiver.registration.changes import Change, Plan, Resource
 from receiver.registration.concurrency import for_each
-from receiver.registration.desired import desired_action_urls
+from receiver.registration.desired import DesiredEventUrl, desired_action_urls
 from receiver.registration.lints import Own, lint
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_requests import Progress, Round, send
@@ -64,7 +65,7 @@ class Result:
     """
 
     done: tuple[Change[Resource], ...]
-    left: tuple[Change[ActionUrl], ...]
+    left: tuple[Change[Resource], ...]
     after: Plan
 
 
@@ -92,6 +93,7 @@ async def make_plan(
     ivrs: Iterable[DesiredIvr] = (),
     reading: Reading = lambda done, all: None,
     number_format: NumberFormat = "automatic",
+    event_url: DesiredEventUrl | None = None,
     **options: Unpack[plans.Options],
 ) -> Plan:
     """Read the PBX and return what has to change; nothing is changed.
@@ -106,6 +108,7 @@ async def make_plan(
         ivrs: the declared IVRs; the others must be on the PBX.
         reading: see `Reading`.
         number_format: how the trunk writes callers' numbers, for the warnings.
+        event_url: the desired event URL of the tenant; None leaves the tenant alone, unread.
         options: see `receiver.registration.plans.Options`.
 
     Raises:
@@ -122,6 +125,8 @@ async def make_plan(
     changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain)
     owner = owner_mark(secret, pbx)
     made = plans.plan(desired, actual, base, ivrs=changes, owner=owner, **options)
+    there_now = await _read_event_url(client, event_url)
+    made = plans.with_event_url(made, event_url, there_now, **options)
     own = await read_own(client, made) if look else {}
     numbers = [ivr.extension_number for ivr in there]
     return replace(made, warnings=lint(made, numbers, own, number_format))
@@ -135,8 +140,11 @@ async def plan_destroy(
     pbx: str = "",
     owner: str = "",
     former: str = "",
+    event_url: DesiredEventUrl | None = None,
 ) -> Plan:
-    """Return the plan that deletes all managed action URLs; errors as for `read_actual`.
+    """Return the plan that deletes all managed action URLs, and disables a managed event URL.
+
+    Errors as for `read_actual`.
 
     Parameters as for `make_plan`; without ``owner`` (`owner_mark`) the public URL alone decides.
     """
@@ -144,7 +152,10 @@ async def plan_destroy(
     made = plans.plan((), actual, base, pbx=pbx, owner=owner, former=former)
     reason = plans.MANAGED
     changes = (replace(one, reason=reason) if one.op == "delete" else one for one in made.changes)
-    return replace(made, changes=tuple(changes))
+    made = replace(made, changes=tuple(changes))
+    if event_url is not None:
+        event_url = replace(event_url, url=None, coming=None)
+    return plans.with_event_url(made, event_url, await _read_event_url(client, event_url))
 
 
 async def apply(
@@ -166,14 +177,14 @@ async def apply(
         RegistrationError: something is blocked (nothing was sent); a request failed (the text says
             what was done before); or the PBX did not store a field (the text names it).
     """
-    if blocked := plan.of("blocked"):
+    if blocked := plan.each("blocked"):
         raise RegistrationError(f"nothing was changed: {reasons(blocked)}")
-    known = {_key(change) for change in plan.of("delete")}
+    known = {_key(change) for change in plan.each("delete")}
     done, tries, now = list[Change[Resource]](), Counter[tuple[str, ...]](), plan
     for number in range(1, ROUNDS + 1):
         changes = _to_do(now, known, allow_deletes)
         if not changes:
-            return Result(tuple(done), now.of("delete"), now)
+            return Result(tuple(done), now.each("delete"), now)
         sent = await send(client, changes, progress)
         done += sent.done
         if sent.failure is not None:
@@ -201,11 +212,11 @@ def _key(change: Change[Resource]) -> tuple[str, ...]:
 def _to_do(
     now: Plan, known: set[tuple[str, ...]], allow_deletes: bool
 ) -> tuple[Change[Resource], ...]:
-    deletes = (one for one in now.of("delete") if _may_delete(one, known, allow_deletes))
+    deletes = (one for one in now.each("delete") if _may_delete(one, known, allow_deletes))
     return (*(one for one in now.all if one.op in ("create", "update")), *deletes)
 
 
-def _may_delete(change: Change[ActionUrl], known: set[tuple[str, ...]], allowed: bool) -> bool:
+def _may_delete(change: Change[Resource], known: set[tuple[str, ...]], allowed: bool) -> bool:
     if _key(change) in known:
         return allowed
     return change.reason == plans.DUPLICATE  # two clients created the same
@@ -228,11 +239,12 @@ async def _read_back(client: PbxClient, plan: Plan) -> Plan:
     ivrs = {change.ivr.id: change.ivr for change in plan.changes if change.op != "missing"}
     try:
         actual = await _read(ivrs.values(), client)
+        event_url = await _read_event_url(client, plan.desired_event_url)
     except PbxError as error:
         raise RegistrationError(
             f"everything was sent, but could not be read back to be sure: {error}"
         ) from error
-    return plans.plan_again(plan, actual)
+    return plans.plan_again(plan, actual, event_url)
 
 
 def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:
@@ -242,12 +254,12 @@ def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:
         RegistrationError: a change is left that was made, or something new is blocked.
     """
 
-    def tried(change: Change[ActionUrl]) -> int:
+    def tried(change: Change[Resource]) -> int:
         op, *name = _key(change)
         created = tries["create", *name] if op == "update" else 0
         return tries[op, *name] + created + (op == "blocked")
 
-    again = [one for one in now.of("create", "update", "delete", "blocked") if tried(one)]
+    again = [one for one in now.each("create", "update", "delete", "blocked") if tried(one)]
     if any(change.op != "update" or tried(change) >= TRIES for change in again):
         raise RegistrationError(
             "the PBX accepted everything, but afterwards "
@@ -269,6 +281,18 @@ async def read_own(client: PbxClient, plan: Plan) -> dict[str, Own]:
 
     await for_each((ivr for ivr in ivrs.values() if ivr.extension_number in numbers), one)
     return own
+
+
+async def _read_event_url(client: PbxClient, desired: DesiredEventUrl | None) -> EventUrl | None:
+    """Return the actual event URL; None if it is not to be read, or cannot and need not be."""
+    if desired is None:
+        return None
+    try:
+        return await client.tenant.event_url()
+    except PbxError:
+        if desired.url is not None:
+            raise
+        return None  # an account without access to the tenant has never set one
 
 
 async def _read(
