@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from starlette.applications import Starlette
@@ -17,17 +17,17 @@ from starlette.types import Receive, Scope, Send
 from receiver.assembly import Assembly, MakeTracer, tracer
 from receiver.call_events import EventKind
 from receiver.callbacks.asgi_messages import answer, read, without_added_slash
-from receiver.callbacks.request import Request
+from receiver.callbacks.request import BODY_LIMIT, Request
 from receiver.callbacks.request_checks import problem_of, refuse_badly_framed
 from receiver.callbacks.routes import ActionTable
 from receiver.declarations.actions import Action, check_neighbours
 from receiver.declarations.events import (
     E,
-    EventAction,
     EventEndpoint,
     Events,
-    event_actions,
+    PbxEvents,
     event_endpoint,
+    pbx_events,
 )
 from receiver.declarations.fallbacks import Fallback, problem_of_fallback
 from receiver.declarations.ivr import Ivr, desired_ivrs
@@ -111,31 +111,12 @@ class Receiver:
             async def log_call(event: CallEvent) -> None:
                 print(event.session_id, event.talk_duration, event.forwarded_to)
 
-        A module that does not see the app exports `Events`, which has the same decorator and
-        explains it.
-
-        Parameters:
-            kind, name: as for `Events.on`.
-
-        Raises:
-            DeclarationError: as for `Events.add`.
+        As `Events.on`, which explains it, for a module that sees the app.
         """
         return self._own_events.on(kind, name=name)
 
-    def event_actions(self, pbx: str) -> tuple[EventAction, ...]:
-        """Return the handlers for the events of one PBX, by its label.
-
-        Raises:
-            DeclarationError: two for one kind of event have the same name.
-        """
-        return event_actions(self.events, pbx)
-
     def event_endpoint(self, pbx: str) -> EventEndpoint | None:
-        """Return the event URL of one PBX, by its label; None if no handler is declared for it.
-
-        Raises:
-            DeclarationError: two `Events` declare different options for it.
-        """
+        """Return the event URL of one PBX, by its label; None if no handler is declared for it."""
         return event_endpoint(self.events, pbx)
 
     @cached_property
@@ -234,10 +215,23 @@ class Receiver:
         for action in self:  # is a URL too long?
             action.url(by_pbx[action.pbx].public_url or "http://x", len(action.parts))
         make_tracer = self._make_tracer(self.settings)
+        events = {label: found for label in self.pbxs if (found := self._events_of(label))}
+        for label, found in events.items():
+            found.endpoint.url(by_pbx[label].public_url or "http://x")
         return Assembly(
             *(tuple(self), self.fallbacks, by_pbx, self._log_throttle),
             *(make_tracer, self._publisher, self._clock),
+            events=events,
         )
+
+    def _events_of(self, pbx: str) -> PbxEvents | None:
+        return pbx_events(
+            self.events, pbx, frozenset(ivr.number for ivr in self.ivrs if ivr.pbx == pbx)
+        )
+
+    async def idle(self) -> None:
+        """Wait until no background job of this process is due or runs; for tests."""
+        await self._inside.idle()
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -272,6 +266,8 @@ class Receiver:
                 scope, lambda: read(scope, receive), asyncio.get_running_loop()
             )
             if (there := inside.table.find(request)) is not None:
+                if there.body_limit != BODY_LIMIT:
+                    request.read = partial(read, scope, receive, there.body_limit)
                 await answer(there, request, send)
                 return
         await inside.starlette(scope, receive, send)
@@ -301,5 +297,4 @@ def _check_together(app: Receiver) -> None:
         seen.append(action)
     for label in app.pbxs:
         desired_ivrs(app.ivrs, label)
-        app.event_actions(label)
-        app.event_endpoint(label)
+        app._events_of(label)

@@ -54,8 +54,8 @@ PURE_MODULES = {
         "ownership plan_file plans reachability render sequence urls"
     ),
     "simulator": (
-        "behaviour blob_store collection conditions events fault_plan flow hours logins model "
-        "validation"
+        "behaviour blob_store collection conditions event_records events fault_plan flow hours "
+        "logins model validation"
     ),
     "testing": "load_report",
     "upstream": "circuit_breaker decompression",

@@ -91,6 +91,8 @@ class JobWorker(Generic[B]):
         self._clock = clock
         self._most = most
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._is_closing = self._is_closed = False
         self._loop: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,6 +108,11 @@ class JobWorker(Generic[B]):
     def wake(self) -> None:
         """Claim now: a job was put into the queue."""
         self._wake.set()
+        self._idle.clear()
+
+    async def idle(self) -> None:
+        """Wait until no job that this process put into the queue is due or runs."""
+        await self._idle.wait()
 
     async def close(self, limit: float) -> None:
         """Stop claiming, wait up to ``limit`` seconds for running jobs, reschedule the rest."""
@@ -129,6 +136,8 @@ class JobWorker(Generic[B]):
                 await self._renew()
             await self._report_again()
             await self._claim()
+            if not (self._tasks or self._wake.is_set()):
+                self._idle.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(poll if poll < math.inf else None):
                     await self._wake.wait()
@@ -157,6 +166,8 @@ class JobWorker(Generic[B]):
             self._failed("no claims", error)
             return
         self._worked("no claims")
+        if claimed:
+            self._idle.clear()
         for job in claimed:
             work = attempt(self._decode, job)
             name, context = "a job that cannot be read", None

@@ -1,4 +1,4 @@
-"""The actions of an app by path.
+"""The actions and event URLs of an app by path.
 
 Rule 1: there are no redirects, and a path is compared as it was sent: no slash more or less,
         nothing decoded twice.
@@ -13,15 +13,19 @@ import os
 from collections.abc import Callable
 from urllib.parse import quote
 
-from receiver.auth import make_scheme
+from receiver.auth import Scheme, make_scheme
 from receiver.callbacks.asgi_messages import Answers
 from receiver.callbacks.authenticate import AuthTarget
 from receiver.callbacks.context import EndpointContext
 from receiver.callbacks.endpoint import Endpoint
+from receiver.callbacks.event_endpoint import EventAnswers
+from receiver.callbacks.event_jobs import EventJobs
 from receiver.callbacks.request import Answer, Request, refuse
 from receiver.callbacks.unknown_actions import UnknownActions
 from receiver.credentials import derive, derive_key
 from receiver.declarations.actions import Action, part_path, split_path
+from receiver.declarations.events import EventEndpoint
+from receiver.settings import Settings
 
 METHODS = ("GET", "POST")
 """What an action may be asked with."""
@@ -42,6 +46,9 @@ class ActionTable:
         self._made: dict[str, Answers] = {
             path: self._make(path, action, 1) for path, action in self._actions.items()
         }
+        if context.events is not None:
+            for endpoint in context.events.endpoints:
+                self._made[endpoint.path] = _event_answers(endpoint, context.events, context)
 
     def find(self, request: Request) -> Answers | None:
         """Return what answers a request, if its path is one that an action can have."""
@@ -73,21 +80,47 @@ class ActionTable:
         return _endpoint(action, part, self._context, even_out)
 
 
+def _event_answers(
+    endpoint: EventEndpoint, jobs: EventJobs, context: EndpointContext
+) -> EventAnswers:
+    """Make the endpoint of an event URL."""
+    pbx, identity = endpoint.pbx, endpoint.identity
+    target = AuthTarget(identity, context.prefix(pbx) + endpoint.path, identity)
+    return EventAnswers(
+        endpoint,
+        target,
+        context.authenticator(pbx, _scheme(endpoint, context.settings[pbx]), ""),
+        jobs,
+        context.log_throttle,
+        check_token=context.token_check(pbx, identity),
+        listeners=context.event_listeners,
+        now=context.now,
+        epoch=context.settings[pbx].epoch,
+    )
+
+
+def _scheme(
+    declared: Action | EventEndpoint, settings: Settings, secret_header: str = ""
+) -> Scheme:
+    """Return the scheme, with the credentials of two epochs, so a rotation refuses none."""
+    identity, epochs = declared.identity, (settings.epoch, settings.epoch + 1)
+    return make_scheme(
+        declared.auth,
+        [derive(settings.secret, identity, epoch) for epoch in epochs],
+        nonce_key=derive_key(settings.secret, "nonce", identity),
+        entropy=os.urandom,
+        algorithms=declared.algorithms,
+        uri_without_query=declared.uri_without_query,
+        keyed=bool(secret_header),
+    )
+
+
 def _endpoint(
     action: Action, part: int, context: EndpointContext, even_out: Callable[[], object]
 ) -> Endpoint:
-    """Make the endpoint of an action: credentials of two epochs, so a rotation refuses none."""
+    """Make the endpoint of an action."""
     settings = context.settings[action.pbx]
-    epochs = (settings.epoch, settings.epoch + 1)
-    scheme = make_scheme(
-        action.auth,
-        [derive(settings.secret, action.identity, epoch) for epoch in epochs],
-        nonce_key=derive_key(settings.secret, "nonce", action.identity),
-        entropy=os.urandom,
-        algorithms=action.algorithms,
-        uri_without_query=action.uri_without_query,
-        keyed=bool(action.secret_header),
-    )
+    scheme = _scheme(action, settings, action.secret_header)
     path = context.prefix(action.pbx) + quote(part_path(action.path, part))
     return Endpoint(
         action,

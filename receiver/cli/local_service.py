@@ -74,7 +74,7 @@ async def run_local(
             jobs=Secret(str(Path(folder) / "jobs.db")),
             log_caller_data=True,
         )
-        app = Receiver(*ivrs, fallback=declared.fallbacks, settings=settings)
+        app = Receiver(*ivrs, *declared.events, fallback=declared.fallbacks, settings=settings)
         if at is not None:
             app.use_clock(lambda _: at)
         today = datetime.now if at is None else lambda: at

@@ -9,7 +9,7 @@ Rule 3: the name of a handler identifies its jobs in the durable queue, so it is
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar, get_args
 from urllib.parse import urlsplit
@@ -97,6 +97,21 @@ class EventEndpoint:
                 self.where,
             )
         return url
+
+
+@dataclass(frozen=True, slots=True)
+class PbxEvents:
+    """What is declared for the events of one PBX.
+
+    Attributes:
+        endpoint: its event URL.
+        actions: the handlers.
+        ivrs: the extension numbers of the app's IVRs on it.
+    """
+
+    endpoint: EventEndpoint
+    actions: tuple[EventAction, ...]
+    ivrs: Collection[str]
 
 
 class Events:
@@ -237,6 +252,16 @@ def event_endpoint(parts: Iterable[Events], pbx: str) -> EventEndpoint | None:
         if found == default:
             found = options
     return replace(found, pbx=pbx)
+
+
+def pbx_events(parts: Iterable[Events], pbx: str, ivrs: Collection[str]) -> PbxEvents | None:
+    """Return what is declared for the events of one PBX; None if nothing is.
+
+    Errors as for `event_actions` and `event_endpoint`; ``ivrs``: see `PbxEvents`.
+    """
+    parts = tuple(parts)
+    actions, endpoint = event_actions(parts, pbx), event_endpoint(parts, pbx)
+    return None if endpoint is None else PbxEvents(endpoint, actions, ivrs)
 
 
 def _check_kind(kind: object) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from receiver.credentials import Credentials, Secret, derive
 from receiver.declarations.actions import Action
+from receiver.declarations.events import EventEndpoint
 from receiver.masks import Mask
 from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
 from receiver.pbx.models_events import EventUrl
@@ -96,6 +97,27 @@ def desired_action_urls(
             mine = _with(bare, action, now, owner)
             made.append(DesiredActionUrl(action.ivr, mine, action.where, later, action.identity))
     return tuple(made)
+
+
+def desired_event_url(
+    endpoint: EventEndpoint, base: str, secret: Secret, epoch: int = 1
+) -> EventUrl:
+    """Return the desired ``cdr_event`` of the tenant, secrets included.
+
+    Parameters:
+        endpoint: the declaration.
+        base, secret, epoch: as for `desired_action_urls`.
+
+    Raises:
+        DeclarationError: the URL becomes longer than the PBX accepts.
+    """
+    known, url = derive(secret, endpoint.identity, epoch), endpoint.url(base.rstrip("/"))
+    made = EventUrl(enabled=True, url=url, auth=_MODES[endpoint.auth])
+    if made.auth == "BEARER":
+        return msgspec.structs.replace(made, token=known.token)
+    if made.auth == "DISABLE":
+        return made
+    return msgspec.structs.replace(made, username=known.username, password=known.password)
 
 
 def absent(
