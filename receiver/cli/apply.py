@@ -18,6 +18,7 @@ from receiver.cli.common import (
     json_option,
     load_app,
     moved_option,
+    take_over_events_option,
     take_over_option,
     unchecked_option,
 )
@@ -29,11 +30,12 @@ from receiver.cli.progress_bar import is_terminal, progress_bar
 from receiver.errors import LoadError, RegistrationError, SettingsError
 from receiver.registration import acceptance, plan_file, registrar
 from receiver.registration.changes import Plan
+from receiver.registration.event_urls import desired_event_state
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_file import PlanOptions
 from receiver.registration.probe import protocol_at
 from receiver.registration.registrar import Result
-from receiver.registration.render import reasons, render
+from receiver.registration.render import reasons, render, what
 from receiver.text import counted
 
 
@@ -43,6 +45,7 @@ from receiver.text import counted
 @json_option
 @click.option("--allow-deletes", is_flag=True, help="Delete what is ours and not declared.")
 @take_over_option
+@take_over_events_option
 @moved_option
 @force_option
 @unchecked_option
@@ -52,11 +55,15 @@ def apply(
     machine: bool,
     allow_deletes: bool,
     take_over: bool,
+    take_over_events: bool,
     former: str,
     force_credentials: bool,
     unchecked: bool,
 ) -> None:
     """Create, update and delete action URLs on the PBX as APP declares; unmanaged ones stay.
+
+    Where APP declares handlers of events, the tenant's event URL is set, too; one that leads to
+    another receiver stays, and nothing is changed without --take-over-events.
 
     Before credentials or URLs change, the running service is tested at its public URL; if it does
     not accept them, nothing is changed. Creates and updates need no confirmation; deletes need
@@ -68,7 +75,7 @@ def apply(
     was edited, nothing is done. Its options are those of the plan, so only --json and --unchecked
     are accepted here.
     """
-    options = PlanOptions(take_over, force_credentials, former)
+    options = PlanOptions(take_over, force_credentials, former, take_over_events)
     if plan_file.is_possible(Path(target)) and Path(target).is_file():
         if only is not None or allow_deletes or options != PlanOptions():
             raise SettingsError(f"{target} is a plan: of the options only --json and --unchecked")
@@ -81,7 +88,7 @@ def apply(
         say(machine, render(found))
         _check(app, found, unchecked)
         allowed, interactive = allow_deletes, is_terminal(sys.stdin)
-        if found.of("delete") and not allowed and interactive and not found.of("blocked"):
+        if found.each("delete") and not allowed and interactive and not found.each("blocked"):
             allowed = ask(_question(found), "--allow-deletes", found)
             _check_unchanged(found, make_plan(app, label, options))
         result = _apply(app, found, allowed, machine)
@@ -93,7 +100,7 @@ def apply(
 
 
 def _question(found: Plan) -> str:
-    return f"Delete {counted(len(found.of('delete')), 'action URL')}?"
+    return f"Delete {what(found.each('delete'))}?"
 
 
 def _apply_file(name: str, machine: bool, unchecked: bool) -> None:
@@ -131,20 +138,20 @@ def _apply_file(name: str, machine: bool, unchecked: bool) -> None:
 @moved_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def destroy(target: str, only: str | None, machine: bool, former: str, yes: bool) -> None:
-    """Delete all action URLs on the PBX that point to this service."""
+    """Delete all action URLs that point to this service, and disable its event URL."""
     app = load_app(target)
 
     def one(label: str) -> tuple[dict[str, Any], int]:
         found = asyncio.run(_plan_destroy(app, label, former))
         say(machine, render(found))
-        deletes = found.of("delete")
+        deletes = found.each("delete")
         if deletes and not yes:
             if not ask(_question(found), "--yes", found):
                 raise click.Abort
             _check_unchanged(found, asyncio.run(_plan_destroy(app, label, former)))
         result = _apply(app, found, True, machine)
         if deletes:
-            say(machine, f"{counted(len(result.done), 'action URL')} deleted.")
+            say(machine, f"{what(result.done)} deleted.")
         left = [change for change in found.of("unmanaged") if change.reason]
         if left:
             rest = counted(len(left), "action URL")
@@ -160,7 +167,7 @@ def _check(app: Receiver, found: Plan, unchecked: bool) -> None:
     Raises:
         RegistrationError: it does not.
     """
-    if unchecked or found.of("blocked"):
+    if unchecked or found.each("blocked"):
         return
     settings, epoch = app.settings_for(found.pbx), app.settings.epoch
     with progress_bar("action URLs probed") as progress:
@@ -180,11 +187,14 @@ async def _plan_destroy(app: Receiver, label: str, former: str) -> Plan:
                 pbx=label,
                 owner=owner_mark(settings.secret, label),
                 former=former,
+                event_url=desired_event_state(
+                    None, settings.public_url, settings.secret, pbx=label, former=former
+                ),
             )
 
 
 def _apply(app: Receiver, found: Plan, allow_deletes: bool, machine: bool) -> Result:
-    undone = found.of("missing") if allow_deletes else found.of("missing", "delete")
+    undone = found.each("missing") if allow_deletes else found.each("missing", "delete")
     shown = Progress(len(found.pending) - len(undone), machine)
 
     async def work() -> Result:

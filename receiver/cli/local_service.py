@@ -18,6 +18,7 @@ from receiver.pbx.access_tokens import GivenToken
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration import registrar
 from receiver.registration.changes import Plan
+from receiver.registration.event_urls import desired_event_state
 from receiver.server.uvicorn_server import running
 from receiver.settings import Settings
 from receiver.simulator.api import make_api
@@ -40,8 +41,14 @@ class LocalService:
 
     async def plan(self) -> Plan:
         """Return the changes to make on the simulated PBX."""
+        secret, endpoint = self.app.settings.secret, self.app.event_endpoint(self.label)
         return await registrar.make_plan(
-            self.client, self.app, self.url, self.app.settings.secret, pbx=self.label
+            self.client,
+            self.app,
+            self.url,
+            secret,
+            pbx=self.label,
+            event_url=desired_event_state(endpoint, self.url, secret, pbx=self.label),
         )
 
     async def apply(self) -> registrar.Result:

@@ -19,6 +19,7 @@ from receiver.cli.common import (
     json_option,
     load_app,
     moved_option,
+    take_over_events_option,
     take_over_option,
 )
 from receiver.cli.each_pbx import chosen, over_pbxs, pbx_option, registration_settings
@@ -29,6 +30,7 @@ from receiver.declarations.ivr import desired_ivrs
 from receiver.errors import ReceiverError, SettingsError
 from receiver.registration import plan_file, registrar
 from receiver.registration.changes import Plan
+from receiver.registration.event_urls import desired_event_state
 from receiver.registration.plan_file import PlanFile, PlanOptions, SavedPlan
 from receiver.registration.render import as_json, render
 
@@ -52,6 +54,7 @@ _ERROR = 2
     help="Write the plan to FILE too; receiver apply FILE makes exactly these changes.",
 )
 @take_over_option
+@take_over_events_option
 @moved_option
 @force_option
 def plan(
@@ -61,6 +64,7 @@ def plan(
     exit_code: bool,
     out: Path | None,
     take_over: bool,
+    take_over_events: bool,
     former: str,
     force_credentials: bool,
 ) -> None:
@@ -72,7 +76,7 @@ def plan(
     """
     if out is not None and not plan_file.is_possible(out):
         raise SettingsError(f"--out {out}: this is a name of an app; use one such as changes.plan")
-    options = PlanOptions(take_over, force_credentials, former)
+    options = PlanOptions(take_over, force_credentials, former, take_over_events)
     saved: list[SavedPlan] = []
 
     def one(label: str) -> tuple[dict[str, Any], int]:
@@ -138,7 +142,16 @@ def make_plan(app: Receiver, label: str, options: PlanOptions) -> Plan:
                     settings.public_url,
                     settings.secret,
                     settings.epoch,
+                    event_url=desired_event_state(
+                        app.event_endpoint(label),
+                        settings.public_url,
+                        settings.secret,
+                        settings.epoch,
+                        pbx=label,
+                        former=options.moved_from,
+                    ),
                     take_over=options.take_over,
+                    take_over_events=options.take_over_events,
                     certain=options.force_credentials,
                     look=True,
                     ivrs=desired_ivrs(app.ivrs, label),

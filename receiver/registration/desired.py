@@ -112,7 +112,7 @@ def desired_event_url(
         DeclarationError: the URL becomes longer than the PBX accepts.
     """
     known, url = derive(secret, endpoint.identity, epoch), endpoint.url(base.rstrip("/"))
-    made = EventUrl(enabled=True, url=url, auth=_MODES[endpoint.auth])
+    made = EventUrl(enabled=True, url=url, auth=MODES[endpoint.auth])
     if made.auth == "BEARER":
         return msgspec.structs.replace(made, token=known.token)
     if made.auth == "DISABLE":

@@ -18,15 +18,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import msgspec
-
-from receiver.credentials import Secret, derive
+from receiver.credentials import Secret
 from receiver.declarations.events import EventEndpoint
 from receiver.pbx.models import IvrSummary, with_defaults
 from receiver.pbx.models_events import EventUrl
 from receiver.registration.changes import Change
 from receiver.registration.compare import carries, event_url_differences, hides_credentials
-from receiver.registration.desired import MODES, DesiredEventUrl
+from receiver.registration.desired import DesiredEventUrl, desired_event_url
 from receiver.registration.urls import origin, same
 
 UNDECLARED = "no handler of events is declared"
@@ -35,7 +33,7 @@ UNDECLARED = "no handler of events is declared"
 _NOWHERE = IvrSummary(id="")
 
 
-def desired_event_url(
+def desired_event_state(
     endpoint: EventEndpoint | None,
     base: str,
     secret: Secret,
@@ -63,8 +61,8 @@ def desired_event_url(
     at, before = place.url(base.rstrip("/")), place.url(former.rstrip("/")) if former else ""
     if endpoint is None:
         return DesiredEventUrl(at, before)
-    now = _event_url(endpoint, at, secret, epoch)
-    coming = _event_url(endpoint, at, secret, epoch + 1) if lenient else None
+    now = desired_event_url(endpoint, base, secret, epoch)
+    coming = desired_event_url(endpoint, base, secret, epoch + 1) if lenient else None
     return DesiredEventUrl(at, before, now, coming, bool(endpoint.forward_to), endpoint.where)
 
 
@@ -105,17 +103,6 @@ def plan_event_url(
         reason = f"taken over from {whose}{lost}"
         return Change("update", _NOWHERE, want, drift, reason=reason, where=desired.where)
     return Change("update" if drift else "unchanged", _NOWHERE, want, drift, where=desired.where)
-
-
-def _event_url(endpoint: EventEndpoint, url: str, secret: Secret, epoch: int) -> EventUrl:
-    made = EventUrl(enabled=True, auth=MODES[endpoint.auth], url=url)
-    credentials = derive(secret, endpoint.identity, epoch)
-    if endpoint.auth == "bearer":
-        return msgspec.structs.replace(made, token=credentials.token)
-    if endpoint.auth is None:
-        return made
-    username, password = credentials.username, credentials.password
-    return msgspec.structs.replace(made, username=username, password=password)
 
 
 def _is_ahead(actual: EventUrl, now: EventUrl, coming: EventUrl) -> bool:

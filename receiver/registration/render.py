@@ -14,9 +14,17 @@ from receiver.masks import short_mask
 from receiver.pbx.difference import in_words
 from receiver.pbx.models import ActionUrl
 from receiver.pbx.models_events import EventUrl
-from receiver.registration.changes import PENDING, SYMBOLS, Change, Op, Plan, Resource
+from receiver.registration.changes import (
+    EVENT_URL,
+    PENDING,
+    SYMBOLS,
+    Change,
+    Op,
+    Plan,
+    Resource,
+)
 from receiver.registration.urls import origin, shown
-from receiver.text import line
+from receiver.text import counted, line
 
 _FEW = 10  # names of one IVR in a sentence
 
@@ -71,6 +79,15 @@ def named(changes: Iterable[Change[Resource]]) -> str:
         group, slash, name = change.name.partition("/")
         groups.setdefault(group + slash, []).extend([name] if slash else [])
     return ", ".join(f"{group}{_few(names)}" for group, names in groups.items())
+
+
+def what(changes: Iterable[Change[Resource]]) -> str:
+    """Return what ``changes`` are about, as in ``3 action URLs and the event URL``."""
+    changes = tuple(changes)
+    events = sum(isinstance(one.resource, EventUrl) for one in changes)
+    rest = len(changes) - events
+    parts = [counted(rest, "action URL")] if rest or not events else []
+    return " and ".join([*parts, *([f"the {EVENT_URL}"] if events else [])])
 
 
 def listed(changes: Iterable[Change[Resource]]) -> str:
