@@ -103,6 +103,7 @@ class Assembly:
         self._store = open_auth_store(settings.store, life=NONCE_LIFE)
         self._recorder, self._publisher = _recorder(settings, actions), publisher
         self._is_traced = make_tracer is not None
+        self._events = self._event_jobs(events) if events else None
         context = EndpointContext(
             by_pbx,
             self._dispatcher,
@@ -111,7 +112,7 @@ class Assembly:
             tracer=make_tracer,
             listeners=[one.of for one in (self._recorder, publisher) if one],
             records_requests=self._recorder is not None,
-            events=self._event_jobs(events) if events else None,
+            events=self._events,
         )
         self._accounts = _accounts(by_pbx) if settings.guard else None
         self.table = ActionTable(actions, context)
