@@ -152,7 +152,7 @@ class HubSpot:
 
     async def add_task(self, task: Task) -> None:
         async with self._lock(task.key):
-            if await self._find_by_key("tasks", "hs_task_subject", task.text):
+            if await self._find_by_key("tasks", "hs_task_subject", task.key, "CONTAINS_TOKEN"):
                 return
             fields = {
                 "hs_timestamp": task.due.isoformat(),
@@ -168,9 +168,9 @@ class HubSpot:
         path = f"crm/v3/objects/{kind}"
         return id_of(row(await self._client.request("POST", path, json=body, background=True)))
 
-    async def _find_by_key(self, kind: str, field: str, key: str) -> str:
+    async def _find_by_key(self, kind: str, field: str, key: str, operator: str = "EQ") -> str:
         """Return the id of a record; empty if HubSpot finds none (yet)."""
-        filters = [{"propertyName": field, "operator": "EQ", "value": key}]
+        filters = [{"propertyName": field, "operator": operator, "value": key}]
         found = await self._search(kind, [filters], background=True)
         return id_of(found[0]) if found else ""
 

@@ -169,7 +169,7 @@ class Odoo:
             domain = [
                 ["res_model", "=", "res.partner"],
                 ["res_id", "=", partner],
-                ["summary", "=", task.text],
+                ["summary", "like", task.key],
             ]
             if await self._read("mail.activity", domain, ["id"], 1, background=True):
                 return

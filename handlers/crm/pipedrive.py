@@ -152,7 +152,7 @@ class Pipedrive:
 
     async def add_task(self, task: Task) -> None:
         async with self._lock(task.key):
-            if await self._find_by_key(task.text, task.due - _LONGEST_DELAY, task.contact):
+            if await self._find_by_key(task.key, task.due - _LONGEST_DELAY, task.contact):
                 return
             body: dict[str, Any] = {
                 "subject": task.text,

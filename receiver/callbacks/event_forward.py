@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from receiver.errors import UpstreamRefused
+from receiver.storage.job_queue import to_octets
 
 if TYPE_CHECKING:
     from receiver.upstream import Client
@@ -45,7 +46,7 @@ class Forwarder:
 
         async def forward(pbx: str, body: str) -> None:
             if url := urls.get(pbx, ""):
-                await self._send(url, body.encode())
+                await self._send(url, to_octets(body))
 
         forward.__module__, forward.__qualname__ = "events", "forward_to"
         return forward

@@ -31,6 +31,7 @@ from receiver.dispatch.dispatcher import Decision
 from receiver.execution.guarded_call import Failed, settle
 from receiver.execution.kinds import is_async
 from receiver.execution.to_thread import in_thread
+from receiver.storage.job_queue import to_octets, to_text
 
 ACCEPT_LIMIT = 5.0
 """Seconds for one job to be stored; no caller waits."""
@@ -100,7 +101,7 @@ class EventJobs:
         Raises:
             AfterError: the durable queue is unavailable.
         """
-        text, stored = body.decode("utf-8", "replace"), list[bool]()
+        text, stored = to_text(body), list[bool]()
         for event in events:
             key = key_of_event(event)
             for action in self._declared[pbx].actions:
@@ -120,7 +121,7 @@ class EventJobs:
 
     def _make(self, action: EventAction, ivrs: Collection[str]) -> Job:
         async def run(pbx: str, body: str) -> None:
-            for event in read_event(body, pbx=pbx, ivrs=ivrs):
+            for event in read_event(to_octets(body), pbx=pbx, ivrs=ivrs):
                 if event.kind == action.kind:
                     await self._call(action, await self._joined(event))
 

@@ -142,7 +142,9 @@ def _holds(row: dict[str, Any], one: dict[str, str]) -> bool:
     there = row["properties"].get(one["propertyName"], "")
     if one["operator"] == "EQ":
         return bool(there == one["value"])
-    return bool(there.endswith(one["value"].removeprefix("*")))
+    if one["value"].startswith("*"):
+        return bool(there.endswith(one["value"][1:]))
+    return one["value"] in re.findall(r"\w+", there)
 
 
 def _national(phone: str) -> str:
