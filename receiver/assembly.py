@@ -102,13 +102,10 @@ class Assembly:
         )
         self._store = open_auth_store(settings.store, life=NONCE_LIFE)
         self._recorder, self._publisher = _recorder(settings, actions), publisher
-        self._is_traced = make_tracer is not None
+        self._is_traced, self._is_live = make_tracer is not None, False
         self._events = self._event_jobs(events) if events else None
         context = EndpointContext(
-            by_pbx,
-            self._dispatcher,
-            self._store,
-            log_throttle,
+            *(by_pbx, self._dispatcher, self._store, log_throttle),
             tracer=make_tracer,
             listeners=[one.of for one in (self._recorder, publisher) if one],
             records_requests=self._recorder is not None,
@@ -123,7 +120,6 @@ class Assembly:
             self._folder = page.folder
             checker = endpoint_authenticator(IDENTITY, settings, self._store, log_throttle)
             routes.append(Route(PATH, OperatorAccess(page, IDENTITY, checker)))
-        self._is_live = False
         self.starlette = Starlette(routes=routes, lifespan=self.lifespan)
         # A redirect would go to the Host that the sender names.
         self.starlette.router.redirect_slashes = False

@@ -50,7 +50,7 @@ PURE_MODULES = {
     "phone_numbers": "notation numbers",
     "recording": "format masking placeholders upstream_answers",
     "registration": (
-        "changes compare desired diagnosis failover_rules failover_switch lints match "
+        "changes compare desired diagnosis event_urls failover_rules failover_switch lints match "
         "ownership plan_file plans reachability render sequence urls"
     ),
     "simulator": (

@@ -2,7 +2,7 @@
 
 Rule 1: no caller waits for it: a callback is added by a background job after its answer, and only
         where the events of its PBX have a handler.
-Rule 2: it is in the session store, under a name of its own, so that no session is locked by it. A
+Rule 2: it is in the session store, under a separate name, so that no session is locked by it. A
         history that is missing, or whose store is unavailable, is empty; it never fails an event.
 Rule 3: digits and destination of a sensitive action are not stored.
 Rule 4: bounded: the latest `MOST` callbacks of a call, for `LONG_LIFE` seconds.

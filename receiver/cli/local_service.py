@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ from receiver.registration.event_urls import desired_event_state
 from receiver.server.uvicorn_server import running
 from receiver.settings import Settings
 from receiver.simulator.api import make_api
-from receiver.simulator.line import Line
+from receiver.simulator.event_records import CallEnd
+from receiver.simulator.event_sender import EventDelivery, EventSender
+from receiver.simulator.line import Line, PhoneCall
 from receiver.simulator.model import Pbx
 from receiver.testing.ivr_copy import IvrCopy
 
@@ -54,6 +57,19 @@ class LocalService:
     async def apply(self) -> registrar.Result:
         """Register the app's actions on the simulated PBX through its REST API."""
         return await registrar.apply(self.client, await self.plan(), allow_deletes=True)
+
+    async def report(self, call: PhoneCall, talk: float) -> list[EventDelivery]:
+        """End ``call`` and send its events to the app, if it has handlers for them.
+
+        Parameters:
+            talk: seconds that the destination talks; 0 if it does not answer.
+        """
+        if not call.ended:
+            await call.hang_up()
+        sender = EventSender(lambda: self.pbx.tenant_settings["cdr_event"], sleep=_no_wait)
+        sent = await sender.report(call, CallEnd("", talk or None), time.time())
+        await self.app.idle()
+        return sent
 
 
 @asynccontextmanager
@@ -105,3 +121,7 @@ async def _serve(
         sensitive = partial(sensitive_names, tuple(app), label)
         line = Line(pbx, today=today, sensitive=sensitive)
         yield LocalService(app, url, pbx, pbx_url, client, line, label)
+
+
+async def _no_wait(seconds: float) -> None:
+    """A further attempt follows at once."""

@@ -16,7 +16,7 @@ from receiver.errors import ReceiverError
 from receiver.text import short
 
 GROUPS = {
-    "Start": ("tutorial", "declaring", "sessions", "handlers", "files", "dev", "testing"),
+    "Start": ("tutorial", "declaring", "sessions", "events", "handlers", "files", "dev", "testing"),
     "CRMs": ("crm", "hubspot", "zoho", "odoo", "salesforce", "pipedrive", "rest"),
     "Register": ("registration", "security"),
     "Run": ("running", "failover", "console", "metrics", "replay", "troubleshooting", "upgrading"),

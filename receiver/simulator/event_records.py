@@ -58,48 +58,62 @@ def event_records(
         tenant: the id of the tenant.
         old_directions: ``in`` rather than ``inbound``; the vendor documents both.
     """
+    made = _Events(call, tenant, "in" if old_directions else "inbound")
     left = begun + in_ivr
-    talk = end.talk or 0.0
-    ended = left + (RING + talk if end.destination else 0.0)
-    common: Json = {
-        "session_id": call.session_id,
-        "cdr_id": f"{call.session_id}1",
-        "tenant_id": tenant,
-        "direction": "in" if old_directions else "inbound",
-        "caller": call.caller,
-        "did": "",
-        "outbound_caller_id": "",
-    }
-    whole = {
-        "call_id": f"{call.session_id}@pbx",
-        "caller_display_name": call.caller_name,
-        "callee": call.ivr,
-        "callee_display_name": call.ivr_name,
-        "user_data": "",
-    }
-
-    def event(type_: str, when: float, **more: object) -> Json:
-        return {"event_type": type_, "time": _at(when), **common, **more}
-
-    def of_target(what: str, when: float, number: str) -> Json:
-        return event(f"cdr_target_{what}", when, destiantion=_address(number))
-
-    events = [event("call_start", begun, **whole)]
-    events += [of_target(what, begun, call.ivr) for what in ("add", "ringing", "answer")]
+    ended = left + (RING + (end.talk or 0.0) if end.destination else 0.0)
     reason = "caller_disconnect" if end.by_caller else "callee_disconnect"
-    targets = [_target(call.ivr, begun, begun, left, "referred" if end.destination else reason)]
-    events.append(of_target("end", left, call.ivr))
+    in_the_ivr = "referred" if end.destination else reason
+    targets = [_target(call.ivr, begun, begun, left, in_the_ivr)]
+    events = [made.of_call("call_start", begun)]
+    events += [made.of_target(what, begun, call.ivr) for what in ("add", "ringing", "answer")]
+    events.append(made.of_target("end", left, call.ivr))
     if end.destination:
         answered = None if end.talk is None else left + RING
-        events += [of_target(what, left, end.destination) for what in ("add", "ringing")]
-        if answered is None:
-            events.append(of_target("noanswer", ended, end.destination))
-        else:
-            events.append(of_target("answer", answered, end.destination))
-            events.append(of_target("end", ended, end.destination))
         targets.append(_target(end.destination, left, answered, ended, reason))
-    record = event("call_cdr", ended, **whole)
-    record |= {
+        whens = [("add", left), ("ringing", left)]
+        if answered is None:
+            whens.append(("noanswer", ended))
+        else:
+            whens += [("answer", answered), ("end", ended)]
+        events += [made.of_target(what, when, end.destination) for what, when in whens]
+    record = made.of_call("call_cdr", ended) | _outcome(begun, ended, reason, targets)
+    if end.recording:
+        record["recording_url"] = end.recording
+    return [*events, record]
+
+
+class _Events:
+    """Makes the events of one call."""
+
+    def __init__(self, call: Call, tenant: str, direction: str) -> None:
+        self._common: Json = {
+            "session_id": call.session_id,
+            "cdr_id": f"{call.session_id}1",
+            "tenant_id": tenant,
+            "direction": direction,
+            "caller": call.caller,
+            "did": "",
+            "outbound_caller_id": "",
+        }
+        self._whole: Json = {
+            "call_id": f"{call.session_id}@pbx",
+            "caller_display_name": call.caller_name,
+            "callee": call.ivr,
+            "callee_display_name": call.ivr_name,
+            "user_data": "",
+        }
+
+    def of_call(self, type_: str, when: float) -> Json:
+        return {"event_type": type_, "time": _at(when), **self._common, **self._whole}
+
+    def of_target(self, what: str, when: float, number: str) -> Json:
+        type_, address = f"cdr_target_{what}", {"destiantion": _address(number)}
+        return {"event_type": type_, "time": _at(when), **self._common, **address}
+
+
+def _outcome(begun: float, ended: float, reason: str, targets: list[Json]) -> Json:
+    """Return what only the final record has."""
+    return {
         "start_time": _at(begun),
         "ring_time": _at(begun),
         "answered_time": _at(begun),
@@ -112,9 +126,6 @@ def event_records(
         "talk_duration": round(ended - begun),
         "call_targets": targets,
     }
-    if end.recording:
-        record["recording_url"] = end.recording
-    return [*events, record]
 
 
 def _target(number: str, rang: float, answered: float | None, ended: float, reason: str) -> Json:

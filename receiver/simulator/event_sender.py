@@ -37,13 +37,13 @@ TIMEOUT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class EventFaults:
-    """Faults on the way of events; by default there are none. ::
+    """Faults on the way of events; by default no fault. ::
 
         await phone.end(call, faults=EventFaults(copies=2, shuffled=True))
 
     Attributes:
         copies: how often each event is sent, though it is acknowledged.
-        shuffled: whether events come in another order than they happened.
+        shuffled: whether the order is another one than that of the call.
         lost: how many acknowledgements of an event are lost on their way.
     """
 

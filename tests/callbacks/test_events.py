@@ -416,10 +416,14 @@ async def test_events_are_forwarded_once_as_they_came(
     app = Receiver(sales(), Events(forward_to=url), settings=settings(tmp_path))
     async with app.lifespan():
         line = Line(app)
-        for body in (ENDED, ENDED, {"event_type": "extension_status"}):
+        bodies = [
+            json.dumps(ENDED).encode(),
+            b' {"event_type":"extension_status", "a": "\xff"}\r\n',
+        ]
+        for body in (bodies[0], *bodies):
             assert await line.post(body) == 200
     assert [one[0] for one in fake.sent] == ["https://crm.example.com/hook"] * 2
-    assert json.loads(fake.sent[0][1]) == ENDED
+    assert [one[1] for one in fake.sent] == bodies  # byte for byte
     assert fake.sent[0][2]["Authorization"] == "Basic dXNlcjpzZWNyZXQ="
 
 
