@@ -1,4 +1,4 @@
-"""Handler of the event ``call_missed``: see to it that somebody calls back.
+"""Handler of the event ``call_missed`` that has the caller called back: a task, a request, a line.
 
 ::
 

@@ -156,8 +156,8 @@ class Outcome:
     Attributes:
         answered: whether a person answered.
         answered_by: the number of that person; may be empty.
-        seconds: of talk; 0 if nobody answered.
-        recording: a link to the recording; empty if there is none.
+        seconds: of talk; 0 for an unanswered call.
+        recording: a link to the recording; may be empty.
     """
 
     answered: bool

@@ -62,13 +62,11 @@ def apply(
 ) -> None:
     """Create, update and delete action URLs on the PBX as APP declares; unmanaged ones stay.
 
-    Where APP declares handlers of events, the tenant's event URL is set, too; one that leads to
-    another receiver stays, and nothing is changed without --take-over-events.
-
     Before credentials or URLs change, the running service is tested at its public URL; if it does
     not accept them, nothing is changed. Creates and updates need no confirmation; deletes need
-    --allow-deletes, or a yes. A replacement is created before the old action URL is deleted.
-    Interrupted at any moment, run it again.
+    --allow-deletes, or a yes. A replacement is created before the old action URL is deleted. Where
+    handlers of events are declared, the tenant's event URL is set, too. Interrupted at any moment,
+    run it again.
 
     FILE is a plan that receiver plan --out wrote. Exactly its changes are made, deletes included,
     without a question. If the PBX, the declarations or the settings have changed since, or the file

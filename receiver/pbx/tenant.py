@@ -4,8 +4,8 @@ Rule 1: ``POST /tenant`` is documented without required fields, and updates as r
         the API): so the tenant is read, and all fields that the documentation lists for the request
         are sent back as they were, with the new event URL.
 Rule 2: a secret that the PBX masks cannot be sent back, so the object that has it is left out.
-Rule 3: the tenant is read again afterwards. A field that changed although nobody asked for it is an
-        error that names the field.
+Rule 3: the tenant is read again afterwards. Another field that changed is an error that names the
+        field.
 
 Source: the PBX's REST API, ``GET /tenant`` and ``POST /tenant``.
 """
@@ -63,7 +63,7 @@ class Tenant:
         self._connection = connection
 
     async def event_url(self) -> EventUrl:
-        """Return the event URL for calls; blank if there is none."""
+        """Return the event URL for calls; blank if the tenant has none."""
         return _event_url(await self._read())
 
     async def set_event_url(self, url: EventUrl) -> None:

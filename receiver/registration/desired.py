@@ -52,6 +52,7 @@ class DesiredEventUrl:
         url: with credentials; None if no handler is declared.
         coming: the same with the credentials of the next epoch.
         forwards: whether events are forwarded to another receiver.
+        identity: what the credentials are derived from.
         where: ``file:line`` of the declaration.
     """
 
@@ -61,6 +62,7 @@ class DesiredEventUrl:
     coming: EventUrl | None = None
     forwards: bool = False
     where: str = ""
+    identity: str = ""
 
 
 def desired_action_urls(

@@ -4,9 +4,9 @@ Rule 1: a tenant has one. It is set only where handlers of events are declared; 
         another receiver, that blocks the plan, unless it may be taken over. Whether it is enabled
         makes no difference: the PBX disables one by itself.
 Rule 2: it is managed if it leads to this service, at its public URL or the former one. It has no
-        owner mark, because the PBX sends no headers of ours.
+        owner mark, because an event URL has no headers.
 Rule 3: a managed one is disabled where no handler is declared (any more). The PBX takes no empty
-        URL, so the URL stays, without effect and without credentials.
+        URL, so the URL stays, without effect and without authentication.
 Rule 4: the credentials of this epoch and of the next are both accepted during a rotation, as for an
         action URL. One that the PBX hides is no difference.
 Rule 5: no text contains a secret; the path of another receiver's URL counts as one.
@@ -58,12 +58,13 @@ def desired_event_state(
         DeclarationError: the URL is longer than the PBX accepts.
     """
     place = endpoint or EventEndpoint(pbx)
-    at, before = place.url(base.rstrip("/")), place.url(former.rstrip("/")) if former else ""
+    at, before = (url and url.rstrip("/") + place.path for url in (base, former))
     if endpoint is None:
         return DesiredEventUrl(at, before)
     now = desired_event_url(endpoint, base, secret, epoch)
     coming = desired_event_url(endpoint, base, secret, epoch + 1) if lenient else None
-    return DesiredEventUrl(at, before, now, coming, bool(endpoint.forward_to), endpoint.where)
+    forwards, where, identity = bool(endpoint.forward_to), endpoint.where, endpoint.identity
+    return DesiredEventUrl(at, before, now, coming, forwards, where, identity)
 
 
 def plan_event_url(

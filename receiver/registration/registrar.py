@@ -27,13 +27,13 @@ from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import PbxError, RegistrationError
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.models import ActionUrl, IvrSummary
-from receiver.pbx.models_events import EventUrl
 from receiver.pbx.pbx_client import PbxClient
 from receiver.phone_numbers.numbers import NumberFormat
 from receiver.registration import ivr_changes, plans
 from receiver.registration.changes import Change, Plan, Resource
 from receiver.registration.concurrency import for_each
 from receiver.registration.desired import DesiredEventUrl, desired_action_urls
+from receiver.registration.event_url_plan import read_event_url, with_event_url
 from receiver.registration.lints import Own, lint
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_requests import Progress, Round, send
@@ -101,9 +101,7 @@ async def make_plan(
     Parameters:
         client: of the PBX.
         actions: the declarations; those for another PBX are skipped.
-        base: the public URL of this service.
-        secret: the service's, from which the credentials are derived.
-        epoch: counts rotations of the credentials, from 1.
+        base, secret, epoch: as for `receiver.registration.desired.desired_action_urls`.
         look: read the IVRs too, for the warnings about their own menus.
         ivrs: the declared IVRs; the others must be on the PBX.
         reading: see `Reading`.
@@ -112,8 +110,8 @@ async def make_plan(
         options: see `receiver.registration.plans.Options`.
 
     Raises:
-        DeclarationError: a URL becomes longer than the PBX accepts, two declarations have one URL,
-            or see `receiver.registration.ivr_changes.prepare`.
+        DeclarationError: a URL is too long for the PBX, two declarations have one, or see
+            `receiver.registration.ivr_changes.prepare`.
         SettingsError: ``base`` is no URL.
         PbxError: the PBX could not be read.
     """
@@ -125,8 +123,7 @@ async def make_plan(
     changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain)
     owner = owner_mark(secret, pbx)
     made = plans.plan(desired, actual, base, ivrs=changes, owner=owner, **options)
-    there_now = await _read_event_url(client, event_url)
-    made = plans.with_event_url(made, event_url, there_now, **options)
+    made = await with_event_url(client, made, event_url, **options)
     own = await read_own(client, made) if look else {}
     numbers = [ivr.extension_number for ivr in there]
     return replace(made, warnings=lint(made, numbers, own, number_format))
@@ -153,9 +150,8 @@ async def plan_destroy(
     reason = plans.MANAGED
     changes = (replace(one, reason=reason) if one.op == "delete" else one for one in made.changes)
     made = replace(made, changes=tuple(changes))
-    if event_url is not None:
-        event_url = replace(event_url, url=None, coming=None)
-    return plans.with_event_url(made, event_url, await _read_event_url(client, event_url))
+    undeclared = event_url and replace(event_url, url=None, coming=None)
+    return await with_event_url(client, made, undeclared)
 
 
 async def apply(
@@ -239,7 +235,7 @@ async def _read_back(client: PbxClient, plan: Plan) -> Plan:
     ivrs = {change.ivr.id: change.ivr for change in plan.changes if change.op != "missing"}
     try:
         actual = await _read(ivrs.values(), client)
-        event_url = await _read_event_url(client, plan.desired_event_url)
+        event_url = await read_event_url(client, plan.desired_event_url)
     except PbxError as error:
         raise RegistrationError(
             f"everything was sent, but could not be read back to be sure: {error}"
@@ -281,18 +277,6 @@ async def read_own(client: PbxClient, plan: Plan) -> dict[str, Own]:
 
     await for_each((ivr for ivr in ivrs.values() if ivr.extension_number in numbers), one)
     return own
-
-
-async def _read_event_url(client: PbxClient, desired: DesiredEventUrl | None) -> EventUrl | None:
-    """Return the actual event URL; None if it is not to be read, or cannot and need not be."""
-    if desired is None:
-        return None
-    try:
-        return await client.tenant.event_url()
-    except PbxError:
-        if desired.url is not None:
-            raise
-        return None  # an account without access to the tenant has never set one
 
 
 async def _read(

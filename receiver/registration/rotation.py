@@ -63,11 +63,18 @@ async def plan_rotation(
     want = desired_action_urls(actions, base, secret, epoch, pbx=pbx)
     before = plans.plan(want, found, base, pbx=pbx, owner=owner)
     actual = await client.tenant.event_url() if events else None
-    now, coming = (
-        desired_event_state(events, base, secret, one, lenient=one == epoch, pbx=pbx)
-        for one in (epoch, epoch + 1)
-    )
+    now = desired_event_state(events, base, secret, epoch, pbx=pbx)
     before = plans.with_event_url(before, now, actual)
+    _check_as_declared(before)
+    next_ones = desired_action_urls(actions, base, secret, epoch + 1, lenient=False, pbx=pbx)
+    after = plans.plan(next_ones, found, base, certain=True, pbx=pbx, owner=owner)
+    after = replace(after, changes=after.of("update", "unchanged", "missing"))
+    coming = desired_event_state(events, base, secret, epoch + 1, lenient=False, pbx=pbx)
+    return plans.with_event_url(after, coming, actual, certain=True)
+
+
+def _check_as_declared(before: Plan) -> None:
+    """Raise a RegistrationError if something but deletes is left to do."""
     done = ("delete", "missing")
     undone = [one for one in before.pending if one.op not in done or one.reason == plans.DUPLICATE]
     if blocked := before.each("blocked"):
@@ -77,10 +84,6 @@ async def plan_rotation(
             f"nothing was rotated: {what(undone)} not as declared "
             f"({listed(undone)}); {_setting_first(undone)}run receiver apply first"
         )
-    next_ones = desired_action_urls(actions, base, secret, epoch + 1, lenient=False, pbx=pbx)
-    after = plans.plan(next_ones, found, base, certain=True, pbx=pbx, owner=owner)
-    after = replace(after, changes=after.of("update", "unchanged", "missing"))
-    return plans.with_event_url(after, coming if events else None, actual, certain=True)
 
 
 def _setting_first(undone: Iterable[Change[Resource]]) -> str:
