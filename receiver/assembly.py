@@ -110,6 +110,7 @@ class Assembly:
             listeners=[one.of for one in (self._recorder, publisher) if one],
             records_requests=self._recorder is not None,
             events=self._events,
+            event_listeners=(publisher.event,) if publisher else (),
         )
         self._accounts = _accounts(by_pbx) if settings.guard else None
         self.table = ActionTable(actions, context)
@@ -121,8 +122,7 @@ class Assembly:
             checker = endpoint_authenticator(IDENTITY, settings, self._store, log_throttle)
             routes.append(Route(PATH, OperatorAccess(page, IDENTITY, checker)))
         self.starlette = Starlette(routes=routes, lifespan=self.lifespan)
-        # A redirect would go to the Host that the sender names.
-        self.starlette.router.redirect_slashes = False
+        self.starlette.router.redirect_slashes = False  # to the Host that the sender names
 
     async def idle(self) -> None:
         """Wait until no background job of this process is due or runs."""
