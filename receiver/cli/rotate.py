@@ -59,10 +59,8 @@ def rotate(target: str, only: str | None, machine: bool, finish: bool, unchecked
                 f"{what(all)} checked: all have the credentials of epoch {epoch}.",
             )
         else:
-            say(
-                machine,
-                f"{moved} of {what(all)} moved, all are now at epoch {epoch}.",
-            )
+            of = f"{len(all)} ({what(all)})" if found.event_urls else what(all)
+            say(machine, f"{moved} of {of} moved, all are now at epoch {epoch}.")
         data = {"epoch": epoch, "finished": finish, **result_as_json(found, result)}
         return data, status_of(found, 0)
 

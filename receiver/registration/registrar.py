@@ -151,7 +151,8 @@ async def plan_destroy(
     changes = (replace(one, reason=reason) if one.op == "delete" else one for one in made.changes)
     made = replace(made, changes=tuple(changes))
     undeclared = event_url and replace(event_url, url=None, coming=None)
-    return await with_event_url(client, made, undeclared)
+    made = await with_event_url(client, made, undeclared)
+    return replace(made, event_url=made.event_url and replace(made.event_url, reason=reason))
 
 
 async def apply(
