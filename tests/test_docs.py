@@ -172,6 +172,7 @@ ENDS = {
     "22_sqlalchemy": None,
     "23_structlog": "forwarded to 222",
     "26_call_outcome": "forwarded to 222",
+    "27_crm_outcome": "forwarded to 0",
 }
 
 
