@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from receiver.auth import Auth
 from receiver.calls import Call
 from receiver.declarations.actions import Action
 from receiver.declarations.desired_ivr import DesiredIvr
@@ -87,12 +88,14 @@ class Ready(Struct, frozen=True, tag="ready"):
         ivrs: the PBX's label and the number of each IVR.
         actions, desired_ivrs: what the app declares.
         files: the developer's files that are loaded.
+        events: the PBX's label and the authentication of each event URL.
     """
 
     ivrs: list[tuple[str, str]]
     actions: list[DeclaredAction]
     desired_ivrs: list[DeclaredIvr]
     files: list[str]
+    events: list[tuple[str, Auth | None]] = []
 
 
 class StartFailed(Struct, frozen=True, tag="failed"):
