@@ -95,7 +95,7 @@ class Relay:
         ca: str | Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        origin = _origin(url, plain)
+        origin = origin_of(url, plain)
         self._client = Client(origin, headers=headers, timeout=timeout, ca=ca)
         self._url = url
         self._key = _key(secret)
@@ -221,25 +221,25 @@ def _fields(call: Call) -> dict[str, str]:
     }
 
 
-def _origin(url: str, plain: bool) -> str:
+def origin_of(url: str, plain: bool, name: str = "Relay") -> str:
     """Return scheme, host and port of ``url``; raises DeclarationError if it is not allowed."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except (ValueError, TypeError, AttributeError):
-        raise DeclarationError("Relay: url= cannot be read as a URL") from None
+        raise DeclarationError(f"{name}: url= cannot be read as a URL") from None
     if parts.scheme not in ("http", "https") or not host or parts.username or parts.fragment:
         raise DeclarationError(
-            "Relay: url= is an https URL without credentials and fragment; "
+            f"{name}: url= is an https URL without credentials and fragment; "
             "credentials belong in headers="
         )
     if parts.scheme == "http" and not plain and not _is_loopback(host):
         raise DeclarationError(
-            "Relay: url= is plain http to another machine, where callers' data could be read on "
+            f"{name}: url= is plain http to another machine, where callers' data could be read on "
             "the way: use https, or set plain=True"
         )
-    name = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{name}" + (f":{port}" if port else "")
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from receiver.app import Receiver
     from receiver.auth.client_address import HostName
+    from receiver.background.job_states import job_state
     from receiver.call_context import Acceptance, After, Context, SessionContext
     from receiver.calls import Call, FinishKey
     from receiver.credentials import Secret
     from receiver.declarations.action_options import ActionOptions
     from receiver.declarations.actions import Action, Handler, is_sensitive, repeats_of
     from receiver.declarations.announcement import Announcement
+    from receiver.declarations.call_events import CallEvent, CallTarget, Direction, PastCallback
     from receiver.declarations.desired_ivr import IvrOptions
     from receiver.declarations.destinations import Then, handler_of
+    from receiver.declarations.event_actions import EventAction, EventEndpoint, Events
     from receiver.declarations.ivr import Ivr
     from receiver.declarations.ivr_menu import Disa, MenuEntry, Voicemail
     from receiver.declarations.number_list import NumberList
+    from receiver.declarations.office_hours import Holiday, OfficeHours
     from receiver.declarations.speech import Speech
     from receiver.errors import (
         DeclarationError,
@@ -35,11 +39,11 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from receiver.masks import Mask
-    from receiver.office_hours import Holiday, OfficeHours
     from receiver.pbx.models_ivr import OutboundCallerId
     from receiver.phone_numbers.numbers import NumberFormat, PhoneNumber, PhoneNumbers
     from receiver.replies import Destination, Forward, Hangup, Repeat, Reply
     from receiver.settings import Settings
+    from receiver.storage.job_queue import JobState
 
 __all__ = [
     "Acceptance",
@@ -48,10 +52,16 @@ __all__ = [
     "After",
     "Announcement",
     "Call",
+    "CallEvent",
+    "CallTarget",
     "Context",
     "DeclarationError",
     "Destination",
+    "Direction",
     "Disa",
+    "EventAction",
+    "EventEndpoint",
+    "Events",
     "FinishKey",
     "Forward",
     "Handler",
@@ -60,6 +70,7 @@ __all__ = [
     "HostName",
     "Ivr",
     "IvrOptions",
+    "JobState",
     "LoadError",
     "Mask",
     "MaskError",
@@ -69,6 +80,7 @@ __all__ = [
     "NumberList",
     "OfficeHours",
     "OutboundCallerId",
+    "PastCallback",
     "PbxError",
     "PhoneNumber",
     "PhoneNumbers",
@@ -88,13 +100,16 @@ __all__ = [
     "Voicemail",
     "handler_of",
     "is_sensitive",
+    "job_state",
     "repeats_of",
 ]
 
 _HOMES = {
     "app": ("Receiver",),
     "auth.client_address": ("HostName",),
+    "background.job_states": ("job_state",),
     "call_context": ("Acceptance", "After", "Context", "SessionContext"),
+    "declarations.call_events": ("CallEvent", "CallTarget", "Direction", "PastCallback"),
     "calls": ("Call", "FinishKey"),
     "credentials": ("Secret",),
     "declarations.actions": ("Action", "Handler", "is_sensitive", "repeats_of"),
@@ -102,16 +117,18 @@ _HOMES = {
     "declarations.announcement": ("Announcement",),
     "declarations.desired_ivr": ("IvrOptions",),
     "declarations.action_options": ("ActionOptions",),
+    "declarations.event_actions": ("EventAction", "EventEndpoint", "Events"),
     "declarations.ivr": ("Ivr",),
     "declarations.ivr_menu": ("Disa", "MenuEntry", "Voicemail"),
     "declarations.number_list": ("NumberList",),
     "declarations.speech": ("Speech",),
     "masks": ("Mask",),
-    "office_hours": ("Holiday", "OfficeHours"),
+    "declarations.office_hours": ("Holiday", "OfficeHours"),
     "pbx.models_ivr": ("OutboundCallerId",),
     "phone_numbers.numbers": ("NumberFormat", "PhoneNumber", "PhoneNumbers"),
     "replies": ("Destination", "Forward", "Hangup", "Repeat", "Reply"),
     "settings": ("Settings",),
+    "storage.job_queue": ("JobState",),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from starlette.applications import Starlette
@@ -16,12 +16,21 @@ from starlette.types import Receive, Scope, Send
 
 from receiver.assembly import Assembly, MakeTracer, tracer
 from receiver.callbacks.asgi_messages import answer, read, without_added_slash
-from receiver.callbacks.request import Request
+from receiver.callbacks.request import BODY_LIMIT, Request
 from receiver.callbacks.request_checks import problem_of, refuse_badly_framed
 from receiver.callbacks.routes import ActionTable
 from receiver.declarations.actions import Action, check_neighbours
 from receiver.declarations.announcement import check_declared
+from receiver.declarations.call_events import EventKind
 from receiver.declarations.desired_ivr import holidays_of
+from receiver.declarations.event_actions import (
+    E,
+    EventEndpoint,
+    Events,
+    PbxEvents,
+    event_endpoint,
+    pbx_events,
+)
 from receiver.declarations.fallbacks import Fallback, problem_of_fallback
 from receiver.declarations.ivr import Ivr, desired_ivrs
 from receiver.errors import DeclarationError, SettingsError
@@ -46,8 +55,8 @@ class Receiver:
         app = Receiver(sales, support, fallback=Forward("0"))
 
     Parameters:
-        ivrs: the IVRs whose actions are served, and announcements; several modules may each export
-            one.
+        parts: the IVRs whose actions are served, announcements, and `Events`, whose handlers get
+            the events of calls; several modules may each export one.
         fallback: the reply of actions that declare none, when their handler exceeds its deadline,
             raises or returns nonsense. A mapping gives each PBX its own, by the label that
             ``Ivr(…, pbx=…)`` names; ``""`` is for all others.
@@ -56,20 +65,25 @@ class Receiver:
             from that of ``""``, or else from the first.
 
     Raises:
-        DeclarationError: two actions of one IVR clash, or two declarations of an IVR, or a
-            mapping has a label of no IVR, or a handler names an announcement that is missing.
+        DeclarationError: two actions of one IVR clash, or two declarations of an IVR or of an
+            event URL, or a mapping has a label of no IVR, or a handler names an announcement that
+            is missing.
     """
 
     def __init__(
         self,
-        *ivrs: Ivr,
+        *parts: Ivr | Events,
         fallback: Fallback | Mapping[str, Fallback] | None = None,
         settings: Settings | Mapping[str, Settings] | None = None,
     ) -> None:
-        for ivr in ivrs:
-            if not isinstance(ivr, Ivr):
-                raise DeclarationError(f"Receiver takes Ivr objects, not {type(ivr).__name__}")
-        self.ivrs = tuple(dict.fromkeys(ivrs))
+        for part in parts:
+            if not isinstance(part, Ivr | Events):
+                kind = type(part).__name__
+                raise DeclarationError(f"Receiver takes Ivr and Events objects, not {kind}")
+        self.ivrs = tuple(dict.fromkeys(part for part in parts if isinstance(part, Ivr)))
+        given = dict.fromkeys(part for part in parts if isinstance(part, Events))
+        self._own_events = Events()
+        self.events: tuple[Events, ...] = (*given, self._own_events)
         self.fallbacks: Mapping[str, Fallback] = _by_label("fallback", fallback, self.pbxs)
         for problem in map(problem_of_fallback, self.fallbacks.values()):
             if problem:
@@ -88,7 +102,25 @@ class Receiver:
     @property
     def pbxs(self) -> tuple[str, ...]:
         """The labels of the PBXs that it is for, in the order of their IVRs."""
-        return tuple(dict.fromkeys(ivr.pbx for ivr in self.ivrs)) or ("",)
+        named = [*(ivr.pbx for ivr in self.ivrs), *(part.pbx for part in self.events)]
+        return tuple(dict.fromkeys(one for one in named if one is not None)) or ("",)
+
+    def on(self, kind: EventKind, *, name: str = "") -> Callable[[E], E]:
+        """Declare the decorated function for the events of calls on all PBXs.
+
+        ::
+
+            @app.on("call_ended")
+            async def log_call(event: CallEvent) -> None:
+                print(event.session_id, event.talk_duration, event.forwarded_to)
+
+        As `Events.on`, which explains it, for a module that sees the app.
+        """
+        return self._own_events.on(kind, name=name)
+
+    def event_endpoint(self, pbx: str) -> EventEndpoint | None:
+        """Return the event URL of one PBX, by its label; None if no handler is declared for it."""
+        return event_endpoint(self.events, pbx)
 
     @cached_property
     def settings(self) -> Settings:
@@ -186,10 +218,23 @@ class Receiver:
         for action in self:  # is a URL too long?
             action.url(by_pbx[action.pbx].public_url or "http://x", len(action.parts))
         make_tracer = self._make_tracer(self.settings)
+        events = {label: found for label in self.pbxs if (found := self._events_of(label))}
+        for label, found in events.items():
+            found.endpoint.url(by_pbx[label].public_url or "http://x")
         return Assembly(
             *(tuple(self), self.fallbacks, by_pbx, self._log_throttle),
             *(make_tracer, self._publisher, self._clock),
+            events=events,
         )
+
+    def _events_of(self, pbx: str) -> PbxEvents | None:
+        return pbx_events(
+            self.events, pbx, frozenset(ivr.number for ivr in self.ivrs if ivr.pbx == pbx)
+        )
+
+    async def idle(self) -> None:
+        """Wait until no background job of this process is due or runs; for tests."""
+        await self._inside.idle()
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -224,6 +269,8 @@ class Receiver:
                 scope, lambda: read(scope, receive), asyncio.get_running_loop()
             )
             if (there := inside.table.find(request)) is not None:
+                if there.body_limit != BODY_LIMIT:
+                    request.read = partial(read, scope, receive, there.body_limit)
                 await answer(there, request, send)
                 return
         await inside.starlette(scope, receive, send)
@@ -253,4 +300,5 @@ def _check_together(app: Receiver) -> None:
         seen.append(action)
     for label in app.pbxs:
         holidays_of(desired_ivrs(app.ivrs, label))
+        app._events_of(label)
     check_declared(seen, app.ivrs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -16,16 +17,20 @@ from starlette.routing import Route
 from receiver.auth import NONCE_LIFE
 from receiver.auth.client_address import Sources
 from receiver.background import BackgroundJobs, open_jobs
+from receiver.callbacks.call_history import CallHistory
 from receiver.callbacks.context import EndpointContext
+from receiver.callbacks.event_jobs import EventJobs
 from receiver.callbacks.health import Check, health_routes
 from receiver.callbacks.metrics_endpoint import IDENTITY, PATH, kept
 from receiver.callbacks.observer import Tracer
 from receiver.callbacks.operator_access import OperatorAccess, endpoint_authenticator
 from receiver.callbacks.routes import ActionTable
 from receiver.declarations.actions import Action
+from receiver.declarations.event_actions import PbxEvents
 from receiver.declarations.fallbacks import Fallback
 from receiver.dispatch.dispatcher import Dispatcher
 from receiver.dispatch.live_context import Backing
+from receiver.dispatch.session_key import LIFE, LONG_LIFE
 from receiver.dispatch.sessions import open_sessions
 from receiver.errors import SettingsError
 from receiver.execution.current_time import Clock
@@ -63,6 +68,7 @@ class Assembly:
         make_tracer: None traces nothing.
         publisher: publishes callbacks to the console in production; None for no console.
         clock: the date and time of handlers in a simulation; None for the system's.
+        events: what is declared for the events of calls, by the label of a PBX.
 
     Attributes:
         table: all its actions.
@@ -81,9 +87,11 @@ class Assembly:
         make_tracer: MakeTracer | None,
         publisher: Publisher | None,
         clock: Clock | None = None,
+        *,
+        events: Mapping[str, PbxEvents] = MappingProxyType({}),
     ) -> None:
         settings = by_pbx[""]
-        self._backing = _backing(by_pbx, clock)
+        self._backing = _backing(by_pbx, clock, LONG_LIFE if events else LIFE)
         self._dispatcher = Dispatcher(
             fallbacks.get("", Repeat()),
             fallbacks=fallbacks,
@@ -94,15 +102,15 @@ class Assembly:
         )
         self._store = open_auth_store(settings.store, life=NONCE_LIFE)
         self._recorder, self._publisher = _recorder(settings, actions), publisher
-        self._is_traced = make_tracer is not None
+        self._is_traced, self._is_live = make_tracer is not None, False
+        self._events = self._event_jobs(events) if events else None
         context = EndpointContext(
-            by_pbx,
-            self._dispatcher,
-            self._store,
-            log_throttle,
+            *(by_pbx, self._dispatcher, self._store, log_throttle),
             tracer=make_tracer,
             listeners=[one.of for one in (self._recorder, publisher) if one],
             records_requests=self._recorder is not None,
+            events=self._events,
+            event_listeners=(publisher.event,) if publisher else (),
         )
         self._accounts = _accounts(by_pbx) if settings.guard else None
         self.table = ActionTable(actions, context)
@@ -113,10 +121,16 @@ class Assembly:
             self._folder = page.folder
             checker = endpoint_authenticator(IDENTITY, settings, self._store, log_throttle)
             routes.append(Route(PATH, OperatorAccess(page, IDENTITY, checker)))
-        self._is_live = False
         self.starlette = Starlette(routes=routes, lifespan=self.lifespan)
-        # A redirect would go to the Host that the sender names.
-        self.starlette.router.redirect_slashes = False
+        self.starlette.router.redirect_slashes = False  # to the Host that the sender names
+
+    async def idle(self) -> None:
+        """Wait until no background job of this process is due or runs."""
+        await self._backing.jobs.idle()
+
+    def _event_jobs(self, events: Mapping[str, PbxEvents]) -> EventJobs:
+        backing = self._backing
+        return EventJobs(events, backing.jobs, CallHistory(backing))
 
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncIterator[None]:
@@ -154,7 +168,7 @@ class Assembly:
         return checks
 
 
-def _backing(by_pbx: Mapping[str, Settings], clock: Clock | None) -> Backing:
+def _backing(by_pbx: Mapping[str, Settings], clock: Clock | None, life: float) -> Backing:
     """Return the sessions and background jobs of the calls."""
     settings = by_pbx[""]
     after = BackgroundJobs(
@@ -164,7 +178,8 @@ def _backing(by_pbx: Mapping[str, Settings], clock: Clock | None) -> Backing:
         log_caller_data=settings.log_caller_data,
     )
     formats = {label: of_pbx.number_format for label, of_pbx in by_pbx.items()}
-    return Backing(open_sessions(settings.store), after, settings.secret, formats, clock)
+    sessions = open_sessions(settings.store)
+    return Backing(sessions, after, settings.secret, formats, clock, life=life)
 
 
 def _metrics_page(folder: Path | None) -> MetricsPage:

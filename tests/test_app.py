@@ -465,7 +465,7 @@ def test_a_url_too_long_for_the_pbx_stops_the_start() -> None:
 
 
 def test_wrong_arguments() -> None:
-    with pytest.raises(DeclarationError, match="takes Ivr objects, not str"):
+    with pytest.raises(DeclarationError, match="takes Ivr and Events objects, not str"):
         Receiver("8000")  # type: ignore[arg-type]
     with pytest.raises(DeclarationError, match="fallback must be a reply"):
         Receiver(fallback="0")  # type: ignore[arg-type]

@@ -173,6 +173,8 @@ ENDS = {
     "23_structlog": "forwarded to 222",
     "24_ivr_as_code": "forwarded to 8999",
     "25_spoken_prompt": "forwarded to 8801",
+    "26_call_outcome": "forwarded to 222",
+    "27_crm_outcome": "forwarded to 0",
 }
 
 
@@ -200,6 +202,17 @@ def test_the_call_of_an_example_ends_as_documented(
     done = CliRunner().invoke(main, shlex.split(command[1]))
     assert done.exit_code == 0
     assert f"= {ENDS[path.stem]} (" in done.output
+
+
+def test_dial_reports_the_events_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    command = ["dial", "examples/26_call_outcome.py:app", "8000", "--press", "1"]
+    missed = CliRunner().invoke(main, [*command, "--talk", "0"])
+    assert "the PBX reported 9 events of the call, 9 acknowledged" in missed.output
+    assert "call back the caller of" in missed.output
+    talked = CliRunner().invoke(main, [*command, "--talk", "7"])
+    assert "1 ('222', 7.0)" in talked.output
+    assert "call back" not in talked.output
 
 
 def test_dial_shows_the_declaration_that_keys_lack(monkeypatch: pytest.MonkeyPatch) -> None:

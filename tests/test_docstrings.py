@@ -31,7 +31,9 @@ from receiver import (
     ActionOptions,
     After,
     Call,
+    CallEvent,
     Disa,
+    Events,
     Forward,
     Hangup,
     Holiday,
@@ -74,6 +76,7 @@ VALUES = (
 SHOWN: tuple[Any, ...] = (
     *VALUES,
     *KIT,
+    *(Receiver.on, CallEvent, Events, Events.on, Events.add),
     *(Receiver, Receiver.lifespan, Ivr, Ivr.dtmf, Ivr.caller, Ivr.add, Forward, Hangup, Repeat),
     *(Call, Call.after, Call.remaining, Call.session, Call.without_finish_key, *HANDLERS),
 )
@@ -90,6 +93,9 @@ async def pick(call: Call) -> Reply:
 
 
 def work(*args: object) -> None: ...
+
+
+async def log_call(event: CallEvent) -> None: ...
 
 
 @pytest.mark.parametrize("thing", SHOWN, ids=lambda thing: getattr(thing, "__qualname__", "after"))
@@ -111,6 +117,7 @@ async def test_the_example_of_a_docstring_runs(thing: Any, monkeypatch: pytest.M
     names |= {**ivrs, "call": call, "app": app, "pick": pick}
     names |= {"write_to_crm": work, "bill": work, "stamp": stamp, "token_hex": secrets.token_hex}
     names |= {one.__name__: one for one in KIT} | {"Path": Path, "datetime": datetime}
+    names |= {"events": Events(), "log_call": log_call, "FollowUp": lambda: log_call}
     async with Phone(app) as names["phone"]:
         for code in examples:
             program = compile(code, "docstring", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

@@ -246,9 +246,14 @@ def _value(answer: Answer, keys: Iterable[str]) -> object:
 
 async def none_if_404(request: Awaitable[T]) -> T | None:
     """Return the result of ``request``, None if the CRM answers 404."""
+    return await none_if(404, request)
+
+
+async def none_if(status: int, request: Awaitable[T]) -> T | None:
+    """Return the result of ``request``, None if the CRM answers ``status``."""
     try:
         return await request
     except UpstreamRefused as error:
-        if error.status != 404:
+        if error.status != status:
             raise
         return None

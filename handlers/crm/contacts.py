@@ -150,6 +150,23 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended, as the PBX reports it.
+
+    Attributes:
+        answered: whether a person answered.
+        answered_by: the number of that person; may be empty.
+        seconds: of talk; 0 for an unanswered call.
+        recording: a link to the recording; may be empty.
+    """
+
+    answered: bool
+    answered_by: str = ""
+    seconds: float = 0.0
+    recording: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Engagement:
     """A call to log in the CRM.
 
@@ -163,6 +180,7 @@ class Engagement:
         outcome: ``"forwarded"``, ``"hung up"``, ``"repeated"`` or ``"failed"``.
         destination: the destination of a forwarded call, else empty.
         seconds: from the callback to the answer.
+        end: how the call ended; None if that is not known yet.
     """
 
     key: str
@@ -174,6 +192,7 @@ class Engagement:
     outcome: str = ""
     destination: str = ""
     seconds: float = 0.0
+    end: Outcome | None = None
 
     @property
     def text(self) -> str:
@@ -182,9 +201,13 @@ class Engagement:
         It contains nothing else of the caller: keyed input may be anything, and some CRMs
         interpret the text as HTML.
         """
-        end = f"{self.outcome} to {self.destination}" if self.destination else self.outcome
+        parts = [f"{self.outcome} to {self.destination}" if self.destination else self.outcome]
+        if end := self.end:
+            by = f" by {end.answered_by}" if end.answered_by else ""
+            parts.append(f"answered{by}, {end.seconds:.0f} s" if end.answered else "not answered")
+            parts += [f"recording: {end.recording}"] if end.recording else []
         number = self.caller.e164 or self.caller.digits or "an unknown number"
-        return f"Call from {number} to {self.ivr}: {end}"
+        return f"Call from {number} to {self.ivr}: {', '.join(filter(None, parts))}"
 
 
 class Crm(Protocol):
@@ -210,10 +233,11 @@ class Crm(Protocol):
         """Return the owner of ``contact``; parameters and errors as for `find`."""
         ...
 
-    async def log(self, engagement: Engagement) -> None:
+    async def log(self, engagement: Engagement) -> str | None:
         """Log a call, once for each key, however often this is called.
 
-        For a CRM without unique keys, search for the key first.
+        For a CRM without unique keys, search for the key first. Return the id of the record if it
+        is known; `handlers.crm.outcomes.CallCompleter` gets it.
 
         Raises:
             Unavailable: the call may not be logged; try again later.

@@ -1,10 +1,17 @@
 """Calls logged in the CRM as engagements: once each, after the answer, also after a crash.
 
+A call is logged when it is forwarded or hung up, and completed when it is over, if the app declares
+that for the event ``call_ended``.
+
 Rule 1: A call is one engagement, by its key: the job queue accepts a key once, and the connector
         searches for it before it creates a record.
 Rule 2: A job contains the CRM's name and no credentials. The process that runs it finds the CRM by
         that name among the look-ups of its app; two accounts need two names.
-Rule 3: Queueing delays no caller: if little time is left, or the job queue is unavailable, the job
+Rule 3: What the job returns says which record it made; the queue keeps that for a day, so that the
+        record is completed by its id, in any process. Without such a job nothing is completed. A
+        job that is not done yet makes the completion wait, and for one that was given up the
+        completion logs the call itself.
+Rule 4: Queueing delays no caller: if little time is left, or the job queue is unavailable, the job
         is queued after the answer.
 """
 
@@ -13,17 +20,21 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from weakref import WeakSet
 
 from handlers.crm.contacts import Contact, Crm, Engagement, Number
-from receiver import Call, Unavailable
+from handlers.crm.outcomes import CallCompleter, outcome_of
+from receiver import Call, CallEvent, Unavailable, job_state
 
 _logger = logging.getLogger("receiver.handlers")
 
 ENQUEUE_TIME = 0.3
 """Seconds that a call must have left to enqueue its job before the answer."""
+
+
+_LOGGED = "logged "
 
 
 class EngagementLog:
@@ -52,7 +63,7 @@ class EngagementLog:
             return
         own = {"region": self.region, "unknown": self.unknown}  # other look-ups may share the CRM
         job = (log_call, self.crm.name, {**_pack(engagement), **own}, searched)
-        key = f"crm:{self.crm.name}:{engagement.key}"
+        key = job_key(self.crm.name, engagement.key)
         if call.remaining() > ENQUEUE_TIME:
             try:
                 await call.after.durably(*job, idempotency_key=key)
@@ -61,9 +72,42 @@ class EngagementLog:
                 _logger.warning("CallerLookup keeps the engagement in memory for now: %s", error)
         call.after(call.after.durably, *job, idempotency_key=key)
 
+    async def complete(self, event: CallEvent) -> None:
+        """Add the outcome of a call to its record, if the call was logged.
 
-async def log_call(crm: str, packed: dict[str, Any], searched: bool) -> None:
+        Raises:
+            Unavailable: the CRM is not available, or the call is not logged yet; retry.
+        """
+        if not event.session_id or not isinstance(self.crm, CallCompleter):
+            return
+        key = key_of_session(event.session_id)
+        job = await job_state(job_key(self.crm.name, key))
+        if job is None:
+            return
+        if job.state == "open":
+            raise Unavailable("the call is not logged yet")
+        engagement = Engagement(
+            key=key,
+            begun=event.started or event.time or datetime.now(UTC),
+            caller=Number.parse(event.caller, self.region),
+            ivr=event.callbacks[0].ivr if event.callbacks else event.callee,
+            outcome="forwarded" if event.forwarded_to else "",
+            destination=event.forwarded_to,
+            end=outcome_of(event),
+        )
+        result = job.result
+        if job.state == "dead":
+            packed = _pack(engagement) | {"region": self.region, "unknown": self.unknown}
+            result = await log_call(self.crm.name, packed, False)
+        if result.startswith(_LOGGED):
+            await self.crm.complete(result.removeprefix(_LOGGED), engagement)
+
+
+async def log_call(crm: str, packed: dict[str, Any], searched: bool) -> str:
     """Log a call: the durable background job.
+
+    Returns:
+        The record of the call, see rule 3; empty if the call is not to be logged.
 
     Raises:
         Unavailable: the CRM is not available; retry.
@@ -75,17 +119,25 @@ async def log_call(crm: str, packed: dict[str, Any], searched: bool) -> None:
         contacts = await log.crm.find(engagement.caller)
         contact = contacts[0] if contacts else None
         if contact is None and not packed.get("unknown", log.unknown):
-            return
+            return ""
         engagement = _unpack({**packed, **_contact_fields(contact)}, region)
-    await log.crm.log(engagement)
+    return f"{_LOGGED}{await log.crm.log(engagement) or ''}"
 
 
 def key_of(call: Call, begun: datetime) -> str:
     """Return the call's key: of its session; before PBX 22.3 of caller, IVR and minute."""
-    identity = call.session_id or f"{call.caller} {call.ivr} {int(begun.timestamp() // 60)}"
-    return hashlib.sha256(f"{call.ivr} {identity}".encode("utf-8", "surrogatepass")).hexdigest()[
-        :32
-    ]
+    minute = int(begun.timestamp() // 60)
+    return key_of_session(call.session_id or f"{call.ivr} {call.caller} {minute}")
+
+
+def key_of_session(session_id: str) -> str:
+    """Return the key of the call with this session id, the same in all IVRs that it passes."""
+    return hashlib.sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def job_key(crm: str, key: str) -> str:
+    """Return the key of the job that logs a call."""
+    return f"crm:{crm}:{key}"
 
 
 _logs: WeakSet[EngagementLog] = WeakSet()

@@ -36,12 +36,14 @@ from handlers.crm.contacts import (
     Engagement,
     KeyLock,
     Number,
+    Outcome,
     Owner,
     id_of,
     text_of,
 )
 from handlers.crm.credentials import reveal
-from receiver import Call, Secret
+from handlers.crm.outcomes import Task
+from receiver import Call, Secret, Unavailable
 from receiver.upstream import UpstreamRefused
 
 _NAMES = ("firstname", "lastname")
@@ -63,7 +65,8 @@ class HubSpot:
         per_second, others_per_second: limits of searches and of other requests.
         search_fields: properties of contacts with the digits of the national number.
         key_field: property of calls that stores the key.
-        association: type of the association of a call with a contact.
+        association, task_association: types of the association of a call and of a task with a
+            contact.
         options: see `handlers.crm.client.Options`.
 
     In a file::
@@ -92,6 +95,7 @@ class HubSpot:
         ),
         key_field: str = "hs_call_external_id",
         association: int = 194,
+        task_association: int = 204,
         **options: Unpack[Options],
     ) -> None:
         merged = replace(self.defaults, **options)
@@ -107,7 +111,7 @@ class HubSpot:
         own = (*_NAMES, *_PHONES, "email", "lifecyclestage", "hubspot_owner_id")
         self._fields = list(dict.fromkeys((*own, *fields)))
         self._key_field = key_field
-        self._association = association
+        self._association, self._task_association = association, task_association
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
         if not number.digits:
@@ -127,19 +131,48 @@ class HubSpot:
         name = " ".join(filter(None, (text_of(fields.get(k)) for k in ("firstName", "lastName"))))
         return Owner(id_of(fields), name, text_of(fields.get("email")), fields)
 
-    async def log(self, engagement: Engagement) -> None:
-        logged = [{"propertyName": self._key_field, "operator": "EQ", "value": engagement.key}]
+    async def log(self, engagement: Engagement) -> str:
         async with self._lock(engagement.key):
-            if await self._search("calls", [logged], background=True):
-                return
+            if record := await self._find_by_key("calls", self._key_field, engagement.key):
+                return record
             try:
-                body = self._call(engagement)
-                await self._client.request(
-                    "POST", "crm/v3/objects/calls", json=body, background=True
-                )
+                return await self._create("calls", self._call(engagement))
             except UpstreamRefused as error:
                 if error.status != 409:  # 409: the key exists, although the index lags
                     raise
+                return ""
+
+    async def complete(self, record: str, engagement: Engagement) -> None:
+        record = record or await self._find_by_key("calls", self._key_field, engagement.key)
+        if not record:
+            raise Unavailable("HubSpot does not find the call yet")
+        path = f"crm/v3/objects/calls/{path_segment(record)}"
+        body = {"properties": _outcome_fields(engagement)}
+        await none_if_404(self._client.request("PATCH", path, json=body, background=True))
+
+    async def add_task(self, task: Task) -> None:
+        async with self._lock(task.key):
+            if await self._find_by_key("tasks", "hs_task_subject", task.key, "CONTAINS_TOKEN"):
+                return
+            fields = {
+                "hs_timestamp": task.due.isoformat(),
+                "hs_task_subject": task.text,
+                "hs_task_status": "NOT_STARTED",
+                "hs_task_type": "CALL",
+                "hubspot_owner_id": task.owner,
+            }
+            body = _record(fields, task.contact, self._task_association)
+            await self._create("tasks", body)
+
+    async def _create(self, kind: str, body: Mapping[str, Any]) -> str:
+        path = f"crm/v3/objects/{kind}"
+        return id_of(row(await self._client.request("POST", path, json=body, background=True)))
+
+    async def _find_by_key(self, kind: str, field: str, key: str, operator: str = "EQ") -> str:
+        """Return the id of a record; empty if HubSpot finds none (yet)."""
+        filters = [{"propertyName": field, "operator": operator, "value": key}]
+        found = await self._search(kind, [filters], background=True)
+        return id_of(found[0]) if found else ""
 
     async def _search(
         self,
@@ -151,7 +184,7 @@ class HubSpot:
     ) -> Sequence[Mapping[str, Any]]:
         body = {
             "filterGroups": [{"filters": list(filters)} for filters in groups],
-            "properties": self._fields if kind == "contacts" else [self._key_field],
+            "properties": self._fields if kind == "contacts" else [],
             "limit": MAX_CONTACTS,
             "after": "0",
             "sorts": [],
@@ -178,12 +211,27 @@ class HubSpot:
             "hubspot_owner_id": engagement.owner,
             self._key_field: engagement.key,
         }
-        kind = {
-            "associationCategory": "HUBSPOT_DEFINED",
-            "associationTypeId": self._association,
-        }
-        to = [{"to": {"id": engagement.contact.id}, "types": [kind]}] if engagement.contact else []
-        return {"properties": {k: v for k, v in fields.items() if v}, "associations": to}
+        if engagement.end is not None:
+            fields |= _outcome_fields(engagement)
+        return _record(fields, engagement.contact, self._association)
+
+
+def _outcome_fields(engagement: Engagement) -> dict[str, str]:
+    """Return the properties that say how a call ended."""
+    end = engagement.end or Outcome(False)
+    fields = {
+        "hs_call_status": "COMPLETED" if end.answered else "NO_ANSWER",
+        "hs_call_duration": str(round(end.seconds * 1000)),
+        "hs_call_body": engagement.text,
+        "hs_call_recording_url": end.recording,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _record(fields: Mapping[str, str], contact: Contact | None, association: int) -> dict[str, Any]:
+    kind = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": association}
+    to = [{"to": {"id": contact.id}, "types": [kind]}] if contact else []
+    return {"properties": {k: v for k, v in fields.items() if v}, "associations": to}
 
 
 def _filters(number: Number, searchable: Sequence[str]) -> list[list[dict[str, str]]]:

@@ -7,6 +7,7 @@
     )
     ivr.add("CALLER", "+49*********", lookup.ahead, name="ahead")
     ivr.add("DTMF", "1", lookup, name="my-contact")
+    events.add("call_ended", lookup.complete)  # optional
 
 Rule 1: The caller gets an answer in time. If the CRM is slow, down, throttled or sends garbage, and
         the cache has no answer, the caller is unknown.
@@ -16,7 +17,7 @@ Rule 3: Each process requests a number, and an owner, once in ``fresh`` seconds.
         that no contact exists, is used for ``stale`` seconds and refreshed meanwhile. Extensions
         and anonymous callers are not looked up.
 Rule 4: A call that is forwarded or hung up is logged once (`handlers.crm.engagements`). A repeated
-        one is not: its outcome is still open.
+        one is not: its outcome is still open. `CallerLookup.complete` adds how the call ended.
 Rule 5: No log contains a number, a name or a field of a contact.
 """
 
@@ -35,6 +36,7 @@ from handlers.crm.engagements import EngagementLog, key_of
 from handlers.crm.routes import Caller, Route, Routes
 from receiver import (
     Call,
+    CallEvent,
     DeclarationError,
     Forward,
     PhoneNumbers,
@@ -67,6 +69,7 @@ class CallerLookup:
         )
         ivr.add("CALLER", "any", lookup.ahead, name="ahead")  # starts the request
         ivr.add("DTMF", "1", lookup, name="my-contact")  # connects to the contact's owner
+        events.add("call_ended", lookup.complete)  # adds outcome and duration to the logged call
 
     Parameters:
         crm: a connector, such as `handlers.crm.hubspot.HubSpot`; or a table that describes one, see
@@ -169,6 +172,19 @@ class CallerLookup:
         if self._is_outside(number):
             self._contacts.ahead(number)
         return Repeat()
+
+    async def complete(self, event: CallEvent) -> None:
+        """Handle ``call_ended``: add outcome, duration and recording to the call's record.
+
+        The record is the one that was made when the call was forwarded or hung up; it is completed
+        once, or any number of times to the same effect, and stays as it is without this event.
+
+        Raises:
+            Unavailable: the CRM is not available, or the call is not logged yet; the event is
+                handled again later.
+        """
+        if self._log is not None:
+            await self._log.complete(event)
 
     def _number(self, call: Call) -> Number:
         return Number.parse(call.caller, self._region, call.number_format)

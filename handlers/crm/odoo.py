@@ -18,16 +18,19 @@ to be checked against your own Odoo.
   it use ``search=``. An unknown field is an error of Odoo (ValueError) [mem].
 - ``user_id`` is ``[id, name]``, or false [mem].
 - Odoo has no model for calls: a note with the key is posted on the partner [mem]. A call of an
-  unknown caller is not logged. Each request is a separate transaction [doc].
+  unknown caller is not logged. Each request is a separate transaction [doc]. The author of a note
+  may change it (``mail.message``, ``write``) [mem].
+- A task is an activity of the partner (``activity_schedule``, ``mail.activity``) [mem].
 """
 
 from __future__ import annotations
 
+import html
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
-from handlers.crm.client import ClientOptions, CrmClient, Options, rows
+from handlers.crm.client import ClientOptions, CrmClient, Options, none_if_404, rows
 from handlers.crm.contacts import (
     MAX_CONTACTS,
     Contact,
@@ -42,7 +45,8 @@ from handlers.crm.contacts import (
     unique,
 )
 from handlers.crm.credentials import reveal
-from receiver import Call, DeclarationError, Secret
+from handlers.crm.outcomes import Task
+from receiver import Call, DeclarationError, Secret, Unavailable
 
 MIN_DIGITS = 3
 """Shortest number that Odoo searches for [3rd]."""
@@ -129,25 +133,64 @@ class Odoo:
             return Owner(id_of(row), text_of(row.get("name")), text_of(row.get("email")), row)
         return None
 
-    async def log(self, engagement: Engagement) -> None:
+    async def log(self, engagement: Engagement) -> str:
         if engagement.contact is None:
-            return
-        partner = _number(engagement.contact.id)
+            return ""
         async with self._lock(engagement.key):
-            domain = [
-                ["model", "=", "res.partner"],
-                ["res_id", "=", partner],
-                ["body", "like", engagement.key],
-            ]
-            if await self._read("mail.message", domain, ["id"], 1, background=True):
-                return
+            if record := await self._find_note(engagement):
+                return record
             note = {
-                "ids": [partner],
+                "ids": [_number(engagement.contact.id)],
                 "body": f"{engagement.text} ({engagement.key})",
                 "message_type": "comment",
                 "subtype_xmlid": "mail.mt_note",
             }
-            await self._api.request("POST", "res.partner/message_post", json=note, background=True)
+            answer = await self._api.request(
+                "POST", "res.partner/message_post", json=note, background=True
+            )
+            made = answer.json()  # an id, or a list of one
+            return text_of(made[0] if isinstance(made, list) and made else made)
+
+    async def complete(self, record: str, engagement: Engagement) -> None:
+        record = record or await self._find_note(engagement)
+        if not record:
+            raise Unavailable("Odoo does not find the note of the call")
+        text = f"{html.escape(engagement.text)} ({engagement.key})"  # written as it is
+        body = {"ids": [_number(record)], "vals": {"body": text}}
+        await none_if_404(
+            self._api.request("POST", "mail.message/write", json=body, background=True)
+        )
+
+    async def add_task(self, task: Task) -> None:
+        if task.contact is None:
+            return
+        partner = _number(task.contact.id)
+        async with self._lock(task.key):
+            domain = [
+                ["res_model", "=", "res.partner"],
+                ["res_id", "=", partner],
+                ["summary", "like", task.key],
+            ]
+            if await self._read("mail.activity", domain, ["id"], 1, background=True):
+                return
+            activity: dict[str, Any] = {
+                "ids": [partner],
+                "act_type_xmlid": "mail.mail_activity_data_call",
+                "summary": task.text,
+                "date_deadline": task.due.date().isoformat(),
+            }
+            if task.owner:
+                activity["user_id"] = _number(task.owner)
+            await self._api.request(
+                "POST", "res.partner/activity_schedule", json=activity, background=True
+            )
+
+    async def _find_note(self, engagement: Engagement) -> str:
+        domain: list[Any] = [["model", "=", "res.partner"], ["body", "like", engagement.key]]
+        if engagement.contact is not None:
+            domain.append(["res_id", "=", _number(engagement.contact.id)])
+        found = await self._read("mail.message", domain, ["id"], 1, background=True)
+        return id_of(found[0]) if found else ""
 
     async def _read(
         self,

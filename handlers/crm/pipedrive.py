@@ -14,7 +14,10 @@ documentation, [3rd] a third party, [mem] general knowledge; to be checked again
   is 429 with ``Retry-After`` [3rd]. A person found contains the owner's id only [spec].
 - The header is ``x-api-token`` [spec]; ``bearer=True`` for an OAuth token.
 - A call log creates an activity with its subject [spec]. Activities are listed by person and time
-  [spec]; an engagement is found again by the key in the subject.
+  [spec]; an engagement is found again by the key in the subject. A call log cannot be changed
+  [spec], so the outcome of a call is written to its activity, by ``PATCH /api/v2/activities/{id}``
+  [spec]. ``activity_id`` of a call log is the id of that activity [spec].
+- A task is an activity of the type ``call`` that is not done [spec].
 - A call log belongs to the token's user; only an administrator may log calls for others [spec], as
   with ``for_owner=True`` for the person's owner.
 """
@@ -22,6 +25,7 @@ documentation, [3rd] a third party, [mem] general knowledge; to be checked again
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -42,12 +46,14 @@ from handlers.crm.contacts import (
     Engagement,
     KeyLock,
     Number,
+    Outcome,
     Owner,
     id_of,
     text_of,
     unique,
 )
 from handlers.crm.credentials import reveal
+from handlers.crm.outcomes import Task
 from receiver import Call, Secret, Unavailable
 
 MIN_TERM = 2
@@ -56,6 +62,7 @@ MIN_TERM = 2
 _PAGE = 100
 _MAX_PAGES = 100
 _CLOCK_SKEW = timedelta(minutes=5)  # Pipedrive's clock may be slow
+_LONGEST_DELAY = timedelta(days=2)  # between the end of a call and the last try to create a task
 
 
 class Pipedrive:
@@ -118,39 +125,78 @@ class Pipedrive:
         user = row(answer, "data")
         return Owner(id_of(user), text_of(user.get("name")), text_of(user.get("email")), user)
 
-    async def log(self, engagement: Engagement) -> None:
+    async def log(self, engagement: Engagement) -> str:
         async with self._lock(engagement.key):
-            if not await self._is_logged(engagement):
-                await self._api.request(
-                    "POST", "v1/callLogs", json=self._row(engagement), background=True
-                )
+            since, contact = engagement.begun, engagement.contact
+            if record := await self._find_by_key(engagement.key, since, contact):
+                return record
+            answer = await self._api.request(
+                "POST", "v1/callLogs", json=self._row(engagement), background=True
+            )
+            return text_of(row(answer, "data").get("activity_id"))
 
-    async def _is_logged(self, engagement: Engagement) -> bool:
-        since = (engagement.begun - _CLOCK_SKEW).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    async def complete(self, record: str, engagement: Engagement) -> None:
+        since, contact = engagement.begun, engagement.contact
+        record = record or await self._find_by_key(engagement.key, since, contact)
+        if not record:
+            raise Unavailable("Pipedrive does not list the call yet")
+        end = engagement.end or Outcome(False)
+        hours, minutes = divmod(math.ceil(end.seconds / 60), 60)
+        body = {
+            "note": html.escape(engagement.text),
+            "duration": f"{hours:02}:{minutes:02}",
+            "done": True,
+        }
+        path = f"api/v2/activities/{path_segment(record)}"
+        await none_if_404(self._api.request("PATCH", path, json=body, background=True))
+
+    async def add_task(self, task: Task) -> None:
+        async with self._lock(task.key):
+            if await self._find_by_key(task.key, task.due - _LONGEST_DELAY, task.contact):
+                return
+            body: dict[str, Any] = {
+                "subject": task.text,
+                "type": "call",
+                "due_date": task.due.astimezone(UTC).date().isoformat(),
+                "done": False,
+            }
+            if task.contact is not None:
+                body["participants"] = [{"person_id": int(task.contact.id), "primary": True}]
+            if self._for_owner and task.owner:
+                body["owner_id"] = int(task.owner)
+            await self._api.request("POST", "api/v2/activities", json=body, background=True)
+
+    async def _find_by_key(self, key: str, begun: datetime, contact: Contact | None) -> str:
+        """Return the id of the activity with ``key`` in its subject; empty without one."""
+        since = (begun - _CLOCK_SKEW).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         params: dict[str, str | int] = {"updated_since": since, "limit": _PAGE}
-        if engagement.contact is not None:
-            params["person_id"] = engagement.contact.id
+        if contact is not None:
+            params["person_id"] = contact.id
         for _ in range(_MAX_PAGES):
             answer = await self._api.request(
                 "GET", "api/v2/activities", params=params, background=True
             )
-            if any(engagement.key in text_of(one.get("subject")) for one in rows(answer, "data")):
-                return True
+            for one in rows(answer, "data"):
+                if key in text_of(one.get("subject")):
+                    return id_of(one)
             more = answer.json().get("additional_data")
             cursor = text_of(more.get("next_cursor")) if isinstance(more, dict) else ""
             if not cursor:
-                return False
+                return ""
             params["cursor"] = cursor
         raise Unavailable(f"{answer.origin} has too many activities to search for one")
 
     def _row(self, engagement: Engagement) -> dict[str, Any]:
+        end = engagement.end
+        connected = end.answered if end else engagement.outcome == "forwarded"
+        seconds = end.seconds if end else engagement.seconds
         row: dict[str, Any] = {
-            "outcome": "connected" if engagement.outcome == "forwarded" else "no_answer",
+            "outcome": "connected" if connected else "no_answer",
             "to_phone_number": engagement.destination or engagement.ivr,
             "from_phone_number": engagement.caller.e164 or engagement.caller.typed,
             "start_time": _utc(engagement.begun),
-            "end_time": _utc(engagement.begun + timedelta(seconds=engagement.seconds)),
-            "duration": str(round(engagement.seconds)),
+            "end_time": _utc(engagement.begun + timedelta(seconds=seconds)),
+            "duration": str(round(seconds)),
             "subject": f"Call to {engagement.ivr} ({engagement.key})",
             "note": html.escape(engagement.text),
         }

@@ -9,29 +9,35 @@
               "id": "id", "name": "full_name", "owner": "owner.id"},
         owner={"url": "/users/{owner}", "name": "name", "email": "mail"},
         seek={"url": "/calls", "params": {"reference": "{key}"}, "at": "data"},
-        log={"url": "/calls", "json": {"reference": "{key}", "person": "{contact}"}},
+        log={"url": "/calls", "json": {"reference": "{key}", "person": "{contact}"}, "id": "id"},
+        complete={"url": "/calls/{record}", "method": "PATCH", "json": {"seconds": "{duration}"}},
+        task={"url": "/tasks", "headers": {"Idempotency-Key": "{key}"}, "json": {"do": "{text}"}},
     )
 
 A request has a ``url``, a ``method`` (default GET, with ``json`` POST), ``params``, ``headers`` and
 ``json``. Placeholders of a number: ``{e164}`` (+49301234567), ``{national}`` (0301234567),
 ``{significant}`` (301234567), ``{digits}``, ``{typed}``; of an owner: ``{owner}``; of an engagement
 also ``{key}``, ``{begun}`` and ``{ended}`` (ISO 8601, UTC), ``{ivr}``, ``{contact}``, ``{name}``,
-``{owner}``, ``{outcome}``, ``{destination}``, ``{text}`` (a sentence). ``at`` and the fields are
-paths into the JSON, as in ``data.0.id``.
+``{owner}``, ``{outcome}``, ``{destination}``, ``{text}`` (a sentence). ``complete`` has those of an
+engagement, and ``{record}`` (its id, at ``id`` of the answer to ``log`` or ``seek``), ``{status}``
+(answered or missed), ``{answered}`` (the number that answered), ``{duration}`` (seconds of talk),
+``{recording}`` (a link). ``task`` has ``{key}``, ``{due}``, ``{text}``, ``{contact}``, ``{name}``,
+``{owner}`` and those of a number. ``at`` and the fields are paths into the JSON, as in
+``data.0.id``.
 
 Rule 1: A request whose placeholder would be empty is not sent: an empty search finds all contacts.
         Several requests in ``find`` are sent in sequence until one finds a contact.
 Rule 2: Values in a URL's path are quoted. Placeholders are replaced once, never within values.
 Rule 3: A call is logged once: ``seek`` searches for its key, or the CRM treats the key as unique;
-        it is then in a header or the URL of ``log``. One of the two is required.
+        it is then in a header or the URL of ``log``. One of the two is required. ``task`` needs the
+        key in a header or the URL.
 Rule 4: Templates are checked when the connector is created, so none can fail during a call.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any, Unpack
 
@@ -40,24 +46,22 @@ from handlers.crm.client import (
     CrmClient,
     Options,
     check_rows,
+    none_if,
     none_if_404,
     path_segment,
 )
-from handlers.crm.contacts import NUMBER_FORMS, Contact, Engagement, Number, Owner, text_of
+from handlers.crm.contacts import NUMBER_FORMS, Contact, Engagement, Number, Outcome, Owner
 from handlers.crm.credentials import expand
+from handlers.crm.outcomes import Task
+from handlers.crm.rest_templates import Step, Template, filled, read_step, value_at
 from receiver import Call, DeclarationError, Unavailable
-from receiver.upstream import UpstreamRefused
 
 _OWNER = frozenset({"owner"})
 _ENGAGEMENT = NUMBER_FORMS | frozenset(
     {"key", "begun", "ended", "ivr", "contact", "name", "owner", "outcome", "destination", "text"}
 )
-
-Template = Mapping[str, Any]
-"""One request, as described above."""
-
-_SLOT = re.compile(r"\{([a-z0-9]+)\}")
-_PARTS = {"url": str, "method": str, "params": Mapping, "headers": Mapping, "json": object}
+_OUTCOME = _ENGAGEMENT | frozenset({"record", "status", "answered", "duration", "recording"})
+_TASK = NUMBER_FORMS | frozenset({"key", "due", "text", "contact", "name", "owner"})
 
 
 class Rest:
@@ -74,6 +78,9 @@ class Rest:
         find: one or more requests for a number; with the paths of ``id``, ``name``, ``owner``.
         owner: the request for an owner; with the paths of ``name`` and ``email``.
         seek, log: the requests that search for a call and log it; without ``log`` none is logged.
+            Each may have the path of the record's ``id``.
+        complete: the request that adds the outcome to the record of a call.
+        task: the request that creates a task.
         headers: sent with all requests; ``$NAME`` is replaced by the variable of that name.
         burst: requests that may be sent at once after a pause.
         options: see `handlers.crm.client.Options`.
@@ -103,6 +110,8 @@ class Rest:
         owner: Template | None = None,
         seek: Template | None = None,
         log: Template | None = None,
+        complete: Template | None = None,
+        task: Template | None = None,
         headers: Mapping[str, str] | None = None,
         burst: int = 10,
         **options: Unpack[Options],
@@ -114,16 +123,26 @@ class Rest:
         }
         self._client = CrmClient("Rest", url, merged, burst=burst, headers=sent)
         finds = [find] if isinstance(find, Mapping) else find
-        self._find = [_read(one, "find", NUMBER_FORMS, ("id", "name", "owner")) for one in finds]
-        self._owner = _read(owner, "owner", _OWNER, ("name", "email")) if owner else None
-        self._seek = _read(seek, "seek", _ENGAGEMENT, ()) if seek else None
-        self._log = _read(log, "log", _ENGAGEMENT, ()) if log else None
+        self._find = [
+            read_step(one, "find", NUMBER_FORMS, ("id", "name", "owner")) for one in finds
+        ]
+        self._owner = read_step(owner, "owner", _OWNER, ("name", "email")) if owner else None
+        self._seek = read_step(seek, "seek", _ENGAGEMENT, ("id",)) if seek else None
+        self._log = read_step(log, "log", _ENGAGEMENT, ("id",)) if log else None
+        self._complete = read_step(complete, "complete", _OUTCOME) if complete else None
+        self._task = read_step(task, "task", _TASK) if task else None
         if not self._find or any("id" not in one.fields for one in self._find):
             raise DeclarationError("Rest: find needs an id: the path of the contact's id")
         if self._log and not self._is_idempotent(self._log):
             raise DeclarationError(
                 "Rest: log could create two records of one call: add seek, with {key} in both; or "
                 "{key} in the url or a header of log, if the CRM treats it as a unique key"
+            )
+
+        if self._task and "{key}" not in self._task.url + repr(self._task.headers):
+            raise DeclarationError(
+                "Rest: task could create two tasks of one call: add {key} to its url or a header, "
+                "which the CRM treats as a unique key"
             )
 
     def _is_idempotent(self, log: Step) -> bool:
@@ -155,17 +174,37 @@ class Rest:
         name, email = self._owner.texts(records[0])
         return Owner(contact.owner, name, email, records[0])
 
-    async def log(self, engagement: Engagement) -> None:
+    async def log(self, engagement: Engagement) -> str:
         if self._log is None:
+            return ""
+        values = _values(engagement)
+        if self._seek and (found := await self._rows(self._seek, values, background=True)):
+            return "".join(self._seek.texts(found[0]))
+        answer = await none_if(409, self._send(self._log, values, background=True))
+        return "".join(self._log.texts(answer)) if isinstance(answer, dict) else ""
+
+    async def complete(self, record: str, engagement: Engagement) -> None:
+        if self._complete is None:
             return
         values = _values(engagement)
-        if self._seek and await self._rows(self._seek, values, background=True):
+        if not record and self._seek and "record" in self._complete.slots:
+            found = await self._rows(self._seek, values, background=True)
+            record = "".join(self._seek.texts(found[0])) if found else ""
+        if not record and "record" in self._complete.slots:
+            raise Unavailable(f"{self.name} does not find the call yet")
+        values |= {"record": record, **_outcome_values(engagement.end or Outcome(False))}
+        await none_if_404(self._send(self._complete, values, background=True))
+
+    async def add_task(self, task: Task) -> None:
+        if self._task is None:
             return
-        try:
-            await self._send(self._log, values, background=True)
-        except UpstreamRefused as error:
-            if error.status != 409:  # 409: the key exists
-                raise
+        values = {name: getattr(task.caller, name) for name in NUMBER_FORMS} | {
+            "key": task.key,
+            "due": task.due.astimezone(UTC).isoformat(),
+            "text": task.title,
+            **_contact_values(task.contact, task.owner),
+        }
+        await none_if(409, self._send(self._task, values, background=True))
 
     async def _rows(
         self,
@@ -178,7 +217,7 @@ class Rest:
         """Return the objects of the answer; ``()`` for 404, an empty answer and null."""
         body = await none_if_404(self._send(step, values, call, background=background))
         try:
-            found = None if body is None else _at(body, step.at)
+            found = None if body is None else value_at(body, step.at)
         except LookupError:
             raise Unavailable(f"the answer of {self.name} has no value at {step.at!r}") from None
         if found is None:
@@ -197,12 +236,12 @@ class Rest:
     ) -> Any:
         answer = await self._client.request(
             step.method,
-            _filled(step.url, {name: path_segment(value) for name, value in values.items()}),
+            filled(step.url, {name: path_segment(value) for name, value in values.items()}),
             call=call,
             background=background,
-            params=_filled(step.params, values) or None,
-            json=_filled(step.json, values),
-            headers=_filled(step.headers, values),
+            params=filled(step.params, values) or None,
+            json=filled(step.json, values),
+            headers=filled(step.headers, values),
         )
         return answer.json() if answer.body.strip() else None
 
@@ -213,87 +252,33 @@ def _contact(step: Step, record: Mapping[str, Any]) -> Contact:
 
 
 def _values(engagement: Engagement) -> dict[str, str]:
-    ended = engagement.begun + timedelta(seconds=engagement.seconds)
+    seconds = engagement.end.seconds if engagement.end else engagement.seconds
+    ended = engagement.begun + timedelta(seconds=seconds)
     return {
         **{name: getattr(engagement.caller, name) for name in NUMBER_FORMS},
         "key": engagement.key,
         "begun": engagement.begun.astimezone(UTC).isoformat(),
         "ended": ended.astimezone(UTC).isoformat(),
         "ivr": engagement.ivr,
-        "contact": engagement.contact.id if engagement.contact else "",
-        "name": engagement.contact.name if engagement.contact else "",
-        "owner": engagement.owner,
+        **_contact_values(engagement.contact, engagement.owner),
         "outcome": engagement.outcome,
         "destination": engagement.destination,
         "text": engagement.text,
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A template, checked."""
-
-    url: str
-    method: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    json: Any = None
-    at: str = ""
-    fields: Mapping[str, str] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
-
-    @property
-    def slots(self) -> set[str]:
-        """The names of its placeholders."""
-        return set(_SLOT.findall(repr((self.url, self.params, self.headers, self.json))))
-
-    def texts(self, record: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the values of its fields."""
-        return tuple(self._text(record, self.fields.get(name, "")) for name in self.names)
-
-    def _text(self, record: Mapping[str, Any], path: str) -> str:
-        try:
-            return text_of(_at(record, path))
-        except LookupError:
-            return ""
+def _contact_values(contact: Contact | None, owner: str) -> dict[str, str]:
+    return {
+        "contact": contact.id if contact else "",
+        "name": contact.name if contact else "",
+        "owner": owner,
+    }
 
 
-def _read(template: Template, option: str, slots: frozenset[str], names: tuple[str, ...]) -> Step:
-    if not isinstance(template, Mapping) or not isinstance(template.get("url"), str):
-        raise DeclarationError(f"Rest: {option} must be a table with a url")
-    if unknown := template.keys() - {*_PARTS, "at", *names}:
-        raise DeclarationError(
-            f"Rest: {option} does not know {', '.join(sorted(map(str, unknown)))}"
-        )
-    for part, value in template.items():
-        if not isinstance(value, _PARTS.get(part, str)):
-            raise DeclarationError(f"Rest: {option}: {part} cannot be a {type(value).__name__}")
-    parts = {part: template[part] for part in _PARTS if part in template}
-    parts.setdefault("method", "POST" if "json" in template else "GET")
-    fields = {name: template[name] for name in names if name in template}
-    step = Step(**parts, at=template.get("at", ""), fields=fields, names=names)
-    if unknown := step.slots - slots:
-        raise DeclarationError(f"Rest: {option} has no placeholder {{{sorted(unknown)[0]}}}")
-    return step
-
-
-def _filled(template: Any, values: Mapping[str, str]) -> Any:
-    if isinstance(template, str):
-        return _SLOT.sub(lambda slot: values[slot[1]], template)
-    if isinstance(template, Mapping):
-        return {name: _filled(value, values) for name, value in template.items()}
-    if isinstance(template, list | tuple):
-        return [_filled(value, values) for value in template]
-    return template
-
-
-def _at(value: Any, path: str) -> Any:
-    """Return the value at ``path``; raises LookupError if it is missing."""
-    for part in path.split(".") if path else ():
-        if isinstance(value, list) and part.isdecimal():
-            value = value[int(part)]
-        elif isinstance(value, Mapping):
-            value = value[part]
-        else:
-            raise LookupError
-    return value
+def _outcome_values(end: Outcome) -> dict[str, str]:
+    return {
+        "status": "answered" if end.answered else "missed",
+        "answered": end.answered_by,
+        "duration": str(round(end.seconds)),
+        "recording": end.recording,
+    }

@@ -18,6 +18,8 @@ knowledge; to be checked against your own org.
   the daily limit [mem]. An unknown version is 404; each is supported for three years or more [mem].
 - A call is a Task of the subtype Call. ``CallObject`` is free text for a call centre and can be
   filtered by [doc]: it holds the key, and SOQL, which does not lag [mem], searches for it first.
+  ``PATCH sobjects/Task/{id}`` adds the outcome [doc].
+- A call to make is a Task with the status ``Not Started`` [mem].
 - OAuth: the client credentials flow of a connected app [doc]. The answer does not contain the
   token's lifetime, which the org sets.
 """
@@ -52,7 +54,8 @@ from handlers.crm.contacts import (
     unique,
 )
 from handlers.crm.credentials import OAuth
-from receiver import Call, DeclarationError, Secret
+from handlers.crm.outcomes import Task
+from receiver import Call, DeclarationError, Secret, Unavailable
 
 MIN_TERM = 2
 """Shortest search term."""
@@ -155,15 +158,35 @@ class Salesforce:
         user = row(answer)
         return Owner(id_of(user, "Id"), text_of(user.get("Name")), text_of(user.get("Email")), user)
 
-    async def log(self, engagement: Engagement) -> None:
+    async def log(self, engagement: Engagement) -> str:
         async with self._lock(engagement.key):
-            where = f"CallObject = '{_quoted(engagement.key)}'"
-            params = {"q": f"SELECT Id FROM Task WHERE {where} LIMIT 1"}  # noqa: S608 - quoted
-            answer = await self._api.request("GET", "query/", params=params, background=True)
-            if not rows(answer, "records"):
-                await self._api.request(
-                    "POST", "sobjects/Task", json=_task(engagement), background=True
-                )
+            if record := await self._find_by_key(engagement.key):
+                return record
+            return await self._create(_task(engagement))
+
+    async def complete(self, record: str, engagement: Engagement) -> None:
+        record = record or await self._find_by_key(engagement.key)
+        if not record:
+            raise Unavailable("Salesforce does not find the call")
+        path = f"sobjects/Task/{path_segment(record)}"
+        body = _outcome_fields(engagement)
+        await none_if_404(self._api.request("PATCH", path, json=body, background=True))
+
+    async def add_task(self, task: Task) -> None:
+        async with self._lock(task.key):
+            if not await self._find_by_key(task.key):
+                await self._create(_follow_up(task))
+
+    async def _create(self, task: Mapping[str, Any]) -> str:
+        answer = await self._api.request("POST", "sobjects/Task", json=task, background=True)
+        return id_of(row(answer))
+
+    async def _find_by_key(self, key: str) -> str:
+        where = f"CallObject = '{_quoted(key)}'"
+        params = {"q": f"SELECT Id FROM Task WHERE {where} LIMIT 1"}  # noqa: S608 - quoted
+        answer = await self._api.request("GET", "query/", params=params, background=True)
+        found = rows(answer, "records")
+        return id_of(found[0], "Id") if found else ""
 
     def _rank(self, row: Mapping[str, Any]) -> int:
         attributes = row.get("attributes")
@@ -178,16 +201,37 @@ def _task(engagement: Engagement) -> dict[str, Any]:
         "ActivityDate": engagement.begun.date().isoformat(),
         "TaskSubtype": "Call",
         "CallType": "Inbound",
-        "CallDurationInSeconds": round(engagement.seconds),
-        "CallDisposition": engagement.outcome,
         "CallObject": engagement.key,
+        **_outcome_fields(engagement),
+    }
+    return task | _whose(engagement.contact, engagement.owner)
+
+
+def _outcome_fields(engagement: Engagement) -> dict[str, Any]:
+    """Return the fields that say how a call ended."""
+    end = engagement.end
+    answered = "answered" if end and end.answered else "not answered"
+    return {
+        "CallDurationInSeconds": round(end.seconds if end else engagement.seconds),
+        "CallDisposition": answered if end else engagement.outcome,
         "Description": engagement.text,
     }
-    if engagement.contact is not None:
-        task["WhoId"] = engagement.contact.id
-    if engagement.owner.startswith("005"):  # a queue cannot own a task
-        task["OwnerId"] = engagement.owner
-    return task
+
+
+def _follow_up(task: Task) -> dict[str, Any]:
+    fields = {
+        "Subject": task.title,
+        "Status": "Not Started",
+        "ActivityDate": task.due.date().isoformat(),
+        "TaskSubtype": "Call",
+        "CallObject": task.key,
+    }
+    return fields | _whose(task.contact, task.owner)
+
+
+def _whose(contact: Contact | None, owner: str) -> dict[str, str]:
+    fields = {} if contact is None else {"WhoId": contact.id}
+    return fields | ({"OwnerId": owner} if owner.startswith("005") else {})  # no queue owns a task
 
 
 def _term(form: str) -> str:

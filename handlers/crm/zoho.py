@@ -18,7 +18,10 @@ general knowledge; check it against your own CRM.
 - Zoho takes no key from the client. Give Calls a unique field and name it in ``key_field=``: a
   second call with its key is then refused with ``DUPLICATE_DATA`` [doc]. Without it the subject is
   searched for, and the index may lag by some seconds [mem].
-- Scopes: ZohoCRM.modules.READ, ZohoCRM.modules.calls.CREATE, ZohoCRM.users.READ.
+- ``PUT /crm/v8/Calls/{id}`` with the changed fields adds the outcome; an unanswered call gets the
+  type ``Missed`` [spec]. ``POST /crm/v8/Tasks`` creates a task [spec].
+- Scopes: ZohoCRM.modules.READ, ZohoCRM.modules.calls.CREATE and UPDATE, ZohoCRM.users.READ; for
+  tasks ZohoCRM.modules.tasks.CREATE.
 """
 
 from __future__ import annotations
@@ -29,13 +32,21 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Unpack
 
-from handlers.crm.client import ClientOptions, CrmClient, Options, path_segment, rows
+from handlers.crm.client import (
+    ClientOptions,
+    CrmClient,
+    Options,
+    none_if_404,
+    path_segment,
+    rows,
+)
 from handlers.crm.contacts import (
     MAX_CONTACTS,
     Contact,
     Engagement,
     KeyLock,
     Number,
+    Outcome,
     Owner,
     id_of,
     identifiers,
@@ -44,6 +55,7 @@ from handlers.crm.contacts import (
     unique,
 )
 from handlers.crm.credentials import OAuth, code
+from handlers.crm.outcomes import Task
 from receiver import Call, DeclarationError, Secret, Unavailable
 from receiver.upstream import Answer, UpstreamRefused
 
@@ -149,21 +161,47 @@ class Zoho:
         found = _rows(answer, "users")
         return _owner(found[0]) if found else None
 
-    async def log(self, engagement: Engagement) -> None:
+    async def log(self, engagement: Engagement) -> str:
         async with self._lock(engagement.key):
-            if not self._key_field and await self._is_logged(engagement.key):
-                return
-            try:
-                answer = await self._api.request(
-                    "POST", "Calls", json={"data": [self._row(engagement)]}, background=True
-                )
-                result = next(iter(rows(answer, "data")), {})
-            except UpstreamRefused as error:
-                if code(error) != "DUPLICATE_DATA":
-                    raise
-                return
-            if result.get("status") != "success" and result.get("code") != "DUPLICATE_DATA":
-                raise Unavailable(f"{answer.origin} did not accept the call")
+            if not self._key_field and (found := await self._find("Calls", engagement.key)):
+                return found
+            return await self._send("POST", "Calls", self._row(engagement))
+
+    async def complete(self, record: str, engagement: Engagement) -> None:
+        record = record or await self._find("Calls", engagement.key)
+        if not record:
+            raise Unavailable("Zoho does not find the call yet")
+        end = engagement.end or Outcome(False)
+        row = {
+            "Call_Type": "Inbound" if end.answered else "Missed",
+            "Call_Duration": _duration(end.seconds),
+            "Description": engagement.text,
+        }
+        await none_if_404(self._send("PUT", f"Calls/{path_segment(record)}", row))
+
+    async def add_task(self, task: Task) -> None:
+        async with self._lock(task.key):
+            if not await self._find("Tasks", task.key):
+                row = {
+                    "Subject": f"{_subject(task.key)}: {task.title}",
+                    "Due_Date": task.due.date().isoformat(),
+                    "Status": "Not Started",
+                }
+                await self._send("POST", "Tasks", row | _whose(task.contact, task.owner))
+
+    async def _send(self, method: str, path: str, row: Mapping[str, Any]) -> str:
+        """Create or update one record and return its id; empty for a duplicate."""
+        try:
+            answer = await self._api.request(method, path, json={"data": [row]}, background=True)
+            result = next(iter(rows(answer, "data")), {})
+        except UpstreamRefused as error:
+            if code(error) != "DUPLICATE_DATA":
+                raise
+            return ""
+        if result.get("status") != "success" and result.get("code") != "DUPLICATE_DATA":
+            raise Unavailable(f"{answer.origin} did not accept the record")
+        details = result.get("details")
+        return text_of(details.get("id")) if isinstance(details, dict) else ""
 
     async def _search(self, module: str, form: str, call: Call | None) -> list[Contact]:
         params: dict[str, str | int] = {"phone": form, "per_page": MAX_CONTACTS}
@@ -172,33 +210,43 @@ class Zoho:
         answer = await self._api.request("GET", f"{module}/search", call=call, params=params)
         return [_contact(module, row) for row in _rows(answer, "data")]
 
-    async def _is_logged(self, key: str) -> bool:
+    async def _find(self, module: str, key: str) -> str:
+        """Return the id of the record whose subject starts with ``key``; empty without one."""
         criteria = f"(Subject:starts_with:{_subject(key)})"
         answer = await self._api.request(
-            "GET", "Calls/search", params={"criteria": criteria}, background=True
+            "GET", f"{module}/search", params={"criteria": criteria}, background=True
         )
-        return bool(_rows(answer, "data"))
+        found = _rows(answer, "data")
+        return id_of(found[0]) if found else ""
 
     def _row(self, engagement: Engagement) -> dict[str, Any]:
-        hours, minutes = divmod(timedelta(seconds=engagement.seconds) // timedelta(minutes=1), 60)
+        end = engagement.end
         row: dict[str, Any] = {
             "Subject": f"{_subject(engagement.key)} to {engagement.ivr}",
-            "Call_Type": "Inbound",
+            "Call_Type": "Inbound" if end is None or end.answered else "Missed",
             "Call_Start_Time": engagement.begun.isoformat(timespec="seconds"),
-            "Call_Duration": f"{hours:02}:{minutes:02}",
+            "Call_Duration": _duration(end.seconds if end else engagement.seconds),
             "Description": engagement.text,
         }
         if self._key_field:
             row[self._key_field] = engagement.key
-        if engagement.owner:
-            row["Owner"] = {"id": engagement.owner}
-        if engagement.contact is not None:
-            module, _, record = engagement.contact.id.partition("/")
-            if module == "Contacts":
-                row["Who_Id"] = {"id": record}
-            else:
-                row |= {"What_Id": {"id": record}, "$se_module": module}
+        return row | _whose(engagement.contact, engagement.owner)
+
+
+def _whose(contact: Contact | None, owner: str) -> dict[str, Any]:
+    """Return the fields for the owner and the contact of a record."""
+    row: dict[str, Any] = {"Owner": {"id": owner}} if owner else {}
+    if contact is None:
         return row
+    module, _, record = contact.id.partition("/")
+    if module == "Contacts":
+        return row | {"Who_Id": {"id": record}}
+    return row | {"What_Id": {"id": record}, "$se_module": module}
+
+
+def _duration(seconds: float) -> str:
+    hours, minutes = divmod(timedelta(seconds=seconds) // timedelta(minutes=1), 60)
+    return f"{hours:02}:{minutes:02}"
 
 
 def _accounts_url(domain: str) -> str:

@@ -19,8 +19,9 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
+from functools import partial
 from typing import Any, ParamSpec
 
 from receiver.background.in_process import IN_PROCESS, MOST, InProcessJobs
@@ -41,12 +42,11 @@ _SURELY = 1.0  # seconds that a thread waits for the event loop
 log = logging.getLogger("receiver")
 
 P = ParamSpec("P")
+_Accept = Callable[[float], Awaitable[bool]]
 
 
 class BackgroundJobs:
-    """All background jobs of this process: workers of a queue in memory and of the durable one.
-
-    Made and used in the thread of the event loop.
+    """All background jobs of this process; made and used in the event loop's thread.
 
     Parameters:
         jobs: the durable queue (see `receiver.background.open_jobs`), closed with this; None for
@@ -60,6 +60,9 @@ class BackgroundJobs:
         log_caller_data: whether exceptions are logged with their text.
         clock: seconds since the epoch, for the durable queue.
         monotonic: in seconds, for the queue in memory.
+
+    Attributes:
+        declared: functions that durable jobs find by their names, without importing them.
     """
 
     def __init__(
@@ -86,15 +89,15 @@ class BackgroundJobs:
         self._in_process = InProcessJobs(
             self._runner, in_process, clock=monotonic, most=max_concurrency, waiting=waiting
         )
-        self._storing: set[asyncio.Task[bool]] = set()
-        self._unawaited: set[str] = set()
+        self.declared: dict[str, Callable[..., object]] = {}
+        self._storing, self._unawaited = set[asyncio.Task[bool]](), set[str]()
         self._worker: JobWorker[str] | None = None
         if jobs is not None:
             self._worker = JobWorker(
                 jobs,
                 self._runner,
                 durable,
-                lambda job: read(self._seal, job.key, job.body),
+                lambda job: read(self._seal, job.key, job.body, self.declared),
                 clock=clock,
                 most=max(max_concurrency // 2, 1),
             )
@@ -125,22 +128,21 @@ class BackgroundJobs:
         """Run ``work`` in this process, from now on."""
         self._in_process.start(work)
 
-    def keep(self, work: Work, key: str) -> Coroutine[Any, Any, bool]:
+    def keep(self, work: Work, key: str, limit: float = 0.0) -> Coroutine[Any, Any, bool]:
         """Put ``work`` into the durable queue; parameters and errors as for `After.durably`.
 
-        What is wrong with ``work`` is raised at once, also if the result is not awaited.
+        What is wrong with ``work`` is raised at once. ``limit``: seconds; 0 as for a callback.
         """
-        name = name_of(work.function)
-        if self._jobs is None or self._worker is None:
+        name, jobs, worker = name_of(work.function), self._jobs, self._worker
+        if jobs is None or worker is None:
             raise AfterError(f"{name} was not accepted: this service has no durable queue")
-        return self._keep(self._jobs, self._worker, name, key, write(self._seal, key, work))
+        body = write(self._seal, key, work, self.declared)
+        return self._keep(name, partial(jobs.accept, key, body), worker, limit)
 
-    async def _keep(
-        self, jobs: JobQueue[str], worker: JobWorker[str], name: str, key: str, body: str
-    ) -> bool:
+    async def _keep(self, name: str, accept: _Accept, worker: JobWorker[str], limit: float) -> bool:
         try:
-            async with asyncio.timeout(self._accept_limit):
-                accepted = await jobs.accept(key, body, self._clock())
+            async with asyncio.timeout(limit or self._accept_limit):
+                accepted = await accept(self._clock())
         except (StoreError, TimeoutError) as error:
             reason = str(error) if isinstance(error, StoreError) else type(error).__name__
             log.error("%s was not accepted: the durable queue is unavailable (%s)", name, reason)
@@ -173,6 +175,11 @@ class BackgroundJobs:
                 "answer, and the handler gets no error. Write: await call.after.durably(…)",
                 name,
             )
+
+    async def idle(self) -> None:
+        """Wait until no job of this process is due or runs."""
+        await self._in_process.idle()
+        await (self._worker.idle() if self._worker else asyncio.sleep(0))
 
     async def close(self, limit: float) -> None:
         """Wait up to ``limit`` seconds for the jobs, log lost ones, and close.

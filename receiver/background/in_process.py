@@ -67,6 +67,10 @@ class InProcessJobs:
             name = name_of(work.function)
             log.error("%s is dropped: %d others wait already", name, self._waiting)
 
+    async def idle(self) -> None:
+        """Wait until no job waits or runs."""
+        await self._queue.join()
+
     async def close(self, limit: float) -> None:
         """Wait up to ``limit`` seconds for the jobs; then cancel and log the rest."""
         self._closing = True

@@ -1,7 +1,8 @@
 """Encode a function and its arguments as signed text, and decode it.
 
 Rule 1: a job is decoded exactly as it was encoded, or it is refused: the function is found by its
-        name, and arguments have the types of JSON. A tuple would be decoded as a list.
+        name, or is one that the app declares by that name, and arguments have the types of JSON. A
+        tuple would be decoded as a list.
 Rule 2: a body is signed, with its key, so a client that can write to the queue runs no code here.
 Rule 3: no error's text contains an argument.
 """
@@ -16,6 +17,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from receiver.errors import ReceiverError
@@ -25,6 +27,12 @@ IDEMPOTENCY_KEY = "idempotency_key"
 
 LONGEST = 65_536
 """Characters of a body."""
+
+LONGEST_DECLARED = 16 * LONGEST
+"""The same for a function that the app declares, such as what runs a handler of events."""
+
+Declared = Mapping[str, Callable[..., object]]
+"""Functions that cannot be imported by name, such as those that an app makes, by `name_of`."""
 
 _DEEPEST = 20
 _SIGNED = 64
@@ -60,13 +68,14 @@ def check_function(function: object) -> None:
         raise TypeError(f"after takes a function and then its arguments, not a {kind}")
 
 
-def write(seal: bytes, key: str, work: Work) -> str:
+def write(seal: bytes, key: str, work: Work, declared: Declared = MappingProxyType({})) -> str:
     """Return the body of a job.
 
     Parameters:
         seal: the secret to sign with.
         key: of the job, which is signed too.
         work: what is to be done.
+        declared: the functions that need not be found by their names.
 
     Raises:
         TypeError: the function cannot be found by its name, does not take these arguments, or one
@@ -74,7 +83,8 @@ def write(seal: bytes, key: str, work: Work) -> str:
         ValueError: an argument is a number without end, or all are too long or nested too deeply.
     """
     name = name_of(work.function)
-    if name.startswith("__main__:") or not _is_found(name, work.function):
+    is_declared = declared.get(name) is work.function
+    if not is_declared and (name.startswith("__main__:") or not _is_found(name, work.function)):
         raise TypeError(
             f"durable work must be a function that another process can import: {name} is not found "
             "there; write it with def, at the top of a module"
@@ -84,12 +94,13 @@ def write(seal: bytes, key: str, work: Work) -> str:
         _check(value, f"argument {place!r} of {name}", _DEEPEST)
     parts = [name, work.args, work.kwargs, *([True] if work.sensitive else [])]
     text = json.dumps(parts, separators=(",", ":"))
-    if len(text) > LONGEST:
-        raise ValueError(f"the arguments of {name} are longer than {LONGEST} characters")
+    longest = LONGEST_DECLARED if is_declared else LONGEST
+    if len(text) > longest:
+        raise ValueError(f"the arguments of {name} are longer than {longest} characters")
     return _sign(seal, key, text) + text
 
 
-def read(seal: bytes, key: str, body: str) -> Work:
+def read(seal: bytes, key: str, body: str, declared: Declared = MappingProxyType({})) -> Work:
     """Decode a body; the key is one of the arguments if the function accepts it.
 
     Raises:
@@ -100,8 +111,8 @@ def read(seal: bytes, key: str, body: str) -> Work:
         raise BodyError("not signed with this service's secret")
     name, args, kwargs, *sensitive = json.loads(text)
     try:
-        function = _find(name)
-    except (ImportError, AttributeError):
+        function = declared[name] if name in declared else _find(name)
+    except (ImportError, AttributeError, ValueError):
         raise BodyError(f"there is no {name}") from None
     if _takes_key(function):
         kwargs[IDEMPOTENCY_KEY] = key

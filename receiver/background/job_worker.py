@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from typing import Generic
 
 from receiver.background.job_codec import Work, name_of
+from receiver.background.job_states import current_queue
 from receiver.background.runner import Runner, backoff, idempotency_key
 from receiver.execution.guarded_call import Failed, attempt
 from receiver.execution.kinds import is_async
 from receiver.storage.breaker import StoreError
-from receiver.storage.job_queue import B, Job, JobQueue
+from receiver.storage.job_queue import LONGEST_RESULT, B, Job, JobQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class JobWorker(Generic[B]):
         self._clock = clock
         self._most = most
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._is_closing = self._is_closed = False
         self._loop: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,6 +108,11 @@ class JobWorker(Generic[B]):
     def wake(self) -> None:
         """Claim now: a job was put into the queue."""
         self._wake.set()
+        self._idle.clear()
+
+    async def idle(self) -> None:
+        """Wait until no job that this process put into the queue is due or runs."""
+        await self._idle.wait()
 
     async def close(self, limit: float) -> None:
         """Stop claiming, wait up to ``limit`` seconds for running jobs, reschedule the rest."""
@@ -128,6 +136,8 @@ class JobWorker(Generic[B]):
                 await self._renew()
             await self._report_again()
             await self._claim()
+            if not (self._tasks or self._wake.is_set()):
+                self._idle.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(poll if poll < math.inf else None):
                     await self._wake.wait()
@@ -156,6 +166,8 @@ class JobWorker(Generic[B]):
             self._failed("no claims", error)
             return
         self._worked("no claims")
+        if claimed:
+            self._idle.clear()
         for job in claimed:
             work = attempt(self._decode, job)
             name, context = "a job that cannot be read", None
@@ -189,7 +201,9 @@ class JobWorker(Generic[B]):
         result = await self._run(job, work) if isinstance(work, Work) else work
         del self._leased[job]  # of what is reported no lease is renewed
         if not isinstance(result, Failed):
-            await self._report(lambda: self._queue.done(job, self._clock()))
+            text = result if isinstance(result, str) and self._policy.is_durable else ""
+            kept = text if len(text) <= LONGEST_RESULT else ""
+            await self._report(lambda: self._queue.done(job, self._clock(), kept))
         elif job.tries >= self._policy.tries:
             kind = type(result.error).__name__
             self._log_given_up(name, kind, result, work)
@@ -197,11 +211,12 @@ class JobWorker(Generic[B]):
         else:
             await self._again(job, name, result)
 
-    async def _run(self, job: Job[B], work: Work) -> Failed | None:
+    async def _run(self, job: Job[B], work: Work) -> object:
         if job.tries > self._policy.tries:
             return Failed(WorkerDied())
         if self._policy.is_durable:
             idempotency_key.set(job.key)
+            current_queue.set(self._queue)
         try:
             return await self._runner.run(work)
         except asyncio.CancelledError:

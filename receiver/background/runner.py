@@ -43,20 +43,19 @@ class Runner:
         self._limit = limit
         self._log_caller_data = log_caller_data
 
-    async def run(self, work: Work) -> Failed | None:
-        """Run ``work`` once a slot is free; return what it raised, if it did.
+    async def run(self, work: Work) -> object:
+        """Run ``work`` once a slot is free; return what it returns, or `Failed` if it raises.
 
         If this is cancelled, so is a coroutine; a thread continues.
         """
         async with self._slots:
             try:
-                result = await (self._await(work) if is_async(work.function) else self._hand(work))
+                return await (self._await(work) if is_async(work.function) else self._hand(work))
             except (asyncio.CancelledError, TimeoutError, Full) as error:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise
                 return Failed(error)  # Full, or the work raised the other, or it took too long
-        return result if isinstance(result, Failed) else None
 
     def describe(self, failed: Failed, work: object) -> str:
         """Return what ``work`` raised, for the log."""

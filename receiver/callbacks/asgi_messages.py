@@ -18,7 +18,13 @@ from receiver.callbacks.request import BODY_LIMIT, CLOSE, Answer, Gone, Request,
 
 
 class Answers(Protocol):
-    """The interface of a path that answers requests, such as an action."""
+    """The interface of a path that answers requests, such as an action.
+
+    Attributes:
+        body_limit: octets that the body of a request may have.
+    """
+
+    body_limit: int = BODY_LIMIT
 
     def may_wait(self, request: Request) -> bool:
         """Return whether `answer` may need the task that it runs in."""
@@ -53,15 +59,15 @@ def without_added_slash(scope: Scope) -> Scope:
     return {**scope, "path": "/" + path.removesuffix("/").removeprefix("/")}
 
 
-async def read(scope: Scope, receive: Receive) -> bytes:
+async def read(scope: Scope, receive: Receive, limit: int = BODY_LIMIT) -> bytes:
     """Return the whole body.
 
     Raises:
-        TooLarge: it is longer, or says that it will be longer, than `BODY_LIMIT`.
+        TooLarge: it is longer, or says that it will be longer, than ``limit``.
         Gone: the client left.
     """
     for key, value in scope["headers"]:
-        if key == b"content-length" and value.isdigit() and int(value[:9]) > BODY_LIMIT:
+        if key == b"content-length" and value.isdigit() and int(value[:9]) > limit:
             raise TooLarge
     body = bytearray()
     while True:
@@ -69,7 +75,7 @@ async def read(scope: Scope, receive: Receive) -> bytes:
         if message["type"] != "http.request":
             raise Gone
         body += message.get("body", b"")
-        if len(body) > BODY_LIMIT:
+        if len(body) > limit:
             raise TooLarge
         if not message.get("more_body", False):
             return bytes(body)

@@ -11,10 +11,12 @@ from receiver.auth import Scheme
 from receiver.auth.client_address import HostName, Sources
 from receiver.auth.probe_token import check_token
 from receiver.callbacks.authenticate import Authenticator
+from receiver.callbacks.event_jobs import EventJobs
 from receiver.callbacks.host_addresses import addresses_of
 from receiver.callbacks.observer import Listener, Observer, Tracer
 from receiver.callbacks.probe_answers import CheckToken
 from receiver.declarations.actions import Action
+from receiver.declarations.call_events import CallEvent
 from receiver.dispatch.dispatcher import Dispatcher
 from receiver.observability.log_throttle import LogThrottle
 from receiver.settings import Settings
@@ -34,6 +36,8 @@ class EndpointContext:
         tracer: makes the tracer of an action for a public URL; None traces nothing.
         listeners: each makes an observer of the callbacks of an action, such as a recorder.
         records_requests: whether they get the requests of handlers to other services.
+        events: what stores and runs the events of calls; None if no handler of any is declared.
+        event_listeners: get each new event, such as the console.
     """
 
     settings: Mapping[str, Settings]
@@ -44,6 +48,8 @@ class EndpointContext:
     tracer: Callable[[Action, Sources, str], Tracer] | None = None
     listeners: Sequence[Callable[[Action], Listener]] = ()
     records_requests: bool = False
+    events: EventJobs | None = None
+    event_listeners: tuple[Callable[[CallEvent], object], ...] = ()
 
     def authenticator(self, pbx: str, scheme: Scheme, secret_header: str) -> Authenticator:
         """Return what authenticates the requests for a PBX's actions."""
@@ -73,6 +79,7 @@ class EndpointContext:
             and self.tracer(action, self.sources(action.pbx), settings.public_url),
             listeners=[listener(action) for listener in self.listeners],
             records_requests=self.records_requests,
+            history=self.events.history_of(action) if self.events else None,
         )
 
     def token_check(self, pbx: str, identity: str) -> CheckToken:

@@ -103,6 +103,7 @@ class Observer:
         tracer: None traces nothing.
         listeners: get each callback that was answered, such as a recorder and the console.
         records_requests: whether they get the requests of handlers to other services.
+        history: gets each answered callback, in the event loop's thread; None for nothing.
     """
 
     def __init__(
@@ -114,7 +115,9 @@ class Observer:
         tracer: Tracer | None = None,
         listeners: Sequence[Listener] = (),
         records_requests: bool = False,
+        history: Callable[[Call, Decision], object] | None = None,
     ) -> None:
+        self._history = history
         self._listeners = listeners
         self._records_requests = records_requests and not action.sensitive
         self._identity, self._pbx, self._kind = action.identity, action.pbx, action.kind
@@ -145,6 +148,8 @@ class Observer:
 
     def add(self, call: Call, decision: Decision, times: Times, trace: Trace | None = None) -> None:
         """Log and count an answered callback; in the log's thread, if there is one."""
+        if self._history is not None:
+            self._history(call, decision)
         is_logged = log.isEnabledFor(logging.INFO)
         if not (is_logged or self._counted or self._listeners or trace):
             return

@@ -1,4 +1,4 @@
-"""The actions of an app by path.
+"""The actions and event URLs of an app by path.
 
 Rule 1: there are no redirects, and a path is compared as it was sent: no slash more or less,
         nothing decoded twice.
@@ -16,15 +16,19 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import quote
 
-from receiver.auth import make_scheme
+from receiver.auth import Scheme, make_scheme
 from receiver.callbacks.asgi_messages import Answers
 from receiver.callbacks.authenticate import AuthTarget
 from receiver.callbacks.context import EndpointContext
 from receiver.callbacks.endpoint import Endpoint
+from receiver.callbacks.event_endpoint import EventAnswers
+from receiver.callbacks.event_jobs import EventJobs
 from receiver.callbacks.request import Answer, Request, refuse
 from receiver.callbacks.unknown_actions import UnknownActions
 from receiver.credentials import derive, derive_key
 from receiver.declarations.actions import Action, part_path, split_path
+from receiver.declarations.event_actions import EventEndpoint
+from receiver.settings import Settings
 
 METHODS = ("GET", "POST")
 """What an action may be asked with."""
@@ -45,6 +49,9 @@ class ActionTable:
         self._made: dict[str, Answers] = {
             path: self._make(path, named, 1) for path, named in self._actions.items()
         }
+        if context.events is not None:
+            for endpoint in context.events.endpoints:
+                self._made[endpoint.path] = _event_answers(endpoint, context.events, context)
 
     def find(self, request: Request) -> Answers | None:
         """Return what answers a request, if its path is one that an action can have."""
@@ -90,22 +97,48 @@ def _by_path(actions: Iterable[Action]) -> Iterator[tuple[str, _Named]]:
             yield former.path, _Named(action, former)
 
 
+def _event_answers(
+    endpoint: EventEndpoint, jobs: EventJobs, context: EndpointContext
+) -> EventAnswers:
+    """Make the endpoint of an event URL."""
+    pbx, identity = endpoint.pbx, endpoint.identity
+    target = AuthTarget(identity, context.prefix(pbx) + endpoint.path, identity)
+    return EventAnswers(
+        endpoint,
+        target,
+        context.authenticator(pbx, _scheme(endpoint, context.settings[pbx]), ""),
+        jobs,
+        context.log_throttle,
+        check_token=context.token_check(pbx, identity),
+        listeners=context.event_listeners,
+        now=context.now,
+        epoch=context.settings[pbx].epoch,
+    )
+
+
+def _scheme(
+    declared: Action | EventEndpoint, settings: Settings, secret_header: str = ""
+) -> Scheme:
+    """Return the scheme, with the credentials of two epochs, so a rotation refuses none."""
+    identity, epochs = declared.identity, (settings.epoch, settings.epoch + 1)
+    return make_scheme(
+        declared.auth,
+        [derive(settings.secret, identity, epoch) for epoch in epochs],
+        nonce_key=derive_key(settings.secret, "nonce", identity),
+        entropy=os.urandom,
+        algorithms=declared.algorithms,
+        uri_without_query=declared.uri_without_query,
+        keyed=bool(secret_header),
+    )
+
+
 def _endpoint(
     named: _Named, part: int, context: EndpointContext, match_timing: Callable[[], object]
 ) -> Endpoint:
-    """Make the endpoint of an action: credentials of two epochs, so a rotation refuses none."""
+    """Make the endpoint of an action."""
     action, at = named
     settings = context.settings[action.pbx]
-    epochs = (settings.epoch, settings.epoch + 1)
-    scheme = make_scheme(
-        action.auth,
-        [derive(settings.secret, at.identity, epoch) for epoch in epochs],
-        nonce_key=derive_key(settings.secret, "nonce", at.identity),
-        entropy=os.urandom,
-        algorithms=action.algorithms,
-        uri_without_query=action.uri_without_query,
-        keyed=bool(action.secret_header),
-    )
+    scheme = _scheme(at, settings, action.secret_header)
     path = context.prefix(action.pbx) + quote(part_path(at.path, part))
     return Endpoint(
         action,

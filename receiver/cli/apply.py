@@ -19,6 +19,7 @@ from receiver.cli.common import (
     json_option,
     load_app,
     moved_option,
+    take_over_events_option,
     take_over_option,
     unchecked_option,
 )
@@ -30,11 +31,12 @@ from receiver.cli.progress_bar import is_terminal, progress_bar
 from receiver.errors import LoadError, ReceiverError, RegistrationError, SettingsError
 from receiver.registration import acceptance, plan_file, registrar
 from receiver.registration.changes import Plan
+from receiver.registration.event_urls import desired_event_state
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_file import PlanFile, PlanOptions
 from receiver.registration.probe import protocol_at
 from receiver.registration.registrar import Result
-from receiver.registration.render import reasons, render
+from receiver.registration.render import reasons, render, what
 from receiver.text import counted
 
 
@@ -48,6 +50,7 @@ from receiver.text import counted
     help="Delete action URLs of this service that are not declared.",
 )
 @take_over_option
+@take_over_events_option
 @moved_option
 @force_option
 @unchecked_option
@@ -57,6 +60,7 @@ def apply(
     machine: bool,
     allow_deletes: bool,
     take_over: bool,
+    take_over_events: bool,
     former: str,
     force_credentials: bool,
     unchecked: bool,
@@ -65,14 +69,15 @@ def apply(
 
     Before credentials or URLs change, the running service is tested at its public URL; if it does
     not accept them, nothing is changed. Creates and updates need no confirmation; deletes need
-    --allow-deletes, or a yes. A replacement is created before the old action URL is deleted. If
-    apply is interrupted, run it again.
+    --allow-deletes, or a yes. A replacement is created before the old action URL is deleted. Where
+    handlers of events are declared, the tenant's event URL is set too. If apply is interrupted, run
+    it again.
 
     FILE is a plan that receiver plan --out wrote. Exactly its changes are made, deletes included,
     without a question. If the PBX, declarations or settings have changed since, or the file was
     edited, nothing is done. Only the options --json and --unchecked are accepted with it.
     """
-    options = PlanOptions(take_over, force_credentials, former)
+    options = PlanOptions(take_over, force_credentials, former, take_over_events)
     if plan_file.is_possible(Path(target)) and os.path.isfile(target):
         if only is not None or allow_deletes or options != PlanOptions():
             raise SettingsError(f"{target} is a plan: it accepts only --json and --unchecked")
@@ -85,7 +90,7 @@ def apply(
         say(machine, render(found))
         _check(app, found, unchecked)
         allowed, interactive = allow_deletes, is_terminal(sys.stdin)
-        if found.of("delete") and not allowed and interactive and not found.of("blocked"):
+        if found.each("delete") and not allowed and interactive and not found.each("blocked"):
             allowed = confirm_plan(_question(found), "--allow-deletes", found)
             _check_unchanged(found, make_plan(app, label, options))
         result = _apply(app, found, allowed, machine)
@@ -97,7 +102,7 @@ def apply(
 
 
 def _question(found: Plan) -> str:
-    return f"Delete {counted(len(found.of('delete')), 'action URL')}?"
+    return f"Delete {what(found.each('delete'))}?"
 
 
 def _apply_file(name: str, machine: bool, unchecked: bool) -> None:
@@ -159,20 +164,20 @@ def _current(app: Receiver, content: PlanFile, unchecked: bool) -> dict[str, Pla
 @moved_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def destroy(target: str, only: str | None, machine: bool, former: str, yes: bool) -> None:
-    """Delete all action URLs on the PBX that point to this service."""
+    """Delete all action URLs that point to this service, and disable its event URL."""
     app = load_app(target)
 
     def one(label: str) -> tuple[dict[str, Any], int]:
         found = asyncio.run(_plan_destroy(app, label, former))
         say(machine, render(found))
-        deletes = found.of("delete")
+        deletes = found.each("delete")
         if deletes and not yes:
             if not confirm_plan(_question(found), "--yes", found):
                 raise click.Abort
             _check_unchanged(found, asyncio.run(_plan_destroy(app, label, former)))
         result = _apply(app, found, True, machine)
         if deletes:
-            say(machine, f"{counted(len(result.done), 'action URL')} deleted.")
+            say(machine, f"{what(result.done)} deleted.")
         left = [change for change in found.of("unmanaged") if change.reason]
         if left:
             rest = counted(len(left), "action URL")
@@ -188,7 +193,7 @@ def _check(app: Receiver, found: Plan, unchecked: bool) -> None:
     Raises:
         RegistrationError: it does not.
     """
-    if unchecked or found.of("blocked"):
+    if unchecked or found.each("blocked"):
         return
     settings, epoch = app.settings_for(found.pbx), app.settings.epoch
     with progress_bar("action URLs probed") as progress:
@@ -208,11 +213,14 @@ async def _plan_destroy(app: Receiver, label: str, former: str) -> Plan:
                 pbx=label,
                 owner=owner_mark(settings.secret, label),
                 former=former,
+                event_url=desired_event_state(
+                    None, settings.public_url, settings.secret, pbx=label, former=former
+                ),
             )
 
 
 def _apply(app: Receiver, found: Plan, allow_deletes: bool, machine: bool) -> Result:
-    undone = found.of("missing") if allow_deletes else found.of("missing", "delete")
+    undone = found.each("missing") if allow_deletes else found.each("missing", "delete")
     shown = Progress(len(found.pending) - len(undone), machine)
 
     async def work() -> Result:

@@ -28,6 +28,11 @@ take_over_option = click.option(
     is_flag=True,
     help="Take over an action URL of a declared name that points elsewhere; it keeps its id.",
 )
+take_over_events_option = click.option(
+    "--take-over-events",
+    is_flag=True,
+    help="Replace the tenant's event URL of another receiver; forward_to= keeps that informed.",
+)
 force_option = click.option(
     "--force-credentials",
     is_flag=True,

@@ -19,8 +19,10 @@ from receiver.declarations.introspection import from_here
 from receiver.declarations.missing_action import missing_action
 from receiver.execution.blocking_calls import BlockingCall, BlockingCallDetector
 from receiver.pbx.callback_trace import Step, render
+from receiver.simulator.event_sender import EventDelivery
 from receiver.simulator.events import Event
 from receiver.simulator.line import PhoneCall
+from receiver.text import counted
 
 from_option = click.option(
     "--from", "caller", default="101", show_default=True, help="The caller's number."
@@ -41,6 +43,13 @@ at_option = click.option(
 @name_option
 @click.option("--press", multiple=True, help="Digits to key in; repeat it for each further prompt.")
 @at_option
+@click.option(
+    "--talk",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds that the destination talks, for handlers of events; 0: it does not answer.",
+)
 def dial(
     target: str,
     ivr: str,
@@ -48,6 +57,7 @@ def dial(
     caller_name: str,
     press: tuple[str, ...],
     at: datetime | None,
+    talk: float,
 ) -> None:
     """Call the extension IVR of a simulated PBX on which APP is registered.
 
@@ -55,7 +65,7 @@ def dial(
     the call, and calls that block the event loop.
     """
     app = load_app(target)
-    call = asyncio.run(_dial(app, ivr, caller, caller_name, press, at))
+    call = asyncio.run(_dial(app, ivr, caller, caller_name, press, at, talk))
     if any(step.outcome.kind == "failed" for step in call.steps):
         raise SystemExit(FINDING)
 
@@ -67,6 +77,7 @@ async def _dial(
     caller_name: str,
     presses: tuple[str, ...],
     at: datetime | None,
+    talk: float,
 ) -> PhoneCall:
     label, number = find_ivr(app, ivr)
     blocking = deque[BlockingCall]()
@@ -93,7 +104,16 @@ async def _dial(
                     click.echo(f"the call has ended, further keys are ignored: {len(digits)}")
                     break
                 await call.press(digits)
+            if app.event_endpoint(label) is not None:
+                show_events(await local.report(call, talk))
             return call
+
+
+def show_events(sent: list[EventDelivery]) -> None:
+    """Print how many events of the call were acknowledged."""
+    good = sum(one.acknowledged for one in sent)
+    text = f"the PBX reported {counted(len(sent), 'event')} of the call, {good} acknowledged"
+    click.secho(text, fg="green" if good == len(sent) else "red")
 
 
 def show(step: Step) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from receiver.pbx.access_tokens import GivenToken
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration import registrar
 from receiver.registration.changes import Plan
+from receiver.registration.event_urls import desired_event_state
 from receiver.server.uvicorn_server import running
 from receiver.settings import Settings
 from receiver.simulator.api import make_api
-from receiver.simulator.line import Line
+from receiver.simulator.event_records import CallEnd
+from receiver.simulator.event_sender import EventDelivery, EventSender
+from receiver.simulator.line import Line, PhoneCall
 from receiver.simulator.model import Pbx
 from receiver.testing.declared_pbx import make_pbx
 from receiver.testing.ivr_copy import IvrCopy
@@ -41,13 +45,32 @@ class LocalService:
 
     async def plan(self) -> Plan:
         """Return the changes to make on the simulated PBX."""
+        secret, endpoint = self.app.settings.secret, self.app.event_endpoint(self.label)
         return await registrar.make_plan(
-            self.client, self.app, self.url, self.app.settings.secret, pbx=self.label
+            self.client,
+            self.app,
+            self.url,
+            secret,
+            pbx=self.label,
+            event_url=desired_event_state(endpoint, self.url, secret, pbx=self.label),
         )
 
     async def apply(self) -> registrar.Result:
         """Register the app's actions on the simulated PBX through its REST API."""
         return await registrar.apply(self.client, await self.plan(), allow_deletes=True)
+
+    async def report(self, call: PhoneCall, talk: float) -> list[EventDelivery]:
+        """End ``call`` and send its events to the app, if it has handlers for them.
+
+        Parameters:
+            talk: seconds that the destination talks; 0 if it does not answer.
+        """
+        if not call.ended:
+            await call.hang_up()
+        sender = EventSender(lambda: self.pbx.tenant_settings["cdr_event"], sleep=_no_wait)
+        sent = await sender.report(call, CallEnd("", talk or None), time.time())
+        await self.app.idle()
+        return sent
 
 
 @asynccontextmanager
@@ -75,7 +98,7 @@ async def run_local(
             jobs=Secret(str(Path(folder) / "jobs.db")),
             log_caller_data=True,
         )
-        app = Receiver(*ivrs, fallback=declared.fallbacks, settings=settings)
+        app = Receiver(*ivrs, *declared.events, fallback=declared.fallbacks, settings=settings)
         if at is not None:
             app.use_clock(lambda _: at)
         today = datetime.now if at is None else lambda: at
@@ -97,3 +120,7 @@ async def _serve(
         sensitive = partial(sensitive_names, tuple(app), label)
         line = Line(pbx, today=today, sensitive=sensitive)
         yield LocalService(app, url, pbx, pbx_url, client, line, label)
+
+
+async def _no_wait(seconds: float) -> None:
+    """A further attempt follows at once."""

@@ -18,6 +18,7 @@ from receiver.cli.common import (
     json_option,
     load_app,
     moved_option,
+    take_over_events_option,
     take_over_option,
     write_whole,
 )
@@ -29,6 +30,7 @@ from receiver.declarations.ivr import desired_ivrs
 from receiver.errors import ReceiverError, SettingsError
 from receiver.registration import plan_file, registrar
 from receiver.registration.changes import Plan
+from receiver.registration.event_urls import desired_event_state
 from receiver.registration.plan_file import PlanFile, PlanOptions, SavedPlan
 from receiver.registration.render import as_json, render
 from receiver.registration.voices import Voices
@@ -53,6 +55,7 @@ _ERROR = 2
     help="Write the plan to FILE too; receiver apply FILE makes exactly these changes.",
 )
 @take_over_option
+@take_over_events_option
 @moved_option
 @force_option
 def plan(
@@ -62,6 +65,7 @@ def plan(
     exit_code: bool,
     out: Path | None,
     take_over: bool,
+    take_over_events: bool,
     former: str,
     force_credentials: bool,
 ) -> None:
@@ -75,7 +79,7 @@ def plan(
         raise SettingsError(
             f"--out {out}: this could be the name of an app; use a name such as changes.plan"
         )
-    options = PlanOptions(take_over, force_credentials, former)
+    options = PlanOptions(take_over, force_credentials, former, take_over_events)
     saved: list[SavedPlan] = []
 
     def one(label: str) -> tuple[dict[str, Any], int]:
@@ -143,7 +147,16 @@ def make_plan(app: Receiver, label: str, options: PlanOptions, *, speaks: bool =
                     settings.public_url,
                     settings.secret,
                     settings.epoch,
+                    event_url=desired_event_state(
+                        app.event_endpoint(label),
+                        settings.public_url,
+                        settings.secret,
+                        settings.epoch,
+                        pbx=label,
+                        former=options.moved_from,
+                    ),
                     take_over=options.take_over,
+                    take_over_events=options.take_over_events,
                     certain=options.force_credentials,
                     look=True,
                     ivrs=desired_ivrs(app.ivrs, label),

@@ -16,9 +16,8 @@ from receiver.cli.common import coloured
 from receiver.cli.progress_bar import ProgressBar
 from receiver.registration.changes import SYMBOLS, Change, Plan, Resource
 from receiver.registration.registrar import Result
-from receiver.registration.render import as_json, change_as_json, listed, named, reasons
+from receiver.registration.render import as_json, change_as_json, listed, named, reasons, what
 from receiver.registration.urls import parse
-from receiver.text import counted
 
 T = TypeVar("T")
 
@@ -117,7 +116,7 @@ def tell_left(result: Result, target: str, former: str) -> None:
     # Without the option they would be unmanaged; `parse` removes user name and password.
     moved = f" --moved-from {shlex.quote(str(parse(former)))}" if former else ""
     click.echo(
-        f"Left on the PBX: {counted(len(result.left), 'action URL')} of this service to be deleted "
+        f"Left on the PBX: {what(result.left)} of this service to be deleted "
         f"({named(result.left)}); receiver apply {target}{moved} --allow-deletes deletes them.",
         err=True,
     )

@@ -23,8 +23,7 @@ from receiver.registration import acceptance, rotation
 from receiver.registration.changes import Plan
 from receiver.registration.probe import protocol_at
 from receiver.registration.registrar import Result
-from receiver.registration.render import render
-from receiver.text import counted
+from receiver.registration.render import render, what
 
 
 @click.command()
@@ -51,19 +50,17 @@ def rotate(target: str, only: str | None, machine: bool, finish: bool, unchecked
     def one(label: str) -> tuple[dict[str, Any], int]:
         epoch = app.settings.epoch + 1
         found = asyncio.run(_plan(app, label, finish, unchecked, machine))
-        progress = Progress(len(found.of("update")), machine)
+        progress = Progress(len(found.each("update")), machine)
         result = progress.run(_rotate(app, found, finish, progress))
-        moved, all = len(result.done), len(found.of("update", "unchanged"))
+        moved, all = len(result.done), found.each("update", "unchanged")
         if finish:
             say(
                 machine,
-                f"{counted(all, 'action URL')} checked: all have the credentials of epoch {epoch}.",
+                f"{what(all)} checked: all have the credentials of epoch {epoch}.",
             )
         else:
-            say(
-                machine,
-                f"{moved} of {counted(all, 'action URL')} moved, all are now at epoch {epoch}.",
-            )
+            of = f"{len(all)} ({what(all)})" if found.event_urls else what(all)
+            say(machine, f"{moved} of {of} moved, all are now at epoch {epoch}.")
         data = {"epoch": epoch, "finished": finish, **result_as_json(found, result)}
         return data, status_of(found, 0)
 
@@ -94,6 +91,7 @@ async def _plan(app: Receiver, label: str, finish: bool, unchecked: bool, machin
             settings.epoch,
             Progress().reading,
             pbx=label,
+            events=app.event_endpoint(label),
         )
         if not machine and not finish:
             click.echo(coloured(render(found, only_pending=True)))

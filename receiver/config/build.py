@@ -21,7 +21,8 @@ from receiver.config.factory import ObjectFactory
 from receiver.config.problems import INVALID, Problems, without_keys
 from receiver.declarations.announcement import Announcement
 from receiver.declarations.destinations import handler_of
-from receiver.declarations.ivr import Ivr, declared_at
+from receiver.declarations.ivr import Ivr
+from receiver.declarations.source_location import declared_at
 from receiver.errors import ConfigurationError, DeclarationError, LoadError, MaskError
 from receiver.masks import declared_mask
 from receiver.replies import is_reply

@@ -26,8 +26,8 @@ import msgspec
 
 from receiver.credentials import Secret
 from receiver.declarations.ivr_menu import Disa, MenuEntry, Voicemail
+from receiver.declarations.office_hours import Holiday, OfficeHours
 from receiver.declarations.speech import Speech
-from receiver.office_hours import Holiday, OfficeHours
 from receiver.pbx.models_ivr import OutboundCallerId
 from receiver.replies import BaseReply, keywords
 

@@ -21,6 +21,7 @@ GROUPS = {
         "declaring",
         "prompts",
         "sessions",
+        "events",
         "handlers",
         "files",
         "dev",

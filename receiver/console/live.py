@@ -28,7 +28,7 @@ from receiver.console.pages import page_of
 from receiver.console.registration_state import RegistrationState
 from receiver.console.security import TOKEN_NAME, loopback
 from receiver.console.totals import Totals
-from receiver.console.traffic import Traffic, iso, ivr_of
+from receiver.console.traffic import Call, Traffic, iso, ivr_of
 from receiver.console.web import PAGE, make_console
 from receiver.declarations.actions import Action
 from receiver.declarations.announcement import Announcement
@@ -102,6 +102,9 @@ class Live:
             self._totals.lost += message.lost
             for published in message.callbacks:
                 self._take(published)
+            for event in message.events:
+                if (found := self._traffic.event(event)) is not None:
+                    self._show(*found)
 
     def tick(self) -> None:
         """Publish the totals, end silent calls, and refresh the registration state."""
@@ -136,9 +139,11 @@ class Live:
         key = record.pbx, record.ivr or ivr_of(record)
         if record.ivr_name and key in self._names:
             self._names[key] = record.ivr_name
-        call, step = self._traffic.take(published)
+        self._show(*self._traffic.take(published))
+
+    def _show(self, call: Call, step: Json) -> None:
         self.feed.call(call.summary())
-        self.feed.step(call.key, call.callbacks - 1, step)
+        self.feed.step(call.key, call.steps - 1, step)
 
     def _ivrs(self) -> list[Json]:
         return [

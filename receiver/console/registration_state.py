@@ -19,6 +19,7 @@ from receiver.errors import ReceiverError
 from receiver.pbx.accounts import BackgroundCheck, client
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import SYMBOLS, Change, Plan, Resource
+from receiver.registration.event_urls import desired_event_state
 from receiver.registration.registrar import make_plan, read_own
 from receiver.settings import Settings
 
@@ -109,6 +110,13 @@ class RegistrationState:
             settings.epoch,
             ivrs=desired_ivrs(app.ivrs, label),
             pbx=label,
+            event_url=desired_event_state(
+                app.event_endpoint(label),
+                settings.public_url,
+                settings.secret,
+                settings.epoch,
+                pbx=label,
+            ),
         )
         own = await read_own(pbx, plan)
         menus = {(label, number): one.keys for number, one in own.items()}

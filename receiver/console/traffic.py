@@ -19,7 +19,7 @@ from typing import Any
 from receiver.console.outcomes import callback_step, outcome_json
 from receiver.pbx.callback_trace import Outcome
 from receiver.recording.format import Masked, Piece, Recorded, Text
-from receiver.recording.publisher import PublishedCallback
+from receiver.recording.publisher import PublishedCallback, PublishedEvent
 from receiver.replies import KINDS
 from receiver.text import line
 
@@ -61,6 +61,7 @@ class Call:
     first: PublishedCallback
     last: PublishedCallback
     callbacks: int = 0
+    steps: int = 0
     worst: float = 0.0
     reason: str | None = None
     end: Json | None = None
@@ -68,6 +69,7 @@ class Call:
     def add(self, published: PublishedCallback) -> None:
         """Add a callback; the order does not matter."""
         self.callbacks += 1
+        self.steps += 1
         self.worst = max(self.worst, published.record.seconds / published.budget)
         if self.reason is None or published.record.reason not in NO_FALLBACK:
             self.reason = published.record.reason
@@ -120,6 +122,19 @@ class Traffic:
         call.add(published)
         return call, self._step(call, published)
 
+    def event(self, event: PublishedEvent) -> tuple[Call, Json] | None:
+        """Add an event of a call; return its call, and its step; None for an unknown call."""
+        call = self._calls.get(event.session)
+        if call is None:
+            return None
+        call.steps += 1
+        text = _text_of(event)
+        if event.kind == "call_ended":
+            before = call.end or {"kind": "caller left", "text": "the call ended"}
+            call.end = {**before, "text": f"{before['text']}; {text}"}
+        at = round(max(0.0, event.when - call.first.arrived), 3)
+        return call, {"at": at, "type": "event", "text": f"the PBX reports: {text}"}
+
     def end_silent(self, now: float) -> list[Call]:
         """End the calls that have had no callback for `CALL_TIMEOUT` seconds; return them."""
         ended = [
@@ -152,6 +167,16 @@ class Traffic:
             },
             reason=record.reason,
         )
+
+
+def _text_of(event: PublishedEvent) -> str:
+    """Return an event for people."""
+    words = event.kind.replace("_", " ")
+    if event.kind == "call_ended":
+        words = "missed" if event.missed else "answered" if event.target else "ended"
+    at = f" at {line(event.target)}" if event.target else ""
+    talk = f", {event.talk:.0f} s" if event.talk is not None and event.kind == "call_ended" else ""
+    return f"{words}{at}{talk}"
 
 
 def ivr_of(record: Recorded) -> str:

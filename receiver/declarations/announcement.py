@@ -21,6 +21,7 @@ from receiver.credentials import Secret
 from receiver.declarations import ivr
 from receiver.declarations.actions import Action
 from receiver.declarations.desired_ivr import IvrOptions
+from receiver.declarations.source_location import place_of_call
 from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError, ReplyError
 from receiver.replies import Reply, is_reply, read_word
@@ -99,7 +100,7 @@ class Announcement(ivr.Ivr):
         """Raise DeclarationError: an announcement has no actions."""
         raise DeclarationError(
             f'an Announcement has no actions: declare them on an Ivr("{self.number}", …)',
-            ivr._where(),
+            place_of_call(),
         )
 
     @property
@@ -138,10 +139,10 @@ def _reply(then: object) -> Reply:
     try:
         reply = read_word(then) if isinstance(then, str) else then
     except ReplyError as error:
-        raise DeclarationError(f"Announcement: then is {error}", ivr._where()) from None
+        raise DeclarationError(f"Announcement: then is {error}", place_of_call()) from None
     if not is_reply(reply) or not reply.ends_call:
         raise DeclarationError(
             'Announcement: then must lead on: "222", "hangup", Forward("222") or Hangup()',
-            ivr._where(),
+            place_of_call(),
         )
     return reply

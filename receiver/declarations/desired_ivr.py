@@ -21,9 +21,9 @@ from msgspec import structs
 from receiver.credentials import Secret
 from receiver.declarations.ivr_fields import fields_of, menu_of, problems_of
 from receiver.declarations.ivr_menu import MenuEntry, Rule, holiday_fields
+from receiver.declarations.office_hours import Holiday as DeclaredHoliday
 from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError
-from receiver.office_hours import Holiday as DeclaredHoliday
 from receiver.pbx import checks
 from receiver.pbx.models_ivr import Ivr, OutboundCallerId
 from receiver.pbx.models_shared import Holiday

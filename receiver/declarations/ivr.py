@@ -6,11 +6,7 @@ Rule 2: what the PBX would refuse is an error at import, with the file and line.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from pathlib import Path
 from typing import TypeVar, Unpack, get_args
 
 from receiver.auth import Auth
@@ -28,13 +24,11 @@ from receiver.declarations.actions import (
     repeats_of,
 )
 from receiver.declarations.fallbacks import Fallback, problem_of_fallback
+from receiver.declarations.source_location import place_of_call
 from receiver.errors import DeclarationError, MaskError
 from receiver.masks import Mask, declared_mask
 
 H = TypeVar("H", bound=Handler)
-
-_HERE = Path(__file__).parent
-_said: ContextVar[str] = ContextVar("said", default="")
 
 
 class Ivr:
@@ -71,16 +65,16 @@ class Ivr:
         if not isinstance(number, str) or not limits.EXTENSION.fullmatch(number):
             raise DeclarationError(
                 f'an Ivr has an extension number of 3 to 64 digits, as in Ivr("8000"): {number!r}',
-                _where(),
+                place_of_call(),
             )
         if problem := limits.problem_of_label(pbx):
-            raise DeclarationError(problem, _where())
+            raise DeclarationError(problem, place_of_call())
         if fallback is not None and (problem := problem_of_fallback(fallback)):
-            raise DeclarationError(problem, _where())
+            raise DeclarationError(problem, place_of_call())
         self.number = number
         self.pbx = pbx
         self.fallback = fallback
-        self.desired = desired_ivr.declare(number, options, _where())
+        self.desired = desired_ivr.declare(number, options, place_of_call())
         self._actions: dict[str, Action] = {}
 
     def __repr__(self) -> str:
@@ -163,7 +157,7 @@ class Ivr:
         if unknown := options.keys() - ActionOptions.__annotations__.keys():
             known = ", ".join(ActionOptions.__annotations__)
             raise DeclarationError(
-                f"{min(unknown)}= is no option of an action: there are {known}", _where()
+                f"{min(unknown)}= is no option of an action: there are {known}", place_of_call()
             )
         if "name" not in options:
             options["name"] = _default_name(handler)
@@ -176,7 +170,7 @@ class Ivr:
             mask=_mask(kind, mask),
             handler=handler,
             ivr_fallback=self.fallback,
-            where=_where(),
+            where=place_of_call(),
             **options,
         )
         _check(action)
@@ -232,31 +226,11 @@ def _default_name(handler: object) -> str:
     name = getattr(handler, "__name__", "")
     if name.isidentifier():
         return str(name)
-    raise DeclarationError("this handler has no name: pass name=", _where())
+    raise DeclarationError("this handler has no name: pass name=", place_of_call())
 
 
 def _mask(kind: Kind, text: str) -> Mask:
     try:
         return declared_mask(kind, text)
     except MaskError as error:
-        raise MaskError(error.problem, _where()) from None
-
-
-@contextmanager
-def declared_at(where: str) -> Iterator[None]:
-    """Report ``where``, a ``file:line`` that is no code, as the place of declarations meanwhile."""
-    token = _said.set(where)
-    try:
-        yield
-    finally:
-        _said.reset(token)
-
-
-def _where() -> str:
-    """``file:line`` of the code outside this package that is running now."""
-    if said := _said.get():
-        return said
-    frame = sys._getframe(1)
-    while frame.f_back and _HERE in Path(frame.f_code.co_filename).parents:
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        raise MaskError(error.problem, place_of_call()) from None

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
+from receiver.declarations.office_hours import DAY, Holiday, OfficeHours, moments
 from receiver.errors import DeclarationError
-from receiver.office_hours import DAY, Holiday, OfficeHours, moments
 from receiver.pbx import models_ivr, models_shared
 from receiver.pbx.models_ivr import ForwardAction
 from receiver.replies import Forward, Hangup, Repeat, is_reply

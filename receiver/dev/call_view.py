@@ -112,6 +112,10 @@ class CallView:
         self._time(event, due)
         return steps
 
+    def note(self, seconds: float, text: str) -> Changed:
+        """Add a step that says ``text``, at a time on the line."""
+        return self._new(round(seconds - self.start, 3), "event", text)
+
     def report(self, action: str, by: object, report: Json, handler: str = "") -> Changed | None:
         """Add the service's report on a callback; return the step, None if no callback fits.
 

@@ -24,8 +24,9 @@ from receiver.app import Receiver
 from receiver.auth.client_address import Sources
 from receiver.config.load_app import load_app
 from receiver.declarations.actions import Action
+from receiver.declarations.event_actions import Events
 from receiver.declarations.introspection import source_location
-from receiver.declarations.ivr import desired_ivrs
+from receiver.declarations.ivr import Ivr, desired_ivrs
 from receiver.dev import error_details
 from receiver.dev.callback_reports import LogCapture, Reporter, Tracer, hiding
 from receiver.dev.messages import (
@@ -98,7 +99,8 @@ class ReportingReceiver(Receiver):
         self._reporter = reporter
         self._known: dict[int, Action] = {}
         self._declared = declared
-        super().__init__(*declared.ivrs, fallback=declared.fallbacks, settings=settings)
+        parts: tuple[Ivr | Events, ...] = (*declared.ivrs, *declared.events)
+        super().__init__(*parts, fallback=declared.fallbacks, settings=settings)
         self.use_clock(lambda session_id: reporter.simulation.now())
 
     def __iter__(self) -> Iterator[Action]:
@@ -195,6 +197,11 @@ def declarations(declared: Receiver, target: str) -> Ready:
         ),
         files=error_details.own_files(target),
         number_formats=declared.number_formats(),
+        events=[
+            (label, endpoint.auth)
+            for label in declared.pbxs
+            if (endpoint := declared.event_endpoint(label)) is not None
+        ],
     )
 
 

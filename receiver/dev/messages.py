@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from receiver.auth import Auth
 from receiver.calls import Call
 from receiver.declarations.actions import Action
 from receiver.declarations.desired_ivr import DesiredIvr
@@ -106,6 +107,7 @@ class Ready(Struct, frozen=True, tag="ready"):
         actions, desired_ivrs: the declarations.
         files: the developer's files that are loaded.
         number_formats: as of `receiver.Receiver.number_formats`.
+        events: the PBX's label and the authentication of each event URL.
     """
 
     ivrs: list[tuple[str, str]]
@@ -113,6 +115,7 @@ class Ready(Struct, frozen=True, tag="ready"):
     desired_ivrs: list[DeclaredIvr]
     files: list[str]
     number_formats: dict[str, NumberFormat] = {}
+    events: list[tuple[str, Auth | None]] = []
 
 
 class StartFailed(Struct, frozen=True, tag="failed"):

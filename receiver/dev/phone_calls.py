@@ -2,8 +2,7 @@
 
 Rule 1: `receiver.simulator.line` simulates the PBX; here its timers use the real clock, and its
         events are published on the feed.
-Rule 2: a callback that is due during a reload is held; one to another service is never sent: the
-        simulated PBX may be a copy of one in production.
+Rule 2: callbacks wait for the end of a reload; none is sent to another service (`HeldLine`).
 Rule 3: every task has an owner, and ends with the calls.
 """
 
@@ -26,6 +25,7 @@ from receiver.console.web import Audio, Clock, ControlError, Dial, Faults, Key, 
 from receiver.declarations.missing_action import MissingAction
 from receiver.dev.call_view import CallView, Changed
 from receiver.dev.clock import PbxClock
+from receiver.dev.event_report import report
 from receiver.dev.held_line import HeldLine, callback_faults
 from receiver.dev.ivr_views import identity_of
 from receiver.dev.messages import Report, Simulation
@@ -210,6 +210,8 @@ class PhoneCalls:
         self._feed.now(live.view.key, live.view.now())
         if phone.ended:
             self._calls.pop(live.view.key, None)
+            of_call = live.view, live.site.pbx, phone, self._service.hold
+            self._begin(report(*of_call, partial(self._show, live)), live)
 
     def _asked(self, event: Event, live: LiveCall) -> tuple[str, str]:
         """Return the action's identity and its handler's name; empty without a callback."""

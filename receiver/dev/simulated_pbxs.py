@@ -12,28 +12,32 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Self
 
 import httpx
 
+from receiver.auth import Auth
 from receiver.console.feed import Json
 from receiver.console.web import Audio, ControlError
 from receiver.credentials import Secret
 from receiver.declarations.actions import Action, sensitive_names
 from receiver.declarations.desired_ivr import DesiredIvr
+from receiver.declarations.event_actions import EventEndpoint
 from receiver.declarations.missing_action import MissingAction, missing_action
 from receiver.declarations.speech import Speech
 from receiver.dev.ivr_views import ivrs_json, prompt_json
 from receiver.dev.messages import DeclaredAction, Ready
 from receiver.errors import PbxError, ReceiverError, SettingsError
 from receiver.pbx.access_tokens import GivenToken
-from receiver.pbx.models import IvrSummary
+from receiver.pbx.models import IvrSummary, write
+from receiver.pbx.models_events import EventUrl
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration import registrar
 from receiver.registration.changes import SYMBOLS, Change, Plan, Resource
+from receiver.registration.desired import desired_event_url
 from receiver.registration.ivr_changes import Speak
 from receiver.simulator.api import make_api
 from receiver.simulator.behaviour import Behaviour
@@ -199,6 +203,7 @@ class SimulatedPbxs:
         lines += _lines(plan)
         lines += silent
         lines += _remove(site, numbers)
+        self._set_event_url(site, dict(ready.events))
         return lines
 
     async def _with_audio(self, ivrs: list[DesiredIvr]) -> tuple[list[DesiredIvr], list[str]]:
@@ -216,6 +221,13 @@ class SimulatedPbxs:
                     del prompts[option]
             made.append(one.with_prompts(prompts))
         return made, problems
+
+    def _set_event_url(self, site: SimulatedPbx, declared: Mapping[str, Auth | None]) -> None:
+        event_url = EventUrl(enabled=False)
+        if site.label in declared:
+            endpoint = EventEndpoint(site.label, declared[site.label])
+            event_url = desired_event_url(endpoint, self.base, self._secret)
+        site.pbx.update_tenant({"cdr_event": write(event_url)})
 
     async def _try(self, speech: Speech) -> None:
         if self._speak is None:

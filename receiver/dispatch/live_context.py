@@ -15,7 +15,7 @@ from receiver.call_context import Deadline, SessionContext
 from receiver.calls import Call
 from receiver.credentials import Secret
 from receiver.declarations.actions import Action
-from receiver.dispatch.sessions import Sessions, key_of
+from receiver.dispatch.sessions import LIFE, Key, Sessions, key_of
 from receiver.execution.current_time import Clock, current_time
 from receiver.phone_numbers.notation import is_anonymous
 from receiver.phone_numbers.numbers import NumberFormat
@@ -65,7 +65,7 @@ class Live(Struct, eq=False):
         # Withheld numbers have one spelling: without a session id nothing tells them apart.
         if not session_id and is_anonymous(caller):
             caller = ""
-        key = key_of(session_id, caller, self._ivr, self._pbx, secret=backing.secret)
+        key = backing.session_key(session_id, caller, self._ivr, self._pbx)
         return backing.sessions.open(
             key, until=self._deadline.due, loop=self._loop, thread=self._thread
         )
@@ -98,6 +98,7 @@ class Backing:
         secret: the service's; it hides callers where sessions are kept.
         formats: by the label of a PBX, how it writes callers' numbers.
         clock: of a simulation; None for the system's.
+        life: seconds since its last callback for which a call with a session id is remembered.
     """
 
     def __init__(
@@ -107,7 +108,10 @@ class Backing:
         secret: Secret,
         formats: Mapping[str, NumberFormat],
         clock: Clock | None = None,
+        *,
+        life: float = LIFE,
     ) -> None:
+        self._life = life
         self.sessions = sessions
         self.jobs = after
         self.secret = secret
@@ -115,6 +119,10 @@ class Backing:
         self.clock = clock
         self.making = threading.Lock()
         self._started = False
+
+    def session_key(self, session_id: str, caller: str, ivr: str, pbx: str) -> Key | None:
+        """Return the key of a call's session; parameters as for `key_of`."""
+        return key_of(session_id, caller, ivr, pbx, secret=self.secret, life=self._life)
 
     def make(
         self, action: Action, call: Call, deadline: Deadline, loop: asyncio.AbstractEventLoop

@@ -19,6 +19,9 @@ from receiver.credentials import Secret, derive_key
 LIFE = 3600.0
 """Seconds since its last callback for which a call is remembered."""
 
+LONG_LIFE = 6 * 3600.0
+"""The same where handlers of events are declared: a call may go on for hours after the IVR."""
+
 SHORT_LIFE = 60.0
 """The same where only caller and IVR tell it: the next call from there must find nothing."""
 
@@ -47,15 +50,22 @@ def key_of(
         life: seconds, where there is a ``session_id``.
     """
     if session_id:
-        parts = ["s", pbx, session_id]
-    elif caller:
-        parts, life = ["c", pbx, ivr, caller], SHORT_LIFE
-    else:
-        return None
+        return Key(_name(secret, ["s", pbx, session_id]), life)
+    if caller:
+        return Key(_name(secret, ["c", pbx, ivr, caller]), SHORT_LIFE)
+    return None
+
+
+def history_key(session_id: str, pbx: str, *, secret: Secret, life: float = LONG_LIFE) -> Key:
+    """Return the key of the callbacks of a call; parameters as for `key_of`."""
+    return Key(_name(secret, ["h", pbx, session_id]), life)
+
+
+def _name(secret: Secret, parts: list[str]) -> str:
     name = _keyed(secret).copy()  # for half of what a new one costs
     # Quoted and escaped: the parts stay apart, and any text can be encoded.
     name.update(ascii(parts).encode())
-    return Key(name.hexdigest(), life)
+    return name.hexdigest()
 
 
 @lru_cache(4)

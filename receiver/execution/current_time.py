@@ -9,7 +9,7 @@ Rule 2: a simulated time without a zone is local time in each zone: 10:00 at the
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 Clock = Callable[[str], datetime]
@@ -35,3 +35,11 @@ def current_time(clock: Clock | None, session_id: str, zone: tzinfo | str | None
     if now.tzinfo is None and zone is not None:
         return now.replace(tzinfo=zone)
     return now.astimezone(zone)
+
+
+def utc(seconds: float) -> datetime | None:
+    """Return the time that is ``seconds`` after the epoch, in UTC; None if no calendar has it."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None

@@ -50,6 +50,11 @@ REFUSALS = Family(
     "Requests that were refused; missing is also how digest begins.",
     ("reason",),
 )
+EVENTS = Family(
+    "receiver_events_total",
+    "Events of calls that the PBX reported.",
+    ("kind", "result"),
+)
 OUTAGES = Family("receiver_store_outages_total", "Times a shared store failed.", ("store",))
 LAG = Family(
     "receiver_event_loop_lag_seconds",
@@ -65,7 +70,7 @@ USER_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 PROCESS = "process_"
 """The prefix of families that describe a running process."""
 
-FAMILIES = (CALLBACKS, STAGE, REFUSALS, OUTAGES, LAG, DROPPED, UNRECORDED)
+FAMILIES = (CALLBACKS, STAGE, REFUSALS, EVENTS, OUTAGES, LAG, DROPPED, UNRECORDED)
 
 
 class Counts:

@@ -86,6 +86,14 @@ def make_request(action: ActionUrl, call: Call) -> Outgoing:
     return _framed(Outgoing(method, url, (*authorization, *headers.values()), body))
 
 
+def make_post(target: ActionUrl, body: bytes) -> Outgoing:
+    """Return the request that posts JSON to ``target``, with credentials as for `make_request`."""
+    credentials = _credentials(target)
+    headers = [("Authorization", credentials)] if credentials else []
+    headers += [("User-Agent", _USER_AGENT), ("Content-Type", "application/json")]
+    return _framed(Outgoing("POST", target.url, tuple(headers), body))
+
+
 def first_leg(request: Outgoing) -> Outgoing:
     """Return the first request of Digest, which gets the challenge: without a body."""
     return _framed(replace(request, body=b""))

@@ -145,15 +145,15 @@ class ActionUrl(Model, frozen=True, kw_only=True):
         return tuple(found)
 
 
-def with_defaults(action: ActionUrl) -> ActionUrl:
-    """Return ``action`` with the PBX's defaults for blank fields."""
-    defaults = {shape.name: shape.spec.default for shape in shapes(ActionUrl).values()}
+def with_defaults(model: M) -> M:
+    """Return ``model`` with the PBX's defaults for blank fields."""
+    defaults = {shape.name: shape.spec.default for shape in shapes(type(model)).values()}
     blank = {
         name: default
         for name, default in defaults.items()
-        if default is not None and is_blank(getattr(action, name))
+        if default is not None and is_blank(getattr(model, name))
     }
-    return msgspec.structs.replace(action, **blank)
+    return msgspec.structs.replace(model, **blank)
 
 
 class Created(Model, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ from receiver.pbx.ivr_collections import ActionUrls, Ivrs, Servers
 from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
 from receiver.pbx.prompt_files import PromptFiles
 from receiver.pbx.resource_types import HOLIDAY, ResourceType
+from receiver.pbx.tenant import Tenant
 
 M = TypeVar("M", bound=Model)
 S = TypeVar("S", bound=Model)
@@ -58,6 +59,7 @@ class PbxClient:
     Attributes:
         version, sleep: see above.
         ivrs, servers, holidays, files: the collections of `receiver.pbx.collections`.
+        tenant: the tenant of the account.
 
     Raises:
         SettingsError: the URL or the CA file cannot be used.
@@ -88,6 +90,7 @@ class PbxClient:
         self.servers = Servers(self._authorized)
         self.holidays = self.collection(HOLIDAY)
         self.files = PromptFiles(self._authorized)
+        self.tenant = Tenant(self._authorized)
 
     @property
     def url(self) -> str:

@@ -18,7 +18,7 @@ import hmac
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from receiver.calls import Call
+from receiver.calls import Call, veil
 from receiver.declarations.actions import Action
 from receiver.masks import All, Mask
 from receiver.recording.format import Destination, EntryMatch, Masked, Piece, Recorded, Text
@@ -64,9 +64,12 @@ class Masker:
     def __init__(self, key: bytes, actions: Iterable[Action], *, caller_data: bool) -> None:
         self._key = key
         self._caller_data = caller_data
+        self._sensitive = set[str]()
         self._keys: dict[str, list[_ActionMask]] = {}
         self._numbers: dict[str, list[_ActionMask]] = {}
         for action in actions:
+            if action.sensitive:
+                self._sensitive.add(action.pbx)
             known = _ActionMask(action.identity, action.mask, shape(action.mask))
             if action.kind == "CALLER":
                 self._numbers.setdefault(action.pbx, []).append(known)
@@ -100,7 +103,7 @@ class Masker:
             pbx=action.pbx,
             kind=action.kind,
             method=action.method,
-            session=self._alias("session", ascii((action.pbx, call.session_id)), call.session_id),
+            session=self.session(action.pbx, call.session_id),
             ivr=call.ivr[:MAX_FIELD],
             ivr_name=call.ivr_name[:MAX_FIELD],
             matched=action.mask.matches(caller if action.kind == "CALLER" else digits),
@@ -114,6 +117,15 @@ class Masker:
             caller=shown.caller,
             caller_name=shown.caller_name,
         )
+
+    def session(self, pbx: str, session_id: str) -> str:
+        """Return the value that replaces a session id; empty for none."""
+        return self._alias("session", ascii((pbx, session_id)), session_id)
+
+    def number(self, pbx: str, number: str) -> str:
+        """Return the number of a target, or its length, as where an action is sensitive."""
+        shows = self._caller_data and pbx not in self._sensitive
+        return number[:MAX_FIELD] if shows else veil(number)
 
     def _shown(self, action: Action, digits: str, caller: str, name: str) -> _Shown:
         if self._caller_data and not action.sensitive:

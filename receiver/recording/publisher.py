@@ -21,9 +21,11 @@ from msgspec import Struct, structs
 
 from receiver.credentials import Secret, derive_key
 from receiver.declarations.actions import Action
+from receiver.declarations.call_events import CallEvent
 from receiver.declarations.fallbacks import Fallback
 from receiver.declarations.introspection import declared
-from receiver.recording.collector import Answered, Collector
+from receiver.observability.background_writer import BackgroundWriter
+from receiver.recording.collector import CLOSE_TIMEOUT, PAUSE, Answered, Collector
 from receiver.recording.format import Recorded
 from receiver.recording.masking import Masker
 
@@ -59,6 +61,26 @@ class PublishedCallback(Struct, frozen=True, array_like=True):
     budget: float
 
 
+class PublishedEvent(Struct, frozen=True, array_like=True):
+    """An event of a call.
+
+    Attributes:
+        session: the value that replaces the session id, as in a recording.
+        kind: see `receiver.declarations.call_events.EventKind`.
+        when: it came, in seconds since the epoch.
+        target: the number of the target or of the person who answered, masked; empty for none.
+        missed: whether the call was missed.
+        talk: seconds that the person talked; None if it is not known.
+    """
+
+    session: str
+    kind: str
+    when: float
+    target: str = ""
+    missed: bool = False
+    talk: float | None = None
+
+
 class Message(Struct, frozen=True, array_like=True):
     """A datagram of one worker.
 
@@ -66,11 +88,13 @@ class Message(Struct, frozen=True, array_like=True):
         worker: its process id.
         callbacks: that it answered.
         lost: the number of callbacks before these that were dropped.
+        events: of calls that came.
     """
 
     worker: int
     callbacks: tuple[PublishedCallback, ...]
     lost: int = 0
+    events: tuple[PublishedEvent, ...] = ()
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -137,11 +161,44 @@ class Publisher(Collector):
             name="receiver-console",
             clock=clock,
         )
+        self._events = BackgroundWriter[PublishedEvent](
+            self._write_events,
+            lost=lambda count: None,
+            max_waiting=max_waiting,
+            pause=PAUSE,
+            name="receiver-console-events",
+        )
+
+    def event(self, event: CallEvent) -> None:
+        """Publish an event of a call with a session id."""
+        if not event.session_id or event.kind == "call_missed":  # call_ended has it, too
+            return
+        person = event.answered_by if event.kind == "call_ended" else event.target
+        self._events.put(
+            PublishedEvent(
+                self._masker.session(event.pbx, event.session_id),
+                event.kind,
+                self._clock(),
+                self._masker.number(event.pbx, person.number) if person and person.number else "",
+                event.kind == "call_ended" and event.missed,
+                person.talk_duration if person else None,
+            )
+        )
 
     def close(self) -> None:
         """Send the remaining callbacks, and close the socket."""
         super().close()
+        self._events.close(CLOSE_TIMEOUT)
         self._end.close()
+
+    def _write_events(self, events: list[PublishedEvent], lost: int) -> int:
+        for first in range(0, len(events), BATCH):
+            batch = tuple(events[first : first + BATCH])
+            try:
+                self._end.send(_encode(Message(os.getpid(), (), 0, batch)))
+            except OSError:
+                return len(events) - first
+        return 0
 
     def _write(self, callbacks: list[Answered], lost: int) -> int:
         left = len(callbacks)

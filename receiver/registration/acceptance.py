@@ -21,8 +21,9 @@ from dataclasses import replace
 from receiver.credentials import Secret
 from receiver.errors import RegistrationError
 from receiver.pbx.callback_client import CallbackClient
-from receiver.pbx.models import IvrSummary
-from receiver.registration.changes import Plan
+from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_events import EventUrl
+from receiver.registration.changes import EVENT_URL, Change, Plan
 from receiver.registration.compare import carries
 from receiver.registration.concurrency import together
 from receiver.registration.desired import DesiredActionUrl
@@ -82,6 +83,40 @@ async def check(
         progress(min(end, len(trials)), len(trials))
         if troubles:
             raise RegistrationError(_refused(*troubles[0]))
+    for change in plan.event_urls:
+        item, moment = _event_item(plan, change), time.time() if now is None else now
+        if item is not None and (
+            trouble := await find_trouble(
+                *(item, change.ivr, secret, callbacks),
+                now=moment,
+                epoch=epoch,
+                protocol=protocol,
+                acknowledges=True,
+            )
+        ):
+            raise RegistrationError(_refused(item, trouble))
+
+
+def _event_item(plan: Plan, change: Change[EventUrl]) -> DesiredActionUrl | None:
+    """Return the event URL as an action URL that can be probed; None if nothing of it changes."""
+    changed = not _ASKED.isdisjoint(d.field for d in change.differences)
+    if plan.desired_event_url is None or not (change.op == "create" or changed):
+        return None
+    url = change.resource
+    action = ActionUrl(
+        name=EVENT_URL,
+        type="DTMF",
+        dtmf_mask="0",
+        method="POST",
+        connection_timeout=2,
+        request_timeout=2,
+        url=url.url,
+        auth=url.auth,
+        username=url.username,
+        password=url.password,
+        token=url.token,
+    )
+    return DesiredActionUrl("", action, identity=plan.desired_event_url.identity)
 
 
 def _items(plan: Plan) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
@@ -112,7 +147,7 @@ def _batches(count: int, alone: int) -> Iterator[tuple[int, int]]:
 
 
 def _refused(item: DesiredActionUrl, trouble: Trouble) -> str:
-    name = f"{item.ivr}/{line(item.action.name)}"
+    name = f"{item.ivr}/{line(item.action.name)}" if item.ivr else f"the {EVENT_URL}"
     at = f", at {shown(item.action.url)}" if trouble.setting == URL else ""
     if trouble.answered:
         return (

@@ -14,8 +14,9 @@ from typing import Generic, Literal, TypeVar
 from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.pbx.difference import Difference
 from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_events import EventUrl
 from receiver.pbx.models_shared import Holiday
-from receiver.registration.desired import DesiredActionUrl
+from receiver.registration.desired import DesiredActionUrl, DesiredEventUrl
 from receiver.text import line
 
 Op = Literal["create", "update", "delete", "unchanged", "unmanaged", "blocked", "missing"]
@@ -34,10 +35,13 @@ SYMBOLS: dict[Op, str] = {
 PENDING: tuple[Op, ...] = ("create", "update", "delete", "blocked", "missing")
 """The ops of which something is left to do."""
 
-Resource = ActionUrl | DesiredIvr | Holiday
 NO_IVR = IvrSummary(id="")
 """The IVR of a resource that belongs to none."""
 
+EVENT_URL = "event URL"
+"""The name of the tenant's event URL."""
+
+Resource = ActionUrl | DesiredIvr | EventUrl | Holiday
 R_co = TypeVar("R_co", bound=Resource, covariant=True)
 
 
@@ -47,7 +51,8 @@ class Change(Generic[R_co]):
 
     Attributes:
         op: what to do.
-        ivr: the IVR; without an id if it is not on the PBX (yet), `NO_IVR` for a holiday.
+        ivr: the IVR; without an id if it is not on the PBX (yet), `NO_IVR` for a holiday and the
+            event URL.
         resource: the desired state, with the id of what it replaces; for ``delete``, ``unchanged``
             and ``unmanaged`` action URLs the actual state.
         differences: the fields in which the actual state differs.
@@ -72,7 +77,9 @@ class Change(Generic[R_co]):
 
     @property
     def name(self) -> str:
-        """The resource, as in ``IVR 8000`` or ``8000/pick``."""
+        """The resource, as in ``IVR 8000``, ``8000/pick`` or ``event URL``."""
+        if isinstance(self.resource, EventUrl):
+            return EVENT_URL
         if isinstance(self.resource, DesiredIvr):
             return f"IVR {self.ivr.extension_number}"
         if isinstance(self.resource, Holiday):
@@ -98,6 +105,8 @@ class Plan:
         holidays: a line for each holiday of their menus.
         owner: the owner mark of this installation; empty if URLs alone decide what is managed.
         former: the public URL that the service had before; empty if it has not moved.
+        event_url: the change of the tenant's event URL; None if there is nothing to say about it.
+        desired_event_url: the desired one; None leaves the tenant alone.
     """
 
     base: str
@@ -109,15 +118,26 @@ class Plan:
     owner: str = ""
     former: str = ""
     holidays: tuple[Change[Holiday], ...] = ()
+    event_url: Change[EventUrl] | None = None
+    desired_event_url: DesiredEventUrl | None = None
 
     def of(self, *ops: Op) -> tuple[Change[ActionUrl], ...]:
         """Return the changes of action URLs with one of these ops."""
         return tuple(change for change in self.changes if change.op in ops)
 
     @property
+    def event_urls(self) -> tuple[Change[EventUrl], ...]:
+        """The change of the event URL, if there is one."""
+        return () if self.event_url is None else (self.event_url,)
+
+    @property
     def all(self) -> tuple[Change[Resource], ...]:
         """The changes of all kinds of resources, in the order in which they are made."""
-        return (*self.holidays, *self.ivrs, *self.changes)
+        return (*self.holidays, *self.ivrs, *self.changes, *self.event_urls)
+
+    def each(self, *ops: Op) -> tuple[Change[Resource], ...]:
+        """Return the changes of all kinds of resources with one of these ops."""
+        return tuple(change for change in self.all if change.op in ops)
 
     @property
     def pending(self) -> tuple[Change[Resource], ...]:

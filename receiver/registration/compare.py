@@ -23,6 +23,7 @@ from receiver.errors import MaskError
 from receiver.masks import Mask, short_mask
 from receiver.pbx.difference import UNREADABLE, Difference, Value
 from receiver.pbx.models import ActionUrl, with_defaults
+from receiver.pbx.models_events import EventUrl
 from receiver.registration.ownership import mark_of, pairs, without_mark
 from receiver.registration.urls import HIDDEN, shown, spelling
 from receiver.text import line
@@ -107,10 +108,31 @@ def _action_url_fields(want: ActionUrl, actual: ActionUrl, readable: bool) -> It
     yield Field("owner", before or after, after, "another RECEIVER_SECRET", "this one")
     before, after = spelling(actual.url), spelling(want.url)
     yield Field("url", before, after, shown(actual.url), want.url)
+    yield from _credential_fields(want, actual, readable)
+
+
+def _credential_fields(
+    want: ActionUrl | EventUrl, actual: ActionUrl | EventUrl, readable: bool
+) -> Iterator[Field]:
     for name in _CREDENTIALS.get(want.auth, ()):
         before, after = _reveal(getattr(actual, name)), _reveal(getattr(want, name))
         known = readable or _is_known(before)
         yield Field(name, before, after, HIDDEN if before else "", HIDDEN, known)
+
+
+def event_url_differences(
+    want: EventUrl, actual: EventUrl, *, certain: bool = False
+) -> Iterator[Difference]:
+    """Yield the differences of an event URL from the desired one; parameters as for `compare`."""
+    return compare(_event_url_fields(want, actual), certain=certain)
+
+
+def _event_url_fields(want: EventUrl, actual: EventUrl) -> Iterator[Field]:
+    yield Field("enabled", bool(actual.enabled), want.enabled, bool(actual.enabled), True)
+    auth = actual.auth.upper()
+    yield Field("auth", auth, want.auth, line(auth), want.auth)
+    yield Field("url", spelling(actual.url), spelling(want.url), shown(actual.url), want.url)
+    yield from _credential_fields(want, actual, readable=False)
 
 
 # credentials ---------------------------------------------------------------------------------
@@ -132,7 +154,7 @@ def is_ahead(actual: ActionUrl, now: ActionUrl, coming: ActionUrl, *, hidden: bo
     return hidden or carries(actual, coming)
 
 
-def carries(actual: ActionUrl, want: ActionUrl) -> bool:
+def carries(actual: ActionUrl | EventUrl, want: ActionUrl | EventUrl) -> bool:
     """Return whether ``actual`` has the credentials of ``want``, as far as they can be read."""
     fields = _CREDENTIALS.get(want.auth, ())
     pairs = [(_reveal(getattr(actual, name)), _reveal(getattr(want, name))) for name in fields]
@@ -140,7 +162,7 @@ def carries(actual: ActionUrl, want: ActionUrl) -> bool:
     return actual.auth.upper() == want.auth and bool(known) and all(known)
 
 
-def hides_credentials(actual: ActionUrl, want: ActionUrl) -> bool:
+def hides_credentials(actual: ActionUrl | EventUrl, want: ActionUrl | EventUrl) -> bool:
     """Return whether the credentials of ``actual`` are of the kind of ``want`` and hidden."""
     fields = _CREDENTIALS.get(want.auth, ()) if actual.auth.upper() == want.auth else ()
     return bool(fields) and not any(_is_known(_reveal(getattr(actual, name))) for name in fields)

@@ -15,11 +15,14 @@ import msgspec
 
 from receiver.credentials import Credentials, Secret, derive
 from receiver.declarations.actions import Action
+from receiver.declarations.event_actions import EventEndpoint
 from receiver.masks import Mask
 from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
+from receiver.pbx.models_events import EventUrl
 from receiver.registration.ownership import OWNER, owner_mark
 
-_MODES = {None: "DISABLE", "basic": "BASIC", "digest": "DIGEST", "bearer": "BEARER"}
+MODES = {None: "DISABLE", "basic": "BASIC", "digest": "DIGEST", "bearer": "BEARER"}
+"""The PBX's word for each authentication."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,29 @@ class DesiredActionUrl:
                 yield item.action
                 if item.coming is not None:
                     yield item.coming
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredEventUrl:
+    """The desired state of the event URL of one PBX.
+
+    Attributes:
+        at: its URL at this service.
+        former: the URL at the former public URL of the service; empty if it has not moved.
+        url: with credentials; None if no handler is declared.
+        coming: the same with the credentials of the next epoch.
+        forwards: whether events are forwarded to another receiver.
+        identity: what the credentials are derived from.
+        where: ``file:line`` of the declaration.
+    """
+
+    at: str
+    former: str = ""
+    url: EventUrl | None = None
+    coming: EventUrl | None = None
+    forwards: bool = False
+    where: str = ""
+    identity: str = ""
 
 
 def desired_action_urls(
@@ -96,6 +122,27 @@ def desired_action_urls(
     return tuple(made)
 
 
+def desired_event_url(
+    endpoint: EventEndpoint, base: str, secret: Secret, epoch: int = 1
+) -> EventUrl:
+    """Return the desired ``cdr_event`` of the tenant, secrets included.
+
+    Parameters:
+        endpoint: the declaration.
+        base, secret, epoch: as for `desired_action_urls`.
+
+    Raises:
+        DeclarationError: the URL becomes longer than the PBX accepts.
+    """
+    known, url = derive(secret, endpoint.identity, epoch), endpoint.url(base.rstrip("/"))
+    made = EventUrl(enabled=True, url=url, auth=MODES[endpoint.auth])
+    if made.auth == "BEARER":
+        return msgspec.structs.replace(made, token=known.token)
+    if made.auth == "DISABLE":
+        return made
+    return msgspec.structs.replace(made, username=known.username, password=known.password)
+
+
 def absent(
     wanted: Iterable[DesiredActionUrl], ivrs: Sequence[IvrSummary]
 ) -> Iterator[tuple[DesiredActionUrl, str]]:
@@ -123,7 +170,7 @@ def _action_url(action: Action, url: str, name: str, mask: Mask) -> ActionUrl:
         connection_timeout=action.connection_timeout,
         request_timeout=action.request_timeout,
         url=url,
-        auth=_MODES[action.auth],
+        auth=MODES[action.auth],
     )
 
 

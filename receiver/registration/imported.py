@@ -24,8 +24,8 @@ import msgspec
 from receiver.declarations import limits
 from receiver.declarations.desired_ivr import DesiredIvr, IvrOptions, declare
 from receiver.declarations.ivr_menu import Disa, MenuEntry, MenuRule, Voicemail, holiday_fields
+from receiver.declarations.office_hours import WEEK, Holiday, OfficeHours
 from receiver.errors import DeclarationError, ReceiverError
-from receiver.office_hours import WEEK, Holiday, OfficeHours
 from receiver.pbx import checks, models_ivr, models_shared
 from receiver.pbx.models_ivr import DAYS, CustomRule, Day, ForwardAction, ForwardRule, Ivr
 from receiver.registration.compare_ivr import holiday_differences, ivr_differences

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from receiver.declarations.ivr_menu import Disa, MenuEntry, Voicemail
-from receiver.office_hours import Holiday, OfficeHours
+from receiver.declarations.office_hours import Holiday, OfficeHours
 from receiver.pbx.models import write
 from receiver.pbx.models_ivr import OutboundCallerId
 from receiver.registration.imported import ImportedIvr, Shared

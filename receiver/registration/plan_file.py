@@ -40,11 +40,13 @@ class PlanOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         take_over: of ``--take-over``.
         force_credentials: of ``--force-credentials``.
         moved_from: the URL of ``--moved-from``; empty without it.
+        take_over_events: of ``--take-over-events``.
     """
 
     take_over: bool = False
     force_credentials: bool = False
     moved_from: str = ""
+    take_over_events: bool = False
 
     @property
     def saved(self) -> PlanOptions:
@@ -145,8 +147,9 @@ def check(saved: SavedPlan, now: Plan, secret: Secret) -> None:
 
 def _readable(plan: Plan) -> dict[str, Any]:
     data = as_json(plan)
-    for change in (*data["holidays"], *data["ivrs"], *data["changes"]):
-        del change["where"]
+    for key in ("holidays", "ivrs", "changes", "event_urls"):
+        for change in data[key]:
+            del change["where"]
     return {"printed": render(plan).splitlines(), **data}
 
 
@@ -186,11 +189,11 @@ def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 def _lines(plan: dict[str, Any]) -> dict[str, list[Any]]:
     """Return the lines of a plan by IVR and name; that of a file may contain anything."""
     found: dict[str, list[Any]] = {}
-    for group, prefix in (("holidays", "holiday "), ("ivrs", "IVR "), ("changes", "")):
+    kinds = (("holidays", "holiday ", "name"), ("ivrs", "IVR ", "ivr"), ("changes", "", "ivr"))
+    for group, prefix, key in (*kinds, ("event_urls", "", "name")):
         lines = plan.get(group)
         for one in lines if isinstance(lines, list) else ():
             if isinstance(one, dict):
-                name = f"{one.get('name' if group == 'holidays' else 'ivr')}"
-                name += "" if prefix else f"/{one.get('name')}"
+                name = f"{one.get(key)}" + (f"/{one.get('name')}" if group == "changes" else "")
                 found.setdefault(prefix + name, []).append(one)
     return found

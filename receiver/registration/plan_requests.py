@@ -27,6 +27,7 @@ from receiver.errors import (
 )
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_events import EventUrl
 from receiver.pbx.models_shared import Holiday
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import Change, Resource
@@ -89,6 +90,8 @@ class Round:
                 self.ivrs[number] = IvrSummary(id=ivr_id, extension_number=number, name=name)
             case Holiday() as holiday:
                 await put_holiday(self.client, holiday)
+            case EventUrl() as event_url:
+                await self.client.tenant.set_event_url(event_url)
             case ActionUrl() as action_url:
                 await self._send_action_url(step.change, action_url)
 

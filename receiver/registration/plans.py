@@ -30,6 +30,7 @@ from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import DeclarationError, SettingsError
 from receiver.pbx.checks import overlay
 from receiver.pbx.models import ActionUrl, IvrSummary, write
+from receiver.pbx.models_events import EventUrl
 from receiver.pbx.models_ivr import Ivr, disa_warning, pin_warnings
 from receiver.registration import match
 from receiver.registration.changes import Change, Op, Plan
@@ -40,7 +41,8 @@ from receiver.registration.compare import (
     shows_secrets,
 )
 from receiver.registration.compare_ivr import ivr_differences
-from receiver.registration.desired import DesiredActionUrl, absent
+from receiver.registration.desired import DesiredActionUrl, DesiredEventUrl, absent
+from receiver.registration.event_urls import plan_event_url
 from receiver.registration.ownership import Ownership
 from receiver.registration.urls import key, origin
 from receiver.text import line
@@ -66,20 +68,47 @@ class Options(TypedDict, total=False):
         certain: update also where the PBX does not let its credentials be read.
         pbx: the label of the PBX; by default the only one.
         former: the public URL that the service had before: action URLs there are managed too.
+        take_over_events: replace the event URL of another receiver.
     """
 
+    take_over_events: bool
     take_over: bool
     certain: bool
     pbx: str
     former: str
 
 
-def plan_again(before: Plan, actual: Actual) -> Plan:
+def plan_again(before: Plan, actual: Actual, event_url: EventUrl | None = None) -> Plan:
     """Return the plan for the same declarations, with the actual state of now."""
     pbx, owner, former = before.pbx, before.owner, before.former
     now = plan(before.desired, actual, before.base, pbx=pbx, owner=owner, former=former)
-    kept = replace(now, warnings=before.warnings, ivrs=before.ivrs)
-    return replace(kept, holidays=before.holidays)
+    now = replace(now, warnings=before.warnings, ivrs=before.ivrs, holidays=before.holidays)
+    return with_event_url(now, before.desired_event_url, event_url)
+
+
+def with_event_url(
+    made: Plan,
+    desired: DesiredEventUrl | None,
+    actual: EventUrl | None,
+    **options: Unpack[Options],
+) -> Plan:
+    """Return a plan with the change of the tenant's event URL.
+
+    Parameters:
+        made: the plan.
+        desired: the desired event URL; None leaves the tenant alone.
+        actual: the actual one; None if it could not be read.
+        options: see `Options`.
+    """
+    if desired is None or actual is None:
+        return replace(made, desired_event_url=desired)
+    change = plan_event_url(
+        desired,
+        actual,
+        take_over=options.get("take_over_events", False),
+        certain=options.get("certain", False),
+    )
+    return replace(made, event_url=change, desired_event_url=desired)
 
 
 def plan_ivr(

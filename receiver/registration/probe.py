@@ -121,13 +121,18 @@ async def find_trouble(
     now: float,
     epoch: int,
     protocol: FindProtocol | None = None,
+    acknowledges: bool = False,
 ) -> Trouble | None:
     """Return why the service would refuse the PBX's callbacks to one action URL; None if not.
 
     This machine's address missing in ``RECEIVER_ALLOWED_SOURCES`` is no such reason if the service
-    confirms secret and epoch. Parameters as for `probe`.
+    confirms secret and epoch. Parameters as for `probe`; ``acknowledges`` for an event URL, whose
+    answers are empty.
     """
     delivered = await send_probe(item, ivr, secret, callbacks, now=now)
+    last = delivered.exchanges[-1] if delivered.exchanges else None
+    if acknowledges and last and last.status == 200 and explanation(last).worth == "ok":
+        return None
     trouble = diagnose(delivered.exchanges, delivered.outcome, epoch)
     if trouble is None:
         return None

@@ -32,7 +32,8 @@ from receiver.phone_numbers.numbers import NumberFormat
 from receiver.registration import ivr_changes, plans
 from receiver.registration.changes import Change, Plan, Resource
 from receiver.registration.concurrency import for_each
-from receiver.registration.desired import desired_action_urls
+from receiver.registration.desired import DesiredEventUrl, desired_action_urls
+from receiver.registration.event_url_plan import read_event_url, with_event_url
 from receiver.registration.holiday_changes import plan_holidays
 from receiver.registration.lints import IvrRules, lint, with_declared
 from receiver.registration.ownership import owner_mark
@@ -65,7 +66,7 @@ class Result:
     """
 
     done: tuple[Change[Resource], ...]
-    left: tuple[Change[ActionUrl], ...]
+    left: tuple[Change[Resource], ...]
     after: Plan
 
 
@@ -94,6 +95,7 @@ async def make_plan(
     reading: Reading = lambda done, all: None,
     number_format: NumberFormat = "automatic",
     speak: ivr_changes.Speak | None = None,
+    event_url: DesiredEventUrl | None = None,
     **options: Unpack[plans.Options],
 ) -> Plan:
     """Read the PBX and return what has to change; nothing is changed.
@@ -101,13 +103,12 @@ async def make_plan(
     Parameters:
         client: of the PBX.
         actions: the declarations; those for another PBX are skipped.
-        base: the public URL of this service.
-        secret: the service's, from which the credentials are derived.
-        epoch: counts rotations of the credentials, from 1.
+        base, secret, epoch: as for `receiver.registration.desired.desired_action_urls`.
         look: read the IVRs too, for the warnings about their own menus.
         ivrs: the declared IVRs; the others must be on the PBX.
         reading: see `Reading`.
         number_format: how the trunk writes callers' numbers, for the warnings.
+        event_url: the desired event URL of the tenant; None leaves the tenant alone, unread.
         speak: as for `receiver.registration.ivr_changes.plan_ivrs`; `apply` needs it.
         options: see `receiver.registration.plans.Options`.
 
@@ -125,6 +126,7 @@ async def make_plan(
     owner = owner_mark(secret, pbx)
     made = plans.plan(desired, actual, base, ivrs=changes, owner=owner, **options)
     made = replace(made, holidays=await plan_holidays(client, desired_ivrs))
+    made = await with_event_url(client, made, event_url, **options)
     own = with_declared(await read_own(client, made) if look else {}, desired_ivrs)
     numbers = [ivr.extension_number for ivr in there]
     return replace(made, warnings=lint(made, numbers, own, number_format))
@@ -138,8 +140,11 @@ async def plan_destroy(
     pbx: str = "",
     owner: str = "",
     former: str = "",
+    event_url: DesiredEventUrl | None = None,
 ) -> Plan:
-    """Return the plan that deletes all managed action URLs; errors as for `read_actual`.
+    """Return the plan that deletes all managed action URLs, and disables a managed event URL.
+
+    Errors as for `read_actual`.
 
     Parameters as for `make_plan`; without ``owner`` (`owner_mark`) the public URL alone decides.
     """
@@ -147,7 +152,10 @@ async def plan_destroy(
     made = plans.plan((), actual, base, pbx=pbx, owner=owner, former=former)
     reason = plans.MANAGED
     changes = (replace(one, reason=reason) if one.op == "delete" else one for one in made.changes)
-    return replace(made, changes=tuple(changes))
+    made = replace(made, changes=tuple(changes))
+    undeclared = event_url and replace(event_url, url=None, coming=None)
+    made = await with_event_url(client, made, undeclared)
+    return replace(made, event_url=made.event_url and replace(made.event_url, reason=reason))
 
 
 async def apply(
@@ -169,16 +177,16 @@ async def apply(
         RegistrationError: something is blocked (nothing was sent); a request failed (the text says
             what was done before); or the PBX did not store a field, or an IVR (the text names it).
     """
-    if blocked := plan.of("blocked"):
+    if blocked := plan.each("blocked"):
         raise RegistrationError(f"nothing was changed: {reasons(blocked)}")
-    known = {_key(change) for change in plan.of("delete")}
+    known = {_key(change) for change in plan.each("delete")}
     total, tries = len(_to_do(plan, known, allow_deletes)), Counter[tuple[str, ...]]()
     done, refused, now = list[Change[Resource]](), dict[str, ivr_changes.Failure](), plan
     for number in range(1, ROUNDS + 1):
         changes = _to_do(now, known, allow_deletes and not refused)
         if not changes:
             ivr_changes.check_refused(refused, done, total)
-            return Result(tuple(done), now.of("delete"), now)
+            return Result(tuple(done), now.each("delete"), now)
         sent = await send(client, changes, progress)
         done += sent.done
         if sent.failure is not None:
@@ -207,11 +215,11 @@ def _key(change: Change[Resource]) -> tuple[str, ...]:
 def _to_do(
     now: Plan, known: set[tuple[str, ...]], allow_deletes: bool
 ) -> tuple[Change[Resource], ...]:
-    deletes = (one for one in now.of("delete") if _may_delete(one, known, allow_deletes))
+    deletes = (one for one in now.each("delete") if _may_delete(one, known, allow_deletes))
     return (*(one for one in now.all if one.op in ("create", "update")), *deletes)
 
 
-def _may_delete(change: Change[ActionUrl], known: set[tuple[str, ...]], allowed: bool) -> bool:
+def _may_delete(change: Change[Resource], known: set[tuple[str, ...]], allowed: bool) -> bool:
     if _key(change) in known:
         return allowed
     return change.reason == plans.DUPLICATE  # two clients created the same
@@ -234,11 +242,12 @@ async def _read_back(client: PbxClient, plan: Plan) -> Plan:
     ivrs = {change.ivr.id: change.ivr for change in plan.changes if change.op != "missing"}
     try:
         actual = await _read(ivrs.values(), client)
+        event_url = await read_event_url(client, plan.desired_event_url)
     except PbxError as error:
         raise RegistrationError(
             f"everything was sent, but could not be read back to be sure: {error}"
         ) from error
-    return plans.plan_again(plan, actual)
+    return plans.plan_again(plan, actual, event_url)
 
 
 def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:
@@ -248,12 +257,12 @@ def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:
         RegistrationError: a change is left that was made, or something new is blocked.
     """
 
-    def tried(change: Change[ActionUrl]) -> int:
+    def tried(change: Change[Resource]) -> int:
         op, *name = _key(change)
         created = tries["create", *name] if op == "update" else 0
         return tries[op, *name] + created + (op == "blocked")
 
-    again = [one for one in now.of("create", "update", "delete", "blocked") if tried(one)]
+    again = [one for one in now.each("create", "update", "delete", "blocked") if tried(one)]
     if any(change.op != "update" or tried(change) >= TRIES for change in again):
         raise RegistrationError(
             "the PBX accepted everything, but afterwards "

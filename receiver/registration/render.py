@@ -13,10 +13,19 @@ from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.masks import short_mask
 from receiver.pbx.difference import in_words
 from receiver.pbx.models import ActionUrl
+from receiver.pbx.models_events import EventUrl
 from receiver.pbx.models_shared import Holiday
-from receiver.registration.changes import PENDING, SYMBOLS, Change, Op, Plan, Resource
+from receiver.registration.changes import (
+    EVENT_URL,
+    PENDING,
+    SYMBOLS,
+    Change,
+    Op,
+    Plan,
+    Resource,
+)
 from receiver.registration.urls import origin, shown
-from receiver.text import line
+from receiver.text import counted, line
 
 _FEW = 10  # names of one IVR in a sentence
 
@@ -39,18 +48,22 @@ def as_json(plan: Plan, *, only_pending: bool = False) -> dict[str, Any]:
         "holidays": list(map(change_as_json, _selected(plan.holidays, only_pending))),
         "ivrs": list(map(change_as_json, _selected(plan.ivrs, only_pending))),
         "changes": list(map(change_as_json, _selected(plan.changes, only_pending))),
+        "event_urls": list(map(change_as_json, _selected(plan.event_urls, only_pending))),
         "warnings": list(plan.warnings),
     }
 
 
 def change_as_json(change: Change[Resource]) -> dict[str, Any]:
     """Return one line of a plan as plain data."""
-    if isinstance(change.resource, DesiredIvr):
-        more = {"name": change.resource.fields.name, "id": change.ivr.id or None}
-    elif isinstance(change.resource, Holiday):
-        more = {"name": change.resource.name, "id": change.resource.id or None}
+    resource, more = change.resource, dict[str, Any]()
+    if isinstance(resource, DesiredIvr):
+        more = {"name": resource.fields.name, "id": change.ivr.id or None}
+    elif isinstance(resource, Holiday):
+        more = {"name": resource.name, "id": resource.id or None}
+    elif isinstance(resource, EventUrl):
+        more = {"name": change.name, "url": shown(resource.url), "reason": change.reason or None}
     else:
-        name, id, url = change.resource.name, change.resource.id, change.resource.url
+        name, id, url = resource.name, resource.id, resource.url
         seen = origin(url) if change.op == "unmanaged" else shown(url)
         more = {"name": name, "id": id or None, "url": seen, "reason": change.reason or None}
     fields_ = [{"field": f.field, "from": f.before, "to": f.after} for f in change.differences]
@@ -70,6 +83,15 @@ def named(changes: Iterable[Change[Resource]]) -> str:
         group, slash, name = change.name.partition("/")
         groups.setdefault(group + slash, []).extend([name] if slash else [])
     return ", ".join(f"{group}{_few(names)}" for group, names in groups.items())
+
+
+def what(changes: Iterable[Change[Resource]]) -> str:
+    """Return what ``changes`` are about, as in ``3 action URLs and the event URL``."""
+    changes = tuple(changes)
+    events = sum(isinstance(one.resource, EventUrl) for one in changes)
+    rest = len(changes) - events
+    parts = [counted(rest, "action URL")] if rest or not events else []
+    return " and ".join([*parts, *([f"the {EVENT_URL}"] if events else [])])
 
 
 def listed(changes: Iterable[Change[Resource]]) -> str:
@@ -128,6 +150,8 @@ def _lines(plan: Plan, changes: Iterable[Change[Resource]]) -> Iterator[str]:
             yield f"{symbol} IVR {ivr.extension_number} {line(change.resource.fields.name)}"
         elif isinstance(change.resource, Holiday):
             yield f"{symbol} {change.name}"
+        elif isinstance(change.resource, EventUrl):
+            yield f"{symbol} {change.name}  {_event_summary(change, change.resource)}".rstrip()
         else:
             title = f"IVR {ivr.extension_number} {line(ivr.name)}".rstrip()
             if title != heading:
@@ -146,6 +170,18 @@ def _lines(plan: Plan, changes: Iterable[Change[Resource]]) -> Iterator[str]:
     words = ("to create", "to update", "to delete", "unchanged", "unmanaged", "blocked", "missing")
     counts = [(plan.count(op), word) for op, word in zip(get_args(Op), words, strict=True)]
     yield "Plan: " + ", ".join(f"{count} {word}" for count, word in counts if count) + "."
+
+
+def _event_summary(change: Change[Resource], event_url: EventUrl) -> str:
+    auth = event_url.auth.lower()
+    auth = "no authentication" if auth == "disable" else auth
+    match change.op:
+        case "create":
+            return f"POST, {auth}, {event_url.url}"
+        case "delete":
+            return f"{shown(event_url.url)} ({change.reason}: is disabled)"
+        case _:
+            return change.reason
 
 
 def _summary(change: Change[Resource], action_url: ActionUrl) -> str:

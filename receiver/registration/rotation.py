@@ -16,17 +16,18 @@ from dataclasses import replace
 
 from receiver.credentials import Secret
 from receiver.declarations.actions import Action
+from receiver.declarations.event_actions import EventEndpoint
 from receiver.errors import RegistrationError
 from receiver.pbx.difference import UNREADABLE
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration import plans
 from receiver.registration.changes import Change, Plan, Resource
 from receiver.registration.desired import desired_action_urls
+from receiver.registration.event_urls import desired_event_state
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_requests import Progress
 from receiver.registration.registrar import Reading, Result, apply, read_actual
-from receiver.registration.render import listed, named, reasons
-from receiver.text import counted
+from receiver.registration.render import listed, named, reasons, what
 
 
 async def plan_rotation(
@@ -38,6 +39,7 @@ async def plan_rotation(
     reading: Reading = lambda done, all: None,
     *,
     pbx: str = "",
+    events: EventEndpoint | None = None,
 ) -> Plan:
     """Return the plan that moves all credentials to the epoch after ``epoch``.
 
@@ -49,6 +51,7 @@ async def plan_rotation(
         epoch: the service's, which accepts the next one too.
         reading: see `receiver.registration.registrar.Reading`.
         pbx: the label of the PBX; actions for another one are skipped.
+        events: the event URL of the PBX, as declared; None if none is.
 
     Raises:
         RegistrationError: the action URLs are not as declared: that comes first.
@@ -59,18 +62,28 @@ async def plan_rotation(
     owner = owner_mark(secret, pbx)
     want = desired_action_urls(actions, base, secret, epoch, pbx=pbx)
     before = plans.plan(want, found, base, pbx=pbx, owner=owner)
+    actual = await client.tenant.event_url() if events else None
+    now = desired_event_state(events, base, secret, epoch, pbx=pbx)
+    before = plans.with_event_url(before, now, actual)
+    _check_as_declared(before)
+    next_ones = desired_action_urls(actions, base, secret, epoch + 1, lenient=False, pbx=pbx)
+    after = plans.plan(next_ones, found, base, certain=True, pbx=pbx, owner=owner)
+    after = replace(after, changes=after.of("update", "unchanged", "missing"))
+    coming = desired_event_state(events, base, secret, epoch + 1, lenient=False, pbx=pbx)
+    return plans.with_event_url(after, coming, actual, certain=True)
+
+
+def _check_as_declared(before: Plan) -> None:
+    """Raise a RegistrationError if something but deletes is left to do."""
     done = ("delete", "missing")
     undone = [one for one in before.pending if one.op not in done or one.reason == plans.DUPLICATE]
-    if blocked := before.of("blocked"):
+    if blocked := before.each("blocked"):
         raise RegistrationError(f"nothing was rotated, for {reasons(blocked)}")
     if undone:
         raise RegistrationError(
-            f"nothing was rotated: {counted(len(undone), 'action URL')} not as declared "
+            f"nothing was rotated: {what(undone)} not as declared "
             f"({listed(undone)}); {_setting_first(undone)}run receiver apply first"
         )
-    next_ones = desired_action_urls(actions, base, secret, epoch + 1, lenient=False, pbx=pbx)
-    after = plans.plan(next_ones, found, base, certain=True, pbx=pbx, owner=owner)
-    return replace(after, changes=after.of("update", "unchanged", "missing"))
 
 
 def _setting_first(undone: Iterable[Change[Resource]]) -> str:
@@ -103,10 +116,10 @@ async def finish(
         RegistrationError: one has older ones, so these cannot be retired.
         PbxError: as for `receiver.registration.registrar.apply`.
     """
-    old = [change for change in plan.of("update") if not only_unreadable(change)]
+    old = [change for change in plan.each("update") if not only_unreadable(change)]
     if old:
         raise RegistrationError(
-            f"the rotation is not at its end: {counted(len(old), 'action URL')} with older "
+            f"the rotation is not at its end: {what(old)} with older "
             f"credentials ({named(old)}); run receiver rotate first"
         )
     return await rotate(client, plan, progress)

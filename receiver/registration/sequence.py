@@ -4,7 +4,8 @@ Rule 1: on one IVR, a number always has an action URL if it had one before and h
         the change that adds a number is made before the change that removes it.
 Rule 2: where two action URLs exchange numbers, one of them has both masks for a moment. Only if
         that mask is longer than the PBX accepts is there a moment without.
-Rule 3: deletes come last, after all other changes of all IVRs: a number may have moved to another
+Rule 3: the tenant's event URL comes after the action URLs.
+Rule 4: deletes come last, after all other changes of all IVRs: a number may have moved to another
         IVR.
 
 Pure.
@@ -23,6 +24,7 @@ from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import MaskError
 from receiver.masks import Mask
 from receiver.pbx.models import ActionUrl
+from receiver.pbx.models_events import EventUrl
 from receiver.pbx.models_shared import Holiday
 from receiver.registration.changes import Change, R_co, Resource
 
@@ -52,6 +54,7 @@ def in_sequence(changes: Sequence[Change[Resource]]) -> Iterator[list[Sequence[S
     ivrs = [Step(one, one.resource) for one in changes if isinstance(one.resource, DesiredIvr)]
     yield [ivrs]
     yield [in_order(group) for group in _by_ivr(changes, deletes=False)]
+    yield [[Step(one, one.resource)] for one in changes if isinstance(one.resource, EventUrl)]
     yield [[Step(one, one.resource) for one in group] for group in _by_ivr(changes, deletes=True)]
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from receiver.callbacks.asgi_messages import Answers
 from receiver.callbacks.content_coding import TooLarge
 from receiver.callbacks.http_limits import Bad
-from receiver.callbacks.request import BODY_LIMIT, CLOSE, Answer, Gone, Request, Waiting
+from receiver.callbacks.request import CLOSE, Answer, Gone, Request, Waiting
 from receiver.dispatch.eager_task import begin
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -114,7 +114,7 @@ class Refusal(Exchange):
 class Callback(Exchange):
     """A request for an action, answered by the core."""
 
-    __slots__ = ("_is_gone", "_is_large", "_parts", "_size", "_there", "_waiter")
+    __slots__ = ("_is_gone", "_is_large", "_limit", "_parts", "_size", "_there", "_waiter")
     request: Request
 
     def __init__(self, connection: Any, request: Request, there: Answers, keep_alive: bool) -> None:
@@ -125,15 +125,16 @@ class Callback(Exchange):
         self._there = there
         self._parts: list[bytes] = []
         self._size = 0
+        self._limit = there.body_limit
         length = request.fields.get(b"content-length", b"")
-        self._is_large = len(length) > 4 and int(length) > BODY_LIMIT
+        self._is_large = len(length) > 4 and int(length) > self._limit
         self._waiter: asyncio.Future[bytes] | None = None
         self._is_gone = False
 
     def take(self, body: bytes) -> None:
         self._parts.append(body)
         self._size += len(body)
-        if self._size > BODY_LIMIT:
+        if self._size > self._limit:
             self._is_large = True
             self._parts.clear()
             self._fail(TooLarge())

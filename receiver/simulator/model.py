@@ -21,6 +21,7 @@ from receiver.masks import All, Mask, Pattern
 from receiver.pbx import models
 from receiver.pbx.audio import examine
 from receiver.pbx.fields import Model
+from receiver.pbx.models_events import TenantEvents
 from receiver.pbx.resource_types import (
     ACTION_URL,
     FILE,
@@ -33,7 +34,15 @@ from receiver.pbx.resource_types import (
 from receiver.simulator.behaviour import Behaviour
 from receiver.simulator.blob_store import Blob, media_type
 from receiver.simulator.collection import Collection
-from receiver.simulator.validation import ApiError, Context, Json, invalid, missing
+from receiver.simulator.validation import (
+    ApiError,
+    Context,
+    Json,
+    accept,
+    invalid,
+    missing,
+    present,
+)
 
 __all__ = ["Behaviour", "Pbx"]
 
@@ -61,6 +70,7 @@ class Pbx:
         office_hours: the tenant's, as the days of a menu entry (`receiver.simulator.hours`); None
             for always open.
         tenant: the id of its tenant.
+        tenant_settings: the tenant's event URLs, as stored.
     """
 
     def __init__(
@@ -80,6 +90,8 @@ class Pbx:
         self.night_mode = False
         self.office_hours: Json | None = None
         self.tenant = self._id_of(_FIRST_ID - 1)
+        off = {"enabled": False, "auth": "DISABLE"}
+        self.tenant_settings: Json = {"cdr_event": {**off}, "extension_event": {**off}}
         self._action_urls: dict[str, Collection] = {}
         self._extensions: dict[str, Json] = {}
 
@@ -100,6 +112,20 @@ class Pbx:
         """Delete an IVR with its action URLs; errors as for `Collection.destroy`."""
         self.ivrs.destroy(ivr_id)
         self._action_urls.pop(ivr_id, None)
+
+    def show_tenant(self) -> Json:
+        """Return the tenant as the API does, as far as it is simulated: the id and event URLs."""
+        shown = present(TenantEvents, self.tenant_settings, self._context())
+        return {"id": self.tenant, **shown}
+
+    def update_tenant(self, data: object) -> None:
+        """Change the event URLs in ``data``, each as a whole.
+
+        Raises:
+            ApiError: 400, it breaks a limit.
+        """
+        context = self._context()
+        self.tenant_settings |= accept(TenantEvents, data, context, "update", complete=False)
 
     def action_urls(self, ivr_id: str) -> Collection:
         """Return the action URLs of one IVR.

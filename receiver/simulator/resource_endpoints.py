@@ -1,4 +1,4 @@
-"""The endpoints of the resources: IVRs, action URLs, holidays, servers, files, numbers.
+"""The endpoints of the resources: IVRs, action URLs, holidays, servers, files, numbers, tenant.
 
 Rule 1: the codes are the vendor's: 201 with ``{"id"}`` for a create, 200 for a read or an update
         (the latter without a body), 204 for a destroy.
@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from receiver.pbx.fields import Model
+from receiver.pbx.models_events import TENANT
 from receiver.pbx.resource_types import (
     ACTION_URL,
     FILE,
@@ -136,6 +137,15 @@ async def _extension_number(state: ApiState, request: Request) -> Response:
     return JSONResponse(state.pbx.at(request.path_params["number"]))
 
 
+async def _show_tenant(state: ApiState, request: Request) -> Response:
+    return JSONResponse(state.pbx.show_tenant())
+
+
+async def _update_tenant(state: ApiState, request: Request) -> Response:
+    state.pbx.update_tenant(await body(request))
+    return Response()
+
+
 _PECULIAR = (
     _Resource(IVR, make=Pbx.create_ivr, unmake=Pbx.destroy_ivr, missing=400),
     _Resource(
@@ -161,4 +171,6 @@ ENDPOINTS = (
     Endpoint("GET", f"/api{SERVER.path}/{{id}}/status", _status_of_server, "token"),
     Endpoint("POST", f"/api{FILE.path}/{{id}}/destroy", _destroy_file),
     Endpoint("GET", "/api/extension_numbers/{number}", _extension_number),
+    Endpoint("GET", f"/api{TENANT}", _show_tenant),
+    Endpoint("POST", f"/api{TENANT}", _update_tenant),
 )

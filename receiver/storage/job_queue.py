@@ -12,7 +12,9 @@ Rule 4: a queue is bounded: at most `Bounds.open` jobs wait, and further ones ar
 Rule 5: all times are the caller's, in seconds, those of a durable queue since the epoch. Machines
         whose clocks differ by as much as a lease run jobs twice; a clock that is set back delays
         what was due later.
-Rule 6: a job whose key or body is not text, because something else wrote to the store, becomes a
+Rule 6: what a job returned is kept with its key, if it is a text of at most `LONGEST_RESULT`
+        characters; `JobQueue.state` returns it.
+Rule 7: a job whose key or body is not text, because something else wrote to the store, becomes a
         dead letter when it is claimed, and the claim continues. The bytes are not changed.
 
 Why no library: none of those kept well has both stores and "at least once". huey takes a job out
@@ -25,7 +27,7 @@ import logging
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from receiver.errors import Unavailable
 from receiver.storage.breaker import StoreError
@@ -38,7 +40,10 @@ FULL = "queue full"
 """The kind of error when `Bounds.open` jobs wait."""
 
 UNDECODABLE = "Undecodable"
-"""The reason of a dead letter that rule 6 makes."""
+"""The reason of a dead letter that rule 7 makes."""
+
+LONGEST_RESULT = 1000
+"""Characters of a result."""
 
 _ESCAPED = re.compile("[\udc80-\udcff]")  # what `to_text` makes of octets that are not UTF-8
 
@@ -107,6 +112,14 @@ class DeadJob(Generic[B]):
     died: float
 
 
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """The state of a job, and what it returned if it is done (rule 6)."""
+
+    state: Literal["open", "done", "dead"]
+    result: str = field(default="", repr=False)
+
+
 class JobQueue(Protocol[B]):
     """A queue. Every method but `close` raises `StoreError` if the store is unavailable."""
 
@@ -126,8 +139,12 @@ class JobQueue(Protocol[B]):
         """Renew the leases ``until`` then; return the jobs that were lost to another claim."""
         ...
 
-    async def done(self, job: Job[B], now: float) -> None:
-        """Mark the job as done: delete its body, keep its key."""
+    async def done(self, job: Job[B], now: float, result: str = "") -> None:
+        """Mark the job as done: delete its body, keep its key and its ``result``."""
+        ...
+
+    async def state(self, key: str) -> JobState | None:
+        """Return the state of a job; None if no job with this key is known (any more)."""
         ...
 
     async def reschedule(self, job: Job[B], due: float, tries: int) -> None:
@@ -158,7 +175,7 @@ class JobQueue(Protocol[B]):
 def read_job(
     key: bytes | None, body: bytes | None, claim: int, tries: int
 ) -> tuple[Job[str], bool]:
-    """Return a claimed job as a store holds it, and whether it is text (rule 6)."""
+    """Return a claimed job as a store holds it, and whether it is text (rule 7)."""
     job = Job(to_text(key), to_text(body), claim, tries)
     return job, None not in (key, body) and not _ESCAPED.search(job.key + job.body)
 

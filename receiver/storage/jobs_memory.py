@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Generic
 
-from receiver.storage.job_queue import BOUNDS, KEEP, B, Bounds, DeadJob, Job
+from receiver.storage.job_queue import BOUNDS, KEEP, B, Bounds, DeadJob, Job, JobState
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class MemoryJobs(Generic[B]):
         self._bounds = bounds
         self._open: dict[str, _Stored[B]] = {}
         self._dead: dict[str, _Stored[B]] = {}  # the latest last
-        self._done: dict[str, float] = {}  # the latest last
+        self._done: dict[str, tuple[float, str]] = {}  # time and result; the latest last
         # When open jobs are due. An entry whose number is not that of its job is out of date.
         self._due: list[tuple[float, int, str]] = []
         self._numbers = itertools.count()
@@ -52,7 +52,8 @@ class MemoryJobs(Generic[B]):
 
     def accept_now(self, key: str, body: B, now: float) -> bool:
         """As `accept`, without a coroutine."""
-        if key in self._open or key in self._dead or self._done.get(key, -math.inf) >= now - KEEP:
+        done, _ = self._done.get(key, (-math.inf, ""))
+        if key in self._open or key in self._dead or done >= now - KEEP:
             return False
         if len(self._open) >= self._bounds.open:
             raise self._bounds.full()
@@ -81,16 +82,23 @@ class MemoryJobs(Generic[B]):
                 lost.append(job)
         return lost
 
-    async def done(self, job: Job[B], now: float) -> None:
+    async def done(self, job: Job[B], now: float, result: str = "") -> None:
         if self._open.pop(job.key, None) or self._dead.pop(job.key, None):
             self._done.pop(job.key, None)
-            self._done[job.key] = now
+            self._done[job.key] = now, result
         while self._done:
-            oldest, time = next(iter(self._done.items()))
+            oldest, (time, _) = next(iter(self._done.items()))
             if len(self._done) <= self._bounds.done and time >= now - KEEP:
                 break
             del self._done[oldest]
         self._check_empty()
+
+    async def state(self, key: str) -> JobState | None:
+        if key in self._open:
+            return JobState("open")
+        if key in self._dead:
+            return JobState("dead")
+        return JobState("done", self._done[key][1]) if key in self._done else None
 
     async def reschedule(self, job: Job[B], due: float, tries: int) -> None:
         if stored := self._claimed(job):

@@ -24,6 +24,7 @@ from receiver.storage.job_queue import (
     Bounds,
     DeadJob,
     Job,
+    JobState,
     log_undecodable,
     read_job,
     to_octets,
@@ -34,10 +35,11 @@ from receiver.storage.redis_client import ask, connect
 PREFIX = "receiver:{jobs}:"
 """What all keys begin with."""
 
-# By time: due, done, dead. By the key of a job: body, claims, tries, reason.
-_KEYS = [PREFIX + n for n in ("due", "done", "dead", "body", "claims", "tries", "reason")]
+# By time: due, done, dead. By the key of a job: body, claims, tries, reason, result.
+_NAMES = ("due", "done", "dead", "body", "claims", "tries", "reason", "result")
+_KEYS = [PREFIX + name for name in _NAMES]
 _COMMON = """
-local DUE, DONE, DEAD, BODY, CLAIMS, TRIES, REASON = unpack(KEYS)
+local DUE, DONE, DEAD, BODY, CLAIMS, TRIES, REASON, RESULT = unpack(KEYS)
 local function mine(key, claim)
   return redis.call('HGET', CLAIMS, key) == claim and redis.call('ZSCORE', DUE, key)
 end
@@ -52,6 +54,7 @@ if redis.call('HEXISTS', BODY, key) == 1 then return 0 end
 local done = redis.call('ZSCORE', DONE, key)
 if done and tonumber(done) >= now - keep then return 0 end
 if redis.call('ZCARD', DUE) >= tonumber(most) then return -1 end
+redis.call('HDEL', RESULT, key)
 redis.call('HSET', BODY, key, body)
 redis.call('ZADD', DUE, now, key)
 -- Earlier versions let a queue expire.
@@ -105,16 +108,31 @@ end
 return dropped
 """
 _FINISH = """
-local key, now, keep, most = unpack(ARGV)
+local key, now, keep, most, result = unpack(ARGV)
+local function expire(keys)
+  for _, old in ipairs(keys) do
+    redis.call('ZREM', DONE, old)
+    redis.call('HDEL', RESULT, old)
+  end
+end
 if redis.call('HEXISTS', BODY, key) == 1 then
   forget(key)
   redis.call('ZREM', DUE, key)
   redis.call('ZREM', DEAD, key)
   redis.call('ZADD', DONE, now, key)
+  if result ~= '' then redis.call('HSET', RESULT, key, result) end
 end
-redis.call('ZREMRANGEBYSCORE', DONE, '-inf', '(' .. string.format('%.17g', now - keep))
-redis.call('ZREMRANGEBYRANK', DONE, 0, -tonumber(most) - 1)
+local before = '(' .. string.format('%.17g', now - keep)
+expire(redis.call('ZRANGEBYSCORE', DONE, '-inf', before, 'LIMIT', 0, 1000))
+expire(redis.call('ZRANGE', DONE, 0, -tonumber(most) - 1))
 redis.call('EXPIRE', DONE, math.ceil(keep))
+redis.call('EXPIRE', RESULT, math.ceil(keep))
+"""
+_STATE = """
+local key = ARGV[1]
+if redis.call('ZSCORE', DUE, key) then return {'open', ''} end
+if redis.call('ZSCORE', DEAD, key) then return {'dead', ''} end
+if redis.call('ZSCORE', DONE, key) then return {'done', redis.call('HGET', RESULT, key) or ''} end
 """
 _LIST = """
 local found = {}
@@ -181,8 +199,12 @@ class RedisJobs:
         both = [value for job in jobs for value in (job.key, job.claim)]
         return [jobs[place] for place in await self._run(_RENEW, repr(until), *both)]
 
-    async def done(self, job: Job[str], now: float) -> None:
-        await self._run(_FINISH, job.key, repr(now), KEEP, self._bounds.done)
+    async def done(self, job: Job[str], now: float, result: str = "") -> None:
+        await self._run(_FINISH, job.key, repr(now), KEEP, self._bounds.done, result)
+
+    async def state(self, key: str) -> JobState | None:
+        found = await self._run(_STATE, key)
+        return JobState(to_text(found[0]), to_text(found[1])) if found else None  # type: ignore[arg-type]
 
     async def reschedule(self, job: Job[str], due: float, tries: int) -> None:
         await self._run(_RESCHEDULE, job.key, job.claim, repr(due), tries)

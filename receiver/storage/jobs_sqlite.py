@@ -26,6 +26,7 @@ from receiver.storage.job_queue import (
     Bounds,
     DeadJob,
     Job,
+    JobState,
     log_undecodable,
     read_job,
     to_octets,
@@ -45,7 +46,7 @@ RESCUE = "receiver jobs rescue"
 
 _SCHEMA = """
 create table if not exists jobs (
-    key text primary key, body text, state text,  -- 'open', 'done' or 'dead'
+    key text primary key, body text, state text,  -- 'open', 'done' (the body is the result), 'dead'
     at real,  -- when it is due, was done, died
     claim integer default 0, tries integer default 0, reason text default ''
 );
@@ -73,7 +74,8 @@ _RESCHEDULE = (
     "update jobs set at = ?, tries = ?, claim = claim + 1 "  # no late renewal counts
     "where key = ? and claim = ? and state = 'open'"
 )
-_DONE = "update jobs set state = 'done', at = ?, body = '' where key = ? and state <> 'done'"
+_DONE = "update jobs set state = 'done', at = ?, body = ? where key = ? and state <> 'done'"
+_STATE = "select state, cast(body as blob) from jobs where key = ?"
 _FORGET = "delete from jobs where state = 'done' and at < ?"
 _DEAD_LETTER = (
     "update jobs set state = 'dead', at = ?, reason = ? "
@@ -164,12 +166,21 @@ class SqliteJobs:
 
         return await self._file.transact(work)
 
-    async def done(self, job: Job[str], now: float) -> None:
+    async def done(self, job: Job[str], now: float, result: str = "") -> None:
         def work(connection: sqlite3.Connection) -> None:
-            connection.execute(_DONE, (now, job.key))
+            connection.execute(_DONE, (now, result, job.key))
             connection.execute(_FORGET, (now - KEEP,))
 
         await self._file.transact(work, now)
+
+    async def state(self, key: str) -> JobState | None:
+        def work(connection: sqlite3.Connection) -> JobState | None:
+            found = connection.execute(_STATE, (key,)).fetchone()
+            if found is None or found[0] not in ("open", "done", "dead"):
+                return None
+            return JobState(found[0], to_text(found[1]) if found[0] == "done" else "")
+
+        return await self._file.ask(work) if self._at_once or self._path.exists() else None
 
     async def reschedule(self, job: Job[str], due: float, tries: int) -> None:
         await self._file.ask(_change(_RESCHEDULE, (due, tries, job.key, job.claim)))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from receiver.pbx.callback_trace import Exchange, Outcome, Step
     from receiver.simulator.behaviour import Behaviour
+    from receiver.simulator.event_sender import EventDelivery, EventFaults
     from receiver.simulator.events import Event
     from receiver.simulator.line import LineError, PhoneCall
     from receiver.simulator.validation import ApiError
@@ -29,6 +30,8 @@ __all__ = [
     "BlockingCallWarning",
     "Clock",
     "Event",
+    "EventDelivery",
+    "EventFaults",
     "Exchange",
     "Faults",
     "LineError",
@@ -44,6 +47,8 @@ _MODULES = {
     "BlockingCallWarning": "receiver.testing.phone",
     "Clock": "receiver.testing.phone_clock",
     "Event": "receiver.simulator.events",
+    "EventDelivery": "receiver.simulator.event_sender",
+    "EventFaults": "receiver.simulator.event_sender",
     "Exchange": "receiver.pbx.callback_trace",
     "Faults": "receiver.testing.phone_faults",
     "LineError": "receiver.simulator.line",

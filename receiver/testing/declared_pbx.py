@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
+from functools import cache
+from pathlib import Path
+
 from receiver.app import Receiver
+from receiver.credentials import Secret
 from receiver.declarations.desired_ivr import holidays_of
 from receiver.declarations.ivr import desired_ivrs
 from receiver.pbx.models import write
-from receiver.registration.desired import desired_action_urls
+from receiver.registration.desired import desired_action_urls, desired_event_url
 from receiver.settings import Settings
 from receiver.simulator.model import Pbx
 
@@ -26,7 +31,7 @@ def make_pbx(app: Receiver, label: str) -> Pbx:
 
 
 def register(app: Receiver, label: str, pbx: Pbx, base: str, settings: Settings) -> None:
-    """Create on ``pbx`` the action URLs that ``receiver apply`` would create.
+    """Create on ``pbx`` the action URLs that ``receiver apply`` would create, and the event URL.
 
     Parameters:
         app: the declarations.
@@ -37,3 +42,18 @@ def register(app: Receiver, label: str, pbx: Pbx, base: str, settings: Settings)
     """
     for item in desired_action_urls(app, base, settings.secret, settings.epoch, pbx=label):
         pbx.action_urls(pbx.at(item.ivr)["id"]).create(write(item.action))
+    if endpoint := app.event_endpoint(label):
+        event_url = desired_event_url(endpoint, base, settings.secret, settings.epoch)
+        pbx.update_tenant({"cdr_event": write(event_url)})
+
+
+def phone_settings(folder: Path) -> Settings:
+    """Return the settings of the app that a phone calls; background jobs are in ``folder``."""
+    jobs = Secret(str(folder / "jobs.db"))
+    return Settings(secret=_secret(), jobs=jobs, log_caller_data=True)
+
+
+@cache
+def _secret() -> Secret:
+    """Return the secret of all phones of a process: deriving keys from a new one takes 40 ms."""
+    return Secret(secrets.token_hex(32))

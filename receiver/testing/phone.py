@@ -22,7 +22,7 @@ import warnings
 import weakref
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,18 +31,20 @@ import httpx
 
 from receiver.app import Receiver
 from receiver.config.load_app import find_ivr, load_app
-from receiver.credentials import Secret
 from receiver.declarations.actions import Handler, sensitive_names
 from receiver.errors import LoadError, ReceiverError
 from receiver.execution.blocking_calls import BlockingCall, BlockingCallDetector
 from receiver.server.uvicorn_server import running
 from receiver.settings import Settings
 from receiver.simulator.behaviour import Behaviour
+from receiver.simulator.event_records import CallEnd
+from receiver.simulator.event_sender import EventDelivery, EventFaults
 from receiver.simulator.events import Event
 from receiver.simulator.line import Line, PhoneCall
-from receiver.testing.declared_pbx import make_pbx, register
+from receiver.testing.declared_pbx import make_pbx, phone_settings, register
 from receiver.testing.ivr_copy import IvrCopy
 from receiver.testing.phone_clock import Clock
+from receiver.testing.phone_events import CallEnds
 from receiver.testing.phone_faults import Faults, HandlerGate, LateApp
 
 PHONES: weakref.WeakSet[Phone] = weakref.WeakSet()
@@ -95,7 +97,7 @@ class Phone:
         if not isinstance(declared, Receiver):
             raise LoadError(f"a Phone calls a Receiver, not {type(declared).__name__}")
         self._folder = Path(tempfile.gettempdir(), f"receiver-{secrets.token_hex(8)}")
-        self._settings = settings or _settings(self._folder)
+        self._settings = settings or phone_settings(self._folder)
         self._gate = HandlerGate()
         self._detector = BlockingCallDetector(block_limit)
         self.blocking_calls: list[BlockingCall] = []
@@ -105,6 +107,7 @@ class Phone:
         self._http = http
         self.app = Receiver(
             *(IvrCopy(ivr, self._wrap) for ivr in declared.ivrs),
+            *declared.events,
             fallback=declared.fallbacks,
             settings=self._settings,
         )
@@ -114,6 +117,7 @@ class Phone:
         self._by_session = weakref.WeakValueDictionary[str, PhoneCall]()
         self.pbxs = {label: make_pbx(self.app, label) for label in self.app.pbxs}
         self._lines: dict[str, Line] = {}
+        self._ends = CallEnds(lambda: self.clock.now, self.app.idle)
         self._task: asyncio.Task[None] | None = None
         PHONES.add(self)
 
@@ -173,10 +177,33 @@ class Phone:
         """
         label, number = find_ivr(self.app, ivr)
         await self.open()
-        line = self._lines[label]
-        return await line.dial(
+        call = await self._lines[label].dial(
             number, caller=caller, caller_name=caller_name, listener=self._listen
         )
+        self._ends.begun(call, label)
+        return call
+
+    async def end(
+        self,
+        call: PhoneCall,
+        *,
+        answered: bool = True,
+        talk: float = 10.0,
+        by_caller: bool = True,
+        recording: str = "",
+        faults: EventFaults | None = None,
+    ) -> list[EventDelivery]:
+        """End a call, have the PBX report its events, and wait until their handlers have run.
+
+        Parameters:
+            answered: whether a person answered where the IVR forwarded the call.
+            talk: seconds that they talked.
+            by_caller: whether the caller hung up.
+            recording: a link to the recording.
+            faults: on the way of the events; by default none.
+        """
+        end = CallEnd("", talk if answered else None, by_caller, recording)
+        return await self._ends.end(call, end, faults)
 
     def _time(self, session_id: str) -> datetime:
         """Return the date and time in a call, as the PBX has it."""
@@ -272,14 +299,4 @@ class Phone:
                 real_time=self._http,
             )
             line.faults = self._faults
-
-
-def _settings(folder: Path) -> Settings:
-    jobs = Secret(str(folder / "jobs.db"))
-    return Settings(secret=_secret(), jobs=jobs, log_caller_data=True)
-
-
-@cache
-def _secret() -> Secret:
-    """Return the secret of all phones of a process: deriving keys from a new one takes 40 ms."""
-    return Secret(secrets.token_hex(32))
+            self._ends.serve(label, pbx, transport)

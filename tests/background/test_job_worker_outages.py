@@ -48,11 +48,11 @@ class NoReports(SqliteJobs):
         self.claims += 1
         return claimed
 
-    async def done(self, job: Job[str], now: float) -> None:
+    async def done(self, job: Job[str], now: float, result: str = "") -> None:
         if self.failing:
             self.unreported.add(job.key)
             raise StoreError("Down")
-        await super().done(job, now)
+        await super().done(job, now, result)
         self.unreported.discard(job.key)
 
 

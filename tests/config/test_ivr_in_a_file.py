@@ -138,7 +138,7 @@ def test_the_example_of_each_value_is_valid_and_can_be_read(validator: Any, entr
 
 def test_values_are_listed() -> None:
     printed = CliRunner().invoke(main, ["handlers", "office-hours", "outbound-caller-id"]).stdout
-    first = "office-hours, a value  (receiver.office_hours:OfficeHours)"
+    first = "office-hours, a value  (receiver.declarations.office_hours:OfficeHours)"
     assert printed.splitlines()[0] == first
     assert "  week: a table (a string), required" in printed
     assert "  provider_id: a string" in printed

@@ -10,7 +10,7 @@ from receiver.console import totals
 from receiver.console.totals import Totals
 from receiver.console.traffic import CALL_TIMEOUT, Traffic
 from receiver.recording.masking import Masker
-from receiver.recording.publisher import PublishedCallback
+from receiver.recording.publisher import PublishedCallback, PublishedEvent
 from tests.recording.stage import ANSWER, KEY, action, make_ivr
 
 BEGUN = 1_795_000_000.0
@@ -151,3 +151,32 @@ def test_the_number_of_destinations_is_bounded() -> None:
     for reply in (Forward("1"), Hangup(), Forward("2"), Repeat(), Hangup()):
         sums.add(published(reply=reply))
     assert sums.observed == {"8000/pick": {"1": 1, "hang up": 2, totals.FURTHER: 2}}
+
+
+def test_events_appear_on_the_row_of_their_call() -> None:
+    known, call, _ = take(one := published(at=1.0))
+    session = one.record.session
+    found = known.event(PublishedEvent(session, "call_answered", BEGUN + 3, "<3>"))
+    assert found is not None
+    assert found[1] == {
+        "at": 2.0,
+        "type": "event",
+        "text": "the PBX reports: call answered at <3>",
+    }
+    assert found[0].summary()["end"] == call["end"]
+    found = known.event(PublishedEvent(session, "call_ended", BEGUN + 9, "<3>", talk=12.4))
+    assert found is not None
+    end = {"kind": "forwarded", "text": "forwarded to 222; answered at <3>, 12 s"}
+    assert (found[0].summary()["end"], found[0].steps) == (end, 3)
+    assert known.event(PublishedEvent("other", "call_ended", BEGUN)) is None
+
+
+def test_a_call_that_is_missed_or_left() -> None:
+    for missed, text in ((True, "missed"), (False, "ended")):
+        known, _, _ = take(one := published(reply=Repeat()))
+        found = known.event(PublishedEvent(one.record.session, "call_ended", BEGUN, missed=missed))
+        assert found is not None
+        assert found[0].summary()["end"] == {
+            "kind": "caller left",
+            "text": f"the call ended; {text}",
+        }

@@ -230,6 +230,22 @@ def is_answered(call: str, event: dict[str, Any]) -> bool:
     return is_of(call, "step", event) and bool((event["step"]["callback"] or {}).get("reason"))
 
 
+def test_handlers_of_events_get_the_calls_of_the_page(start: Start) -> None:
+    dev = start(
+        APP
+        + """
+@app.on("call_ended")
+def log_call(event):
+    log.info("ended: %s, %s", event.forwarded_to, event.answered_by.talk_duration)
+"""
+    )
+    dev.until_service("running")
+    dev.dial()
+    shown = dev.until(lambda e: e["type"] == "step" and e["step"]["type"] == "event")
+    assert shown["step"]["text"] == "the PBX reported 10 events of the call, 10 acknowledged"
+    dev.until_printed("ended: 222, 10.0")
+
+
 def test_digits_of_a_sensitive_action_are_shown_nowhere(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as crm:  # not one that answers
         url = f"http://127.0.0.1:{crm.getsockname()[1]}"

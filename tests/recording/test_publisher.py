@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
-from receiver import Call, Forward, Receiver, Reply, Settings
+from receiver import Call, CallEvent, CallTarget, Forward, Receiver, Reply, Settings
 from receiver.callbacks.observer import Times
 from receiver.dispatch.dispatcher import Decision
 from receiver.recording import publisher
+from receiver.recording.masking import Masker
 from receiver.recording.publisher import Message, Publisher, make_sockets, read
 from receiver.server.uvicorn_server import running
 from tests.recording.stage import ANSWER, action, make_ivr
@@ -140,3 +141,35 @@ async def test_an_app_publishes_its_callbacks(ends: tuple[socket.socket, socket.
         assert (await http.post("/action/8000/pick", json=FIELDS)).status_code == 200
     [message] = messages_of(console)
     assert message.callbacks[0].record.action == "8000/pick"
+
+
+def test_events_are_published_masked(ends: tuple[socket.socket, socket.socket]) -> None:
+    person = CallTarget("4930123456", status="answered", talk_duration=12.0)
+    for shown in (False, True):
+        workers, console = ends
+        publish(made := make(workers.dup() if not shown else workers, caller_data=shown))
+        made.event(CallEvent("call_ended", session_id="s", caller="102", targets=(person,)))
+        made.event(CallEvent("call_missed", session_id="s"))
+        made.event(CallEvent("call_ended"))
+        made.close()
+        messages = messages_of(console)
+        (event,) = (one for message in messages for one in message.events)
+        (callback,) = (one for message in messages for one in message.callbacks)
+        assert event.session == callback.record.session
+        assert (event.kind, event.target) == ("call_ended", "<10>")  # an action is sensitive
+        assert (event.talk, event.missed) == (12.0, False)
+
+
+def test_events_that_the_console_does_not_read_are_lost(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    workers, console = ends
+    made = make(workers)
+    console.close()
+    made.event(CallEvent("call_ended", session_id="s"))
+    made.close()
+
+
+def test_the_number_of_a_target_is_shown_if_no_action_is_sensitive() -> None:
+    for shown, number in ((True, "4930123456"), (False, "<10>")):
+        assert Masker(b"key", (), caller_data=shown).number("", "4930123456") == number

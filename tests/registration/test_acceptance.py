@@ -10,15 +10,18 @@ import httpx
 import msgspec
 import pytest
 
-from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
+from receiver import Call, Events, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.auth.client_address import read_networks
+from receiver.declarations.event_actions import EventEndpoint
 from receiver.errors import RegistrationError
 from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_events import EventUrl
 from receiver.registration import acceptance
 from receiver.registration.changes import Plan
 from receiver.registration.desired import desired_action_urls
+from receiver.registration.event_urls import desired_event_state
 from receiver.registration.ownership import owner_mark
-from receiver.registration.plans import plan
+from receiver.registration.plans import plan, with_event_url
 from receiver.registration.probe import make_callback_client
 
 BASE = "https://ivr.example.com"
@@ -280,3 +283,35 @@ async def test_a_plan_with_nothing_to_do_asks_nothing() -> None:
     made = replace(make_plan(there()), owner="")
     callbacks = make_callback_client(httpx.MockTransport(breaking(AssertionError())))
     await acceptance.check(made, SECRET, 1, callbacks)
+
+
+# the event URL -------------------------------------------------------------------------------
+
+
+def make_event_plan(secret: Secret = SECRET, auth: Any = "bearer") -> Plan:
+    desired = desired_event_state(EventEndpoint(auth=auth), BASE, secret)
+    return with_event_url(make_plan([], Ivr("8000")), desired, EventUrl())
+
+
+async def check_events(app: Receiver, made: Plan, secret: Secret = SECRET) -> None:
+    callbacks = make_callback_client(httpx.ASGITransport(app))
+    await acceptance.check(made, secret, 1, callbacks)
+
+
+@pytest.mark.parametrize("auth", ["bearer", "basic", "digest", None])
+async def test_a_new_event_url_is_probed(auth: Any) -> None:
+    events = Events(auth=auth)
+    events.add("call_ended", print, name="print")
+    app = Receiver(events, settings=Settings(secret=SECRET, public_url=BASE))
+    async with app.lifespan():
+        await check_events(app, make_event_plan(auth=auth))
+        if auth is not None:
+            with pytest.raises(RegistrationError, match=r"callbacks of the event URL.*SECRET"):
+                await check_events(app, make_event_plan(OTHER, auth), OTHER)
+
+
+async def test_a_service_without_handlers_of_events_does_not_take_one() -> None:
+    app = make_app()
+    with pytest.raises(RegistrationError, match="the event URL"):
+        await check_events(app, make_event_plan())
+    assert not asked

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import random
 import re
 import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,13 +19,15 @@ import pytest
 from starlette.types import Message
 from uvicorn.server import ServerState
 
-from receiver import Receiver
+from receiver import CallEvent, Events, Receiver, Secret
 from receiver.auth.probe_token import HEADER, make_token
+from receiver.callbacks.event_endpoint import LIMIT
 from receiver.callbacks.http_limits import APART, TRAILERS
+from receiver.credentials import derive
 from receiver.server import Http
 from receiver.server.uvicorn_server import configure
 from tests.server.test_http import Transport
-from tests.support import FIELDS, QUERY, SECRET, Counted, credentials, make_app
+from tests.support import FIELDS, QUERY, SECRET, SETTINGS, Counted, credentials, make_app
 
 COUNT = 6000
 CLIENT = ("127.0.0.1", 7)
@@ -41,9 +47,9 @@ class Peer(Transport):
 class TwoServers:
     """An app behind a connection, and the same app behind ASGI."""
 
-    def __init__(self) -> None:
+    def __init__(self, *apps: Receiver) -> None:
         self.one, self.other = Counted(), Counted()
-        self._wired, self._asgi = make_app(self.one), make_app(self.other)
+        self._wired, self._asgi = apps or (make_app(self.one), make_app(self.other))
         self._config = configure(self._wired, "off")
         self._config.load()
         self._state = ServerState()
@@ -225,3 +231,61 @@ async def test_a_connection_and_asgi_answer_alike(seed: int) -> None:
     assert statuses >= {200, 400, 401, 404, 405, 413}
     assert servers.one.calls == servers.other.calls
     assert len(servers.one.calls) > COUNT // 4 // 10
+
+
+class Inbox:
+    """An app with a handler of events, which keeps them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.seen: list[str] = []
+        jobs = Secret(str(folder / f"{id(self)}.db"))
+        self.app = Receiver(Events(auth="digest"), settings=replace(SETTINGS, jobs=jobs))
+        self.app.on("call_ended", name="keep")(self.keep)
+
+    async def keep(self, event: CallEvent) -> None:
+        self.seen.append(event.session_id)
+
+
+def event_requests() -> Iterator[tuple[str, list[tuple[bytes, bytes]], bytes]]:
+    """Methods, headers and bodies; the credentials are added by the test."""
+    whole = json.dumps({"event_type": "call_cdr", "session_id": "7"}).encode()
+    large = json.dumps({"event_type": "call_cdr", "x": "y" * 100_000}).encode()
+    for body in (whole, whole, large, b"", b"{", b"[]", b"x" * (LIMIT + 1), b"x" * 600_000):
+        yield "POST", [], body
+    yield "POST", [(b"Content-Encoding", b"br")], whole
+    yield "POST", [(b"Content-Encoding", b"gzip")], gzip.compress(large)
+    yield "POST", [(b"Content-Encoding", b"gzip")], gzip.compress(b"x" * 600_000)
+    for method in ("GET", "HEAD", "PUT"):
+        yield method, [], b""
+
+
+async def test_events_are_answered_alike(tmp_path: Path) -> None:
+    boxes = [Inbox(tmp_path), Inbox(tmp_path)]
+    servers = TwoServers(*(box.app for box in boxes))
+    known, statuses = derive(SECRET, "events"), set[int]()
+    for box in boxes:
+        box.app._inside  # noqa: B018 - made before the first request
+    for method, headers, body in event_requests():
+        answers = list[tuple[Any, ...]]()
+        for send in (servers.over_a_connection, servers.over_asgi):
+            fields = [(b"Host", b"x"), (b"Content-Length", b"%d" % len(body)), *headers]
+            first = await send((method, b"/events", fields, body))
+            if first[0] == 401:
+                request = httpx.Request(method, "http://x/events")
+                flow = httpx.DigestAuth(known.username, known.password.reveal()).auth_flow(request)
+                next(flow)
+                challenge = {"WWW-Authenticate": dict(first[1])[b"www-authenticate"].decode()}
+                answer = flow.send(httpx.Response(401, headers=challenge, request=request))
+                fields.append((b"Authorization", answer.headers["Authorization"].encode()))
+                answers.append(
+                    (alike(first), alike(await send((method, b"/events", fields, body))))
+                )
+            else:
+                answers.append((alike(first), None))
+        assert answers[0] == answers[1], (method, headers, len(body))
+        statuses |= {one[0] for one in answers[0] if one is not None}
+    assert statuses >= {200, 401, 405, 413, 415}
+    for box in boxes:
+        async with box.app.lifespan():
+            await box.app.idle()
+        assert sorted(box.seen) == ["", "7"]

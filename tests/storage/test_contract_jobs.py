@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from receiver.storage.job_queue import KEEP, DeadJob, Job, JobQueue
+from receiver.storage.job_queue import KEEP, DeadJob, Job, JobQueue, JobState
 from tests.storage.stage import NOW, SHARED, Backend, Closes, SharedBackend
 
 END = NOW + 30
@@ -53,6 +53,38 @@ async def test_a_key_is_accepted_once(jobs: JobQueue[str]) -> None:
     assert not await jobs.accept("k", "second", NOW + KEEP)
     assert await jobs.accept("k", "second", NOW + KEEP + 1)
     assert (await claim_one(jobs, NOW + KEEP + 1)).body == "second"
+
+
+async def test_the_state_of_a_job_and_what_it_returned(jobs: JobQueue[str]) -> None:
+    assert await jobs.state("k") is None
+    await jobs.accept("k", "body", NOW)
+    assert await jobs.state("k") == JobState("open")
+    job = await claim_one(jobs)
+    assert await jobs.state("k") == JobState("open")
+    await jobs.done(job, NOW, "no. 4711 é")
+    assert await jobs.state("k") == JobState("done", "no. 4711 é")
+    await jobs.accept("other", "", NOW + KEEP + 1)
+    await jobs.done(await claim_one(jobs, NOW + KEEP + 1, END + KEEP), NOW + KEEP + 1)
+    assert await jobs.state("k") is None
+    assert await jobs.state("other") == JobState("done")
+
+
+async def test_a_result_is_that_of_the_latest_job_with_its_key(jobs: JobQueue[str]) -> None:
+    await jobs.accept("k", "", NOW)
+    await jobs.done(await claim_one(jobs), NOW, "first")
+    later = NOW + KEEP + 1
+    assert await jobs.accept("k", "", later)
+    assert await jobs.state("k") == JobState("open")
+    await jobs.done(await claim_one(jobs, later, later + 1), later)
+    assert await jobs.state("k") == JobState("done")
+
+
+async def test_the_state_of_a_dead_letter(jobs: JobQueue[str]) -> None:
+    await jobs.accept("k", "body", NOW)
+    await jobs.dead_letter(await claim_one(jobs), "Unavailable", NOW)
+    assert await jobs.state("k") == JobState("dead")
+    await jobs.retry("k", NOW)
+    assert await jobs.state("k") == JobState("open")
 
 
 async def test_keys_of_done_jobs_expire(jobs: JobQueue[str]) -> None:

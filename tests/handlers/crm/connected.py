@@ -58,6 +58,29 @@ class Stage:
                 return self.fake.tables["Task"]
         raise AssertionError
 
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return the tasks in the CRM."""
+        match self.fake:
+            case FakeZoho():
+                return self.fake.records["Tasks"]
+            case FakeOdoo():
+                return self.fake.tables["mail.activity"]
+            case FakeHubSpot():
+                return self.fake.tasks
+            case FakePipedrive():
+                return [one for one in self.fake.activities if not one["done"]]
+            case FakeSalesforce():
+                return [one for one in self.fake.tables["Task"] if one["Status"] == "Not Started"]
+        raise AssertionError
+
+    def shown(self) -> str:
+        """Return what people see of the calls in the CRM."""
+        match self.fake:
+            case FakePipedrive():
+                return str(self.fake.activities)
+            case _:
+                return str(self.logged())
+
 
 def hubspot(url: str, **options: Any) -> Crm:
     options = {"token": "pat-token-of-the-tests", "others_per_second": 1000.0, **options}

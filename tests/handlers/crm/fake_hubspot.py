@@ -34,6 +34,7 @@ class FakeHubSpot(Fake):
         self.token = token
         self.contacts: list[dict[str, Any]] = []
         self.calls: list[dict[str, Any]] = []
+        self.tasks: list[dict[str, Any]] = []
         self.unique = ""
         self.late = False
 
@@ -53,8 +54,16 @@ class FakeHubSpot(Fake):
             return self._search(self.contacts, await request.json())
         if request.method == "POST" and path == "/crm/v3/objects/calls/search":
             return self._search([] if self.late else self.calls, await request.json())
+        if request.method == "POST" and path == "/crm/v3/objects/tasks/search":
+            return self._search([] if self.late else self.tasks, await request.json())
         if request.method == "POST" and path == "/crm/v3/objects/calls":
             return self._call(await request.json())
+        if request.method == "POST" and path == "/crm/v3/objects/tasks":
+            return self._task(await request.json())
+        if request.method == "PATCH" and (
+            found := re.fullmatch(r"/crm/v3/objects/calls/(\d+)", path)
+        ):
+            return self._update(found[1], await request.json())
         if found := re.fullmatch(r"/crm/v3/owners/(\d+)", path):
             if found[1] != OWNER["id"]:
                 return self.refused(404, "OBJECT_NOT_FOUND")
@@ -105,6 +114,23 @@ class FakeHubSpot(Fake):
         self.calls[-1]["associated"] = [one["to"]["id"] for one in body["associations"]]
         return JSONResponse({**self.calls[-1], "id": whose}, 201)
 
+    def _update(self, record: str, body: dict[str, Any]) -> Response:
+        for row in self.calls:
+            if row["id"] == record:
+                row["properties"].update(body["properties"])
+                return JSONResponse(row)
+        return self.refused(404, "OBJECT_NOT_FOUND")
+
+    def _task(self, body: dict[str, Any]) -> Response:
+        known = {row["id"] for row in self.contacts}
+        if any(one["to"]["id"] not in known for one in body["associations"]):
+            return self.refused(400, "VALIDATION_ERROR")
+        if not body["properties"].get("hs_timestamp"):
+            return self.refused(400, "VALIDATION_ERROR")
+        whose = self._keep(self.tasks, body["properties"], 700)
+        self.tasks[-1]["associated"] = [one["to"]["id"] for one in body["associations"]]
+        return JSONResponse({**self.tasks[-1], "id": whose}, 201)
+
     def _keep(self, rows: list[dict[str, Any]], properties: dict[str, str], first: int) -> str:
         times = {"createdAt": _TIME, "updatedAt": _TIME, "archived": False}
         rows.append({"id": str(first + len(rows)), "properties": properties, **times})
@@ -116,7 +142,9 @@ def _holds(row: dict[str, Any], one: dict[str, str]) -> bool:
     there = row["properties"].get(one["propertyName"], "")
     if one["operator"] == "EQ":
         return bool(there == one["value"])
-    return bool(there.endswith(one["value"].removeprefix("*")))
+    if one["value"].startswith("*"):
+        return bool(there.endswith(one["value"][1:]))
+    return one["value"] in re.findall(r"\w+", there)
 
 
 def _national(phone: str) -> str:

@@ -15,6 +15,7 @@ _FIELDS = {
     "res.partner": {"id", "name", "phone", "phone_sanitized", "phone_mobile_search", "user_id"},
     "res.users": set(USER),
     "mail.message": {"id", "model", "res_id", "body"},
+    "mail.activity": {"id", "res_model", "res_id", "summary", "date_deadline", "user_id"},
 }
 
 
@@ -31,6 +32,7 @@ class FakeOdoo(Fake):
             "res.partner": [],
             "res.users": [dict(USER)],
             "mail.message": [],
+            "mail.activity": [],
         }
 
     def add(self, phone: str, name: str, *, sanitized: str = "", owner: bool = True) -> str:
@@ -58,6 +60,10 @@ class FakeOdoo(Fake):
                 return JSONResponse(self._read(found[1], **body))
             if (found[1], method) == ("res.partner", "message_post"):
                 return JSONResponse(self._post(**body))
+            if (found[1], method) == ("mail.message", "write"):
+                return JSONResponse(self._write(**body))
+            if (found[1], method) == ("res.partner", "activity_schedule"):
+                return JSONResponse(self._schedule(**body))
         except Wrong as wrong:
             return self.refused(*wrong.args)
         return self.refused(404, "builtins.AttributeError")
@@ -103,9 +109,33 @@ class FakeOdoo(Fake):
             raise Wrong(404, "odoo.exceptions.MissingError")
         assert (message_type, subtype_xmlid) == ("comment", "mail.mt_note")
         notes = self.tables["mail.message"]
-        note = {"id": 900 + len(notes), "model": "res.partner", "res_id": ids[0], "body": body}
-        notes.append(note)
-        return 900 + len(notes)
+        record = 900 + len(notes)
+        notes.append({"id": record, "model": "res.partner", "res_id": ids[0], "body": body})
+        return record
+
+    def _write(self, ids: list[int], vals: dict[str, Any]) -> bool:
+        found = [row for row in self.tables["mail.message"] if row["id"] in ids]
+        if not found or vals.keys() - {"body"}:
+            raise Wrong(404, "odoo.exceptions.MissingError")
+        found[0].update(vals)
+        return True
+
+    def _schedule(
+        self,
+        ids: list[int],
+        act_type_xmlid: str,
+        summary: str,
+        date_deadline: str,
+        user_id: int | bool = False,
+    ) -> int:
+        if not any(row["id"] == ids[0] for row in self.tables["res.partner"]):
+            raise Wrong(404, "odoo.exceptions.MissingError")
+        assert act_type_xmlid == "mail.mail_activity_data_call"
+        record = 700 + len(self.tables["mail.activity"])
+        row: dict[str, Any] = {"id": record, "res_model": "res.partner"}
+        row |= {"res_id": ids[0], "summary": summary, "date_deadline": date_deadline}
+        self.tables["mail.activity"].append(row | {"user_id": user_id})
+        return record
 
 
 def _national(phone: str) -> str:

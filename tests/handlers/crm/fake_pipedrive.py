@@ -44,8 +44,12 @@ class FakePipedrive(Fake):
         path = request.url.path
         if path == "/api/v2/persons/search":
             return self._search(request)
-        if path == "/api/v2/activities":
+        if path == "/api/v2/activities" and request.method == "GET":
             return self._activities(request)
+        if path == "/api/v2/activities":
+            return self._add(await request.json())
+        if found := re.fullmatch(r"/api/v2/activities/(\d+)", path):
+            return self._update(request.method, int(found[1]), await request.json())
         if found := re.fullmatch(r"/v1/users/(\d+)", path):
             if int(found[1]) != USER["id"]:
                 return self.refused(404, "User not found")
@@ -91,7 +95,24 @@ class FakePipedrive(Fake):
             return self.refused(400, "outcome or to_phone_number is missing or wrong")
         if not all(re.fullmatch(_TIME, time) for time in times):
             return self.refused(400, "start_time and end_time are needed")
-        self.calls.append({"id": f"{len(self.calls):032x}", **row})
         activity = {"id": len(self.activities), "type": "call", "subject": row.get("subject")}
+        activity |= {"note": row.get("note", ""), "done": True}
         self.activities.append(activity | {"person_id": row.get("person_id")})
+        self.calls.append({"id": f"{len(self.calls):032x}", "activity_id": activity["id"], **row})
         return JSONResponse({"success": True, "data": self.calls[-1]})
+
+    def _add(self, row: dict[str, Any]) -> Response:
+        known = {"subject", "type", "due_date", "done", "participants", "owner_id"}
+        if not row.get("subject") or row.keys() - known:
+            return self.refused(400, "subject is missing, or a field is unknown")
+        person = next((one["person_id"] for one in row.get("participants", ())), None)
+        self.activities.append({"id": len(self.activities), "person_id": person, **row})
+        return JSONResponse({"success": True, "data": self.activities[-1]})
+
+    def _update(self, method: str, record: int, row: dict[str, Any]) -> Response:
+        if method != "PATCH" or record >= len(self.activities):
+            return self.refused(404, "Activity not found")
+        if not re.fullmatch(r"\d\d:\d\d", row.get("duration", "00:00")):
+            return self.refused(400, "duration must be HH:MM")
+        self.activities[record].update(row)
+        return JSONResponse({"success": True, "data": self.activities[record]})

@@ -62,6 +62,8 @@ class FakeSalesforce(Fake):
             return self._query(request.query_params["q"])
         if path == "sobjects/Task" and request.method == "POST":
             return self._task(await request.json())
+        if (found := re.fullmatch(r"sobjects/Task/(\w+)", path)) and request.method == "PATCH":
+            return self._update(found[1], await request.json())
         if found := re.fullmatch(r"sobjects/User/(\w+)", path):
             users = [row for row in self.tables["User"] if row["Id"] == found[1]]
             return JSONResponse(users[0]) if users else self.refused(404, "NOT_FOUND")
@@ -111,3 +113,10 @@ class FakeSalesforce(Fake):
         record = f"00T5g{len(self.tables['Task']):010}AAA"
         self.tables["Task"].append({"Id": record, **row})
         return JSONResponse({"id": record, "success": True, "errors": []}, 201)
+
+    def _update(self, record: str, row: dict[str, Any]) -> Response:
+        for task in self.tables["Task"]:
+            if task["Id"] == record:
+                task.update(row)
+                return Response(status_code=204)
+        return self.refused(404, "NOT_FOUND")

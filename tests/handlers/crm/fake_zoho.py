@@ -29,6 +29,7 @@ class FakeZoho(Fake):
         self.denied = False
         self.unique = ""
         self.records: dict[str, list[dict[str, Any]]] = {"Contacts": [], "Leads": [], "Calls": []}
+        self.records["Tasks"] = []
 
     def add(self, phone: str, name: str, *, module: str = "Contacts", **fields: Any) -> str:
         record = f"48768760000{sum(map(len, self.records.values())):08}"
@@ -50,6 +51,10 @@ class FakeZoho(Fake):
             return JSONResponse({"users": users}) if users else Response(status_code=204)
         if path == "/crm/v8/Calls" and request.method == "POST":
             return self._call((await request.json())["data"][0])
+        if path == "/crm/v8/Tasks" and request.method == "POST":
+            return self._task((await request.json())["data"][0])
+        if (found := re.fullmatch(r"/crm/v8/Calls/(\d+)", path)) and request.method == "PUT":
+            return self._update(found[1], (await request.json())["data"][0])
         return self.refused(404, "INVALID_URL_PATTERN")
 
     def refused(self, status: int, code: str) -> Response:
@@ -104,8 +109,25 @@ class FakeZoho(Fake):
         if self.unique and any(call[self.unique] == row[self.unique] for call in calls):
             return self._result(400, "DUPLICATE_DATA")
         calls.append({"id": f"48768761{len(calls):08}", **row})
-        return self._result(201, "SUCCESS")
+        return self._result(201, "SUCCESS", calls[-1]["id"])
 
-    def _result(self, status: int, code: str) -> Response:
-        result = {"code": code, "details": {}, "status": "success" if status == 201 else "error"}
+    def _task(self, row: dict[str, Any]) -> Response:
+        if not row.get("Subject"):
+            return self._result(400, "MANDATORY_NOT_FOUND")
+        tasks = self.records["Tasks"]
+        tasks.append({"id": f"48768762{len(tasks):08}", **row})
+        return self._result(201, "SUCCESS", tasks[-1]["id"])
+
+    def _update(self, record: str, row: dict[str, Any]) -> Response:
+        found = [call for call in self.records["Calls"] if call["id"] == record]
+        if not found:
+            return self._result(404, "INVALID_DATA")
+        if not re.fullmatch(r"\d\d:\d\d", row.get("Call_Duration", "00:00")):
+            return self._result(400, "INVALID_DATA")
+        found[0].update(row)
+        return self._result(200, "SUCCESS", record)
+
+    def _result(self, status: int, code: str, record: str = "") -> Response:
+        details = {"id": record} if record else {}
+        result = {"code": code, "details": details, "status": "success" if record else "error"}
         return JSONResponse({"data": [result]}, status)

@@ -37,6 +37,7 @@ class Fake(ABC):
 
     def __init__(self) -> None:
         self.trouble: Trouble = ""
+        self.fails: set[str] = set()  # paths that answer 503
         self.asked: list[Asked] = []
         self.released = asyncio.Event()
 
@@ -58,6 +59,8 @@ class Fake(ABC):
         body = await request.json() if json and await request.body() else None
         query, headers = dict(request.query_params), dict(request.headers)
         self.asked.append(Asked(request.method, request.url.path, query, headers, body))
+        if request.url.path in self.fails:
+            return self.refused(503, "SERVICE_UNAVAILABLE")
         match self.trouble:
             case "down":
                 return self.refused(503, "SERVICE_UNAVAILABLE")

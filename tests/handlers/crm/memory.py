@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from handlers.crm.contacts import Contact, Engagement, Number, Owner
+from handlers.crm.outcomes import Task
 from receiver import Call
 
 
@@ -16,6 +18,8 @@ class MemoryCrm:
         self.contacts: dict[str, tuple[Contact, ...]] = {}
         self.owners: dict[str, Owner] = {}
         self.engagements: list[Engagement] = []
+        self.completed: list[str] = []
+        self.tasks: list[Task] = []
         self.finds = 0
         self.owner_asks = 0
         self.error: Exception | None = None
@@ -34,7 +38,21 @@ class MemoryCrm:
         self._ask()
         return self.owners.get(contact.owner)
 
-    async def log(self, engagement: Engagement) -> None:
+    async def log(self, engagement: Engagement) -> str:
         self._ask()
-        if all(engagement.key != there.key for there in self.engagements):
+        keys = [there.key for there in self.engagements]
+        if engagement.key not in keys:
             self.engagements.append(engagement)
+            return str(len(keys))
+        return str(keys.index(engagement.key))
+
+    async def complete(self, record: str, engagement: Engagement) -> None:
+        self._ask()
+        self.completed.append(record)
+        there = self.engagements[int(record)]
+        self.engagements[int(record)] = replace(there, end=engagement.end)
+
+    async def add_task(self, task: Task) -> None:
+        self._ask()
+        if all(task.key != there.key for there in self.tasks):
+            self.tasks.append(task)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from handlers.crm.contacts import Contact, Number
+from handlers.crm.contacts import Contact, Number, Outcome
+from handlers.crm.outcomes import Task
 from handlers.crm.rest import Rest
 from receiver import DeclarationError, Unavailable
 from tests.handlers.crm.connected import KEY, engagement_of
@@ -91,9 +93,54 @@ async def test_a_call_is_logged_once(other: Crm) -> None:
     assert other.count == 3
 
 
+END = Outcome(True, "222", 95.4, "https://pbx.example.com/r/1")
+COMPLETE = {
+    "url": "/calls/{record}",
+    "method": "PATCH",
+    "json": ["{status}", "{answered}", "{duration}", "{recording}", "{contact}"],
+}
+TASK = {"url": "/tasks", "headers": {"Idempotency-Key": "{key}"}, "json": ["{text}", "{due}"]}
+
+
+async def test_a_call_is_completed_by_the_id_of_its_record(other: Crm) -> None:
+    log = {"url": "/calls/{key}", "json": {}, "id": "data.id"}
+    crm = Rest(other.url, find=FIND, log=log, complete=COMPLETE)
+    other.script = [answer(b'{"data":{"id":4711}}'), answer(b"")]
+    assert await crm.log(engagement_of(Contact("5"))) == "4711"
+    await crm.complete("4711", engagement_of(end=END))
+    assert other.requests[1].startswith("PATCH /calls/4711 ")
+    assert '["answered","222","95","https://pbx.example.com/r/1",""]' in other.requests[1]
+    with pytest.raises(Unavailable, match="does not find the call"):
+        await crm.complete("", engagement_of(end=END))
+
+
+async def test_a_call_is_completed_by_its_key(other: Crm) -> None:
+    crm = Rest(other.url, find=FIND, seek={**SEEK, "id": "id"}, log=LOG, complete=COMPLETE)
+    other.script = [answer(b'{"data":[{"id":7}]}'), answer(b'{"data":[{"id":7}]}'), answer(b"")]
+    assert await crm.log(engagement_of(Contact("5"))) == "7"
+    await crm.complete("", engagement_of(end=Outcome(False)))
+    assert other.requests[2].startswith("PATCH /calls/7 ")
+    assert '["missed","","0","",""]' in other.requests[2]
+    await Rest(other.url, find=FIND).complete("7", engagement_of(end=END))
+    assert other.count == 3
+
+
+async def test_a_task_is_created_with_the_key_of_the_call(other: Crm) -> None:
+    due = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
+    task = Task(KEY, due, "call back", NUMBER, Contact("5"), "7")
+    other.script = [answer(b"", "409 Conflict")]
+    await Rest(other.url, find=FIND, task=TASK).add_task(task)
+    assert f"idempotency-key: {KEY}" in other.requests[0].lower()
+    assert '["call back","2026-11-30T09:00:00+00:00"]' in other.requests[0]
+    await Rest(other.url, find=FIND).add_task(task)
+    assert other.count == 1
+
+
 @pytest.mark.parametrize(
     "options",
     [
+        {"find": FIND, "task": {"url": "/tasks", "json": {"key": "{key}"}}},
+        {"find": FIND, "complete": {"url": "/calls/{due}"}},
         {"find": {"url": "/x"}},
         {"find": []},
         {"find": {**FIND, "ids": "id"}},

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from handlers.hours import Hours
 from receiver import DeclarationError, Forward, Holiday, MenuEntry, OfficeHours
 from receiver.declarations.ivr_menu import holiday_fields
-from receiver.office_hours import Moment, moments
+from receiver.declarations.office_hours import Moment, moments
 from receiver.pbx.models import write
 from receiver.simulator.hours import LocalTime, is_holiday, is_open
 

@@ -1,0 +1,125 @@
+"""The tenant's event URL for calls: the desired state, and the change that leads to it.
+
+Rule 1: a tenant has one. It is set only where handlers of events are declared; if it leads to
+        another receiver, that blocks the plan, unless it may be taken over. Whether it is enabled
+        makes no difference: the PBX disables one by itself.
+Rule 2: it is managed if it leads to this service, at its public URL or the former one. It has no
+        owner mark, because an event URL has no headers.
+Rule 3: a managed one is disabled where no handler is declared (any more). The PBX takes no empty
+        URL, so the URL stays, without effect and without authentication.
+Rule 4: the credentials of this epoch and of the next are both accepted during a rotation, as for an
+        action URL. One that the PBX hides is no difference.
+Rule 5: no text contains a secret; the path of another receiver's URL counts as one.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from receiver.credentials import Secret
+from receiver.declarations.event_actions import EventEndpoint
+from receiver.pbx.models import IvrSummary, with_defaults
+from receiver.pbx.models_events import EventUrl
+from receiver.registration.changes import Change
+from receiver.registration.compare import carries, event_url_differences, hides_credentials
+from receiver.registration.desired import DesiredEventUrl, desired_event_url
+from receiver.registration.urls import origin, same
+
+UNDECLARED = "no handler of events is declared"
+"""The reason to disable the event URL."""
+
+_NOWHERE = IvrSummary(id="")
+
+
+def desired_event_state(
+    endpoint: EventEndpoint | None,
+    base: str,
+    secret: Secret,
+    epoch: int = 1,
+    *,
+    lenient: bool = True,
+    pbx: str = "",
+    former: str = "",
+) -> DesiredEventUrl:
+    """Return the desired event URL of a PBX.
+
+    Parameters:
+        endpoint: as declared; None if no handler is.
+        base: the public URL of this service.
+        secret: the service's, from which the credentials are derived.
+        epoch: counts rotations of the credentials, from 1.
+        lenient: whether the credentials of the next epoch are accepted too.
+        pbx: the label of the PBX.
+        former: the public URL that the service had before.
+
+    Raises:
+        DeclarationError: the URL is longer than the PBX accepts.
+    """
+    place = endpoint or EventEndpoint(pbx)
+    at, before = (url and url.rstrip("/") + place.path for url in (base, former))
+    if endpoint is None:
+        return DesiredEventUrl(at, before)
+    now = desired_event_url(endpoint, base, secret, epoch)
+    coming = desired_event_url(endpoint, base, secret, epoch + 1) if lenient else None
+    forwards, where, identity = bool(endpoint.forward_to), endpoint.where, endpoint.identity
+    return DesiredEventUrl(at, before, now, coming, forwards, where, identity)
+
+
+def plan_event_url(
+    desired: DesiredEventUrl,
+    actual: EventUrl,
+    *,
+    take_over: bool = False,
+    certain: bool = False,
+) -> Change[EventUrl] | None:
+    """Return the change of the event URL; None if nothing is declared and nothing is managed.
+
+    Parameters:
+        desired: the desired state.
+        actual: the actual state; blank if the tenant has none.
+        take_over: replace the URL of another receiver.
+        certain: count credentials that the PBX hides as a difference.
+    """
+    managed = any(same(actual.url, url) for url in (desired.at, desired.former) if url)
+    if desired.url is None:
+        if not managed or not actual.enabled:
+            return None
+        off = EventUrl(enabled=False, auth="DISABLE", url=actual.url)
+        return Change("delete", _NOWHERE, off, reason=UNDECLARED)
+    if not actual.url:
+        return Change("create", _NOWHERE, desired.url, where=desired.where)
+    if not managed and not take_over:
+        reason = _rivalry(actual, forwards=desired.forwards)
+        return Change("blocked", _NOWHERE, desired.url, reason=reason, where=desired.where)
+    want, there = desired.url, with_defaults(actual)
+    if desired.coming is not None and _is_ahead(there, want, desired.coming):
+        want = desired.coming
+    drift = tuple(event_url_differences(want, there, certain=certain))
+    if not managed:
+        whose = origin(actual.url)
+        drift = tuple(replace(one, before=whose) if one.field == "url" else one for one in drift)
+        lost = "" if desired.forwards else ", which gets no events any more"
+        reason = f"taken over from {whose}{lost}"
+        return Change("update", _NOWHERE, want, drift, reason=reason, where=desired.where)
+    return Change("update" if drift else "unchanged", _NOWHERE, want, drift, where=desired.where)
+
+
+def _is_ahead(actual: EventUrl, now: EventUrl, coming: EventUrl) -> bool:
+    """Return whether the credentials may be those of the next epoch."""
+    return hides_credentials(actual, now) or carries(actual, coming)
+
+
+def _rivalry(actual: EventUrl, *, forwards: bool) -> str:
+    whose = origin(actual.url)
+    forward = (
+        "forward_to= is declared: if it leads there, "
+        if forwards
+        else f'to keep it informed, declare Events(forward_to="{whose}") with its whole URL, which '
+        "passes every event on; then "
+    )
+    return (
+        f"the tenant reports its calls to {whose} already, and has one event URL only; {forward}"
+        "replace it with --take-over-events"
+    )
