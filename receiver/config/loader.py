@@ -14,8 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from receiver.errors import LoadError, ReceiverError
+from receiver.errors import DeclarationError, LoadError, ReceiverError
 from receiver.text import short
+
+_PACKAGE = Path(__file__).parent.parent
 
 
 def load(target: str, default: str = "app") -> object:
@@ -28,7 +30,7 @@ def load(target: str, default: str = "app") -> object:
 
     Raises:
         LoadError: it cannot be imported, or has no such attribute.
-        ReceiverError: the module raised it, as a DeclarationError.
+        ReceiverError: the module raised it, as a DeclarationError; with file and line.
     """
     name, _, attribute = target.partition(":")
     if not name:
@@ -48,6 +50,10 @@ def _import(name: str) -> ModuleType:
         sys.path.insert(0, here)
     try:
         return _by_path(Path(name)) if name.endswith(".py") else importlib.import_module(name)
+    except DeclarationError as error:
+        if not error.where:  # a value such as a menu entry, which does not know its place
+            raise type(error)(error.problem, _place(error, here)) from None
+        raise
     except (ReceiverError, KeyboardInterrupt):
         raise
     except ModuleNotFoundError as error:
@@ -100,8 +106,9 @@ def _working_directory() -> str:
 def _place(error: BaseException, here: str) -> str:
     """Return the last line of the traceback in the user's code, or else the last of all."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if f.filename.startswith(here) and "site-packages" not in f.filename]
-    last = (own or frames)[-1]
+    theirs = [f for f in frames if not Path(f.filename).is_relative_to(_PACKAGE)]
+    own = [f for f in theirs if f.filename.startswith(here) and "site-packages" not in f.filename]
+    last = (own or theirs or frames)[-1]
     return f"{last.filename}:{last.lineno}"
 
 

@@ -97,3 +97,10 @@ def test_receiver_errors_are_not_wrapped(project: Path) -> None:
     (project / "wrong.py").write_text("from receiver import Ivr\nivr = Ivr('x')\n")
     with pytest.raises(DeclarationError, match=r"wrong\.py:2: an Ivr has an extension number"):
         loader.load("wrong")
+
+
+def test_a_declared_value_that_is_wrong_has_its_file_and_line(project: Path) -> None:
+    lines = ["from receiver import Forward, MenuEntry", 'MenuEntry("x", Forward("222"))']
+    (project / "value.py").write_text("\n".join(lines))
+    with pytest.raises(DeclarationError, match=r"value\.py:2: MenuEntry: 'x' is no key"):
+        loader.load("value")

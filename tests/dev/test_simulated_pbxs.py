@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -15,6 +16,7 @@ from receiver.dev.child import declarations
 from receiver.dev.simulated_pbxs import SimulatedPbxs
 from receiver.settings import Settings
 from receiver.simulator.hours import LocalTime
+from tests.full_ivr import full_ivr
 
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
 MONDAY = LocalTime(2026, 11, 23, 10, 0, 0)
@@ -123,3 +125,19 @@ async def test_warnings_go_by_the_number_format_of_the_trunk(
     lines = await sites.register(declarations(Receiver(north, south), "app:app"))
     [warning] = [line for line in lines if line.startswith("Warning: ")]
     assert "RECEIVER_NUMBER_FORMAT says national, so no number has a +" in warning
+
+
+async def test_a_whole_ivr_is_registered_with_its_menu_and_holidays(
+    sites: SimulatedPbxs, tmp_path: Path
+) -> None:
+    await register(sites, full_ivr(tmp_path))
+    pbx = (await sites.at("")).pbx
+    (ivr,) = pbx.ivrs
+    ids = {one["name"]: one["id"] for one in pbx.holidays}
+    assert ivr["custom_forward_rules"][0]["holidays"] == [ids["Christmas"], ids["Labour Day"]]
+    assert {file["id"] for file in pbx.files} == {
+        ivr["prompt_file_id"],
+        ivr["transfer_prompt_file_id"],
+    }
+    await register(sites, Ivr("8000", name="Sales", exclude_list=[]))
+    assert not ivr["exclude_list"]
