@@ -196,11 +196,9 @@ class Phone:
         """End a call, have the PBX report its events, and wait until their handlers have run.
 
         Parameters:
-            answered: whether a person answered where the IVR forwarded the call.
-            talk: seconds that they talked.
+            answered: whether a person answers where the IVR forwards to, for ``talk`` seconds.
             by_caller: whether the caller hung up.
-            recording: a link to the recording.
-            faults: on the way of the events; by default none.
+            recording: a link to it; ``faults``: on the way of the events.
         """
         end = CallEnd("", talk if answered else None, by_caller, recording)
         return await self._ends.end(call, end, faults)

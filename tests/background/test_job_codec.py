@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from receiver.background.job_codec import (
     LONGEST,
+    LONGEST_DECLARED,
     BodyError,
     Work,
     arguments_in,
@@ -146,3 +147,20 @@ def test_a_job_of_a_sensitive_action_stays_sensitive(sensitive: bool) -> None:
     body = write(SEAL, "k", Work(save, ["1"], {}, sensitive=sensitive))
     assert read(SEAL, "k", body).sensitive is sensitive
     assert arguments_in(body) == (["1"], {})
+
+
+def test_a_declared_function_needs_no_module_and_may_have_longer_arguments() -> None:
+    def inner(text: str) -> None:
+        """Is at no top of a module."""
+
+    declared, work = {name_of(inner): inner}, Work(inner, ("x" * (LONGEST + 1),), {})
+    body = write(SEAL, "key", work, declared)
+    found = read(SEAL, "key", body, declared)
+    assert found.function is inner
+    assert list(found.args) == list(work.args)
+    with pytest.raises(BodyError, match="there is no "):
+        read(SEAL, "key", body)
+    with pytest.raises(TypeError, match="another process can import"):
+        write(SEAL, "key", work)
+    with pytest.raises(ValueError, match=f"longer than {LONGEST_DECLARED}"):
+        write(SEAL, "key", Work(inner, ("x" * LONGEST_DECLARED,), {}), declared)

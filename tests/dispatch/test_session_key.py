@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from receiver.credentials import Secret
-from receiver.dispatch.session_key import SHORT_LIFE
+from receiver.dispatch.session_key import LONG_LIFE, SHORT_LIFE, history_key
 from receiver.dispatch.sessions import LIFE, Key, key_of
 
 SECRET = Secret("a secret of the service")
@@ -67,3 +67,11 @@ def test_the_name_depends_on_the_secret() -> None:
 @pytest.mark.parametrize("number", ["4930123456", "100"])
 def test_the_name_contains_no_number(number: str) -> None:
     assert number not in key(caller=number * 4).name
+
+
+def test_the_history_of_a_call_has_a_separate_name() -> None:
+    one = history_key("1", "", secret=SECRET)
+    assert one == history_key("1", "", secret=SECRET)
+    assert one.life == LONG_LIFE
+    names = {one.name, key("1").name, history_key("1", "north", secret=SECRET).name}
+    assert len(names | {history_key("2", "", secret=SECRET).name}) == 4

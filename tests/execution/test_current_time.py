@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pytest
 
 from receiver import Call
-from receiver.execution.current_time import current_time
+from receiver.execution.current_time import current_time, utc
 
 BERLIN = ZoneInfo("Europe/Berlin")
 WALL = datetime(2026, 11, 30, 10)
@@ -44,3 +44,9 @@ def test_the_clock_is_asked_for_the_call() -> None:
 def test_an_unknown_zone_is_an_error() -> None:
     with pytest.raises(ZoneInfoNotFoundError):
         Call().now("Europe/Nowhere")
+
+
+def test_seconds_since_the_epoch() -> None:
+    assert utc(0) == datetime(1970, 1, 1, tzinfo=UTC)
+    for beyond in (1e20, -1e20, float("inf"), float("nan")):
+        assert utc(beyond) is None

@@ -206,6 +206,18 @@ ACTION_URL_SENT: Spec = {
 }
 ACTION_URL: Spec = {**ID, **ACTION_URL_SENT}
 
+# Event URLs of the tenant ----------------------------------------------------------------------
+
+EVENT_URL: Spec = {
+    "enabled": flag(default=False),
+    "auth": one_of("DISABLE", "BASIC", "DIGEST", "BEARER", default="DISABLE"),
+    "username": text(6, 64, **WORD),
+    "password": text(6, 64, **WORD),
+    "token": text(),
+    "url": text(1, 128),
+}
+TENANT: Spec = {"cdr_event": record(EVENT_URL), "extension_event": record(EVENT_URL)}
+
 # Operations ----------------------------------------------------------------------------------
 
 STATUS = one_of("ONLINE", "OFFLINE")
@@ -333,4 +345,7 @@ OPERATIONS = (
     Operation("POST", "/login/oauth/token", 200, gives=TOKENS, open=True),
     Operation("POST", "/login/oauth/revoke", 200),
     Operation("POST", "/tenants/switch", 200),
+    # Of the tenant's settings, the event URLs only.
+    Operation("GET", "/tenant", 200, gives={**ID, **TENANT}),
+    Operation("POST", "/tenant", 200, TENANT),
 )
