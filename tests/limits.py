@@ -38,8 +38,9 @@ LIMITS: Iterable[tuple[Callable[..., Any], str]] = (
     (OAuth.__init__, "timeout"),
     (Ready.__init__, "lag"),
     (Relay.__init__, "timeout"),
-    (httpx.AsyncClient.__init__, "timeout"),  # of the tests; the package makes no such client
-    (httpx.Client.__init__, "timeout"),
+    # Of the tests; the package makes no such clients.
+    *((make, "timeout") for make in (httpx.AsyncClient.__init__, httpx.Client.__init__)),
+    *((ask, "timeout") for ask in (httpx.get, httpx.post, httpx.request)),
 )
 """Functions, and the option of each that is a limit."""
 
