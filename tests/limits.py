@@ -11,6 +11,8 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import httpx
+
 from handlers.crm.credentials import OAuth
 from handlers.relay import Relay
 from receiver.background import BackgroundJobs, open_jobs
@@ -36,6 +38,9 @@ LIMITS: Iterable[tuple[Callable[..., Any], str]] = (
     (OAuth.__init__, "timeout"),
     (Ready.__init__, "lag"),
     (Relay.__init__, "timeout"),
+    # Of the tests; the package makes no such clients.
+    *((make, "timeout") for make in (httpx.AsyncClient.__init__, httpx.Client.__init__)),
+    *((ask, "timeout") for ask in (httpx.get, httpx.post, httpx.request)),
 )
 """Functions, and the option of each that is a limit."""
 
@@ -52,5 +57,5 @@ def extend_limits(
     for function, option in LIMITS:
         defaults = function.__kwdefaults__
         assert defaults is not None
-        assert isinstance(defaults[option], float)
+        assert option in defaults
         setitem(defaults, option, seconds)

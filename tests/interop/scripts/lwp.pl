@@ -15,7 +15,7 @@ $| = 1;
 my $json = JSON::PP->new->canonical->allow_nonref;
 while (my $line = <STDIN>) {
     my $sent  = $json->decode($line);
-    my $agent = Login->new(timeout => 20, keep_alive => $sent->{fresh} ? 0 : 1);
+    my $agent = Login->new(timeout => 120, keep_alive => $sent->{fresh} ? 0 : 1);
     my $login = $sent->{scheme} =~ /^(basic|digest)$/;
     $agent->{login} = $login ? [ @$sent{qw(username password)} ] : [];
     my $read = '';

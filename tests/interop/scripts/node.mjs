@@ -10,7 +10,7 @@ import needle from "needle";
 import request from "request";
 import { HttpClient } from "urllib";
 
-const TIMEOUT = 20_000; // milliseconds
+const TIMEOUT = 120_000; // milliseconds
 
 // What is the same for all: fetch and urllib take no agent, and are told to close instead.
 const closing = (sent) => (sent.fresh ? { ...sent.headers, Connection: "close" } : sent.headers);

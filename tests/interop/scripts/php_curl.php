@@ -14,7 +14,7 @@ while (($line = fgets(STDIN)) !== false) {
     $handle = curl_init($sent->url);
     curl_setopt_array($handle, [
         CURLOPT_RETURNTRANSFER => true,
-        CURLOPT_TIMEOUT => 20,
+        CURLOPT_TIMEOUT => 120,
         CURLOPT_HTTPHEADER => $headers,
         CURLOPT_FRESH_CONNECT => $sent->fresh,
     ]);

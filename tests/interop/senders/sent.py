@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal, TypeVar
 
 Scheme = Literal["bearer", "basic", "digest", "open"]
-TIMEOUT = 20
+TIMEOUT = 120
 """Seconds after which a sender has hung."""
 
 T = TypeVar("T")
