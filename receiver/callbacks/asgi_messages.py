@@ -1,6 +1,6 @@
 """ASGI messages: read one body within limits, send one answer.
 
-Rule: an answer is whole: with its length, not compressed, not in chunks, without a cookie.
+Rule: an answer has its length; it is not compressed, not chunked, and has no cookie.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Answers(Protocol):
         ...
 
     async def answer(self, request: Request) -> Answer | Waiting | None:
-        """Return the answer, or what it waits for; None if the client has left."""
+        """Return the answer, or the `Waiting` callback; None if the client has left."""
         ...
 
     def answer_blocked(self, request: Request, now: float, at_once: bool) -> Answer | None:

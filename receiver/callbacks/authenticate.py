@@ -3,21 +3,20 @@
 Rule 1: all checks that refuse a request are here, in this order: the allowed sources, the
         credentials, the replay window.
 Rule 2: credentials are always checked, and valid ones are accepted from every address. Behind one
-        NAT, CDN or load balancer the PBX and a guessing client have one address, and what the
-        client sends must not lock the PBX out. Nothing is lost by that: credentials are derived
-        and have 160 bits or more (`receiver.credentials`), the token of the metrics and the
-        password of the console among them, so that no number of guesses at a network's speed finds
-        one.
+        NAT, CDN or load balancer the PBX and a guessing client have one address, and the client
+        must not lock the PBX out. This is safe: credentials, with the token of the metrics and
+        the password of the console, are derived and have at least 160 bits
+        (`receiver.credentials`), so they cannot be guessed over a network.
 Rule 3: the throttle answers wrong credentials only: past a number of them the answer is 429 with
         `Retry-After` in place of 401. They are counted for each client address, at the action and
-        at all actions together; for the proxy's address where the client's is not known, so that no
-        header that a client writes turns the throttle off.
+        at all actions together; for the proxy's address if the client's is unknown, so that no
+        header of a client can disable the throttle.
 Rule 4: missing, stale and unreadable credentials are not counted: a client that restarts digest
         for every callback has done nothing wrong.
-Rule 5: a log line has the address and the reason, and nothing that the client sent.
+Rule 5: a log line has the address and the reason, and no data of the client.
 Rule 6: a client that repeats valid basic or bearer credentials is recognised by its address and the
-        header as a whole, without another check; only where nothing else of the request counts: no
-        trusted proxies, no secret header. What is known ends with the app, so also with a rotation.
+        header as a whole, without another check; only if nothing else of the request matters: no
+        trusted proxies, no secret header. This cache ends with the app, so also with a rotation.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from receiver.storage.memory import MemoryAuth
 from receiver.storage.protocols import AuthStore
 
 EVERYWHERE = 10
-"""How many times as many wrong credentials as at one action throttle an address at all of them."""
+"""Factor of the throttle's limits for all actions together, compared to one action."""
 
 KNOWN = 256
 """Clients with valid credentials that are recognised."""
@@ -57,8 +56,8 @@ class Refusal(Struct, frozen=True, gc=False):
     Attributes:
         status: of HTTP.
         headers: of the answer.
-        source: where the request came from, as far as it is known.
-        cause: in one of the words of `Cause`.
+        source: the client address, as far as it is known.
+        cause: see `Cause`.
     """
 
     status: int
@@ -76,7 +75,8 @@ class Authenticated(Struct, frozen=True, gc=False):
     """The credentials are accepted.
 
     Attributes:
-        spent: seconds since this callback first came, to be challenged; 0 if it came once only.
+        spent: seconds since the first request of this callback, which was challenged; 0 without
+            one.
     """
 
     spent: float = 0.0
@@ -86,7 +86,7 @@ AT_ONCE = Authenticated()
 
 
 class AuthTarget(NamedTuple):
-    """What a request is authenticated for.
+    """The action or endpoint for which a request is authenticated.
 
     Attributes:
         identity: of an action; failures are counted by it.
@@ -106,7 +106,7 @@ class Authenticator:
         scheme: checks the credentials.
         sources: the allowed client addresses.
         store: the nonce counts that were used, and failures.
-        log_throttle: keeps the log from being flooded.
+        log_throttle: limits the log lines.
         secret_header: the name of the header with a secret; empty for no such header.
     """
 
@@ -170,8 +170,8 @@ class Authenticator:
         """Authenticate in a thread while the event loop is blocked, without the shared store.
 
         Parameters:
-            arrived: when the request did, in seconds since the epoch; a challenge has this time,
-                so that the wait for it counts as spent.
+            arrived: of the request, in seconds since the epoch; a challenge has this time, so that
+                the wait for it counts as spent.
             is_due: returns whether valid credentials are used up now; its argument is the seconds
                 that were spent on the first leg of digest.
 
@@ -234,7 +234,7 @@ class Authenticator:
         )
 
     def _key(self, request: Request) -> tuple[str, bytes] | None:
-        """What a client is recognised by; None where more of the request counts."""
+        """Return the cache key of a client; None if more of the request matters."""
         sent, client = request.fields.get(b"authorization"), request.client
         if sent is None or client is None or not (self._recognises and client[1]):
             return None

@@ -2,7 +2,7 @@
 
 Rule 1: gzip is decoded, within the limit of a body. Any other coding is refused with 415 and the
         name of the one that is understood (RFC 9110, sections 12.5.3 and 15.5.16).
-Rule 2: a body that is named gzip and is not was decoded by a proxy that left the header.
+Rule 2: a body with the header but without gzip data was decoded by a proxy, and is accepted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAGIC = b"\x1f\x8b"
 
 
 class UnsupportedCoding(Exception):
-    """The body cannot be decoded; the text is for the log and has nothing of the request."""
+    """The body cannot be decoded; the text is for the log and contains no data of the request."""
 
 
 class TooLarge(Exception):

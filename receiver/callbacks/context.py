@@ -30,8 +30,8 @@ class EndpointContext:
     Attributes:
         settings: by the label of a PBX.
         dispatcher: runs the handlers.
-        store: what workers and machines share.
-        log_throttle: keeps the log from being flooded.
+        store: nonce counts and failures, which workers and machines share.
+        log_throttle: limits the log lines.
         now: the time in seconds since the epoch.
         tracer: makes the tracer of an action for a public URL; None traces nothing.
         listeners: each makes an observer of the callbacks of an action, such as a recorder.
@@ -52,7 +52,7 @@ class EndpointContext:
     event_listeners: tuple[Callable[[CallEvent], object], ...] = ()
 
     def authenticator(self, pbx: str, scheme: Scheme, secret_header: str) -> Authenticator:
-        """Return what authenticates the requests for a PBX's actions."""
+        """Return the authenticator of requests for a PBX's actions."""
         return Authenticator(
             scheme, self.sources(pbx), self.store, self.log_throttle, secret_header=secret_header
         )
@@ -69,7 +69,7 @@ class EndpointContext:
         return Sources(allowed, settings.trusted_proxies, addresses_of(names) if names else ())
 
     def observer(self, action: Action) -> Observer:
-        """Return what logs and counts the callbacks of ``action``."""
+        """Return the observer of the callbacks of ``action``."""
         settings = self.settings[action.pbx]
         return Observer(
             action,

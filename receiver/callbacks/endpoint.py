@@ -8,7 +8,7 @@ Rule 2: an authenticated callback is answered with HTTP 200 and a reply, except 
         an unreadable callback gets the fallback.
 Rule 3: a probe of ``receiver doctor`` is authenticated as any request, but no handler runs: the
         answer is the fallback, with a header for the probe (`receiver.callbacks.probe_answers`).
-Rule 4: the log line holds no digits, numbers or names, and nothing that a stranger wrote.
+Rule 4: the log line contains no digits, numbers or names, and no text of a client.
 Rule 5: a `Request` becomes an `Answer`, without a new task unless something is awaited.
 """
 
@@ -82,7 +82,7 @@ class Endpoint(Answers):
         check_token: returns the state of a probe's token, at a time in seconds since the epoch.
         match_timing: repeats the look-up of an unknown action, so that a refusal takes as long.
         now: the time in seconds since the epoch, for nonces and tokens.
-        epoch: of the accepted credentials; those of the next epoch are accepted, too.
+        epoch: of the accepted credentials; those of the next epoch are accepted too.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class Endpoint(Answers):
             at_once: whether the fallback is due now, however long the request could wait.
 
         Returns:
-            None if the answer is not due yet, or has to be left to the loop.
+            None if the answer is not due yet, or only the loop can answer.
         """
         action, wall = self._action, self._now()
         due = self._dispatcher.deadline(action, request.arrived)

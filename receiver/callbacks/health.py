@@ -1,12 +1,12 @@
 """``/health`` and ``/ready``: liveness and readiness of the service.
 
-Rule 1: there is no authentication, so the answer has nothing that could serve a stranger: a few
-        words, no address, no version, no number of calls.
-Rule 2: many requests cost little: what is slow is looked up once a second at most.
+Rule 1: there is no authentication, so the answer contains only a few words: no address, no version,
+        no number of calls.
+Rule 2: many requests cost little: slow checks run at most once a second.
 Rule 3: a service is not ready if it cannot answer in time, or is about to stop. A shared store that
         is unavailable, or a PBX that refuses the guard, is named in the answer, but the service
-        stays ready: every callback is still answered, and where all machines share the store none
-        of them would be left.
+        stays ready: every callback is still answered, and if all machines share the store, none
+        would remain ready.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ LAG = 0.25
 """Seconds that the event loop may be late; a callback passes through it several times."""
 
 FRESH = 1.0
-"""Seconds for which an answer is good."""
+"""Seconds for which an answer is cached."""
 
 _METHODS = ("GET", "HEAD")
 
 
 Check = Callable[[], Awaitable[bool | None]]
-"""Returns whether a part is reachable that the service needs; None if it is not known yet.
+"""Returns whether a required part is reachable; None if it is not known yet.
 
-It raises nothing, takes no longer than a moment, and is called once a second at most.
+It raises nothing, is fast, and is called at most once a second.
 """
 
 
@@ -51,7 +51,7 @@ class Ready:
     """The readiness endpoint: 200 if calls may be sent here, else 503 with the reason.
 
     Parameters:
-        checks: of what the service works with, by the name that the body gives it.
+        checks: of required parts, by their names in the body.
         nap: seconds of sleep against which the lag of the event loop is measured.
         lag: see `LAG`.
     """

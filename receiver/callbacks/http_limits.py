@@ -1,9 +1,9 @@
 """Checks of a request's framing, before anything else of it is processed.
 
-Rule 1: what two parsers could read differently is refused, never mended: that is how requests are
-        smuggled past a proxy (RFC 9112 11.2).
-Rule 2: the limits are far above what a PBX sends, and far below what costs us anything.
-Rule 3: a reason is one of those below, so that nothing that was sent gets into a log.
+Rule 1: a request that two parsers could read differently is refused, never repaired: otherwise
+        requests could be smuggled past a proxy (RFC 9112 11.2).
+Rule 2: the limits are far above the requests of a PBX, and far below a noticeable cost.
+Rule 3: a reason is one of those below, so that no data of a request gets into a log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Header = tuple[bytes, bytes]
 """Name and value."""
 
 TARGET_LIMIT = 8192
-"""Octets of path and query. RFC 9112 section 3 asks for 8000 at the least."""
+"""Octets of path and query. RFC 9112 section 3 requires at least 8000."""
 
 FIELDS_LIMIT = 100
 """Header fields. A PBX sends about ten."""
@@ -27,7 +27,7 @@ HEAD_LIMIT = TARGET_LIMIT + HEADERS_LIMIT + 1024
 """Octets of a whole head: also the request line, the line ends and the colons."""
 
 TRAILERS = "receiver.trailers"
-"""Key of the scope: what the server does with the fields behind a chunked body."""
+"""Key of the scope: how the server treats the fields after a chunked body."""
 
 APART = "apart"
 """They are not among the headers."""
@@ -88,7 +88,7 @@ def problem_of_request(
 ) -> Bad | None:
     """Return the problem of a request's framing.
 
-    This is on the path of every callback: it looks at no header more closely than it must.
+    Every callback passes this check, so it examines headers no more than necessary.
 
     Parameters:
         version: of HTTP, as ASGI writes it.
@@ -128,7 +128,7 @@ def _problem_of_text(headers: Sequence[Header]) -> Bad | None:
 
 
 def _problem_of_repeated(headers: Iterable[tuple[bytes, bytes]]) -> Bad | None:
-    """Return what is wrong with fields that may occur only once; the same length twice is fine."""
+    """Return the problem of fields that may occur only once; equal lengths are accepted."""
     names = [name for name, _ in headers]
     if names.count(b"host") > 1:
         return HOST

@@ -1,13 +1,13 @@
 """Parse the six fields of a callback from text that is almost JSON.
 
 The caller chooses the display name. A PBX that writes it into JSON without escaping it sends a raw
-tab, a lone quote or a backslash, and the caller must not lose the call by it.
+tab, a lone quote or a backslash, and such a call must not be lost.
 
-Rule 1: ``session_id``, ``from``, ``to`` and ``input`` decide what happens, and a display name may
-        hold forged ones. What a PBX writes is in the text unchanged, so a forged field is a
-        second one: a name that occurs twice, or a value that needs interpretation, is not read.
-Rule 2: the two names decide nothing. They are read as far as their end is certain; a name that
-        occurs twice is left out.
+Rule 1: ``session_id``, ``from``, ``to`` and ``input`` determine the reply, and a display name may
+        contain forged ones. The fields of the PBX are in the text unchanged, so a forged field is
+        a duplicate: a field that occurs twice, or a value that needs interpretation, is not read.
+Rule 2: the two names determine nothing. They are read if their end is certain; a name that occurs
+        twice is left out.
 Rule 3: the time is proportional to the length of the text.
 """
 
@@ -20,7 +20,7 @@ from receiver.calls import WIRE
 from receiver.errors import CallbackError
 
 DECIDING = ("session_id", "from", "to", "input")
-"""The fields that decide what happens with a call."""
+"""The fields that determine the reply."""
 
 _REQUIRED = ("from", "to", "input")
 _KEY = re.compile(rf'"({"|".join(WIRE)})"\s*:\s*')

@@ -1,13 +1,13 @@
-"""Where the metrics are served, and what is counted by the clock.
+"""The endpoint of the metrics, and the periodic measurements.
 
 Rule 1: ``/metrics`` requires a token (`receiver.callbacks.operator_access`), which is accepted from
         any address: behind a proxy on the same machine all clients have the loopback's. The page is
         that of `receiver.callbacks.metrics_page`.
-Rule 2: any worker answers for all of its machine: each leaves its counts in a `Folder` that they
-        share, once in `EVERY` seconds and in a separate thread, so that no disk holds up a
-        callback. What a worker that died had counted is kept.
+Rule 2: any worker answers for all workers of its machine: each writes its counts to a shared
+        `Folder`, every `EVERY` seconds and in a separate thread, so that no disk delays a
+        callback. The counts of a dead worker are kept.
 Rule 3: the folder is empty when the service starts; then the counts restart, which Prometheus
-        knows.
+        detects.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from receiver.observability.metrics import COUNTS, LAG, Counts
 
 PATH = "/metrics"
 IDENTITY = "metrics"
-"""What its token is derived for. That of an action has a slash in it."""
+"""The name from which its token is derived. The identity of an action has a slash."""
 
 EVERY = 1.0
 """Seconds between two copies in the folder."""
 
 BEAT = 0.5
-"""Seconds between two looks at how late the event loop is."""
+"""Seconds between two measurements of the event loop's lag."""
 
 
 @asynccontextmanager
 async def kept(
     folder: Folder, counts: Counts = COUNTS, *, beat: float = BEAT
 ) -> AsyncIterator[None]:
-    """Leave copies in ``folder`` and measure the lag of the event loop meanwhile.
+    """Write copies to ``folder``, and measure the lag of the event loop.
 
     Parameters:
         folder: of the workers.
-        counts: those of this process.
+        counts: of this process.
         beat: seconds between two measurements.
     """
     stop = threading.Event()

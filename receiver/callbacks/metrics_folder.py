@@ -1,12 +1,12 @@
 """The metrics of all workers of a machine, in a shared folder.
 
-Rule 1: each worker leaves a copy of its counts there, ``PID-RANDOM.json``, and holds a lock beside
+Rule 1: each worker writes a copy of its counts, ``PID-RANDOM.json``, and holds a lock file beside
         it for as long as it runs.
-Rule 2: a file whose lock is free is that of a dead worker. The next worker that writes adds it to
+Rule 2: a file whose lock is free belongs to a dead worker. The next worker that writes adds it to
         `TOTAL` and removes it, so there are never more files than workers, and no count is lost.
 Rule 3: no count is added twice: `TOTAL` names the files that it includes, and is replaced before
         they are removed. Reading and adding exclude each other.
-Rule 4: a copy also describes the process itself, which is no count: it ends with the worker.
+Rule 4: a copy also describes the process itself; this part is deleted when the worker ends.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Folder:
     """The metrics of all workers of a machine; all methods but `close` do blocking I/O.
 
     Parameters:
-        counts: those of this process.
+        counts: of this process.
         path: the folder; None if there are no other workers.
-        describe: returns what describes this process, in families that begin with `PROCESS`.
+        describe: returns the families that describe this process; they begin with `PROCESS`.
         ended: called with the process id of each worker that ended.
     """
 
@@ -96,7 +96,7 @@ class Folder:
             self._failed = False
 
     def close(self) -> None:
-        """Stop; what was written stays for the other workers."""
+        """Stop; the written counts stay for the other workers."""
         if self._lock is not None and self._path is not None:
             with contextlib.suppress(OSError):
                 (self._path / f"{self._own}.lock").unlink()
@@ -104,7 +104,7 @@ class Folder:
             self._lock = None
 
     def _snapshot(self) -> Snapshot:
-        for handler in BACKGROUND_HANDLERS:  # what was answered just now is counted
+        for handler in BACKGROUND_HANDLERS:  # count the latest callbacks
             handler.settle()
         return {**self._counts.snapshot(), **self._describe()}
 

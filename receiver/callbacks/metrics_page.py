@@ -4,11 +4,11 @@ Rule 1: it has the service's counts, the metrics that the user registered with p
         and the ``process_*`` of the service, in the format that the Accept header prefers.
 Rule 2: one process serves the global registry of prometheus_client, of which ``process_*`` is a
         part.
-Rule 3: of several workers any one answers for all. The service's counts are the sum in the
+Rule 3: any of several workers answers for all. The service's counts are the sum in the
         `Folder`; ``process_*`` have the label ``pid``, one for each worker that runs; the user's
         metrics are in the folder that ``PROMETHEUS_MULTIPROC_DIR`` names (multiprocess mode of
         prometheus_client), which ``receiver serve`` sets. Without that folder they are left out:
-        the values of one worker in turn with another's would look like a reset at each scrape.
+        alternating values of several workers would look like a reset at each scrape.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _processes(total: Snapshot) -> Iterator[Metric]:
 
 
 def registry(snapshots: Snapshots, *, several: bool, user_folder: str = "") -> CollectorRegistry:
-    """Return a registry with all that the page has.
+    """Return a registry with all metrics of the page.
 
     Parameters:
         snapshots: see `ServiceCollector`.
@@ -156,7 +156,7 @@ def registry(snapshots: Snapshots, *, several: bool, user_folder: str = "") -> C
         found.register(UserCollector(user_folder))
     elif user_folder:
         log.warning(
-            "metrics of user code are left out: %s=%s is no folder; create it and restart",
+            "metrics of user code are left out: %s=%s is not a folder; create it and restart",
             USER_FOLDER,
             user_folder,
         )
@@ -167,7 +167,7 @@ class MetricsPage:
     """Answers at ``/metrics``.
 
     Parameters:
-        counts: those of this process.
+        counts: of this process.
         path: the folder of the workers; None if there is one worker only.
         user_folder: the value of `USER_FOLDER`; it is set before prometheus_client is imported.
 

@@ -1,10 +1,10 @@
 """The log record, the metrics and the spans of each callback of one action.
 
-Rule 1: all that is logged or counted of a callback is in its `Record`, which is made only where it
-        is used.
-Rule 2: it costs no caller the answer: it is done after the answer, and nothing in it waits. Where a
-        thread writes the log (``receiver serve``) the event loop only appends the callback to that
-        thread's queue; the thread makes records, counts, recordings and log lines in batches.
+Rule 1: everything that is logged or counted of a callback is in its `Record`, which is made only if
+        it is used.
+Rule 2: it delays no answer: it runs after the answer, and never waits. If a thread writes the log
+        (``receiver serve``), the event loop only appends the callback to that thread's queue; the
+        thread makes records, counts, recordings and log lines in batches.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Times(Struct, gc=False):
     """When a callback arrived, was authenticated, read, decided and answered: the loop's time.
 
     Attributes:
-        requests: those of the handler to other services; None where they are not recorded.
+        requests: of the handler to other services; None if they are not recorded.
     """
 
     arrived: float
@@ -47,7 +47,7 @@ class Times(Struct, gc=False):
 
 
 Listener = Callable[[Call, Decision, Times], object]
-"""Is called with each answered callback."""
+"""Called with each answered callback."""
 
 
 class Trace(Protocol):
@@ -75,7 +75,7 @@ class Answered(Struct, eq=False, gc=False):
     Attributes:
         when: in seconds since the epoch.
         is_logged: whether the log takes its record.
-        seen: what the listeners get, if there are any.
+        seen: the arguments of the listeners, if there are any.
     """
 
     observer: Observer
@@ -97,7 +97,7 @@ class Observer:
     """Logs, counts and traces the callbacks of ``action``.
 
     Parameters:
-        action: which.
+        action: the declared action.
         log_caller_data: whether digits and numbers are shown, if the action is not sensitive.
         counted: whether they are counted.
         tracer: None traces nothing.
@@ -139,7 +139,7 @@ class Observer:
         """Observe the requests of the handler that runs next, if they are recorded.
 
         Returns:
-            What resets the context after the call.
+            A function that resets the context after the call.
         """
         if not self._records_requests:
             return None
@@ -178,7 +178,7 @@ class Observer:
             put(STAGE, self._cells, record.seconds, self._budget)
 
     def _record(self, call: Call, decision: Decision, times: Times) -> Record:
-        """Return what may be logged of a callback."""
+        """Return the record of a callback, with the data that may be logged."""
         hides = not self._shown
         return Record(
             self._identity,

@@ -101,7 +101,7 @@ class OperatorAccess:
     """ASGI middleware that serves ``app`` to operators only.
 
     Parameters:
-        app: what is protected.
+        app: the protected app.
         name: of the endpoint, in the log; failures are counted by it.
         authenticator: of the token.
         login: None if each request needs the token itself.

@@ -1,13 +1,13 @@
-"""Parse what the PBX says about a call, in any form that it may have.
+"""Parse the fields of a callback, in any form that a PBX may use.
 
-Rule 1: what is missing, null or odd becomes an empty string and an oddity, never an error: a
-        person is on the line. Only a request without a single known field is no callback, and one
-        that gives a field that decides (from, to, input, session_id) two different values: one of
-        them is forged, for the caller chooses the display name.
-Rule 2: the form is known by the content, never by the content type, which is not documented.
-Rule 3: numbers stay as they were written: a card number is text.
-Rule 4: an action without authentication is open to everyone, so every form is read in linear time;
-        the body is bounded by its reader, the content type and the number of fields here.
+Rule 1: a missing, null or unusual field becomes an empty string and an oddity, never an error: a
+        caller is on the line. Only two requests are not callbacks: one without any known field,
+        and one with two different values of a field that determines the reply (from, to, input,
+        session_id): one of them is forged, because the caller chooses the display name.
+Rule 2: the form is recognised by the content, not by the content type, which is not documented.
+Rule 3: numbers are kept as written: a card number is text.
+Rule 4: an action without authentication is open to all clients, so every form is parsed in linear
+        time; the reader limits the body, and this module the content type and the fields.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def read_query(query: bytes) -> Callback:
     """Parse the query string of a GET, or of a POST with an empty body.
 
     Raises:
-        CallbackError: none of the six fields is there, one that decides is there with two values,
-            or there are over 100 fields.
+        CallbackError: all six fields are missing, one that determines the reply has two values, or
+            there are over 100 fields.
     """
     if (call := _plain_query(query)) is not None:
         return Callback(call)
@@ -73,8 +73,8 @@ def read_body(body: bytes, content_type: str = "") -> Callback:
             and for a charset where the text is not UTF-8.
 
     Raises:
-        CallbackError: it is none of these, holds none of the six fields, or two values of one that
-            decides.
+        CallbackError: it has another form, none of the six fields, or two values of one that
+            determines the reply.
     """
     if (call := _plain(body)) is not None:
         return Callback(call)
@@ -168,7 +168,7 @@ def _split_second_query(query: bytes) -> bytes:
     """Split ``k=v?session_id=1&…``, which a PBX sends if the configured URL has a query.
 
     Only the first field of the documented orders is looked for, and only before all other fields:
-    a caller's name, which is behind it, may hold a question mark.
+    a caller's name, which follows it, may contain a question mark.
     """
     if b"?" not in query:
         return query
@@ -201,7 +201,7 @@ _QUOTES = 4 * len(WIRE)
 def _plain(body: bytes) -> Call | None:
     """Return the call of a body with the six fields once each, without an escaped quote.
 
-    None leaves it to the rest of this module, which reads any form, ten times as slowly.
+    None for any other form, which the rest of this module parses, ten times as slowly.
     """
     if body.count(b'"') != _QUOTES:
         return None
@@ -221,7 +221,7 @@ def _keep_pairs(pairs: list[tuple[str, object]]) -> list[tuple[str, object]]:
     return pairs
 
 
-# Numbers stay the text they were, so that none is too long or loses a digit.
+# Numbers are kept as text, so that none is too long or loses a digit.
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_keep_pairs, parse_int=str, parse_float=str, parse_constant=str
 )
@@ -237,7 +237,7 @@ def _json(body: bytes, charset: str) -> Callback:
         pairs = _DECODER.decode(text)
     except (ValueError, RecursionError):
         found = [(key, _whole(value)) for key, value in read_fields(text)]
-        return _call(found, "the body is not valid JSON; what is certain in it was read")
+        return _call(found, "the body is not valid JSON; only unambiguous fields were read")
     return _call((key, _scalar(value)) for key, value in pairs)
 
 

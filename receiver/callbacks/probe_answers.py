@@ -30,11 +30,11 @@ def explain(
     """Return the header that says why the request was refused; empty without a valid token.
 
     Parameters:
-        refusal: what is answered.
+        refusal: the answer.
         request: the request.
         check_token: returns the state of a token.
         now: seconds since the epoch.
-        epoch: of the service's credentials; None where there is no action.
+        epoch: of the service's credentials; None without an action.
     """
     source = f"{SOURCE}{refusal.source}" if refusal.foreign else ""
     number = f"{EPOCH}{epoch}" if epoch else ""

@@ -1,7 +1,7 @@
 """Requests and answers as plain values, between a server and the callback core.
 
-There are two entrances: `receiver.server.http` (a connection) and `receiver.callbacks.entrance`
-(ASGI). Both build a `Request`, have it answered and send the `Answer`.
+`receiver.server.http` (a connection) and `receiver.callbacks.asgi_messages` (ASGI) make a
+`Request`, pass it to the core and send the `Answer`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from receiver.callbacks.http_limits import Header
 from receiver.callbacks.parser import Callback, read_body, read_query
 
 RESCUE = "receiver.rescue"
-"""Key of the scope: the `Rescue` of a request, where there is one."""
+"""Key of the scope: the `Rescue` of a request, if there is one."""
 
 CONNECTION = "receiver.connection"
-"""Key of the scope: the transport on which a request came."""
+"""Key of the scope: the transport of a request."""
 
 ARRIVED = "receiver.arrived"
-"""Key of the scope: when the request arrived, in the event loop's time, if that is known better."""
+"""Key of the scope: the arrival of the request, in the event loop's time, if it is known."""
 
 STOPPING = "receiver.stopping"
 """Key of the server's state: an event that is set when the server begins to stop."""
@@ -45,7 +45,7 @@ class Gone(Exception):
 
 
 Read = Callable[[], Coroutine[Any, None, bytes]]
-"""Returns the body of a request when it is there. Raises `TooLarge` and `Gone`."""
+"""Returns the body of a request once it is complete. Raises `TooLarge` and `Gone`."""
 
 
 class Rescue(Protocol):
@@ -77,11 +77,11 @@ class Request(Struct, eq=False):  # it refers to its exchange, which refers to i
         client: address and port of the peer, if they are known.
         server: where the server listens; on a Unix socket its path and None.
         loop: the running event loop.
-        arrived: when the request came, in the event loop's time.
-        body: None as long as it is not there as a whole.
+        arrived: of the request, in the event loop's time.
+        body: None until it is complete.
         read: see `Read`.
-        transport: of the connection, to ask for its round-trip time.
-        rescue: None where no watchdog can answer.
+        transport: of the connection, for its round-trip time.
+        rescue: None if no watchdog can answer.
         on_checked: called when the credentials are right, as far as this process knows, and a
             shared store is about to be queried for a replay.
     """
@@ -113,7 +113,7 @@ class Request(Struct, eq=False):  # it refers to its exchange, which refers to i
 
         Parameters:
             read: see `Read`.
-            loop: the running event loop; not needed by what only authenticates a request.
+            loop: the running event loop; not needed to authenticate a request only.
         """
         path: str = scope["path"]
         raw: bytes = scope.get("raw_path") or quote(path).encode()
@@ -181,10 +181,10 @@ async def drain(request: Request) -> tuple[Header, ...] | None:
     """Wait a moment for the body of a request that is refused, and drop it.
 
     A refusal before the body was read would close the connection, which proxies turn into a 502,
-    and which costs the PBX a further connection for the second leg of digest.
+    and the PBX would need another connection for the second request of digest.
 
     Returns:
-        Headers for the answer: `CLOSE` if the body did not come. None if the client has left.
+        Headers for the answer: `CLOSE` if the body is incomplete. None if the client has left.
     """
     try:
         async with asyncio.timeout(DRAIN_TIME):
@@ -203,7 +203,7 @@ async def refuse(request: Request, status: int, headers: tuple[Header, ...] = ()
 
 
 def read_callback(request: Request, body: bytes) -> Callback:
-    """Return the callback that a request holds in its body or its query.
+    """Return the callback in the body or the query of a request.
 
     Raises:
         CallbackError: it cannot be read.

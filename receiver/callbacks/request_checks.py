@@ -1,8 +1,8 @@
 """Check the framing of a request before it is routed.
 
-Rule 1: a badly framed request is answered and its connection closed: where one request ends and
-        the next begins is then ambiguous.
-Rule 2: the log line has the client address and the reason, never what was sent.
+Rule 1: a request with invalid framing is answered, and its connection is closed: where one request
+        ends and the next begins is then ambiguous.
+Rule 2: the log line has the client address and the reason, but no data of the request.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ that serves; those of ``receiver.server.http`` say themselves that they do not."
 
 
 def problem_of(scope: Scope) -> Bad | None:
-    """Return what is wrong with the framing of an HTTP request; None if nothing is."""
+    """Return the problem of an HTTP request's framing; None if it is valid."""
     return problem_of_request(
         scope["http_version"],
         len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]),
@@ -41,13 +41,13 @@ def problem_of(scope: Scope) -> Bad | None:
 async def refuse_badly_framed(
     bad: Bad, scope: Scope, send: Send, log_throttle: LogThrottle
 ) -> None:
-    """Answer a badly framed request; ``log_throttle`` keeps the log from being flooded."""
+    """Answer a request with invalid framing; ``log_throttle`` limits the log lines."""
     note(bad, scope.get("client"), log_throttle)
     await respond(send, bad.status, b"", (CLOSE,))
 
 
 def note(bad: Bad, client: tuple[str, int] | None, log_throttle: LogThrottle) -> None:
-    """Count and log a badly framed request."""
+    """Count and log a request with invalid framing."""
     COUNTS.add(REFUSALS, ("framing",))
     peer = read_address((client or ("",))[0])  # a server may have put anything there
     line = f"refused: {bad.reason}, from {peer or 'an unknown address'}"

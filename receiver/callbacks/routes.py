@@ -1,12 +1,12 @@
 """The actions and event URLs of an app by path.
 
-Rule 1: there are no redirects, and a path is compared as it was sent: no slash more or less,
-        nothing decoded twice.
+Rule 1: there are no redirects, and a path is compared as it was sent: with its slashes, and
+        decoded once.
 Rule 2: the path of an action that does not exist is answered like one that exists and was sent
         wrong credentials (`receiver.callbacks.unknown_actions`).
 Rule 3: the path of a renamed action's former name is answered as well, with the credentials of that
         name; logs and metrics have the new one.
-Rule 4: methods that no action can have are refused everywhere alike.
+Rule 4: methods that no action can have are refused at all paths in the same way.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from receiver.declarations.event_actions import EventEndpoint
 from receiver.settings import Settings
 
 METHODS = ("GET", "POST")
-"""What an action may be asked with."""
+"""The methods of callbacks."""
 
 
 class ActionTable:
@@ -39,7 +39,7 @@ class ActionTable:
 
     Parameters:
         actions: the declared ones; each part of a long mask has a separate path.
-        context: what their endpoints share.
+        context: resources that their endpoints share.
     """
 
     def __init__(self, actions: tuple[Action, ...], context: EndpointContext) -> None:
@@ -54,7 +54,7 @@ class ActionTable:
                 self._made[endpoint.path] = _event_answers(endpoint, context.events, context)
 
     def find(self, request: Request) -> Answers | None:
-        """Return what answers a request, if its path is one that an action can have."""
+        """Return the endpoint of a request, if its path is one that an action can have."""
         path = request.path
         if b"%" in request.target and b"%2f" in request.target.partition(b"?")[0].lower():
             return None
@@ -66,7 +66,7 @@ class ActionTable:
     def _find(self, path: str) -> Answers | None:
         """Return the endpoint of a part, made at its first request, or that of an unknown action.
 
-        Also of a part that a smaller mask no longer needs: the PBX may ask for it until ``apply``.
+        Parts that a smaller mask no longer needs are included: the PBX uses them until ``apply``.
         """
         if (target := split_path(path)) is None:
             return None

@@ -39,7 +39,7 @@ log = logging.getLogger("receiver")
 
 _PROVIDED: list[TracerProvider] = []
 _GROUP = "opentelemetry_traces_exporter"
-_UNNAMED = "unknown_service"  # how the SDK calls a service without a name
+_UNNAMED = "unknown_service"  # the SDK's name of a service without one
 _PROTOCOLS = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
 _PACKAGES = {
     "otlp_proto_http": "'portsip-receiver[otel]'",
@@ -48,7 +48,7 @@ _PACKAGES = {
 
 
 def provide() -> None:
-    """Send spans as the variables say, unless the app has set up a provider.
+    """Set up the export of spans by the variables, unless the app has set up a provider.
 
     Raises:
         SettingsError: see `make_provider`.
@@ -63,8 +63,8 @@ def provide() -> None:
 async def export_rest(limit: float = EXPORT_TIME) -> None:
     """Export the last spans within ``limit`` seconds; drop them if the collector does not answer.
 
-    The provider's own `shutdown` would try for half a minute, with the event loop ended: the parent
-    of the worker would kill it.
+    The provider's own `shutdown` would retry for half a minute, after the event loop has ended, and
+    the parent would kill the worker.
     """
     for provider in _PROVIDED:
         await _export(provider, limit)

@@ -1,8 +1,7 @@
 """The round-trip time of a TCP connection, as measured by the kernel.
 
-Rule: it is a lower bound: the time to the peer of the connection, which may be a proxy, without
-      what the peer does itself. Linux knows it as soon as the connection is made; a handshake that
-      had to be repeated gives none.
+Rule: it is a lower bound: the time to the peer of the connection, which may be a proxy, without the
+      peer's own delay. Linux measures it during the handshake, unless that had to be repeated.
 
 Source: ``tcpi_rtt`` of Linux's struct tcp_info, the 16th of its 32-bit words after 8 octets.
 """

@@ -1,14 +1,14 @@
 """OpenTelemetry spans of authenticated callbacks.
 
-Rule 1: nothing of the caller is in any attribute: no digits, numbers, names, no query string, no
-        text of an exception.
+Rule 1: no attribute contains caller data: no digits, numbers, names, no query string, no text of an
+        exception.
 Rule 2: names and attributes are those of OpenTelemetry's semantic conventions for HTTP servers;
-        what they do not have begins with ``receiver.``. The server is the one of the public URL,
+        others begin with ``receiver.``. The server is the one of the public URL,
         never the Host header, which the client writes. An answer has status 200; if it is a
         fallback, ``error.type`` is the reason.
 Rule 3: a ``traceparent`` is continued only if it comes from an allowed source
         (``RECEIVER_ALLOWED_SOURCES``); other clients begin a new trace. Baggage is never read.
-Rule 4: a refused request leaves no span, so that no stranger can flood the tracing.
+Rule 4: a refused request has no span, so that no client can flood the tracing.
 Rule 5: the span of the handler is the current one while it runs, so that the spans of its requests
         are children of it.
 
@@ -72,7 +72,7 @@ class Tracer:
     """Traces the callbacks of one action.
 
     Parameters:
-        action: which.
+        action: the declared action.
         sources: whose ``traceparent`` is continued.
         public_url: of the service, as the PBX has it; empty if it is not configured.
         tracer: makes the spans; by default that of the global provider.

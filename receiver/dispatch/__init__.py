@@ -1,10 +1,10 @@
 """Run a handler within its deadline, and give its call a context.
 
 - `dispatcher`: a reply in time, also if the handler fails
-- `handler_run`: a handler that runs, and its owner
-- `eager_task`: a task whose first step is taken at once
-- `latency_margin`: the time that the network takes
-- `repeat_guard`: no call repeats the prompt without end
+- `handler_run`: running handlers
+- `eager_task`: tasks that run their first step immediately
+- `latency_margin`: the time that is kept for the network
+- `repeat_guard`: the limit of repeated prompts
 - `live_context`: the context of a call
-- `sessions`, `session_manager`, `session`, `session_key`: what a call remembers
+- `sessions`, `session_manager`, `session`, `session_key`: data of a call between its callbacks
 """

@@ -1,8 +1,8 @@
-"""Eager tasks: run a coroutine up to its first await at once; most handlers need no more.
+"""Eager tasks: run a coroutine up to its first await immediately; most handlers end there.
 
-Rule 1: what does not wait costs no turn of the event loop and no timer.
-Rule 2: a coroutine that gets a task sees no difference: from its first step to its last it is in
-        that task and in one context, so that ``asyncio.timeout`` and the like work.
+Rule 1: a coroutine that does not wait costs no iteration of the event loop and no timer.
+Rule 2: a coroutine that waits runs in one task and one context from its first step to its last, so
+        ``asyncio.timeout`` and similar functions work.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class EagerTask(Generic[T]):
     """A coroutine that was started eagerly in a new task, or the result of one from `ended`.
 
     Attributes:
-        task: ends as the coroutine does, but before Python 3.12 a turn of the loop later where that
-            ended at once.
+        task: ends as the coroutine does; before Python 3.12 one iteration of the loop later if the
+            coroutine did not wait.
     """
 
     task: asyncio.Task[T] = field(init=False)
@@ -84,7 +84,7 @@ def ended(result: T) -> EagerTask[T]:
 def begin(coroutine: Steps[T], loop: asyncio.AbstractEventLoop) -> EagerTask[T]:
     """Start ``coroutine`` eagerly in a new task.
 
-    From Python 3.12 on asyncio does that; before, it is done by the functions that it has for it.
+    Since Python 3.12 asyncio has eager tasks; for older versions this uses its internal functions.
 
     Parameters:
         loop: the running event loop.
@@ -116,7 +116,7 @@ async def within(due: float, coroutine: Steps[T]) -> T:
 
     Parameters:
         due: in the event loop's time.
-        coroutine: runs in the task that called.
+        coroutine: runs in the calling task.
 
     Raises:
         TimeoutError: it waited until ``due``.
@@ -142,8 +142,8 @@ def go_on(
     """Await a coroutine that was started, by the expansion of ``yield from`` in PEP 380.
 
     Parameters:
-        waits_for: what its last step gave.
-        thrown: what it gets instead of that.
+        waits_for: the result of its last step.
+        thrown: an exception to throw into it instead.
     """
     while True:
         try:

@@ -39,8 +39,8 @@ class Run:
 
     Attributes:
         deadline: when its answer must be ready.
-        begun: gives what it returned, or `Failed`.
-        thread: where it runs, if it is a plain function.
+        begun: its task; the result is that of the handler, or `Failed`.
+        thread: its thread, if it is a plain function.
         is_cancelled: whether the task of its request was cancelled.
     """
 
@@ -181,7 +181,7 @@ class Runs:
     def hand_over(self, key: Hashable, run: Run) -> None:
         """Let the run continue until the next callback of the call at ``key``."""
         loop = asyncio.get_running_loop()
-        self._give_up(key)  # of two requests at once only the later one has a next callback
+        self._give_up(key)  # of two concurrent requests only the later one has a next callback
         timer = loop.call_later(self._wait_timeout, self._give_up, key)
         self._waiting[key] = run, timer
         if len(self._waiting) > self._max_waiting:
@@ -226,5 +226,7 @@ class Runs:
 
     def _give_up(self, key: Hashable) -> None:
         if (run := self.take_over(key)) is not None:
-            log.warning("%s: its call did not ask again", run.action.identity)
+            log.warning(
+                "%s: late result discarded, the call sent no further callback", run.action.identity
+            )
             run.cancel()

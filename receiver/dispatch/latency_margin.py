@@ -1,10 +1,10 @@
 """The latency margin: the part of a ``request_timeout`` that is kept for the network.
 
-Rule 1: never less than the operator says (``RECEIVER_MARGIN``), and more where round trips were
-        seen to cost more: their smoothed time and four times its deviation, as TCP reckons how long
-        to wait for an answer (RFC 6298), and never over half of the whole. Digest's round trip is
-        seen here, that of other requests by the kernel (`receiver.callbacks.tcp_rtt`).
-Rule 2: one slow packet changes little, a way that stays slow is learned within a few callbacks.
+Rule 1: the margin is at least ``RECEIVER_MARGIN``, and larger if round trips are slower: their
+        smoothed time plus four times its deviation, like TCP's retransmission timeout (RFC 6298);
+        at most half of the timeout. The round trip of digest is measured here, that of other
+        requests by the kernel (`receiver.callbacks.tcp_rtt`).
+Rule 2: one slow packet changes little; a slow network is learned within a few callbacks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Margin:
         self._least = least
         self._smooth = 0.0
         self._deviation = 0.0
-        self.again = float("-inf")  # when `wants` is worth a call
+        self.again = float("-inf")  # the time of the next measurement
 
     def wants(self, now: float) -> bool:
         """Return whether to measure the round trip now: once a second, because it costs time."""

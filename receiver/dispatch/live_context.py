@@ -93,10 +93,10 @@ class Backing:
     """Makes the contexts of an app's calls, and owns the resources that they share.
 
     Parameters:
-        sessions: what calls remember.
+        sessions: of the calls.
         after: runs the background jobs.
         secret: the service's; it hides callers where sessions are kept.
-        formats: by the label of a PBX, how it writes callers' numbers.
+        formats: the formats of callers' numbers, by the label of a PBX.
         clock: of a simulation; None for the system's.
         life: seconds since its last callback for which a call with a session id is remembered.
     """

@@ -1,10 +1,10 @@
 """The key of a call's session, and its lifetime.
 
-Rule 1: the name is a keyed hash (BLAKE2, RFC 7693, which takes a fifth of an HMAC's time), so that
-        no file, no Redis and no log holds a caller's number in it, and for any text of the PBX it
-        is short and plain.
-Rule 2: callers who cannot be distinguished share nothing: without a ``session_id`` and without a
-        number there is no key.
+Rule 1: the name is a keyed hash (BLAKE2, RFC 7693, which takes a fifth of an HMAC's time), so no
+        file, Redis or log contains a caller's number, and the name is short and plain for any text
+        of the PBX.
+Rule 2: calls that cannot be distinguished share no session: without a ``session_id`` and without
+        a number there is no key.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ LIFE = 3600.0
 """Seconds since its last callback for which a call is remembered."""
 
 LONG_LIFE = 6 * 3600.0
-"""The same where handlers of events are declared: a call may go on for hours after the IVR."""
+"""The same where handlers of events are declared: a call may last for hours after the IVR."""
 
 SHORT_LIFE = 60.0
-"""The same where only caller and IVR tell it: the next call from there must find nothing."""
+"""The same if only caller and IVR identify the call: the caller's next call must start empty."""
 
 
 class Key(Struct, frozen=True, gc=False):
@@ -45,7 +45,7 @@ def key_of(
 
     Parameters:
         session_id, caller, ivr: of the `Call`, any text.
-        pbx: the label of the PBX; session ids of two are strangers.
+        pbx: the label of the PBX; session ids are unique for one PBX only.
         secret: the service secret, which all workers have in common.
         life: seconds, where there is a ``session_id``.
     """
@@ -62,7 +62,7 @@ def history_key(session_id: str, pbx: str, *, secret: Secret, life: float = LONG
 
 
 def _name(secret: Secret, parts: list[str]) -> str:
-    name = _keyed(secret).copy()  # for half of what a new one costs
+    name = _keyed(secret).copy()  # half the cost of a new one
     # Quoted and escaped: the parts stay apart, and any text can be encoded.
     name.update(ascii(parts).encode())
     return name.hexdigest()

@@ -1,11 +1,10 @@
 """The sessions of all calls: one writer at a time for each.
 
-Rule 1: the second callback waits, but not past its deadline. Of all that wait in one
-        process, one asks the store.
-Rule 2: what changed is saved at a normal end, all of it or nothing; after an error in between
-        nothing is. A save that is refused or lost raises `SessionLost`.
-Rule 3: the lock is always given back, by a task that has an owner and tries
-        again while the lease would last.
+Rule 1: a second callback waits, but not past its deadline. Of the waiting callbacks of a process,
+        one polls the store.
+Rule 2: changes are saved at a normal end, all or nothing; after an error none are. A save that is
+        refused or lost raises `SessionLost`.
+Rule 3: the lock is always released, by a task that retries until the lease would have expired.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class Sessions:
     Parameters:
         store: of this process alone, or a shared one.
         breaker: of a shared store.
-        again: seconds until a lock that could not be given back is tried again.
+        again: seconds until the release of a lock is retried.
         poll: see `POLL`.
         thread_wait: seconds beyond its deadline that a thread waits for the event loop.
     """
@@ -71,7 +70,7 @@ class Sessions:
         self.limit = breaker.limit if breaker else LIMIT
         self.thread_wait = thread_wait
         self._memory = store if breaker is None and isinstance(store, MemorySessions) else None
-        self._queues: dict[str, deque[asyncio.Event]] = {}  # of those who came second or later
+        self._queues: dict[str, deque[asyncio.Event]] = {}  # of the waiting callbacks
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(
@@ -84,12 +83,12 @@ class Sessions:
     ) -> OpenSession:
         """Return the session at ``key``, for one callback at a time.
 
-        A handler that opens the one it has already waits for itself, until its time is up.
+        A handler that opens a session twice waits for itself, until its deadline.
 
         Parameters:
-            key: None for a call that nothing tells from others, which remembers nothing.
-            until: the loop's time after which it is not waited for any more. A question to the
-                store that is under way then may take the rest of its `LIMIT`.
+            key: None for a call that cannot be distinguished from others: its session is not kept.
+            until: the time limit for waiting, in the loop's time. A request to the store that is
+                in progress then may take the rest of its `LIMIT`.
             loop: the event loop, which does the work for ``with`` in another thread.
             thread: that of ``loop``.
 
@@ -144,13 +143,13 @@ class Sessions:
                 del self._queues[key.name]
 
     async def _try(self, key: Key, token: str) -> bytes | None:
-        """Return what is stored; None while another callback has it."""
+        """Return the stored session; None while another callback has it."""
         try:
             return await self._ask(lambda: self._store.take(key.name, token, key.life))
         except CircuitOpenError:
             raise SessionLost(_OUT_OF_ORDER) from None
         except BaseException as error:
-            self.give_back(key, token)  # which it may have got without hearing of it
+            self.give_back(key, token)  # the store may have locked it without an answer
             if isinstance(error, StoreError):
                 raise SessionLost(_OUT_OF_ORDER) from None
             raise
