@@ -205,9 +205,11 @@ class Receiver:
         Raises:
             SettingsError: a variable is missing or wrong.
         """
-        async with self._inside.lifespan():
-            yield
-        self.__dict__.pop("_inside", None)  # what comes next, in tests, begins anew
+        try:
+            async with self._inside.lifespan():
+                yield
+        finally:
+            self.__dict__.pop("_inside", None)  # what comes next, in tests, begins anew
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         inside = self._inside

@@ -120,15 +120,20 @@ class Assembly:
 
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncIterator[None]:
-        """Start all parts, and stop them; once, also if several apps contain this one."""
+        """Start all parts and stop them, also after an error; once, if several apps contain it."""
         if self._is_live:
             yield
             return
         self._is_live = True
         self._backing.start()
         await self._store.reach()
-        async with kept(self._folder) if self._folder else nullcontext():
-            yield
+        try:
+            async with kept(self._folder) if self._folder else nullcontext():
+                yield
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         # The calls in hand were answered. What is closed now, each before what it works with:
         await self._dispatcher.close()
         await self._backing.close(FINISH)
