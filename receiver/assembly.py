@@ -113,7 +113,7 @@ class Assembly:
             self._folder = page.folder
             checker = endpoint_authenticator(IDENTITY, settings, self._store, log_throttle)
             routes.append(Route(PATH, OperatorAccess(page, IDENTITY, checker)))
-        self._is_live = False
+        self.is_live = False
         self.starlette = Starlette(routes=routes, lifespan=self.lifespan)
         # A redirect would go to the Host that the sender names.
         self.starlette.router.redirect_slashes = False
@@ -121,16 +121,17 @@ class Assembly:
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncIterator[None]:
         """Start all parts and stop them, also after an error; once, if several apps contain it."""
-        if self._is_live:
+        if self.is_live:
             yield
             return
-        self._is_live = True
-        self._backing.start()
-        await self._store.reach()
+        self.is_live = True
         try:
+            self._backing.start()
+            await self._store.reach()
             async with kept(self._folder) if self._folder else nullcontext():
                 yield
         finally:
+            self.is_live = False
             await self._close()
 
     async def _close(self) -> None:
