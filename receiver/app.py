@@ -253,9 +253,12 @@ class Receiver:
         Raises:
             SettingsError: a variable is missing or wrong.
         """
-        async with self._inside.lifespan():
-            yield
-        self.__dict__.pop("_inside", None)  # in tests the next request starts again
+        inside = self._inside
+        try:
+            async with inside.lifespan():
+                yield
+        finally:
+            self._end(inside)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         inside = self._inside
@@ -275,6 +278,11 @@ class Receiver:
                 return
         await inside.starlette(scope, receive, send)
         if scope["type"] == "lifespan":
+            self._end(inside)
+
+    def _end(self, inside: Assembly) -> None:
+        """Begin anew with what comes next, in tests, unless a lifespan around this one goes on."""
+        if not inside.is_live:
             self.__dict__.pop("_inside", None)
 
 

@@ -121,6 +121,7 @@ class Assembly:
             self._folder = page.folder
             checker = endpoint_authenticator(IDENTITY, settings, self._store, log_throttle)
             routes.append(Route(PATH, OperatorAccess(page, IDENTITY, checker)))
+        self.is_live = False
         self.starlette = Starlette(routes=routes, lifespan=self.lifespan)
         self.starlette.router.redirect_slashes = False  # to the Host that the sender names
 
@@ -134,15 +135,21 @@ class Assembly:
 
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncIterator[None]:
-        """Start all parts, and stop them; once, also if several apps contain this one."""
-        if self._is_live:
+        """Start all parts and stop them, also after an error; once, if several apps contain it."""
+        if self.is_live:
             yield
             return
-        self._is_live = True
-        self._backing.start()
-        await self._store.reach()
-        async with kept(self._folder) if self._folder else nullcontext():
-            yield
+        self.is_live = True
+        try:
+            self._backing.start()
+            await self._store.reach()
+            async with kept(self._folder) if self._folder else nullcontext():
+                yield
+        finally:
+            self.is_live = False
+            await self._close()
+
+    async def _close(self) -> None:
         # The calls in progress were answered. Parts are closed before the parts that they use:
         await self._dispatcher.close()
         await self._backing.close(FINISH)

@@ -159,10 +159,38 @@ async def test_a_lifespan_can_be_run_again(tmp_path: Path) -> None:
         assert done.count("after the answer") == count
 
 
-async def test_the_lifespan_in_a_lifespan_runs_once(tmp_path: Path) -> None:
+async def test_an_error_of_the_containing_app_loses_no_job(tmp_path: Path) -> None:
+    app = make_working_app(tmp_path)
+
+    async def fail() -> None:
+        async with app.lifespan():
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+                assert (await client.post("/action/888/work", json=FIELDS)).status_code == 200
+            raise RuntimeError("the database cannot be closed")
+
+    for count in (1, 2):
+        with pytest.raises(RuntimeError, match="database"):
+            await fail()
+        assert done.count("after the answer") == count
+
+
+async def test_the_lifespan_in_a_lifespan_runs_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     app = make_working_app(tmp_path)
     async with app.lifespan(), served(in_starlette(app, "/calls")) as client:
         assert (await client.post("/calls/action/888/work", json=FIELDS)).status_code == 200
+    assert done.count("after the answer") == 1
+    async with app.lifespan():
+        for site, path in ((in_starlette(app, "/calls"), "/calls"), (app, "")):
+            async with served(site) as client:
+                await client.post(f"{path}/action/888/work", json=FIELDS)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            await client.post("/action/888/work", json=FIELDS)
+    assert done.count("after the answer") == 4
+    assert NO_LIFESPAN not in caplog.text
 
 
 # the examples --------------------------------------------------------------------------------

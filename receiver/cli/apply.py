@@ -37,6 +37,7 @@ from receiver.registration.plan_file import PlanFile, PlanOptions
 from receiver.registration.probe import protocol_at
 from receiver.registration.registrar import Result
 from receiver.registration.render import reasons, render, what
+from receiver.settings import Settings
 from receiver.text import counted
 
 
@@ -116,6 +117,7 @@ def _apply_file(name: str, machine: bool, unchecked: bool) -> None:
         content = plan_file.decode(Path(name).read_bytes(), name)
     except OSError as error:
         raise LoadError(f"{name} cannot be read: {error.strerror}") from None
+    plan_file.check_seal(content, Settings.read().secret)
     saved = {one.pbx: one for one in content.plans}
     app = load_app(content.app)
     if len(saved) != 1 and set(saved) != set(app.pbxs):

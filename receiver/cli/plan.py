@@ -34,6 +34,7 @@ from receiver.registration.event_urls import desired_event_state
 from receiver.registration.plan_file import PlanFile, PlanOptions, SavedPlan
 from receiver.registration.render import as_json, render
 from receiver.registration.voices import Voices
+from receiver.settings import Settings
 
 _ERROR = 2
 """Exit status of an error where 1 is a difference, as for diff(1)."""
@@ -95,7 +96,8 @@ def plan(
         over_pbxs(app, only, machine, one)
     finally:
         if out is not None and len(saved) == len(chosen(app, only)):
-            _write(out, PlanFile(target, options.saved, tuple(saved)))
+            seal = plan_file.seal(target, Settings.read().secret)
+            _write(out, PlanFile(target, options.saved, tuple(saved), seal))
             say(machine, f"Saved. To make these changes: receiver apply {out}")
 
 

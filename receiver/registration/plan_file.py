@@ -5,7 +5,10 @@ Rule 1: the file contains no secret: the plan as ``receiver plan`` prints it, an
         RECEIVER_SECRET.
 Rule 2: the plan in a file is applied only if a new plan, made with the same options, is equal to
         it: neither the PBX nor the declarations nor the file have changed since.
-Rule 3: the place of a declaration (file and line) is no part of a plan: the plan may be made on one
+Rule 3: what names the app is sealed with RECEIVER_SECRET, and checked before code is loaded: an
+        edited file runs no other code. (Without that variable, where the app has its settings in
+        its code, it cannot be.)
+Rule 4: the place of a declaration (file and line) is no part of a plan: the plan may be made on one
         machine and applied on another.
 
 Pure.
@@ -78,12 +81,14 @@ class PlanFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         app: what names the app, as on the command line.
         options: of all its plans.
         plans: one for each PBX.
+        seal: of ``app``, see `seal`.
         format: the version of this format.
     """
 
     app: str
     options: PlanOptions
     plans: tuple[SavedPlan, ...]
+    seal: str = ""
     format: Literal["receiver plan 1"] = "receiver plan 1"
 
 
@@ -96,6 +101,26 @@ def save(plan: Plan, secret: Secret) -> SavedPlan:
     """Return what a file contains of ``plan``; ``secret`` is the service's."""
     readable = _readable(plan)
     return SavedPlan(plan.pbx, plan.base, readable, _fingerprint(plan, readable, secret))
+
+
+def seal(app: str, secret: Secret) -> str:
+    """Return the HMAC of what names the app; empty without a secret in the settings."""
+    if not secret:
+        return ""
+    return hmac.digest(derive_key(secret, "plan app", ""), app.encode(), hashlib.sha256).hex()
+
+
+def check_seal(content: PlanFile, secret: Secret) -> None:
+    """Check what names the app, before its code is loaded.
+
+    Raises:
+        RegistrationError: it was edited, or the plan was saved with another secret.
+    """
+    if not hmac.compare_digest(content.seal.encode(), seal(content.app, secret).encode()):
+        raise RegistrationError(
+            "nothing was done: the plan was saved with another RECEIVER_SECRET, or what names its "
+            "app was edited. Save and review a new one with receiver plan --out"
+        )
 
 
 def encode(content: PlanFile) -> bytes:

@@ -735,6 +735,16 @@ async def test_a_plan_is_refused_if_it_was_edited(setting: Setting, project: Pat
     assert setting.there() == {}
 
 
+async def test_an_edited_plan_loads_no_other_code(setting: Setting, project: Path) -> None:
+    await setting.run("plan calls_app:app --out changes.plan")
+    (project / "other_app.py").write_text("open('loaded', 'w').close()\n" + APP)
+    file = project / "changes.plan"
+    file.write_text(file.read_text().replace("calls_app:app", "other_app:app"))
+    refused = await setting.run("apply changes.plan", status=1)
+    assert "what names its app was edited" in refused.stderr
+    assert not (project / "loaded").exists()
+
+
 async def test_a_plan_keeps_its_options(setting: Setting) -> None:
     setting.add(name="pick", url="https://other.example.com/pick")
     await setting.run("plan calls_app:app --take-over --out changes.plan")

@@ -26,10 +26,12 @@ from receiver.registration.plan_file import (
     PlanOptions,
     SavedPlan,
     check,
+    check_seal,
     decode,
     encode,
     is_possible,
     save,
+    seal,
 )
 from receiver.registration.plans import plan, plan_ivr
 from receiver.replies import Forward, Reply
@@ -158,6 +160,22 @@ def test_an_unknown_key_is_an_error() -> None:
     data = json.loads(encode(PlanFile("app:app", OPTIONS, ())))
     with pytest.raises(LoadError, match="unknown field"):
         decode(json.dumps({**data, "deletes": True}).encode(), "x.plan")
+
+
+def test_what_names_the_app_is_sealed_with_the_secret() -> None:
+    content = PlanFile("app:app", OPTIONS, (), seal("app:app", SECRET))
+    check_seal(decode(encode(content), "x.plan"), SECRET)
+    check_seal(PlanFile("app:app", OPTIONS, ()), Secret(""))  # the app has its settings in code
+    edited = msgspec.structs.replace(content, app="/tmp/other.py:app")  # noqa: S108
+    for wrong, secret in (
+        (edited, SECRET),
+        (msgspec.structs.replace(edited, seal=""), SECRET),
+        (msgspec.structs.replace(content, seal="\u00e9"), SECRET),
+        (content, Secret("0f6d2c9ab17e4583f4c8d25e90ab3716")),
+        (content, Secret("")),
+    ):
+        with pytest.raises(RegistrationError, match="another RECEIVER_SECRET, or what names"):
+            check_seal(wrong, secret)
 
 
 def test_a_former_url_is_saved_without_a_password() -> None:
