@@ -202,6 +202,12 @@ def _refuse_existing(paths: Iterable[Path]) -> None:
 def _summary(ivr: ImportedIvr) -> str:
     """Return a line on what is declared of an IVR, and what is not."""
     parts = [counted(len(ivr.options), "option")]
-    parts += [counted(len(ivr.action_urls), "action URL")] if ivr.action_urls else []
+    parts += [_action_urls(ivr)] if ivr.action_urls else []
     parts += [f"not declared: {', '.join(ivr.left_out)}"] if ivr.left_out else []
     return f"IVR {line(ivr.title)}: {', '.join(parts)}"
+
+
+def _action_urls(ivr: ImportedIvr) -> str:
+    managed = sum(one.managed for one in ivr.action_urls)
+    todo = f" ({managed} of this service: declare their actions)" if managed else ""
+    return f"{counted(len(ivr.action_urls), 'action URL')}{todo}"

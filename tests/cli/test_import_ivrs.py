@@ -130,7 +130,9 @@ def test_action_urls_of_this_service(
     stage.add("8001", name="pick", url=f"{BASE}/action/8001/pick", dtmf_mask="1;2", auth="BEARER")
     assert "Unmanaged action URL, left alone: 'pick'" in receiver("import", "8001").stdout
     monkeypatch.setenv("RECEIVER_PUBLIC_URL", BASE)
-    assert '# @ivr_8001.dtmf("1;2", name="pick")\n' in receiver("import", "8001").stdout
+    done = receiver("import", "8001")
+    assert '# @ivr_8001.dtmf("1;2", name="pick")\n' in done.stdout
+    assert "2 action URLs (1 of this service: declare their actions)" in done.stderr
     monkeypatch.delenv("RECEIVER_SECRET")
     assert '# @ivr_8001.dtmf("1;2", name="pick")\n' in receiver("import", "8001").stdout
 

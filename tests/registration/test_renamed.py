@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
+from receiver.config.build import build
 from receiver.declarations.actions import Action
 from receiver.pbx.models import write
 from receiver.registration.changes import Plan
@@ -102,6 +104,21 @@ async def test_the_action_url_is_moved_in_place(how: Behaviour, auth: str | None
     assert await answers(stage, final) == ANSWERED
     assert not (await plan(stage, renamed)).pending
     assert not (await plan(stage, final)).pending
+
+
+def test_a_configuration_file_renames_too() -> None:
+    text = """
+[[ivr]]
+number = "8000"
+[[ivr.dtmf]]
+mask = "1;2"
+name = "new"
+was = "old"
+then = "222"
+"""
+    (action,) = build(text, "receiver.toml", {}, Path())
+    assert action.former is not None
+    assert (action.name, action.former.identity) == ("new", "8000/old")
 
 
 async def test_without_the_former_name_calls_are_lost() -> None:

@@ -149,6 +149,16 @@ async def test_differences_are_shown_in_their_call(stage: Stage) -> None:
     assert "3 callbacks of 2 calls replayed: 1 answer differs" in shown[3]
 
 
+async def test_a_renamed_action_gets_the_callbacks_of_its_former_name(stage: Stage) -> None:
+    await stage.record(*CALL)
+    renamed = stage.code('fallback=Forward("0")', 'name="choose", was="pick"', "renamed")
+    done = await in_thread(stage.replay, renamed)
+    assert done.output.splitlines()[0] == "2 callbacks of 1 call replayed: 0 answers differ"
+    lost = stage.code('fallback=Forward("0")', 'name="choose"', "lost")
+    done = await in_thread(stage.replay, lost)
+    assert "the action no longer exists" in done.output
+
+
 async def test_as_json(stage: Stage) -> None:
     await stage.record(*CALL)
     done = await in_thread(stage.replay, stage.code('"222"', '"444"'), "--json")
