@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from receiver.credentials import Secret
 from receiver.errors import RegistrationError
@@ -67,15 +68,14 @@ async def check(
     items = list(_items(plan))
     trials = [*items[:1], *_next_epoch(items), *items[1:]]
     alone = len(trials) - len(items[1:])
-    callbacks = callbacks or make_callback_client()
+    client = callbacks or make_callback_client()
     troubles: list[tuple[DesiredActionUrl, Trouble]] = []
 
+    find = partial(find_trouble, secret=secret, callbacks=client, epoch=epoch, protocol=protocol)
+    clock = time.time if now is None else lambda: now
+
     async def one(item: DesiredActionUrl, ivr: IvrSummary) -> None:
-        moment = time.time() if now is None else now
-        trouble = await find_trouble(
-            item, ivr, secret, callbacks, now=moment, epoch=epoch, protocol=protocol
-        )
-        if trouble is not None:
+        if (trouble := await find(item, ivr, now=clock())) is not None:
             troubles.append((item, trouble))
 
     for start, end in _batches(len(trials), alone):
@@ -83,18 +83,15 @@ async def check(
         progress(min(end, len(trials)), len(trials))
         if troubles:
             raise RegistrationError(_refused(*troubles[0]))
-    for change in plan.event_urls:
-        item, moment = _event_item(plan, change), time.time() if now is None else now
-        if item is not None and (
-            trouble := await find_trouble(
-                *(item, change.ivr, secret, callbacks),
-                now=moment,
-                epoch=epoch,
-                protocol=protocol,
-                acknowledges=True,
-            )
-        ):
+    for item, ivr in _event_items(plan):
+        if trouble := await find(item, ivr, now=clock(), acknowledges=True):
             raise RegistrationError(_refused(item, trouble))
+
+
+def _event_items(plan: Plan) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
+    for change in plan.event_urls:
+        if item := _event_item(plan, change):
+            yield item, change.ivr
 
 
 def _event_item(plan: Plan, change: Change[EventUrl]) -> DesiredActionUrl | None:

@@ -78,7 +78,7 @@ class _Call:
 
     Attributes:
         name: of what is called; empty for a list or a dict.
-        items: each with what comes before it, such as ``name=``.
+        items: each with its prefix, such as ``name=``.
         ends: its brackets.
     """
 
