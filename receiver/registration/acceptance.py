@@ -54,8 +54,7 @@ async def check(
 
     Parameters:
         plan: what is about to be applied.
-        secret: the one that the plan's credentials are derived from.
-        epoch: of this command.
+        secret, epoch: those that the plan's credentials are derived from.
         callbacks: sends the requests; by default over the network.
         now: seconds since the epoch, by default those of the clock.
         protocol: see `receiver.registration.probe.probe`.
