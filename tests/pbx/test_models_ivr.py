@@ -23,7 +23,6 @@ from receiver.pbx.models_ivr import (
     IvrStatus,
     KeyRule,
     OfficeHours,
-    OutboundCallerId,
     TimeoutRule,
     TimeRange,
     disa_warning,
@@ -35,7 +34,13 @@ from receiver.pbx.models_ivr import (
     pin_problem_until_22_2,
     pin_warnings,
 )
-from receiver.pbx.models_shared import Holiday, IvrServer, PromptFile, ServerStatus
+from receiver.pbx.models_shared import (
+    Holiday,
+    IvrServer,
+    OutboundCallerId,
+    PromptFile,
+    ServerStatus,
+)
 
 SHOWN: dict[str, Any] = {
     "id": "NzAw",
