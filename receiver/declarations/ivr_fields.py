@@ -15,7 +15,8 @@ from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError
 from receiver.pbx import checks
 from receiver.pbx.models import write
-from receiver.pbx.models_ivr import Ivr, OutboundCallerId, exclude_list
+from receiver.pbx.models_ivr import Ivr, exclude_list
+from receiver.pbx.models_shared import OutboundCallerId
 
 _PLAIN = {
     "name": "name",

@@ -18,7 +18,7 @@ from msgspec import field
 from receiver.credentials import Secret
 from receiver.pbx.disa_pin import pin_policy, pin_problem, pin_problem_until_22_2
 from receiver.pbx.fields import Model, Spec, older
-from receiver.pbx.models_shared import Holiday
+from receiver.pbx.models_shared import Holiday, OutboundCallerId
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -187,32 +187,6 @@ class CustomRule(Model, frozen=True, kw_only=True):
             self.holiday_forward_rule,
         )
         return any(rule is not None and rule.action == ForwardAction.DISA for rule in rules)
-
-
-class OutboundCallerId(Model, frozen=True, kw_only=True):
-    """The caller id of calls that an IVR forwards over a provider.
-
-    ::
-
-        sales = OutboundCallerId(provider_id="NzAwNTUx", caller_id="+4930123456")
-
-    In a file::
-
-        value = "outbound-caller-id"
-        provider_id = "NzAwNTUx"
-        caller_id = "+4930123456"
-
-    Parameters:
-        provider_id: the id of the provider (trunk) on the PBX.
-        caller_id: 1 to 64 characters.
-        description: up to 1024 characters.
-        display_name: the name shown with it (PBX 22.6).
-    """
-
-    provider_id: str = ""
-    caller_id: Annotated[str, Spec(1, 64)] = ""
-    description: Annotated[str, Spec(high=1024)] = ""
-    display_name: Annotated[str, Spec(since="22.6")] = ""
 
 
 class Ivr(Model, frozen=True, kw_only=True):

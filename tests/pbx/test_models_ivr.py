@@ -24,7 +24,6 @@ from receiver.pbx.models_ivr import (
     IvrStatus,
     KeyRule,
     OfficeHours,
-    OutboundCallerId,
     TimeoutRule,
     TimeRange,
     disa_warning,
@@ -33,7 +32,13 @@ from receiver.pbx.models_ivr import (
     open_disa,
     pin_warnings,
 )
-from receiver.pbx.models_shared import Holiday, IvrServer, PromptFile, ServerStatus
+from receiver.pbx.models_shared import (
+    Holiday,
+    IvrServer,
+    OutboundCallerId,
+    PromptFile,
+    ServerStatus,
+)
 
 SHOWN: dict[str, Any] = {
     "id": "NzAw",
