@@ -111,7 +111,8 @@ def _event(kind: EventKind, raw: Mapping[str, Any], pbx: str, ivrs: frozenset[st
     listed = raw.get("call_targets")
     if kind != "call_ended":
         listed = [raw] if kind not in ("call_started", "call_updated") else []
-    found = [_lower(one) for one in listed[:MOST_TARGETS]] if isinstance(listed, list) else []
+    found = map(_lower, listed[:MOST_TARGETS] if isinstance(listed, list) else [])
+    targets = (_target(one, ivrs) for one in found)
     return CallEvent(
         kind,
         session_id=_text(raw, "session_id"),
@@ -129,7 +130,7 @@ def _event(kind: EventKind, raw: Mapping[str, Any], pbx: str, ivrs: frozenset[st
         ended=times["ended"],
         ring_duration=_seconds(raw, "ring_duration"),
         talk_duration=_seconds(raw, "talk_duration"),
-        targets=tuple(_target(one, ivrs) for one in found if one),
+        targets=tuple(one for one in targets if one.number or one.destination),
         recording=_recording(raw),
         pbx=pbx,
         raw=raw,
