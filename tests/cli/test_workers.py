@@ -317,7 +317,7 @@ def test_an_app_that_cannot_start_ends_the_command(start: Start, tmp_path: Path)
     [
         ("--workers 2 --host 203.0.113.9", "cannot listen on 203.0.113.9"),
         ("--workers 2 --certfile nowhere", "cannot read nowhere"),
-        ("--as-worker 1 77 78", "a worker is started by receiver serve, not"),
+        ("--as-worker 1 77 78", "only receiver serve can start a worker"),
     ],
 )
 def test_what_else_cannot_be(options: str, problem: str, start: Start) -> None:
