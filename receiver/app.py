@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
@@ -33,6 +32,7 @@ from receiver.declarations.event_actions import (
 )
 from receiver.declarations.fallbacks import Fallback, problem_of_fallback
 from receiver.declarations.ivr import Ivr, desired_ivrs
+from receiver.declarations.labels import by_label
 from receiver.errors import DeclarationError, SettingsError
 from receiver.execution.current_time import Clock
 from receiver.observability.log_setup import hide_queries
@@ -43,8 +43,6 @@ from receiver.replies import Repeat
 from receiver.settings import OF_A_PBX, Settings
 
 log = logging.getLogger("receiver")
-
-T = TypeVar("T")
 
 
 class Receiver:
@@ -84,12 +82,12 @@ class Receiver:
         given = dict.fromkeys(part for part in parts if isinstance(part, Events))
         self._own_events = Events()
         self.events: tuple[Events, ...] = (*given, self._own_events)
-        self.fallbacks: Mapping[str, Fallback] = _by_label("fallback", fallback, self.pbxs)
+        self.fallbacks: Mapping[str, Fallback] = by_label("fallback", fallback, self.pbxs)
         for problem in map(problem_of_fallback, self.fallbacks.values()):
             if problem:
                 raise DeclarationError(problem)
         self.fallback: Fallback = self.fallbacks.get("", Repeat())
-        self._settings = _by_label("settings", settings, self.pbxs)
+        self._settings = by_label("settings", settings, self.pbxs)
         self._log_throttle = LogThrottle()
         self._publisher: Publisher | None = None
         self._clock: Clock | None = None
@@ -284,20 +282,6 @@ class Receiver:
         """Begin anew with what comes next, in tests, unless a lifespan around this one goes on."""
         if not inside.is_live:
             self.__dict__.pop("_inside", None)
-
-
-def _by_label(
-    option: str, given: T | Mapping[str, T] | None, labels: tuple[str, ...]
-) -> Mapping[str, T]:
-    """What was given for each PBX; what was given for all has no label."""
-    if not isinstance(given, Mapping):
-        return {} if given is None else {"": given}
-    if strangers := given.keys() - {"", *labels}:
-        raise DeclarationError(
-            f"{option} has {min(strangers)!r}, which is the pbx= of no Ivr: there are "
-            f"{', '.join(map(repr, labels))}"
-        )
-    return dict(given)
 
 
 def _check_together(app: Receiver) -> None:

@@ -78,6 +78,8 @@ class Assembly:
         SettingsError: a setting cannot be fulfilled.
     """
 
+    _folder: Folder | None = None
+
     def __init__(
         self,
         actions: tuple[Action, ...],
@@ -114,7 +116,6 @@ class Assembly:
         )
         self._accounts = _accounts(by_pbx) if settings.guard else None
         self.table = ActionTable(actions, context)
-        self._folder: Folder | None = None
         routes = health_routes(self._checks())
         if settings.metrics:
             page = _metrics_page(settings.metrics_folder)
