@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from receiver.assembly import Assembly, MakeTracer, by_label, tracer
+from receiver.assembly import Assembly, MakeTracer, tracer
 from receiver.callbacks.asgi_messages import answer, read, without_added_slash
 from receiver.callbacks.request import BODY_LIMIT, Request
 from receiver.callbacks.request_checks import problem_of, refuse_badly_framed
@@ -32,6 +32,7 @@ from receiver.declarations.event_actions import (
 )
 from receiver.declarations.fallbacks import Fallback, problem_of_fallback
 from receiver.declarations.ivr import Ivr, desired_ivrs
+from receiver.declarations.labels import by_label
 from receiver.errors import DeclarationError, SettingsError
 from receiver.execution.current_time import Clock
 from receiver.observability.log_setup import hide_queries

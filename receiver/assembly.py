@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -32,7 +32,7 @@ from receiver.dispatch.dispatcher import Dispatcher
 from receiver.dispatch.live_context import Backing
 from receiver.dispatch.session_key import LIFE, LONG_LIFE
 from receiver.dispatch.sessions import open_sessions
-from receiver.errors import DeclarationError, SettingsError
+from receiver.errors import SettingsError
 from receiver.execution.current_time import Clock
 from receiver.observability.log_throttle import LogThrottle
 from receiver.observability.metrics import COUNTS
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from receiver.callbacks.metrics_page import MetricsPage
     from receiver.pbx.accounts import Accounts
 
-T = TypeVar("T")
 
 FINISH = 10.0
 """Seconds that work after the answers has to end when the service stops."""
@@ -79,6 +78,8 @@ class Assembly:
     Raises:
         SettingsError: a setting cannot be fulfilled.
     """
+
+    _folder: Folder | None = None
 
     def __init__(
         self,
@@ -116,7 +117,6 @@ class Assembly:
         )
         self._accounts = _accounts(by_pbx) if settings.guard else None
         self.table = ActionTable(actions, context)
-        self._folder: Folder | None = None
         routes = health_routes(self._checks())
         if settings.metrics:
             page = _metrics_page(settings.metrics_folder)
@@ -231,17 +231,3 @@ def _recorder(settings: Settings, actions: tuple[Action, ...]) -> Recorder | Non
         fields=settings.record_fields,
         megabytes=settings.record_megabytes,
     )
-
-
-def by_label(
-    option: str, given: T | Mapping[str, T] | None, labels: tuple[str, ...]
-) -> Mapping[str, T]:
-    """Return the values given for each PBX by its label; a value for all has the label ``""``."""
-    if not isinstance(given, Mapping):
-        return {} if given is None else {"": given}
-    if strangers := given.keys() - {"", *labels}:
-        raise DeclarationError(
-            f"{option} has {min(strangers)!r}, which is the pbx= of no Ivr: there are "
-            f"{', '.join(map(repr, labels))}"
-        )
-    return dict(given)

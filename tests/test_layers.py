@@ -37,7 +37,7 @@ PURE_MODULES = {
     "config": "document line_numbers options problems types values",
     "declarations": (
         "action_options actions announcement call_events call_flow desired_ivr event_actions "
-        "fallbacks ivr ivr_fields ivr_menu limits missing_action number_list office_hours "
+        "fallbacks ivr ivr_fields ivr_menu labels limits missing_action number_list office_hours "
         "source_location speech"
     ),
     "dispatch": "latency_margin repeat_guard session session_key",
