@@ -226,7 +226,7 @@ def test_a_missing_folder_of_user_metrics_is_reported(
 ) -> None:
     shown = registry(list, several=True, user_folder=str(tmp_path / "gone"))
     assert b"receiver_callbacks" in generate_latest(shown)
-    assert f"PROMETHEUS_MULTIPROC_DIR={tmp_path / 'gone'} is no folder" in caplog.text
+    assert f"PROMETHEUS_MULTIPROC_DIR={tmp_path / 'gone'} is not a folder" in caplog.text
 
 
 @pytest.mark.parametrize(
