@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from receiver.credentials import Secret
 from receiver.errors import RegistrationError
@@ -65,16 +66,16 @@ async def check(
             names the setting that differs.
     """
     items = list(_items(plan))
-    trials = [*items[:1], *_next_epoch(items), *items[1:]]
-    alone = len(trials) - len(items[1:])
-    callbacks = callbacks or make_callback_client()
+    rest = [*items[1:], *_event_items(plan)]
+    trials = [*items[:1], *_next_epoch(items), *rest]
+    alone = len(trials) - len(rest)
+    sender = callbacks or make_callback_client()
+    ask = partial(find_trouble, epoch=epoch, protocol=protocol)
     troubles: list[tuple[DesiredActionUrl, Trouble]] = []
 
     async def one(item: DesiredActionUrl, ivr: IvrSummary) -> None:
-        moment = time.time() if now is None else now
-        trouble = await find_trouble(
-            item, ivr, secret, callbacks, now=moment, epoch=epoch, protocol=protocol
-        )
+        moment, is_event_url = time.time() if now is None else now, not item.ivr
+        trouble = await ask(item, ivr, secret, sender, now=moment, acknowledges=is_event_url)
         if trouble is not None:
             troubles.append((item, trouble))
 
@@ -83,18 +84,13 @@ async def check(
         progress(min(end, len(trials)), len(trials))
         if troubles:
             raise RegistrationError(_refused(*troubles[0]))
+
+
+def _event_items(plan: Plan) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
+    """Yield the event URL as an action URL that can be probed, if something of it changes."""
     for change in plan.event_urls:
-        item, moment = _event_item(plan, change), time.time() if now is None else now
-        if item is not None and (
-            trouble := await find_trouble(
-                *(item, change.ivr, secret, callbacks),
-                now=moment,
-                epoch=epoch,
-                protocol=protocol,
-                acknowledges=True,
-            )
-        ):
-            raise RegistrationError(_refused(item, trouble))
+        if (item := _event_item(plan, change)) is not None:
+            yield item, change.ivr
 
 
 def _event_item(plan: Plan, change: Change[EventUrl]) -> DesiredActionUrl | None:

@@ -102,12 +102,8 @@ def with_event_url(
     """
     if desired is None or actual is None:
         return replace(made, desired_event_url=desired)
-    change = plan_event_url(
-        desired,
-        actual,
-        take_over=options.get("take_over_events", False),
-        certain=options.get("certain", False),
-    )
+    take_over, certain = options.get("take_over_events", False), options.get("certain", False)
+    change = plan_event_url(desired, actual, take_over=take_over, certain=certain)
     return replace(made, event_url=change, desired_event_url=desired)
 
 

@@ -102,8 +102,7 @@ async def make_plan(
 
     Parameters:
         client: of the PBX.
-        actions: the declarations; those for another PBX are skipped.
-        base, secret, epoch: as for `receiver.registration.desired.desired_action_urls`.
+        actions, base, secret, epoch: as for `receiver.registration.desired.desired_action_urls`.
         look: read the IVRs too, for the warnings about their own menus.
         ivrs: the declared IVRs; the others must be on the PBX.
         reading: see `Reading`.
@@ -119,11 +118,10 @@ async def make_plan(
     """
     pbx, certain = options.get("pbx", ""), options.get("certain", False)
     desired = desired_action_urls(actions, base, secret, epoch, pbx=pbx)  # fails before a request
-    desired_ivrs = ivr_changes.prepare(ivrs)
+    desired_ivrs, owner = ivr_changes.prepare(ivrs), owner_mark(secret, pbx)
     actual = await read_actual(client, reading)
     there = [ivr for ivr, _ in actual]
     changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain, speak=speak)
-    owner = owner_mark(secret, pbx)
     made = plans.plan(desired, actual, base, ivrs=changes, owner=owner, **options)
     made = replace(made, holidays=await plan_holidays(client, desired_ivrs))
     made = await with_event_url(client, made, event_url, **options)
