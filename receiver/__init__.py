@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from receiver.masks import Mask
-    from receiver.pbx.models_ivr import OutboundCallerId
+    from receiver.pbx.models_shared import OutboundCallerId
     from receiver.phone_numbers.numbers import NumberFormat, PhoneNumber, PhoneNumbers
     from receiver.replies import Destination, Forward, Hangup, Repeat, Reply
     from receiver.settings import Settings
@@ -124,7 +124,7 @@ _HOMES = {
     "declarations.speech": ("Speech",),
     "masks": ("Mask",),
     "declarations.office_hours": ("Holiday", "OfficeHours"),
-    "pbx.models_ivr": ("OutboundCallerId",),
+    "pbx.models_shared": ("OutboundCallerId",),
     "phone_numbers.numbers": ("NumberFormat", "PhoneNumber", "PhoneNumbers"),
     "replies": ("Destination", "Forward", "Hangup", "Repeat", "Reply"),
     "settings": ("Settings",),

@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from receiver.assembly import Assembly, MakeTracer, tracer
+from receiver.assembly import Assembly, MakeTracer, by_label, tracer
 from receiver.callbacks.asgi_messages import answer, read, without_added_slash
 from receiver.callbacks.request import BODY_LIMIT, Request
 from receiver.callbacks.request_checks import problem_of, refuse_badly_framed
@@ -43,8 +42,6 @@ from receiver.replies import Repeat
 from receiver.settings import OF_A_PBX, Settings
 
 log = logging.getLogger("receiver")
-
-T = TypeVar("T")
 
 
 class Receiver:
@@ -84,12 +81,12 @@ class Receiver:
         given = dict.fromkeys(part for part in parts if isinstance(part, Events))
         self._own_events = Events()
         self.events: tuple[Events, ...] = (*given, self._own_events)
-        self.fallbacks: Mapping[str, Fallback] = _by_label("fallback", fallback, self.pbxs)
+        self.fallbacks: Mapping[str, Fallback] = by_label("fallback", fallback, self.pbxs)
         for problem in map(problem_of_fallback, self.fallbacks.values()):
             if problem:
                 raise DeclarationError(problem)
         self.fallback: Fallback = self.fallbacks.get("", Repeat())
-        self._settings = _by_label("settings", settings, self.pbxs)
+        self._settings = by_label("settings", settings, self.pbxs)
         self._log_throttle = LogThrottle()
         self._publisher: Publisher | None = None
         self._clock: Clock | None = None
@@ -281,23 +278,9 @@ class Receiver:
             self._end(inside)
 
     def _end(self, inside: Assembly) -> None:
-        """Begin anew with what comes next, in tests, unless a lifespan around this one goes on."""
+        """Make the next request start again, as in tests, unless an outer lifespan still runs."""
         if not inside.is_live:
             self.__dict__.pop("_inside", None)
-
-
-def _by_label(
-    option: str, given: T | Mapping[str, T] | None, labels: tuple[str, ...]
-) -> Mapping[str, T]:
-    """What was given for each PBX; what was given for all has no label."""
-    if not isinstance(given, Mapping):
-        return {} if given is None else {"": given}
-    if strangers := given.keys() - {"", *labels}:
-        raise DeclarationError(
-            f"{option} has {min(strangers)!r}, which is the pbx= of no Ivr: there are "
-            f"{', '.join(map(repr, labels))}"
-        )
-    return dict(given)
 
 
 def _check_together(app: Receiver) -> None:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -32,7 +32,7 @@ from receiver.dispatch.dispatcher import Dispatcher
 from receiver.dispatch.live_context import Backing
 from receiver.dispatch.session_key import LIFE, LONG_LIFE
 from receiver.dispatch.sessions import open_sessions
-from receiver.errors import SettingsError
+from receiver.errors import DeclarationError, SettingsError
 from receiver.execution.current_time import Clock
 from receiver.observability.log_throttle import LogThrottle
 from receiver.observability.metrics import COUNTS
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from receiver.callbacks.metrics_folder import Folder
     from receiver.callbacks.metrics_page import MetricsPage
     from receiver.pbx.accounts import Accounts
+
+T = TypeVar("T")
 
 FINISH = 10.0
 """Seconds that work after the answers has to end when the service stops."""
@@ -102,7 +104,7 @@ class Assembly:
         )
         self._store = open_auth_store(settings.store, life=NONCE_LIFE)
         self._recorder, self._publisher = _recorder(settings, actions), publisher
-        self._is_traced, self._is_live = make_tracer is not None, False
+        self._is_traced, self.is_live = make_tracer is not None, False
         self._events = self._event_jobs(events) if events else None
         context = EndpointContext(
             *(by_pbx, self._dispatcher, self._store, log_throttle),
@@ -121,7 +123,6 @@ class Assembly:
             self._folder = page.folder
             checker = endpoint_authenticator(IDENTITY, settings, self._store, log_throttle)
             routes.append(Route(PATH, OperatorAccess(page, IDENTITY, checker)))
-        self.is_live = False
         self.starlette = Starlette(routes=routes, lifespan=self.lifespan)
         self.starlette.router.redirect_slashes = False  # to the Host that the sender names
 
@@ -230,3 +231,17 @@ def _recorder(settings: Settings, actions: tuple[Action, ...]) -> Recorder | Non
         fields=settings.record_fields,
         megabytes=settings.record_megabytes,
     )
+
+
+def by_label(
+    option: str, given: T | Mapping[str, T] | None, labels: tuple[str, ...]
+) -> Mapping[str, T]:
+    """Return the values given for each PBX by its label; a value for all has the label ``""``."""
+    if not isinstance(given, Mapping):
+        return {} if given is None else {"": given}
+    if strangers := given.keys() - {"", *labels}:
+        raise DeclarationError(
+            f"{option} has {min(strangers)!r}, which is the pbx= of no Ivr: there are "
+            f"{', '.join(map(repr, labels))}"
+        )
+    return dict(given)

@@ -18,7 +18,7 @@ from tests.processes import Processes
 from tests.stopwatch import Stopwatch
 
 # Limits of time would make a busy machine a failure. On CI the examples are the same in each run,
-# so that a change is refused for what it changed; elsewhere they are drawn anew, to find more.
+# so that a change is refused for what it changed; elsewhere each run draws new ones, to find more.
 settings.register_profile(
     "default",
     deadline=None,

@@ -1,8 +1,8 @@
 """Time limits of production, which a test on a busy machine must not meet by accident.
 
-A store has 0.15 s, after which an app goes on without it, a CRM a second, and a worker whose event
-loop is 0.25 s late is not ready. Where a disk or the CPU is busy, a test would see an outage. So
-the defaults are extended for all tests; one of such a limit gives its own.
+A store has 0.15 s, after which an app continues without it, a CRM a second, and a worker whose
+event loop is 0.25 s late is not ready. Where a disk or the CPU is busy, a test would see an
+outage. So the defaults are extended for all tests; one of such a limit gives its own.
 """
 
 from __future__ import annotations

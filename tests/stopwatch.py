@@ -1,7 +1,7 @@
 """Times that a busy machine does not spoil.
 
 A test of an upper bound measures what the code took, not for how long the machine did not let it
-run: a thread that only sleeps sees how much later than due it goes on.
+run: a thread that only sleeps sees how much later than due it continues.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def test_stalls_between_the_two_times_do_not_count() -> None:
 def test_a_stall_of_the_process_is_noticed() -> None:
     with Stopwatch() as stopwatch:
         begin = time.monotonic()
-        ctypes.PyDLL(None).usleep(500_000)  # with the interpreter's lock: no thread goes on
+        ctypes.PyDLL(None).usleep(500_000)  # with the interpreter's lock: no thread runs
         end = time.monotonic()
         time.sleep(0.1)
         assert stopwatch.seconds(begin, end) <= end - begin - 0.4

@@ -1,6 +1,7 @@
 """Forward events to another receiver: a tenant of the PBX has one event URL.
 
-Rule 1: an event is sent as it came, by a separate durable job, with the retries of such jobs.
+Rule 1: the body of an event is sent unchanged, by a separate durable job, with the retries of
+        such jobs.
 Rule 2: as at the PBX, 404 means that the receiver does not want the event; any other status than
         2xx is a failure.
 Rule 3: no log line has the URL, which may hold a password.

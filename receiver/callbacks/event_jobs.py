@@ -1,6 +1,6 @@
 """The durable jobs of events: one for each handler, stored before the PBX gets its acknowledgement.
 
-Rule 1: a job has the event as it came, so that a later release of this package reads it anew.
+Rule 1: a job has the body of the event, so a later release of this package parses it again.
 Rule 2: its key is of the event and the handler. The queue takes a key once while the job is open
         and for a day after it is done, which is how a repeated event is dropped: the PBX repeats
         one for about half an hour.
@@ -95,7 +95,7 @@ class EventJobs:
 
         Parameters:
             pbx: the label of the PBX.
-            body: of the request, as it came.
+            body: of the request, unchanged.
             events: what it yields.
 
         Raises:

@@ -83,7 +83,7 @@ class UserCollector:
         """Return the metrics, summed over the workers."""
         try:
             yield from list(self._collector.collect())  # type: ignore[no-untyped-call]
-        except Exception as error:  # of prometheus_client, whatever a file holds
+        except Exception as error:  # of prometheus_client: of any type
             log.warning(
                 "metrics of user code are left out: a file in %s=%s cannot be read (%s); remove "
                 "the files in it and restart",

@@ -28,7 +28,7 @@ from receiver.credentials import Secret
 from receiver.declarations.ivr_menu import Disa, MenuEntry, Voicemail
 from receiver.declarations.office_hours import Holiday, OfficeHours
 from receiver.declarations.speech import Speech
-from receiver.pbx.models_ivr import OutboundCallerId
+from receiver.pbx.models_shared import OutboundCallerId
 from receiver.replies import BaseReply, keywords
 
 

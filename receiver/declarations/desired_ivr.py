@@ -25,8 +25,8 @@ from receiver.declarations.office_hours import Holiday as DeclaredHoliday
 from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError
 from receiver.pbx import checks
-from receiver.pbx.models_ivr import Ivr, OutboundCallerId
-from receiver.pbx.models_shared import Holiday
+from receiver.pbx.models_ivr import Ivr
+from receiver.pbx.models_shared import Holiday, OutboundCallerId
 from receiver.text import quoted
 
 _STEM = 40

@@ -15,9 +15,10 @@ from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError
 from receiver.pbx import checks
 from receiver.pbx.models import write
-from receiver.pbx.models_ivr import Ivr, OutboundCallerId, exclude_list
+from receiver.pbx.models_ivr import Ivr, exclude_list
+from receiver.pbx.models_shared import OutboundCallerId
 
-_PLAIN = {
+PLAIN = {
     "name": "name",
     "language": "language",
     "dtmf_interval": "dtmf_interval",
@@ -27,11 +28,13 @@ _PLAIN = {
 }
 """The field of each option that is sent as it is."""
 
-_RULES = {
+RULES = {
     "timeout_reply": "timeout_forward_rule",
     "failure_reply": "failure_forward_rule",
     "night_reply": "night_mode_forward_rule",
 }
+"""The field of each option that is a rule."""
+
 _WITH = {"timeout_reply": ("timeout", "repeat_times")}
 """The other options that are parts of a rule."""
 
@@ -67,8 +70,8 @@ def fields_of(options: Mapping[str, Any], menu: tuple[MenuEntry, ...]) -> dict[s
     for flag in _FLAGS:
         if not isinstance(options.get(flag, False), bool):
             raise DeclarationError(f"{flag} must be True or False")
-    made = {key: options[option] for option, key in _PLAIN.items() if option in options}
-    for option, key in _RULES.items():
+    made = {key: options[option] for option, key in PLAIN.items() if option in options}
+    for option, key in RULES.items():
         parts = {key: options[key] for key in _WITH.get(option, ()) if key in options}
         parts |= read_rule(option, options[option]) if option in options else {}
         if parts:

@@ -29,6 +29,7 @@ from receiver.declarations.introspection import source_location
 from receiver.declarations.ivr import Ivr, desired_ivrs
 from receiver.dev import error_details
 from receiver.dev.callback_reports import LogCapture, Reporter, Tracer, hiding
+from receiver.dev.declaration_messages import declared_action, declared_ivrs
 from receiver.dev.messages import (
     Load,
     MessageFromChild,
@@ -38,8 +39,6 @@ from receiver.dev.messages import (
     Retired,
     Simulation,
     StartFailed,
-    declared_action,
-    declared_ivrs,
     decode_to_child,
     encode,
 )

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from receiver.console.web import CALLER
 from receiver.declarations.actions import split_path
 from receiver.declarations.speech import Speech
-from receiver.dev.messages import DeclaredAction
+from receiver.dev.declaration_messages import DeclaredAction
 from receiver.errors import MaskError
 from receiver.masks import Entry, Mask, short_mask
 from receiver.pbx.models import ActionUrl, read

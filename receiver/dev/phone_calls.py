@@ -48,9 +48,7 @@ class LiveCall:
     """A call: the simulator's, its view for the page, and its timer."""
 
     def __init__(self, view: CallView, site: SimulatedPbx, session: str = "") -> None:
-        self.view = view
-        self.site = site
-        self.session = session
+        self.view, self.site, self.session = view, site, session
         self.phone: PhoneCall | None = None
         self.timer: asyncio.TimerHandle | None = None
 

@@ -28,8 +28,9 @@ from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.declarations.event_actions import EventEndpoint
 from receiver.declarations.missing_action import MissingAction, missing_action
 from receiver.declarations.speech import Speech
+from receiver.dev.declaration_messages import DeclaredAction
 from receiver.dev.ivr_views import ivrs_json, prompt_json
-from receiver.dev.messages import DeclaredAction, Ready
+from receiver.dev.messages import Ready
 from receiver.errors import PbxError, ReceiverError, SettingsError
 from receiver.pbx.access_tokens import GivenToken
 from receiver.pbx.models import IvrSummary, write

@@ -1,8 +1,7 @@
 """Run a handler within its deadline; there is always a reply.
 
-Rule 1: the deadline is counted from the arrival of the request (with digest, of the first of the
-        two requests). It is the ``request_timeout`` registered on the PBX, less a margin for the
-        network.
+Rule 1: the deadline is the registered ``request_timeout`` less a margin for the network, from the
+        arrival of the request (with digest, of the first of the two requests).
 Rule 2: a handler that is late, raises, returns no reply or cannot start gets the fallback.
 Rule 3: a late handler is cancelled, watched if it cannot be cancelled, or continued for the call's
         next callback if the action allows that.
@@ -44,7 +43,7 @@ Reason = Literal["handled", "late", "raised", "invalid", "shed", "broken", "loop
 - shed: the handler was not called, because it runs for too many calls already.
 - broken: what it needs is unavailable (`receiver.errors.Unavailable`).
 - looped: the handler repeated the prompt too often.
-- continued: the handler runs on; its reply is for the next callback of the call.
+- continued: the handler still runs; its reply is for the next callback of the call.
 """
 
 log = logging.getLogger("receiver")

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from receiver.errors import PbxInvalid
 from receiver.pbx.authorized_connection import AuthorizedConnection, segment
 from receiver.pbx.collections import Collection
+from receiver.pbx.disa_pin import pin_problem_in
 from receiver.pbx.models import ActionUrl, IvrSummary, read, write
-from receiver.pbx.models_ivr import Ivr, IvrStatus, pin_problem_in
+from receiver.pbx.models_ivr import Ivr, IvrStatus
 from receiver.pbx.models_shared import IvrServer, PromptFile, ServerStatus
 from receiver.pbx.resource_types import ACTION_URL, IVR, SERVER
 

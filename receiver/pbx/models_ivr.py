@@ -16,9 +16,9 @@ from typing import Annotated
 from msgspec import field
 
 from receiver.credentials import Secret
-from receiver.pbx.fields import Model, Spec, Tenant, older
-from receiver.pbx.models_shared import Holiday
-from receiver.text import counted
+from receiver.pbx.disa_pin import pin_policy, pin_problem, pin_problem_until_22_2
+from receiver.pbx.fields import Model, Spec, older
+from receiver.pbx.models_shared import Holiday, OutboundCallerId
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -53,44 +53,6 @@ def excluded(text: str) -> tuple[str, ...]:
 def exclude_list(entries: Iterable[str], separator: str = ";") -> str:
     """Return the text of an ``exclude_list``. The vendor documents both ``;`` and ``,``."""
     return separator.join(entry for part in entries for entry in excluded(part))
-
-
-def pin_problem(pin: str) -> str:
-    """Return why every PBX refuses a DISA PIN, or ``""``.
-
-    Source: a caller enters it by DTMF. Since 22.3 the tenant's password policy has further rules.
-    """
-    digits = pin.isascii() and pin.isdigit()
-    return "" if digits else "(the DISA PIN) must be made of digits only"
-
-
-def pin_problem_until_22_2(pin: str) -> str:
-    """Return why a PBX up to 22.2 refuses a DISA PIN, or ``""``.
-
-    Source: ``pin`` of ``/ivrs`` in the vendor's OpenAPI file for 22.2.
-    """
-    if not 6 <= len(pin) <= 10:
-        return f"(the DISA PIN) has {counted(len(pin), 'digit')}, a PBX up to 22.2 accepts 6 to 10"
-    for a, b, c in zip(map(int, pin), map(int, pin[1:]), map(int, pin[2:]), strict=False):
-        if a == b == c or (b == a + 1 and c == b + 1):
-            return (
-                "(the DISA PIN) has a digit three times in a row (111) or a run (012), which a "
-                "PBX up to 22.2 refuses"
-            )
-    return ""
-
-
-def pin_problem_in(pin: str, version: str) -> str:
-    """Return why a PBX of this release refuses a DISA PIN, or ``""``.
-
-    Only rules that differ between releases; blank, masked or invalid PINs are ignored.
-
-    Parameters:
-        version: such as ``"22.2"``; empty for an unknown one, which is treated as the newest.
-    """
-    if pin_problem(pin) or not older(version, "22.3"):
-        return ""
-    return pin_problem_until_22_2(pin)
 
 
 def open_disa(ivr: Ivr) -> tuple[str, ...]:
@@ -133,14 +95,6 @@ def disa_warning(ivr: Ivr) -> str:
 
 def _problem_of_language(text: str) -> str:
     return "" if re.search(_LANGUAGE, text) else f"does not match {_LANGUAGE}"
-
-
-def _pin_policy(pin: str, tenant: Tenant) -> str:
-    """Return why the PBX of ``tenant`` refuses a DISA PIN, or ``""``."""
-    if older(tenant.version, "22.3"):
-        return pin_problem_until_22_2(pin)
-    low, high = tenant.pin_length
-    return "" if low <= len(pin) <= high else f"does not have {low} to {high} digits"
 
 
 def _prompt(file_id: str, field: str) -> Spec:
@@ -235,32 +189,6 @@ class CustomRule(Model, frozen=True, kw_only=True):
         return any(rule is not None and rule.action == ForwardAction.DISA for rule in rules)
 
 
-class OutboundCallerId(Model, frozen=True, kw_only=True):
-    """The caller id of calls that an IVR forwards over a provider.
-
-    ::
-
-        sales = OutboundCallerId(provider_id="NzAwNTUx", caller_id="+4930123456")
-
-    In a file::
-
-        value = "outbound-caller-id"
-        provider_id = "NzAwNTUx"
-        caller_id = "+4930123456"
-
-    Parameters:
-        provider_id: the id of the provider (trunk) on the PBX.
-        caller_id: 1 to 64 characters.
-        description: up to 1024 characters.
-        display_name: the name shown with it (PBX 22.6).
-    """
-
-    provider_id: str = ""
-    caller_id: Annotated[str, Spec(1, 64)] = ""
-    description: Annotated[str, Spec(high=1024)] = ""
-    display_name: Annotated[str, Spec(since="22.6")] = ""
-
-
 class Ivr(Model, frozen=True, kw_only=True):
     """An IVR. ``dtmf_interval`` is the wait after the last digit, in seconds.
 
@@ -291,7 +219,7 @@ class Ivr(Model, frozen=True, kw_only=True):
     enable_pin: Annotated[bool | None, Spec(default=True)] = None
     # Required on create by the OpenAPI file for 22.2; the pages for 22.3 do not say so.
     pin: Annotated[
-        Secret, Spec(1, 64, rule=pin_problem, pbx_rule=_pin_policy, required_until="22.2")
+        Secret, Spec(1, 64, rule=pin_problem, pbx_rule=pin_policy, required_until="22.2")
     ] = Secret("")
     enable_night_mode: Annotated[bool | None, Spec(since="22.3", default=False)] = None
     exclude_list: Annotated[str, Spec(since="22.3", client_rule=_problem_of_excluded)] = ""

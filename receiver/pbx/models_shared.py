@@ -1,4 +1,4 @@
-"""The resources that IVRs share: holidays, prompt files, IVR servers.
+"""What IVRs share: holidays, outbound caller ids, prompt files, IVR servers.
 
 The rules of `receiver.pbx.models` apply. A field that the PBX did not return is ``""`` or None.
 
@@ -38,6 +38,32 @@ class Holiday(Model, frozen=True, kw_only=True):
     hour_end: Annotated[int | None, _HOUR] = None
     minute_start: Annotated[int | None, _MINUTE] = None
     minute_end: Annotated[int | None, _MINUTE] = None
+
+
+class OutboundCallerId(Model, frozen=True, kw_only=True):
+    """The caller id of calls that an IVR forwards over a provider.
+
+    ::
+
+        sales = OutboundCallerId(provider_id="NzAwNTUx", caller_id="+4930123456")
+
+    In a file::
+
+        value = "outbound-caller-id"
+        provider_id = "NzAwNTUx"
+        caller_id = "+4930123456"
+
+    Parameters:
+        provider_id: the id of the provider (trunk) on the PBX.
+        caller_id: 1 to 64 characters.
+        description: up to 1024 characters.
+        display_name: the name shown with it (PBX 22.6).
+    """
+
+    provider_id: str = ""
+    caller_id: Annotated[str, Spec(1, 64)] = ""
+    description: Annotated[str, Spec(high=1024)] = ""
+    display_name: Annotated[str, Spec(since="22.6")] = ""
 
 
 class PromptFile(Model, frozen=True, kw_only=True):

@@ -54,8 +54,7 @@ async def check(
 
     Parameters:
         plan: what is about to be applied.
-        secret: the one that the plan's credentials are derived from.
-        epoch: of this command.
+        secret, epoch: those that the plan's credentials are derived from.
         callbacks: sends the requests; by default over the network.
         now: seconds since the epoch, by default those of the clock.
         protocol: see `receiver.registration.probe.probe`.
@@ -66,17 +65,16 @@ async def check(
             names the setting that differs.
     """
     items = list(_items(plan))
-    rest = [*items[1:], *_event_items(plan)]
-    trials = [*items[:1], *_next_epoch(items), *rest]
-    alone = len(trials) - len(rest)
-    sender = callbacks or make_callback_client()
-    ask = partial(find_trouble, epoch=epoch, protocol=protocol)
+    trials = [*items[:1], *_next_epoch(items), *items[1:]]
+    alone = len(trials) - len(items[1:])
+    client = callbacks or make_callback_client()
     troubles: list[tuple[DesiredActionUrl, Trouble]] = []
 
+    find = partial(find_trouble, secret=secret, callbacks=client, epoch=epoch, protocol=protocol)
+    clock = time.time if now is None else lambda: now
+
     async def one(item: DesiredActionUrl, ivr: IvrSummary) -> None:
-        moment, is_event_url = time.time() if now is None else now, not item.ivr
-        trouble = await ask(item, ivr, secret, sender, now=moment, acknowledges=is_event_url)
-        if trouble is not None:
+        if (trouble := await find(item, ivr, now=clock())) is not None:
             troubles.append((item, trouble))
 
     for start, end in _batches(len(trials), alone):
@@ -84,12 +82,14 @@ async def check(
         progress(min(end, len(trials)), len(trials))
         if troubles:
             raise RegistrationError(_refused(*troubles[0]))
+    for item, ivr in _event_items(plan):
+        if trouble := await find(item, ivr, now=clock(), acknowledges=True):
+            raise RegistrationError(_refused(item, trouble))
 
 
 def _event_items(plan: Plan) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
-    """Yield the event URL as an action URL that can be probed, if something of it changes."""
     for change in plan.event_urls:
-        if (item := _event_item(plan, change)) is not None:
+        if item := _event_item(plan, change):
             yield item, change.ivr
 
 

@@ -2,7 +2,7 @@
 
 Rule 1: a tenant has one. It is set only where handlers of events are declared; if it leads to
         another receiver, that blocks the plan, unless it may be taken over. Whether it is enabled
-        makes no difference: the PBX may have disabled it after failures.
+        makes no difference: the PBX may have disabled it.
 Rule 2: it is managed if it leads to this service, at its public URL or the former one. It has no
         owner mark, because an event URL has no headers.
 Rule 3: a managed one is disabled where no handler is declared (any more). The PBX takes no empty

@@ -23,6 +23,7 @@ import msgspec
 
 from receiver.declarations import limits
 from receiver.declarations.desired_ivr import DesiredIvr, IvrOptions, declare
+from receiver.declarations.ivr_fields import PLAIN, RULES
 from receiver.declarations.ivr_menu import Disa, MenuEntry, MenuRule, Voicemail, holiday_fields
 from receiver.declarations.office_hours import WEEK, Holiday, OfficeHours
 from receiver.errors import DeclarationError, ReceiverError
@@ -124,12 +125,12 @@ def _import_ivr(found: FoundIvr, version: str, holidays: dict[str, Holiday]) -> 
     ivr = found.ivr
     reader = _Reader(ivr, version, holidays)
     if reader.take("name", lambda: ivr.name):
-        for option, name in _PLAIN.items():
+        for option, name in PLAIN.items():
             reader.take(option, partial(getattr, ivr, name))
         if rule := ivr.timeout_forward_rule:
             reader.take("timeout", lambda: rule.timeout)
             reader.take("repeat_times", lambda: rule.repeat_times)
-        for option, name in _RULES.items():
+        for option, name in RULES.items():
             reader.take(option, partial(_rule, getattr(ivr, name)))
         reader.take("exclude_list", lambda: list(ivr.excluded))
         reader.take("menu", lambda: list(map(_entry, ivr.custom_forward_rules or ())))
@@ -145,18 +146,6 @@ def _import_ivr(found: FoundIvr, version: str, holidays: dict[str, Holiday]) -> 
 
 
 _OPTIONS = tuple(IvrOptions.__annotations__)
-_PLAIN = {
-    "language": "language",
-    "dtmf_interval": "dtmf_interval",
-    "night_mode": "enable_night_mode",
-    "enable_pin": "enable_pin",
-    "audio_recording": "enable_audio_recording",
-}
-_RULES = {
-    "timeout_reply": "timeout_forward_rule",
-    "failure_reply": "failure_forward_rule",
-    "night_reply": "night_mode_forward_rule",
-}
 
 
 class _Reader:

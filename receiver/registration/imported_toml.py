@@ -15,7 +15,7 @@ from typing import Any
 from receiver.declarations.ivr_menu import Disa, MenuEntry, Voicemail
 from receiver.declarations.office_hours import Holiday, OfficeHours
 from receiver.pbx.models import write
-from receiver.pbx.models_ivr import OutboundCallerId
+from receiver.pbx.models_shared import OutboundCallerId
 from receiver.registration.imported import ImportedIvr, Shared
 from receiver.registration.imported_action_urls import ImportedActionUrl
 from receiver.replies import Forward, Hangup, Repeat

@@ -31,8 +31,9 @@ from receiver.errors import (
 from receiver.pbx import checks
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.audio import examine
+from receiver.pbx.disa_pin import pin_problem_in
 from receiver.pbx.models import IvrSummary, write
-from receiver.pbx.models_ivr import Ivr, pin_problem_in
+from receiver.pbx.models_ivr import Ivr
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import Change, Resource
 from receiver.registration.compare_ivr import ivr_differences
@@ -166,7 +167,7 @@ def check_refused(
         raise RegistrationError(
             f"{'; '.join(texts)} Its action URLs and all deletes are left; {len(done)} of "
             f"{counted(total, 'change')} were made{made}. Correct it and run the same command "
-            "again, it goes on from there"
+            "again, it continues from there"
         ) from causes[0]
 
 

@@ -64,7 +64,7 @@ class IvrRules:
 
 
 def with_declared(own: Mapping[str, IvrRules], ivrs: Iterable[DesiredIvr]) -> dict[str, IvrRules]:
-    """Return what IVRs do by themselves, with the menus and excluded numbers that are declared.
+    """Return the rules of IVRs, with the declared menus and excluded numbers.
 
     Parameters:
         own: by extension number, as the PBX has it.

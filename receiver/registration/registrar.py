@@ -102,14 +102,14 @@ async def make_plan(
 
     Parameters:
         client: of the PBX.
-        actions, base, secret, epoch: as for `receiver.registration.desired.desired_action_urls`.
+        actions: the declarations; those for another PBX are skipped.
+        base, secret, epoch: as for `receiver.registration.desired.desired_action_urls`.
         look: read the IVRs too, for the warnings about their own menus.
         ivrs: the declared IVRs; the others must be on the PBX.
-        reading: see `Reading`.
         number_format: how the trunk writes callers' numbers, for the warnings.
         event_url: the desired event URL of the tenant; None leaves the tenant alone, unread.
         speak: as for `receiver.registration.ivr_changes.plan_ivrs`; `apply` needs it.
-        options: see `receiver.registration.plans.Options`.
+        reading, options: see `Reading` and `receiver.registration.plans.Options`.
 
     Raises:
         DeclarationError: a URL is too long or there twice, or see `ivr_changes.prepare`.
@@ -118,11 +118,11 @@ async def make_plan(
     """
     pbx, certain = options.get("pbx", ""), options.get("certain", False)
     desired = desired_action_urls(actions, base, secret, epoch, pbx=pbx)  # fails before a request
-    desired_ivrs, owner = ivr_changes.prepare(ivrs), owner_mark(secret, pbx)
-    actual = await read_actual(client, reading)
-    there = [ivr for ivr, _ in actual]
+    desired_ivrs = ivr_changes.prepare(ivrs)
+    found = await read_actual(client, reading)
+    there = [ivr for ivr, _ in found]
     changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain, speak=speak)
-    made = plans.plan(desired, actual, base, ivrs=changes, owner=owner, **options)
+    made = plans.plan(desired, found, base, ivrs=changes, owner=owner_mark(secret, pbx), **options)
     made = replace(made, holidays=await plan_holidays(client, desired_ivrs))
     made = await with_event_url(client, made, event_url, **options)
     own = with_declared(await read_own(client, made) if look else {}, desired_ivrs)

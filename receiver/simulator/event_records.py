@@ -24,7 +24,7 @@ RING = 3.0
 
 @dataclass(frozen=True, slots=True)
 class CallEnd:
-    """How a call went on after the IVR.
+    """The rest of a call after the IVR.
 
     Attributes:
         destination: the number that the IVR forwarded to; empty if the call ended in the IVR.
@@ -52,7 +52,7 @@ def event_records(
 
     Parameters:
         call: the caller and the IVR.
-        end: how it went on.
+        end: the rest of the call.
         begun: when it began, in seconds since the epoch.
         in_ivr: seconds that it was in the IVR.
         tenant: the id of the tenant.

@@ -44,7 +44,7 @@ class EventFaults:
     Attributes:
         copies: how often each event is sent, though it is acknowledged.
         shuffled: whether the order is another one than that of the call.
-        lost: how many acknowledgements of an event are lost on their way.
+        lost: how many acknowledgements of an event are lost.
     """
 
     copies: int = 1
@@ -110,7 +110,7 @@ class EventSender:
 
         Parameters:
             call: the call.
-            end: how it went on; its destination is where the IVR forwarded the call.
+            end: the rest of the call; its destination is where the IVR forwarded the call.
             today: the time in seconds since the epoch.
         """
         in_ivr = call.events[-1].seconds - call.events[0].seconds

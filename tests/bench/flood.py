@@ -83,7 +83,7 @@ async def _flood(port: int, requests: int, connections: int, listed: float) -> C
     async def one() -> None:
         while (
             statuses.total() < requests
-        ):  # what a closed connection leaves unanswered is sent anew
+        ):  # what a closed connection leaves unanswered is sent again
             host = f"127.0.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
             reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(host, 0))
             for _ in range(random.randrange(4, 20)):

@@ -99,6 +99,7 @@ WRONG = {
     "plan": "plan status_app:app",
     "replay": "replay nothing.jsonl status_app:app",
     "rotate": "rotate status_app:app",
+    "say": "say '' --out said.wav",
     "scenario": "scenario nothing.toml status_app:app",
     "schema": "schema further",
     "serve": "serve status_app:app --port 0 --keyfile x.pem",

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from receiver.credentials import Secret
+from receiver.dev.declaration_messages import DeclaredAction
 from receiver.dev.ivr_views import ivrs_json, office
-from receiver.dev.messages import DeclaredAction, Ready
+from receiver.dev.messages import Ready
 from receiver.dev.pbx_copy import copy
 from receiver.dev.simulated_pbxs import SimulatedPbxs
 from receiver.errors import PbxError

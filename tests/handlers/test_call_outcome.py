@@ -1,6 +1,6 @@
 """Calls from the look-up to their outcome in the CRM, on real HTTP, with kill -9 in between.
 
-The PBX is simulated, with its REST API, and so is the CRM; the service is a process of its own,
+The PBX is simulated, with its REST API, and so is the CRM; the service is a separate process,
 with the durable jobs in a SQLite file. Nothing is lost, and nothing is there twice.
 """
 
@@ -132,7 +132,7 @@ async def test_calls_are_found_in_the_crm_with_their_outcome(stage: Stage) -> No
     await soon(lambda: len(stage.crm.asked) > before + 1, LIMIT)
     stage.kill()
     stage.crm.fails = set()
-    # The PBX reports the end of the call to nobody, and again when the service is back.
+    # The event of the end is refused, and sent again when the service is back.
     await stage.report(answered, CallEnd(talk=95.0, recording=LINK))
     await soon(lambda: "hs_call_duration" in str(stage.crm.calls), LIMIT)
     (logged,) = stage.crm.calls

@@ -20,11 +20,10 @@ from receiver.pbx.models_ivr import (
     Ivr,
     KeyRule,
     OfficeHours,
-    OutboundCallerId,
     TimeoutRule,
     TimeRange,
 )
-from receiver.pbx.models_shared import Holiday, IvrServer, PromptFile
+from receiver.pbx.models_shared import Holiday, IvrServer, OutboundCallerId, PromptFile
 
 GOOD = Ivr(name="Sales", extension_number="8000")
 ACTION = ActionUrl(

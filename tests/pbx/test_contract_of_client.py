@@ -29,11 +29,16 @@ from receiver.pbx.models_ivr import (
     Ivr,
     KeyRule,
     OfficeHours,
-    OutboundCallerId,
     TimeoutRule,
     TimeRange,
 )
-from receiver.pbx.models_shared import Holiday, IvrServer, PromptFile, ServerStatus
+from receiver.pbx.models_shared import (
+    Holiday,
+    IvrServer,
+    OutboundCallerId,
+    PromptFile,
+    ServerStatus,
+)
 from receiver.pbx.pbx_client import PbxClient
 from tests.pbx.fake_pbx import TOKEN, no_sleep
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from receiver.credentials import Secret
 from receiver.errors import PbxInvalid
+from receiver.pbx.disa_pin import pin_problem, pin_problem_in, pin_problem_until_22_2
 from receiver.pbx.models import read, without_masked, write
 from receiver.pbx.models_ivr import (
     DAYS,
@@ -23,19 +24,21 @@ from receiver.pbx.models_ivr import (
     IvrStatus,
     KeyRule,
     OfficeHours,
-    OutboundCallerId,
     TimeoutRule,
     TimeRange,
     disa_warning,
     exclude_list,
     excluded,
     open_disa,
-    pin_problem,
-    pin_problem_in,
-    pin_problem_until_22_2,
     pin_warnings,
 )
-from receiver.pbx.models_shared import Holiday, IvrServer, PromptFile, ServerStatus
+from receiver.pbx.models_shared import (
+    Holiday,
+    IvrServer,
+    OutboundCallerId,
+    PromptFile,
+    ServerStatus,
+)
 
 SHOWN: dict[str, Any] = {
     "id": "NzAw",

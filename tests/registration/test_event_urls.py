@@ -96,7 +96,7 @@ def test_hidden_credentials_are_no_difference_unless_that_is_asked_for() -> None
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_that_of_another_receiver_blocks_the_plan(enabled: bool) -> None:
-    """Also a disabled one: the PBX disables one by itself."""
+    """Also a disabled one: the PBX may have disabled it."""
     found = change(wanted(), EventUrl(url=OTHER, enabled=enabled))
     assert found.op == "blocked"
     assert 'Events(forward_to="https://crm.example.com/…")' in found.reason

@@ -319,7 +319,7 @@ async def test_an_ivr_created_concurrently_is_adopted_and_an_extension_is_not(pr
         await run(other, app(prompt))
     assert isinstance(caught.value.__cause__, PbxError)
     assert "extension_number" in str(caught.value)
-    assert other.names("9000") == ["pick"]  # the other IVRs go on
+    assert other.names("9000") == ["pick"]  # the other IVRs are changed
 
 
 async def test_a_recording_is_looked_at_before_anything_is_sent(prompt: Path) -> None:

@@ -1,4 +1,4 @@
-"""Announcements on the simulated PBX: played for their length, then the call goes on."""
+"""Announcements on the simulated PBX: played for their length, then the call continues."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_call_that_ends_in_the_ivr() -> None:
 
 # the sender -----------------------------------------------------------------------------------
 class Service(httpx.AsyncBaseTransport):
-    """Answers with statuses in turn, the last one for ever; 0 breaks the connection."""
+    """Answers with statuses in turn, the last one repeatedly; 0 breaks the connection."""
 
     def __init__(self, *statuses: int) -> None:
         self._statuses = list(statuses)

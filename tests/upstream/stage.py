@@ -109,7 +109,7 @@ class Crm:
 
 
 class Clock:
-    """The running loop's clock, which can be set forward; a frozen one goes on only then."""
+    """The running loop's clock, which can be set forward; a frozen one advances only then."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, frozen: bool = False) -> None:
         self._ahead = 0.0

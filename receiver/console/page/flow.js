@@ -62,7 +62,7 @@ function destinations({ kind, declared = [], observed = [] }) {
     const count = seen.get(text) ?? seen.get(plain(text)) ?? 0;
     seen.delete(text);
     seen.delete(plain(text));
-    const counted = kind !== "ANNOUNCEMENT"; // what follows one is no callback
+    const counted = kind !== "ANNOUNCEMENT"; // after an announcement no callback is sent
     return end(worded(kind, text), count, count || !counted ? "seen" : "unseen");
   });
   const others = [...seen].map(([to, count]) => end(worded(kind, to), count, "undeclared"));

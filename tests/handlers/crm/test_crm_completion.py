@@ -41,7 +41,7 @@ _numbers = itertools.count()
 
 
 class Service:
-    """A look-up with its queue; the jobs run when the test says so."""
+    """A look-up with its queue; the jobs run when the test runs them."""
 
     def __init__(self) -> None:
         self.crm = MemoryCrm(f"completion-{next(_numbers)}")  # CRMs of an app are found by name

@@ -143,7 +143,7 @@ async def test_the_task_of_an_unknown_caller(stage: Stage) -> None:
 
 IVR = CallTarget("8000", status="answered", end_reason="referred", is_ivr=True, talk_duration=4)
 PERSON = CallTarget("222", status="answered", talk_duration=95)
-NOBODY = CallTarget("222", status="noanswer")
+UNANSWERED = CallTarget("222", status="noanswer")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ NOBODY = CallTarget("222", status="noanswer")
     [
         (CallEvent("call_ended", status="answered", targets=(IVR, PERSON)), (True, "222", 95)),
         (CallEvent("call_ended", status="answered", targets=(IVR,)), (False, "", 0)),
-        (CallEvent("call_ended", status="noanswer", targets=(IVR, NOBODY)), (False, "", 0)),
+        (CallEvent("call_ended", status="noanswer", targets=(IVR, UNANSWERED)), (False, "", 0)),
         (CallEvent("call_ended", status="answered", talk_duration=7), (True, "", 7)),
         (CallEvent("call_ended", status="answered"), (True, "", 0)),
         (CallEvent("call_ended", status="fail"), (False, "", 0)),
