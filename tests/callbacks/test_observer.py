@@ -187,7 +187,7 @@ async def test_a_callback_that_an_app_around_it_cancels_has_a_record_and_its_job
 
     async with running(around) as url, httpx.AsyncClient(base_url=url) as http:
         answer = await http.post("/action/8000/slow", json=FIELDS)
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 60)
     assert (answer.status_code, answer.json()["destination"]) == (200, "0")
     (record,) = records(caplog)
     assert (record.decision, record.reason) == ("call", "raised")

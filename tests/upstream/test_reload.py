@@ -85,7 +85,7 @@ async def test_a_hanging_read_delays_one_call_only(source: Source) -> None:
         assert await kept() == "old"
     assert source.reads == 2
     source.going.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await kept() != "new":  # noqa: ASYNC110 - each call may start a check
             await asyncio.sleep(0.001)
 
