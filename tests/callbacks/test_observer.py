@@ -7,7 +7,7 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +167,11 @@ async def test_a_callback_that_an_app_around_it_cancels_has_a_record_and_its_job
 
     async def slow(call: Call) -> Reply:
         call.after(job)
+        end[0]()
         await asyncio.Event().wait()
         raise AssertionError
 
+    end, loop = list[Callable[[], object]](), asyncio.get_running_loop()
     ivr = Ivr("8000")
     ivr.add("DTMF", "1", slow, name="slow", auth=None, fallback=Forward("0"))
     inside = Receiver(ivr, settings=Settings(secret=SECRET))
@@ -178,11 +180,11 @@ async def test_a_callback_that_an_app_around_it_cancels_has_a_record_and_its_job
         task = asyncio.current_task()
         assert task is not None
         if scope["type"] == "http" and ends == "timeout":
-            async with asyncio.timeout(0.01):
+            async with asyncio.timeout(None) as limit:
+                end.append(lambda: limit.reschedule(loop.time()))
                 await inside(scope, receive, send)
             return
-        if scope["type"] == "http":
-            asyncio.get_running_loop().call_later(0.01, task.cancel)
+        end.append(lambda: loop.call_soon(task.cancel))
         await inside(scope, receive, send)
 
     async with running(around) as url, httpx.AsyncClient(base_url=url) as http:

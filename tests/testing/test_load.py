@@ -38,7 +38,7 @@ async def test_what_fails_is_not_in_time() -> None:
         phone.faults = Faults(refused=True)
         done = await load(lambda: phone.dial("8000"), ["1"], rate=1000, seconds=0.01)
     assert (done.callbacks, done.in_time, done.took) == (10, 0.0, ())
-    assert done.lines() == [
+    assert [line for line in done.lines() if "is overloaded" not in line] == [
         f"10 calls in {done.seconds:.1f} s, 10 callbacks",
         "answered in time: 0, 0.00%",
         "     10  failed: the connection was refused",
