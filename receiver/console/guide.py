@@ -28,7 +28,7 @@ GROUPS = {
         "testing",
     ),
     "CRMs": ("crm", "hubspot", "zoho", "odoo", "salesforce", "pipedrive", "rest"),
-    "Register": ("registration", "security"),
+    "Register": ("ivrs", "registration", "security"),
     "Run": ("running", "failover", "console", "metrics", "replay", "troubleshooting", "upgrading"),
     "Reference": ("commands", "settings", "speed"),
 }

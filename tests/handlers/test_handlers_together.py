@@ -91,6 +91,7 @@ def test_each_has_typed_and_documented_options(name: str) -> None:
 
 def test_the_documents_name_each() -> None:
     files = {path.stem for path in (ROOT / "handlers").glob("*.py")}
+    files.remove("missed")  # a handler of events, which a configuration file cannot declare
     assert {entry.partition(":")[0] for entry in ENTRIES.values()} == {
         f"handlers.{f}" for f in files
     }

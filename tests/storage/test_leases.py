@@ -163,11 +163,11 @@ async def test_a_damaged_file_is_replaced_and_a_missing_folder_gives_no_lease(
 
 HOLDER = """
 import asyncio, sys, time
-from receiver.storage.leases import Hold, open_lease
+from receiver.storage.leases import HeldLease, open_lease
 from receiver.credentials import Secret
 
 async def main():
-    hold = Hold(open_lease(Secret(sys.argv[1]), "a"), life=1.0)
+    hold = HeldLease(open_lease(Secret(sys.argv[1]), "a"), life=1.0)
     while not hold.held:  # it may be descheduled for longer
         await hold.renew()
     print("held", flush=True)
