@@ -14,7 +14,17 @@ from pathlib import Path
 from handlers.crm.hubspot import HubSpot
 from handlers.crm.lookup import CallerLookup
 from handlers.missed import FollowUp
-from receiver import Events, Ivr, Receiver, Secret, Settings, assembly
+from receiver import (
+    Announcement,
+    Events,
+    Forward,
+    Ivr,
+    Receiver,
+    Secret,
+    Settings,
+    Speech,
+    assembly,
+)
 from receiver.background import BackgroundJobs
 from receiver.background.job_worker import DURABLE
 from receiver.server.uvicorn_server import running
@@ -31,14 +41,16 @@ def make_app(folder: Path, crm_url: str) -> Receiver:
         per_second=1000.0,
         others_per_second=1000.0,
     )
-    lookup = CallerLookup(crm, found="222", unknown="0", region="DE")
-    ivr, events = Ivr("8000"), Events(auth="digest")
+    connecting = Announcement("8801", Speech("We connect you."), then="222")
+    lookup = CallerLookup(crm, found=Forward(connecting), unknown="0", region="DE")
+    ivr = Ivr("8000", name="Sales", prompt=Speech("Welcome to Acme. Press 1."))
+    events = Events(auth="digest")
     ivr.add("DTMF", "1", lookup, name="my-contact", request_timeout=30)
     events.add("call_ended", lookup.complete)
     events.add("call_missed", FollowUp(crm=crm, region="DE"), name="task")
     events.add("call_missed", FollowUp(file=folder / "missed.csv"), name="list")
     jobs = Secret(str(folder / "jobs.db"))
-    return Receiver(ivr, events, settings=Settings(secret=SECRET, jobs=jobs))
+    return Receiver(ivr, connecting, events, settings=Settings(secret=SECRET, jobs=jobs))
 
 
 async def main(folder: Path, port: int, crm_url: str) -> None:

@@ -1,7 +1,8 @@
 """Calls from the look-up to their outcome in the CRM, on real HTTP, with kill -9 in between.
 
 The PBX is simulated, with its REST API, and so is the CRM; the service is a separate process,
-with the durable jobs in a SQLite file. Nothing is lost, and nothing is there twice.
+with the durable jobs in a SQLite file. A call is greeted by a spoken prompt, routed by the look-up,
+announced and answered, another one is missed. Nothing is lost, and nothing is there twice.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest_asyncio
 
 from receiver import Secret
+from receiver.declarations.ivr import desired_ivrs
 from receiver.pbx.access_tokens import GivenToken
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration import registrar
@@ -32,6 +34,7 @@ from receiver.simulator.model import Pbx
 from tests.background.conftest import soon
 from tests.handlers.crm.fake_hubspot import FakeHubSpot
 from tests.handlers.crm_service import make_app
+from tests.recordings import Speaker
 from tests.support import SECRET
 
 CALLER = "+493023125000"
@@ -49,8 +52,7 @@ class Stage:
         self.crm = FakeHubSpot()
         self.whose = self.crm.add(CALLER, "Grace Hopper")
         self.crm_url = self.base = ""
-        self.pbx = Pbx()
-        self.pbx.add_ivr("8000")
+        self.pbx, self.speaker = Pbx(), Speaker()
         self.service: subprocess.Popen[bytes] | None = None
         self.sender = EventSender(
             lambda: self.pbx.tenant_settings["cdr_event"], sleep=self._between_attempts
@@ -86,15 +88,20 @@ class Stage:
             PbxClient(url, GivenToken(token)) as client,
         ):
             event_url = desired_event_state(app.event_endpoint(""), self.base, SECRET)
-            plan = await registrar.make_plan(client, app, self.base, SECRET, event_url=event_url)
+            plan = await registrar.make_plan(
+                *(client, app, self.base, SECRET),
+                ivrs=desired_ivrs(app.ivrs),
+                event_url=event_url,
+                speak=self.speaker,
+            )
             done = (await registrar.apply(client, plan, allow_deletes=False)).done
         return [str(change) for change in done]
 
     async def call(self) -> PhoneCall:
-        """Call the IVR and key in 1; the call is forwarded to 222."""
+        """Call the IVR and key in 1; an announcement is played, and the call forwarded to 222."""
         call = await Line(self.pbx, scale=10.0).dial("8000", caller=CALLER)
         await call.press("1")
-        assert call.forwarded_to == "222"
+        assert (call.announcements, call.forwarded_to) == (("8801",), "222")
         return call
 
     async def report(self, call: PhoneCall, end: CallEnd) -> None:
@@ -123,7 +130,13 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 async def test_calls_are_found_in_the_crm_with_their_outcome(stage: Stage) -> None:
-    assert await stage.register() == ["create 8000/my-contact", "create event URL"]
+    assert await stage.register() == [
+        "create IVR 8000",
+        "create IVR 8801",
+        "create 8000/my-contact",
+        "create event URL",
+    ]
+    assert len(stage.pbx.files) == 2  # the prompt and the announcement
     assert await stage.register() == []
     # The CRM knows the caller, and is down when the call is to be logged.
     before = len(stage.crm.asked)
