@@ -10,6 +10,7 @@ import msgspec
 from receiver.app import Receiver
 from receiver.cli.common import coloured
 from receiver.cli.demo_calls import CALLS, LOCKED, REPAIRED, DemoCall, sales, support
+from receiver.cli.demo_outcome import connecting, events, place_with_outcome, reception
 from receiver.cli.dial import show
 from receiver.cli.local_service import LocalService, run_local
 from receiver.credentials import Secret
@@ -32,7 +33,7 @@ def demo(keep: bool) -> None:
 
 
 async def _demo(keep: bool) -> list[str]:
-    async with run_local(Receiver(sales, support)) as local:
+    async with run_local(Receiver(sales, support, reception, connecting, events)) as local:
         _title(f"A simulated PBX on {local.pbx_url}, the service on {local.url}")
         click.echo(coloured(render(await local.plan())))
         await local.apply()
@@ -43,11 +44,12 @@ async def _demo(keep: bool) -> list[str]:
         click.echo(coloured(render(await local.plan())))
         await local.apply()
         wrong += [REPAIRED.title] * (not await _place(local, REPAIRED))
+        wrong += await place_with_outcome(local)
         after = await local.plan()
         wrong += ["plan after apply"] * bool(after.pending)
         _title("The plan after the last apply")
         click.echo(coloured(render(after)))
-        click.secho(f"\n{len(CALLS) + 2} calls, {len(wrong)} failed.", bold=True)
+        click.secho(f"\n{len(CALLS) + 4} calls, {len(wrong)} failed.", bold=True)
         if keep:
             await _stay(local)
         return wrong

@@ -338,7 +338,9 @@ def test_curl_lists_the_actions_if_the_name_is_unknown(
 def test_demo_succeeds() -> None:
     done = run("demo")
     assert done.exit_code == 0, done.output
-    assert "10 calls, 0 failed." in done.stdout
+    assert "12 calls, 0 failed." in done.stdout
+    assert "in the CRM: Grace Hopper talked with 222 for 95 s\n" in done.stdout
+    assert "in the CRM: 222: call back Grace Hopper\n" in done.stdout
     assert "Nothing to do." in done.stdout
     assert "forwarded to 0 (1" in done.stdout
     assert "failed: HTTP status 401" in done.stdout
