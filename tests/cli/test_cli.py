@@ -348,7 +348,7 @@ def test_demo_succeeds() -> None:
 
 def test_demo_reports_which_calls_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receiver.callbacks.endpoint.encode", lambda reply: b"nonsense")
-    fails("demo", 1, "9 calls did not end as expected: CALLER by POST, bearer: ")
+    fails("demo", 1, "12 calls did not end as expected: CALLER by POST, bearer: ")
 
 
 # against a simulated PBX ---------------------------------------------------------------------
