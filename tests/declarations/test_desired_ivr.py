@@ -292,3 +292,10 @@ def test_what_is_as_it_should_be_shows_as_such() -> None:
     changed = plan_ivr(declared(name="New"), SUMMARY, on_pbx(wanted))
     text = render(replace(plan, ivrs=(changed,)))
     assert text.splitlines()[:2] == ["~ IVR 8000 New", "      name: Sales → New"]
+
+
+def test_prompts_by_option() -> None:
+    first, second = Path("a.wav"), Path("b.wav")
+    one = DesiredIvr(models_ivr.Ivr(), first, transfer_prompt=second)
+    assert one.prompts == {"prompt": first, "transfer_prompt": second}
+    assert one.with_prompts({"transfer_prompt": first}).prompts == {"transfer_prompt": first}

@@ -160,10 +160,10 @@ async def test_an_unchanged_file_is_not_read_again(file: Path) -> None:
 
 async def test_a_hanging_disk_delays_no_call(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text("number,destination\n101,222\n")
+    monkeypatch.setattr(reload, "MAX_WAIT", 0.01)
     table = Table(file)
     file.unlink()
     os.mkfifo(file)
-    monkeypatch.setattr(reload, "MAX_WAIT", 0.01)
     for _ in range(3):
         assert await ask(table) == Forward("222")
     assert len([t for t in threading.enumerate() if t.name == "receiver-handler"]) >= 1

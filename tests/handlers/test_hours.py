@@ -326,10 +326,10 @@ async def test_a_hanging_switch_delays_no_call(
     switch = tmp_path / "switch"
     switch.write_text("open")
     os.utime(switch, (1, 1))
+    monkeypatch.setattr(reload, "MAX_WAIT", 0.01)
     hours = make("2026-11-22T12:00Z", switch=switch)
     switch.unlink()
     os.mkfifo(switch)
-    monkeypatch.setattr(reload, "MAX_WAIT", 0.01)
     assert await replies(hours) == Forward("1")
     writer = await asyncio.to_thread(switch.open, "w")
     writer.close()

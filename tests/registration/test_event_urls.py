@@ -282,6 +282,29 @@ async def test_the_printed_plan() -> None:
     assert (data["op"], data["url"]) == ("create", f"{BASE}/events")
 
 
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        (f"{BASE}/events", f"- event URL  {BASE}/events (of this service: is disabled)"),
+        (OTHER, "Nothing to do."),
+    ],
+)
+async def test_the_printed_plan_of_destroy(url: str, line: str) -> None:
+    stage = stage_of()
+    stage.pbx.update_tenant({"cdr_event": {"enabled": True, "url": url}})
+    async with stage.client() as client:
+        plan = await plan_destroy(client, BASE, event_url=wanted(None))
+    assert render(plan).splitlines()[0] == line
+
+
+async def test_the_printed_plan_that_is_blocked() -> None:
+    stage = stage_of()
+    stage.pbx.update_tenant({"cdr_event": {"enabled": True, "url": OTHER}})
+    async with stage.client() as client:
+        plan = await make_plan(client, Ivr("8000"), BASE, SECRET, event_url=wanted())
+    assert render(plan).splitlines()[0].startswith("! event URL  the tenant reports its calls to ")
+
+
 async def test_an_account_without_access_to_the_tenant() -> None:
     """It can register action URLs as before; declared events are an error."""
     stage = stage_of()

@@ -86,7 +86,8 @@ async def test_a_damaged_file_is_renamed_and_replaced_at_the_start(
 async def test_a_file_damaged_while_it_is_open_costs_no_answer(
     path: Path, make: Make, guard: Guard, clock: Clock, damage: Damage, name: str
 ) -> None:
-    store = guard(make())
+    waits = Waits(busy=1.0)  # SQLite waits that long for a file that was emptied
+    store = guard(make(waits=waits))
     for number in range(50):
         await store.failed(f"k{number}", NOW)
         assert await store.use("n", number, NOW, NOW)
@@ -94,7 +95,7 @@ async def test_a_file_damaged_while_it_is_open_costs_no_answer(
         connection.execute("pragma wal_checkpoint(truncate)")
     damage(path.parent / name)
     assert await store.use("n", 100, NOW, NOW)
-    other = guard(make())  # a worker that is started later
+    other = guard(make(waits=waits))  # a worker that is started later
     for number in range(101, 110):
         assert await other.use("n", number, NOW, NOW)
         await store.failed(f"k{number}", NOW)

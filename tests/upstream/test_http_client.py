@@ -15,6 +15,7 @@ from receiver import Call, DeclarationError
 from receiver.errors import CircuitOpen, UpstreamError, UpstreamLate, UpstreamRefused
 from receiver.upstream import Answer, Client
 from receiver.upstream.http_client import _CHUNKS
+from tests.limits import LONG
 from tests.upstream.stage import BROKEN, CUT, DROP, HANG, OK, Clock, Crm, Timed, answer
 
 PHONE = "+4930555123987"
@@ -320,7 +321,7 @@ async def test_logs_and_errors_contain_nothing_of_the_request(
             said.append(str(found.json()))
         except UpstreamError as error:
             said.append("".join(traceback.format_exception(error)))
-    said.append(await late(crm, clock, client, None, 1.0))
+    said.append(await late(crm, clock, client, None, LONG))
     assert len(said) == 6
     assert all(PHONE[1:] not in text for text in [*said[1:4], said[5], caplog.text])
 

@@ -111,10 +111,10 @@ async def test_a_record_that_was_deleted_is_no_error(stage: Stage) -> None:
 @pytest.mark.parametrize("trouble", ["down", "garbage", "throttled"])
 async def test_a_crm_that_is_down_is_unavailable(stage: Stage, trouble: Any) -> None:
     stage.fake.trouble = trouble
-    crm = completer(stage)
+    crm = stage.crm  # another one: the first may be throttled
     assert isinstance(crm, TaskCreator)
     with pytest.raises(Unavailable):
-        await crm.complete("", engagement_of(end=ANSWERED))
+        await completer(stage).complete("", engagement_of(end=ANSWERED))
     with pytest.raises(Unavailable):
         await crm.add_task(task_of(Contact("Contacts/1", owner="77")))
 
