@@ -44,12 +44,12 @@ _SOURCES = {"python": python_source, "toml": toml_source}
     metavar="FILE",
     help="The file to write, and its folder that of the prompts; default: stdout, no prompts.",
 )
-@click.option("--force", is_flag=True, help="Overwrite existing files.")
+@click.option("--yes", is_flag=True, help="Overwrite existing files.")
 @click.option(
     "--pbx", "label", default="", metavar="LABEL", help="Which of several PBXs, by its label."
 )
 def import_command(
-    names: tuple[str, ...], form: str | None, out: Path | None, force: bool, label: str
+    names: tuple[str, ...], form: str | None, out: Path | None, yes: bool, label: str
 ) -> None:
     """Write the declarations of the IVRs on the PBX, so that receiver plan has nothing to do.
 
@@ -59,7 +59,7 @@ def import_command(
     """
     if problem := limits.problem_of_label(label):
         raise SettingsError(problem)
-    if out is not None and not force:
+    if out is not None and not yes:
         _refuse_existing([out])
     settings = Settings.read(pbx=label, needed=("pbx_url", "pbx_account"))
     copies = PromptCopies()
@@ -77,7 +77,7 @@ def import_command(
     if out is None:
         click.echo(text, nl=False)
     else:
-        _write(out, text, copies.files, force)
+        _write(out, text, copies.files, yes)
     for ivr in ivrs:
         click.echo(_summary(ivr), err=True)
     if out is not None:
@@ -171,15 +171,15 @@ async def _copy(
 # files ---------------------------------------------------------------------------------------
 
 
-def _write(out: Path, text: str, prompts: dict[str, bytes], force: bool) -> None:
+def _write(out: Path, text: str, prompts: dict[str, bytes], yes: bool) -> None:
     """Write all files, or none if one exists and is not to be overwritten."""
     files = {out.parent / name: data for name, data in prompts.items()}
     files = {path: data for path, data in files.items() if not _has(path, data)}
-    if not force:
+    if not yes:
         _refuse_existing(files)
     for path, data in {**files, out: text.encode()}.items():
         try:
-            with path.open("wb" if force else "xb") as file:
+            with path.open("wb" if yes else "xb") as file:
                 file.write(data)
         except OSError as error:
             raise RegistrationError(f"{path} cannot be written: {error.strerror}") from None
@@ -195,7 +195,7 @@ def _has(path: Path, data: bytes) -> bool:
 def _refuse_existing(paths: Iterable[Path]) -> None:
     if there := [path for path in paths if path.exists()]:
         raise SettingsError(
-            f"{there[0]} already exists: use --force to overwrite it, or another --out"
+            f"{there[0]} already exists: use --yes to overwrite it, or another --out"
         )
 
 

@@ -147,9 +147,9 @@ def test_one_of_several_pbxs(receiver: Run, monkeypatch: pytest.MonkeyPatch) -> 
 def test_nothing_is_overwritten(receiver: Run) -> None:
     Path("ivrs.py").write_text("mine")
     refused = receiver("import", "--out", "ivrs.py", status=2)
-    assert "ivrs.py already exists: use --force to overwrite it" in refused.stderr
+    assert "ivrs.py already exists: use --yes to overwrite it" in refused.stderr
     assert Path("ivrs.py").read_text() == "mine"
-    receiver("import", "--out", "ivrs.py", "--force")
+    receiver("import", "--out", "ivrs.py", "--yes")
     assert "Receiver(" in Path("ivrs.py").read_text()
 
 
@@ -161,7 +161,7 @@ def test_a_prompt_is_not_overwritten_either_unless_it_is_the_same(receiver: Run)
     refused = receiver("import", "--out", "third.py", status=2)
     assert "welcome.wav already exists" in refused.stderr
     assert (Path("third.py").exists(), Path("welcome.wav").read_bytes()) == (False, b"mine")
-    receiver("import", "--out", "third.py", "--force")
+    receiver("import", "--out", "third.py", "--yes")
     assert Path("welcome.wav").read_bytes() == before
 
 
