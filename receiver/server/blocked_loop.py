@@ -138,6 +138,8 @@ class BlockedLoop:
         found: socket.socket = connection.transport.get_extra_info("socket")
         if connection.partial is not None and has_unread(found.fileno()):
             with contextlib.suppress(OSError):  # descriptors are short
+                if os.fstat(found.fileno()).st_ino in self._connections.unmade:
+                    return  # `Connections.add` waits for the lock, to take that copy
                 pending = Pending(found.dup(), before=connection.partial, is_copy=True)
                 connection.pending = pending
                 self._connections.pending.add(pending)

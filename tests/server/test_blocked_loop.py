@@ -8,11 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from receiver import Call, Forward, Ivr, Receiver, Reply
 from receiver.server import Http
+from receiver.server.accept import Acceptor
+from receiver.server.blocked_loop import BlockedLoop
+from receiver.server.connection_limit import Connections
 from receiver.server.handover import Handover, Pending
 from receiver.server.sockets import bind
 from receiver.server.uvicorn_server import Server, configure
@@ -239,3 +244,26 @@ def test_a_connection_that_was_handed_over_is_served(handover: Handover, pair: P
         assert answer(theirs) == b'"1"}'
     finally:
         worker.close()
+
+
+async def test_a_connection_that_is_just_added_is_read_by_one_copy_only(pair: Pair) -> None:
+    """Found before it had a protocol, and again before the event loop took what was read."""
+    ours, theirs = pair
+    theirs.sendall(b"GET")
+    ours.recv(1, socket.MSG_PEEK)  # it has arrived
+    copy = Pending(ours.dup(), is_copy=True)
+    connections = SimpleNamespace(unmade={copy.inode: copy}, pending={copy})
+    transport = SimpleNamespace(get_extra_info=lambda name: ours)
+    connection = SimpleNamespace(pending=None, is_free=True, partial=b"", transport=transport)
+    with bind("127.0.0.1", 0) as listener:
+        relieve = BlockedLoop(
+            cast("Connections", connections),
+            cast("Acceptor", SimpleNamespace(listener=listener)),
+        )
+        relieve._find_unread(cast("Http", connection))
+        assert (connection.pending, connections.pending) == (None, {copy})
+        del connections.unmade[copy.inode]  # the event loop has taken it
+        copy.connected.close()
+        relieve._find_unread(cast("Http", connection))
+        assert connection.pending is not None
+        connection.pending.connected.close()
