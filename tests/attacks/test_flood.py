@@ -7,7 +7,7 @@ import pytest
 from tests.bench.flood import flood
 
 REQUESTS = 60_000
-"""So many that some 3 MB count little, which the allocator of Python 3.13 takes once."""
+"""With fewer, the 3 MB that the allocator of Python 3.13 takes once would look like growth."""
 
 LEFT = 400
 """Bytes for each request of the last quarter that the allocator may keep.
