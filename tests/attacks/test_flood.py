@@ -7,7 +7,7 @@ import pytest
 from tests.bench.flood import flood
 
 REQUESTS = 60_000
-"""With fewer, the 3 MB that the allocator of Python 3.13 takes once would look like growth."""
+"""With fewer, some 3 MB that the service takes once on Python 3.13 would look like growth."""
 
 LEFT = 400
 """Bytes for each request of the last quarter that the allocator may keep.
