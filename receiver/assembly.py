@@ -1,4 +1,4 @@
-"""What an app is made of, once its settings are known.
+"""The parts of an app, built once its settings are known.
 
 Rule: what works with another part is closed before that one.
 """
@@ -167,7 +167,7 @@ class Assembly:
             await span_export.export_rest()
 
     def _checks(self) -> dict[str, Check]:
-        """What ``/ready`` asks."""
+        """Return the checks of ``/ready``."""
         checks: dict[str, Check] = {}
         if isinstance(self._store, AuthFallback):
             checks["store"] = self._store.reachable
@@ -203,7 +203,7 @@ def _accounts(by_pbx: Mapping[str, Settings]) -> Accounts:
 
 
 def tracer() -> MakeTracer:
-    """That of OpenTelemetry.
+    """Return the tracer of OpenTelemetry.
 
     Raises:
         SettingsError: its packages are missing.

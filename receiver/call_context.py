@@ -129,7 +129,7 @@ class Context(Protocol):
 
     @property
     def number_format(self) -> NumberFormat:
-        """How the PBX writes callers' numbers."""
+        """The format in which the PBX writes callers' numbers."""
         ...
 
     def remaining(self) -> float:
@@ -156,7 +156,7 @@ class Context(Protocol):
 
 @dataclass(slots=True)
 class Deadline:
-    """When a reply must be ready, in the loop's time; extended by the next callback."""
+    """The time by which a reply must be ready; extended by the next callback."""
 
     due: float
 

@@ -1,4 +1,4 @@
-"""What the PBX knows about a call when it asks.
+"""A call, as the PBX describes it in a callback.
 
 Rule: a `Call` does not print what the caller keyed in, nor who the caller is.
 
@@ -28,7 +28,7 @@ WIRE = {
 """The names on the wire, in the order of the vendor's example, and ours."""
 
 Kind = Literal["DTMF", "CALLER"]
-"""When the PBX sends a callback: after the caller keyed digits, or on a matching caller number."""
+"""The occasion of a callback: the caller keyed digits, or the caller's number matched."""
 
 FinishKey = Literal["", "#", "*"]
 """The key with which a caller says that the digits are complete; empty for none."""
@@ -81,7 +81,7 @@ class Call:
 
     @property
     def number_format(self) -> NumberFormat:
-        """How the PBX writes ``caller`` (``RECEIVER_NUMBER_FORMAT``).
+        """The format in which the PBX writes ``caller`` (``RECEIVER_NUMBER_FORMAT``).
 
         `receiver.PhoneNumbers` takes it, as in ``numbers.key(call.caller, call.number_format)``.
         """

@@ -80,7 +80,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the PBX is given to authenticate with, for one action and one epoch.
+    """The credentials with which the PBX authenticates, for one action and one epoch.
 
     Attributes:
         username, password: for basic and digest.

@@ -87,7 +87,7 @@ class BaseReply:
 
 
 class Destination(Protocol):
-    """What has an extension number: an `Ivr`, or an `Announcement`.
+    """A declaration with an extension number: an `Ivr`, or an `Announcement`.
 
     Attributes:
         number: the extension number.

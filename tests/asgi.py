@@ -10,7 +10,7 @@ from receiver import Receiver
 from receiver.callbacks.http_limits import APART, TRAILERS
 
 KNOWN = {200, 400, 401, 403, 404, 405, 411, 413, 414, 415, 429, 431, 501, 505}
-"""What a request can be answered."""
+"""The statuses of answers."""
 
 
 def http_scope(

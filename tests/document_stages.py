@@ -1,4 +1,4 @@
-"""What the commands of a page of the guide need to be there: a PBX and a service, or recordings."""
+"""The environment for the commands of a guide page: a PBX and a service, or recordings."""
 
 from __future__ import annotations
 

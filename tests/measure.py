@@ -78,6 +78,11 @@ IDIOMS = (
 )
 PHRASE = re.compile(rf"\b(?:{'|'.join(IDIOMS)})\b", re.IGNORECASE)
 
+# A docstring begins with a verb or with a noun, not with a clause or a reference to another text.
+OPENING = re.compile(
+    r'"""(?:As|Has|How|Is|Neither|Nor|Not|Of|That|Those|What|When|Where|Which|Who|Whose|Why)\b'
+)
+
 # Nouns of the field that end in -ing.
 NOUNS = {"testing", "recording", "masking", "tracing", "content_coding", "settings"}
 # A module of the command line is named after its command.
@@ -103,7 +108,7 @@ def idioms(*paths: str) -> list[str]:
         f"{file.relative_to(ROOT)}:{number}: {found[0]}"
         for file in texts(*paths)
         for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1)
-        for found in PHRASE.finditer(line)
+        for found in (*PHRASE.finditer(line), *OPENING.finditer(line))
     ]
 
 

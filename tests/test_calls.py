@@ -1,4 +1,4 @@
-"""What a call shows of itself."""
+"""The repr and the fields of a call."""
 
 import asyncio
 from contextlib import suppress

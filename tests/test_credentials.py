@@ -17,7 +17,7 @@ SERVICE = Secret("a service secret of some length")
 
 
 def test_all_keys_come_from_a_stretched_secret() -> None:
-    """What is offline and known, such as a nonce, makes a guess cost what the stretching does."""
+    """A guess from a known value, such as a nonce, costs as much as the stretching."""
     key = stretch(Secret("guess"))
     expected = hmac.digest(key, b"nonce\x008000/pick\x001", "sha256")
     assert derive_key(Secret("guess"), "nonce", "8000/pick") == expected

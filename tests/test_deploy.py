@@ -1,4 +1,4 @@
-"""What the documents for running it in production say exists."""
+"""All that the documents about production name exists."""
 
 import json
 import re

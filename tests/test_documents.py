@@ -1,4 +1,4 @@
-"""What runs the examples of the guide detects a wrong example."""
+"""The runner of the guide's examples detects a wrong example."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -63,7 +63,7 @@ def assert_harmless(lines: list[str], longest: int = LONG) -> None:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """What a handler of logging writes, as the command line sets it up, at all levels."""
+    """Return the output of logging, set up as by the command line, at all levels."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     here = threading.get_ident()  # servers of other tests may log in their threads
@@ -81,7 +81,7 @@ def app(handler: Any, shown: bool) -> Receiver:
 
 
 def octets(text: str) -> bytes:
-    """As a PBX would send it that checks nothing: surrogates too."""
+    """Return the octets that a PBX without any check would send, surrogates included."""
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -171,7 +171,7 @@ async def test_an_exception_that_cannot_say_what_it_is(log: io.StringIO) -> None
 
 
 async def test_what_strangers_send_is_not_in_the_log(log: io.StringIO) -> None:
-    """Neither a path, nor a header, nor a text in place of a user name."""
+    """No path, no header and no text in place of a user name is logged."""
     hostile = HOSTILE["a forged log line"].encode() + HOSTILE["escapes"].encode()
     made = app(Counted(), True)
     for path in ("/action/888/post-basic", "/action/888/forged", "/forged"):
@@ -245,7 +245,7 @@ def test_the_command_line_shows_nothing_raw(
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_trace_shows_nothing_raw(text: str, method: Method, secrets: bool) -> None:
-    """Not what was sent, and not what the far end answered."""
+    """A trace shows neither what was sent nor what the other end answered."""
     action = ActionUrl(name=text, url="http://ivr.example/x", method=method, auth="DISABLE")
     hostile = text[:1000]
     call = Call(hostile, hostile, hostile, hostile, hostile, hostile)

@@ -72,7 +72,7 @@ ALWAYS = {
 
 
 def make_stage(secrets: str = "clear") -> Stage:
-    """What `OLD` declares, among action URLs of others."""
+    """Make a PBX with the action URLs of `OLD`, among those of others."""
     stage = Stage(*NUMBERS, behaviour=Behaviour(secrets=secrets))  # type: ignore[arg-type]
     stage.add("8000", name="crm", url="https://crm.example.com/hook", dtmf_mask="99", headers="a:b")
     for want in desired_action_urls(OLD, BASE, SECRET):
@@ -93,7 +93,7 @@ async def is_settled(stage: Stage, actions: list[Action]) -> bool:
 
 
 def unanswered(stage: Stage) -> list[str]:
-    """What a caller could key in and be heard before, and now is not."""
+    """Return the digits that were answered before, and now are not."""
     return [
         f"{number}: {digits}"
         for number, all in ALWAYS.items()
@@ -196,7 +196,7 @@ class Service:
 
 
 def _below(app: Receiver, prefix: str) -> Any:
-    """What a proxy does that takes ``prefix`` away."""
+    """Remove ``prefix`` from the path, as a proxy does."""
 
     async def proxy(scope: Any, receive: Any, send: Any) -> None:
         path = str(scope["path"]).removeprefix(prefix)

@@ -147,7 +147,7 @@ async def test_callbacks_without_a_lifespan_are_warned_of_once(
 
 
 async def test_a_lifespan_can_be_run_again(tmp_path: Path) -> None:
-    """As by the tests of a site, each with a separate client."""
+    """The tests of a site do this, each with a separate client."""
     app = make_working_app(tmp_path)
     for count in (1, 2, 3):
         async with served(in_starlette(app, "/calls")) as client:
@@ -257,7 +257,7 @@ async def test_the_example_with_structlog(
 
 
 async def test_middleware_of_the_inner_app_sees_no_callback(tmp_path: Path) -> None:
-    """Why the README says where middleware belongs."""
+    """This is why the README says where middleware belongs."""
     seen: list[str] = []
 
     def recording(inner: ASGIApp) -> ASGIApp:

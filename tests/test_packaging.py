@@ -1,4 +1,4 @@
-"""What the package index and a distributor get: metadata, links, and the files of the sdist."""
+"""The package index and distributors get metadata, links, and the files of the sdist."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_dependency_groups_are_the_extras_of_the_same_name() -> None:
 
 
 def test_contributing_names_every_layer() -> None:
-    """In the order of `tests.test_layers`, with the packages from the top."""
+    """The order is that of `tests.test_layers`, with the packages from the top."""
     from tests.test_layers import LAYERS
 
     text = (ROOT / "CONTRIBUTING.md").read_text()

@@ -80,7 +80,7 @@ def test_a_process_that_ignores_sigterm_is_ended(program: Callable[[str], str]) 
     "path", sorted((ROOT / "tests" / "cli").glob("*.py")), ids=lambda p: p.stem
 )
 def test_commands_are_started_in_their_own_group(path: Path) -> None:
-    """Those within ``with subprocess.Popen`` are awaited, and end without a signal."""
+    """Commands within ``with subprocess.Popen`` are awaited, and end without a signal."""
     text = path.read_text()
     starts = re.findall(r"(?<!with )subprocess\.Popen\(|create_subprocess_exec\(", text)
     assert text.count("process_group=0") == len(starts)

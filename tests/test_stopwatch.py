@@ -1,4 +1,4 @@
-"""What the stopwatch of the tests takes off."""
+"""The time that the stopwatch of the tests subtracts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callers get from app.py. The fixture ``phone`` comes with the package."""
+"""Tests of app.py with a simulated phone; the fixture ``phone`` comes with the package."""
 
 from receiver.testing import Faults, Phone
 

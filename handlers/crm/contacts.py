@@ -151,7 +151,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended, as the PBX reports it.
+    """The outcome of a call, as the PBX reports it.
 
     Attributes:
         answered: whether a person answered.

@@ -48,7 +48,7 @@ from receiver import (
 from receiver.upstream import Lookup
 
 Logged = Literal["known", "all", "never"]
-"""Which calls are logged: of known callers, of all callers, none."""
+"""The calls that are logged: of known callers, of all callers, none."""
 
 TIMEOUT = 10.0
 """Seconds after which a search of the CRM is cancelled."""

@@ -1,4 +1,4 @@
-"""What a connector can do once a call is over: complete its record, and create a task.
+"""The abilities of a connector once a call is over: complete its record, and create a task.
 
 Rule 1: both are optional for a connector. Without `CallCompleter` a record stays as it was made
         when the call was forwarded; without `TaskCreator` there are no tasks.

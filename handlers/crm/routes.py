@@ -28,7 +28,7 @@ log = logging.getLogger("receiver.handlers")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What the CRM knows of a caller.
+    """The CRM's data about a caller.
 
     Attributes:
         contact: None if the CRM has no contact, or did not answer.

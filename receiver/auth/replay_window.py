@@ -15,7 +15,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 WINDOW = 64
-"""How far below the highest used count a lower one is still accepted."""
+"""The distance below the highest used count within which a lower one is accepted."""
 
 SKEW = 60.0
 """Seconds by which two clocks may differ, or one may be set back, without a used count becoming

@@ -46,7 +46,7 @@ KNOWN = 256
 log = logging.getLogger("receiver")
 
 Cause = Literal["source", "waiting", "missing", "wrong", "unreadable", "other"]
-"""Why a request is refused, for the metrics: its client address, too many wrong credentials, none,
+"""The reason of a refusal, for the metrics: client address, too many wrong credentials, none,
 wrong ones, unreadable ones, or those of another scheme."""
 
 

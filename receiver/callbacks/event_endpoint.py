@@ -39,7 +39,7 @@ BODY_TIMEOUT = 10.0
 """Seconds for the body to arrive."""
 
 Listener = Callable[[CallEvent], object]
-"""Is called with each new event."""
+"""Called with each new event."""
 
 log = logging.getLogger("receiver")
 

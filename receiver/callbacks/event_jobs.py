@@ -40,7 +40,7 @@ LAST = ("call_ended", "call_missed")
 """The kinds of events after which a call has no callback any more."""
 
 Result = Literal["stored", "duplicate", "unhandled"]
-"""What became of an event; unhandled if no handler is declared for its kind."""
+"""The result of an event; unhandled if no handler is declared for its kind."""
 
 Job = Callable[[str, str], Coroutine[Any, Any, None]]
 """Runs one handler for an event: the label of the PBX, and the body."""

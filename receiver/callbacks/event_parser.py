@@ -40,7 +40,7 @@ KINDS: Mapping[str, EventKind] = {
     "cdr_target_end": "target_ended",
     "call_cdr": "call_ended",
 }
-"""What the ``event_type`` of the PBX is here."""
+"""The kind of an event, by the ``event_type`` of the PBX."""
 
 RECORDINGS = ("recording_url", "record_url", "recording_link", "recording_file", "recording")
 """Keys under which a final record may have a link to its recording; undocumented."""

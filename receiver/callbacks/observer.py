@@ -32,7 +32,7 @@ log = logging.getLogger("receiver")
 
 
 class Times(Struct, gc=False):
-    """When a callback arrived, was authenticated, read, decided and answered: the loop's time.
+    """The times at which a callback arrived, was authenticated, read, decided and answered.
 
     Attributes:
         requests: of the handler to other services; None if they are not recorded.

@@ -73,7 +73,7 @@ def _authenticator(
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How a browser signs in; use it inside a `receiver.console.security.Guard`.
+    """The sign-in of a browser; use it inside a `receiver.console.security.Guard`.
 
     Attributes:
         sessions: of browsers that are signed in.

@@ -91,7 +91,7 @@ def import_command(
 
 @dataclass(slots=True)
 class _Pbx:
-    """What is read of a PBX."""
+    """The configuration that was read from a PBX."""
 
     ivrs: dict[str, Ivr] = field(default_factory=dict)
     action_urls: dict[str, tuple[ActionUrl, ...]] = field(default_factory=dict)

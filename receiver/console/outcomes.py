@@ -14,7 +14,7 @@ AFTER_FAILURE = {
     "menu": "the IVR's own menu handles the digits",
     "hang_up": "the PBX hangs up",
 }
-"""What the PBX does after a failed callback, by the simulator's ``Behaviour.after_failure``."""
+"""The PBX's reaction to a failed callback, by the simulator's ``Behaviour.after_failure``."""
 
 _GUESS = " (what a real PBX does then is not documented)"
 

@@ -1,1 +1,1 @@
-"""What is declared: IVRs, actions, limits, destinations, and what a call flow looks like."""
+"""Declarations: IVRs, actions, limits, destinations, and the call flow that they describe."""

@@ -27,13 +27,13 @@ from receiver.replies import Reply
 Method = Literal["GET", "POST"]
 
 OnTimeout = Literal["cancel", "continue"]
-"""What happens to a handler that exceeds its deadline."""
+"""The treatment of a handler that exceeds its deadline."""
 
 Handler = Callable[[Call], Awaitable[Reply]] | Callable[[Call], Reply]
 """One typed `Call` in, one `Reply` out; plain functions run in threads."""
 
 MAX_REPEATS = 3
-"""How often in a row a call may get `Repeat`, unless the action or its handler says otherwise."""
+"""The most `Repeat` replies in a row, unless the action or its handler sets another limit."""
 
 _PATH = re.compile(
     r"(/action/((?:([a-z][a-z0-9]{0,15})/)?[0-9]{3,64}/[^/\\?#%]{1,64}))(?:/([2-9]|[1-9][0-9]))?"

@@ -198,12 +198,12 @@ class CallEvent:
 
     @property
     def digits(self) -> str:
-        """What the caller keyed in last; empty if it is not known or sensitive."""
+        """The digits that the caller keyed in last; empty if they are unknown or sensitive."""
         return next((one.digits for one in reversed(self.callbacks) if one.digits), "")
 
     @property
     def forwarded_to(self) -> str:
-        """Where the last callback forwarded the call; empty if it is not known."""
+        """The destination to which the last callback forwarded the call; empty if unknown."""
         return next((one.destination for one in reversed(self.callbacks) if one.destination), "")
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Where a call continues after a handler: a reply, another handler, or a word for a reply.
+"""Destinations of a call after a handler: a reply, another handler, or a word for a reply.
 
 Rule 1: all handlers accept the same values as destinations, so that they can be combined:
         ``Hours(open=Menu(…), closed="8000")``.

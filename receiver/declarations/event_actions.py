@@ -75,7 +75,7 @@ class EventEndpoint:
 
     @property
     def identity(self) -> str:
-        """What the credentials are derived from; no action has such an identity."""
+        """The text from which the credentials are derived; no action has such an identity."""
         return f"{self.pbx}/events" if self.pbx else "events"
 
     @property
@@ -101,7 +101,7 @@ class EventEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class PbxEvents:
-    """What is declared for the events of one PBX.
+    """The declarations for the events of one PBX.
 
     Attributes:
         endpoint: its event URL.

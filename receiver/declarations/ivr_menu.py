@@ -74,10 +74,10 @@ class Disa:
 
 
 Rule = Forward | Hangup | Repeat | Voicemail
-"""What an IVR itself does, without a handler."""
+"""A rule of the IVR itself, without a handler."""
 
 MenuRule = Rule | Disa
-"""What a menu entry of an IVR does."""
+"""The rule of a menu entry."""
 
 
 @dataclass(frozen=True, slots=True)

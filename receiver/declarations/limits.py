@@ -35,7 +35,7 @@ TIMEOUTS = range(1, 31)
 """The range of a timeout in whole seconds. The meaning of 0 is not documented."""
 
 REPEATS = range(1, 100)
-"""How often in a row an action may repeat the prompt."""
+"""The valid limits of repeats in a row."""
 
 EXTENSION = re.compile(r"[0-9]{3,64}")
 """The extension number of an IVR."""

@@ -32,7 +32,7 @@ _ONLY = (
 
 
 class MissingAction(NamedTuple):
-    """What to paste.
+    """The lines to paste into the code.
 
     Attributes:
         python: a decorated function, for the variable ``ivr``; a comment says which IVR that is.

@@ -64,7 +64,7 @@ class Speech:
 
     @property
     def problem(self) -> str:
-        """Why it cannot be spoken; empty if it can."""
+        """The reason why it cannot be spoken; empty if it can."""
         if not isinstance(self.text, str) or not self.text.strip():
             return "the text of a Speech is empty: write what callers hear"
         if len(self.words) > MAX_TEXT:

@@ -1,4 +1,4 @@
-"""In the child process: collect what happens in a callback, and send it to the parent.
+"""Collect what happens in a callback of the child process, and send it to the parent.
 
 Rule 1: a callback has a `ReportBuilder` in its context, which its handler, threads and tasks
         inherit: log records, requests to a CRM and exceptions are collected there.

@@ -1,4 +1,4 @@
-"""Which files are watched, and which of them changed.
+"""Watch the files of a project for changes.
 
 Rule 1: the folders of the loaded code are watched, without their subfolders: Python files, ``.env``
         and declared prompts. Other files that an app writes there (a log, a database) are ignored.

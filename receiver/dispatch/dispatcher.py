@@ -37,7 +37,7 @@ MARGIN = 0.5
 """Seconds of the PBX's ``request_timeout`` that are kept for the network."""
 
 Reason = Literal["handled", "late", "raised", "invalid", "shed", "broken", "looped", "continued"]
-"""Why the caller gets this reply; all but the first mean the fallback, or a repeat of the prompt:
+"""The reason of a reply; all but the first mean the fallback, or a repeat of the prompt:
 
 - late, raised, invalid: the handler (or its request) was late, raised, or returned no reply.
 - shed: the handler was not called, because it runs for too many calls already.

@@ -168,13 +168,13 @@ class Sessions:
         self._let_go(key, change, held)
 
     def take_now(self, key: Key, token: str) -> bytes | None:
-        """As `take`, without waiting; None if it would have to wait."""
+        """Do the same as `take` without waiting; return None if it would have to wait."""
         if self._memory is None or key.name in self._queues:
             return None
         return self._memory.take_now(key.name, token, key.life)
 
     def give_now(self, key: Key, token: str, change: bytes | None) -> bool:
-        """As `give`, without waiting; return False if it would have to wait."""
+        """Do the same as `give` without waiting; return False if it would have to wait."""
         if self._memory is None:
             return False
         self._let_go(key, change, self._memory.give_now(key.name, token, change, key.life))

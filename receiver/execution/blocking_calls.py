@@ -58,7 +58,7 @@ class BlockingCall:
 
     @property
     def problem(self) -> str:
-        """What happened, and what to do; without the file and line."""
+        """The problem and its cure, without the file and line."""
         return (
             f"{self.call} in {self.function} blocked the event loop for more than "
             f"{self.seconds * 1000:.0f} ms; {CURE}"

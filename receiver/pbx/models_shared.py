@@ -1,4 +1,4 @@
-"""What IVRs share: holidays, outbound caller ids, prompt files, IVR servers.
+"""Resources that IVRs share: holidays, outbound caller ids, prompt files, IVR servers.
 
 The rules of `receiver.pbx.models` apply. A field that the PBX did not return is ``""`` or None.
 

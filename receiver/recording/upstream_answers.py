@@ -42,7 +42,7 @@ _LEAST = 6  # digits of a phone number
 _LEAST_KEYS = 3  # fewer keys may be any number
 _NAME = re.compile(r"[A-Za-z_$@][A-Za-z0-9_$@.:-]{0,63}")
 _NO_NAME = re.compile(r"\d{3}|[^@]@(?!odata\.)", re.IGNORECASE)
-"""What no name of a field contains: a number, or the @ of a mail address (OData has one, too)."""
+"""Parts that no field name contains: a number, or the @ of a mail address (OData has one, too)."""
 _SECRET = re.compile(
     r"token|secret|passw|api_?key|authori[sz]ation|credential|cookie|signature|jwt|session",
     re.IGNORECASE,

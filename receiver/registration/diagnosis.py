@@ -1,4 +1,4 @@
-"""What the answer to a probe says of the service, the network and the settings.
+"""Interpret the answer to a probe: faults of the service, the network and the settings.
 
 Rule 1: a trouble has a cure, in one line each; neither repeats what was sent or answered.
 Rule 2: the setting that differs is named where the answer proves it: the service tells the sender
@@ -21,7 +21,7 @@ from receiver.text import line
 
 
 class Trouble(NamedTuple):
-    """What is wrong.
+    """A fault that a probe found.
 
     Attributes:
         text: what was found.
@@ -37,7 +37,7 @@ class Trouble(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """What the service tells the sender of a mark, in a header of its answer.
+    """The service's explanation to the sender of a probe, in a header of its answer.
 
     Attributes:
         source: the client address that it saw and refuses; empty if it did not refuse it.

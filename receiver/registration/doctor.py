@@ -141,7 +141,7 @@ async def _examine_settings(
 
 
 def _callers(wants: Iterable[DesiredActionUrl], number_format: NumberFormat) -> Iterator[Finding]:
-    """How the trunk writes callers' numbers, and the masks that do not fit it."""
+    """Yield how the trunk writes callers' numbers, and the masks that do not fit it."""
     rows = [
         lints.Row(f"{item.ivr}/{item.action.name}", item.action.type, Mask.parse(item.action.mask))
         for item in wants
@@ -163,7 +163,7 @@ def _callers(wants: Iterable[DesiredActionUrl], number_format: NumberFormat) -> 
 async def _examine_pbx(
     wants: Sequence[DesiredActionUrl], client: PbxClient, report: _Report
 ) -> Actual | None:
-    """What is on the PBX; None if it cannot be read."""
+    """Return the actual state of the PBX; None if it cannot be read."""
     try:
         found = await read_actual(client)
     except PbxError as error:
@@ -200,7 +200,7 @@ async def _status(ivr: IvrSummary, client: PbxClient) -> Finding:
 
 
 def _as_found(wants: Iterable[DesiredActionUrl], found: Actual) -> list[DesiredActionUrl]:
-    """What the PBX sends: during a rotation it may have the credentials of the next epoch.
+    """Return what the PBX sends: during a rotation it may have the credentials of the next epoch.
 
     An action that was renamed is checked at its former path too, until ``apply`` has moved it.
     """

@@ -1,4 +1,4 @@
-"""When to disable the action URLs of a service, and when to enable them again.
+"""Decide when the action URLs of a service are disabled and enabled again.
 
 Rule 1: disable after `Rules.failures` failures in a row, the first and the last `Rules.failing`
         seconds apart; enable after `Rules.answers` good answers in a row.

@@ -1,4 +1,4 @@
-"""Which action URLs to switch off or on, so that the IVRs' own menus take the calls meanwhile.
+"""Disable or enable action URLs, so that the IVRs' own menus take the calls meanwhile.
 
 Rule 1: only what points to this service (`receiver.registration.urls`); and only what is declared
         enabled comes back, that of a renamed action under its former name included.
@@ -79,7 +79,7 @@ def switch_on(
 
 
 def mark_of(item: ActionUrl) -> str:
-    """Who switched ``item`` off; empty if it bears no mark."""
+    """Return who disabled ``item``; empty if it has no mark."""
     marks = (value for name, value in pairs(item.headers) if name.lower() == MARK.lower())
     return next(marks, "")
 
@@ -87,7 +87,7 @@ def mark_of(item: ActionUrl) -> str:
 def missing(
     wanted: Iterable[DesiredActionUrl], found: Actual, base: str, *, pbx: str = ""
 ) -> tuple[DesiredActionUrl, ...]:
-    """What is declared enabled and not on the PBX at all; parameters as for `switch_off`."""
+    """Return what is declared enabled and not on the PBX at all; parameters as for `switch_off`."""
     wanted = tuple(wanted)
     there = {want for _, _, want in _ours(wanted, found, base, pbx) if want is not None}
     return tuple(

@@ -1,4 +1,4 @@
-"""What is on a PBX, as declarations: the options of an `Ivr`, each of which a plan leaves as it is.
+"""Convert the state of a PBX to declarations: options of an `Ivr` that a plan leaves as they are.
 
 Rule 1: an option is taken only if it can be declared and the comparison of a plan
         (`receiver.registration.compare_ivr`) then finds nothing. Another one is left out, and named
@@ -36,7 +36,7 @@ from receiver.replies import Forward, Hangup, Repeat
 from receiver.text import quoted
 
 PIN = "a secret; the PBX keeps it"
-"""Why a DISA PIN is left out."""
+"""The reason why a DISA PIN is left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is allowed, but may not do what was meant: warnings, each with a number as an example.
+"""Warnings about declarations that are valid but may not do what was meant, with examples.
 
 Rule 1: nothing here stops anything. How a PBX decides between several that match is not
         documented; what is warned of may be meant.
@@ -156,7 +156,7 @@ def _is_beginning(entry: Entry) -> bool:
 
 
 def _unwritten(number: str, number_format: NumberFormat) -> str:
-    """Why the trunk does not write ``number`` so; empty if it may."""
+    """Return why the trunk does not write ``number`` so; empty if it may."""
     if number_format != "automatic" and len(number.lstrip("+")) >= SHORTEST:
         if number.startswith("+") and number_format in ("e164-without-plus", "national"):
             return "so no number has a +"

@@ -21,7 +21,7 @@ Range = Literal["loopback", "private", "public", ""]
 
 
 class ReachabilityFinding(NamedTuple):
-    """Why the PBX may not reach the public URL.
+    """A reason why the PBX may not reach the public URL.
 
     Attributes:
         certain: whether it surely does not.

@@ -33,7 +33,7 @@ _PART = re.compile("[2-9]|[1-9][0-9]")
 
 
 class Location(NamedTuple):
-    """What a URL leads to; two of them are equal if a request reaches the same thing.
+    """The resource that a URL leads to; two are equal if a request reaches the same one.
 
     Attributes:
         scheme: in lower case.
@@ -48,7 +48,7 @@ class Location(NamedTuple):
     path: tuple[str, ...]
 
     def __str__(self) -> str:
-        """As a URL, for people; the default port is left out, another one is not."""
+        """Return the URL for display, without the default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port in (None, _PORTS.get(self.scheme)) else f":{self.port}"
         path = (quote(segment, errors="surrogateescape") for segment in self.path)
@@ -56,7 +56,7 @@ class Location(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Which action a URL leads to.
+    """The action that a URL leads to.
 
     Attributes:
         base: the public URL of the service.

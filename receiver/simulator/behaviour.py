@@ -21,13 +21,13 @@ VERSIONS: tuple[Version, ...] = get_args(Version)
 """All of them, oldest first."""
 
 Blanks = Literal["null", "empty", "omitted"]
-"""How a field without a value is returned: as ``null``, as ``""`` (texts only), or not at all."""
+"""The form of a field without a value: ``null``, ``""`` (texts only), or left out."""
 
 Nulls = Literal["refused", "ignored"]
-"""How a ``null`` in a request is treated: as an error, or as a missing field."""
+"""The treatment of a ``null`` in a request: as an error, or as a missing field."""
 
 Secrets = Literal["clear", "masked"]
-"""How a password, token or PIN is returned."""
+"""The form in which a password, token or PIN is returned."""
 
 
 @dataclass(frozen=True, slots=True)

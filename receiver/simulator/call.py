@@ -73,7 +73,7 @@ class PhoneCall:
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the IVR's part of the call ended, None before."""
+        """The result of the IVR's part of the call, None before its end."""
         return self._flow.outcome
 
     @property
@@ -89,7 +89,7 @@ class PhoneCall:
 
     @property
     def prompts(self) -> int:
-        """How often the IVR has played its prompt."""
+        """The number of times the IVR has played its prompt."""
         return sum(event.kind == "prompt" for event in self.events)
 
     @property
@@ -130,7 +130,7 @@ class PhoneCall:
 
     @property
     def due(self) -> float | None:
-        """When the next timer ends, in seconds on the line; None without a timer."""
+        """The end of the next timer, in seconds on the line; None without a timer."""
         return self._flow.due
 
     @property

@@ -24,7 +24,7 @@ RING = 3.0
 
 @dataclass(frozen=True, slots=True)
 class CallEnd:
-    """What happened to a call after the IVR.
+    """The result of a call after the IVR.
 
     Attributes:
         destination: the number that the IVR forwarded to; empty if the call ended in the IVR.

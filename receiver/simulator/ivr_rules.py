@@ -1,4 +1,4 @@
-"""What the configuration of an IVR on the simulated PBX means for a call.
+"""Apply the configuration of an IVR on the simulated PBX to a call.
 
 Pure.
 """

@@ -51,7 +51,7 @@ class MemoryJobs(Generic[B]):
         return self.accept_now(key, body, now)
 
     def accept_now(self, key: str, body: B, now: float) -> bool:
-        """As `accept`, without a coroutine."""
+        """Do the same as `accept`, without a coroutine."""
         done, _ = self._done.get(key, (-math.inf, ""))
         if key in self._open or key in self._dead or done >= now - KEEP:
             return False

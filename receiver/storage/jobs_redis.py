@@ -33,7 +33,7 @@ from receiver.storage.job_queue import (
 from receiver.storage.redis_client import ask, connect
 
 PREFIX = "receiver:{jobs}:"
-"""What all keys begin with."""
+"""The prefix of all keys."""
 
 # By time: due, done, dead. By the key of a job: body, claims, tries, reason, result.
 _NAMES = ("due", "done", "dead", "body", "claims", "tries", "reason", "result")

@@ -66,7 +66,7 @@ class MemoryAuth:
         return self.use_now(nonce, count, made, now)
 
     def use_now(self, nonce: str, count: int, made: float, now: float) -> bool:
-        """As `use`, in any thread."""
+        """Do the same as `use`, in any thread."""
         with self._using:
             return self._counters.use(nonce, count, made, now)
 
@@ -122,7 +122,7 @@ class MemorySessions:
         return self.give_now(name, token, data, life)
 
     def take_now(self, name: str, token: str, life: float) -> bytes | None:
-        """As `take`, without a coroutine."""
+        """Do the same as `take`, without a coroutine."""
         now = self._clock()
         while self._locks:
             oldest, lock = next(iter(self._locks.items()))
@@ -139,7 +139,7 @@ class MemorySessions:
         return kept.data
 
     def give_now(self, name: str, token: str, data: bytes | None, life: float) -> bool:
-        """As `give`, without a coroutine."""
+        """Do the same as `give`, without a coroutine."""
         now = self._clock()
         lock = self._locks.get(name)
         if lock is None or lock.token != token or lock.end <= now:

@@ -20,7 +20,7 @@ from receiver.errors import SettingsError
 from receiver.storage.breaker import LIMIT, SETTING, StoreError
 
 PREFIX = "receiver:"
-"""What all keys begin with."""
+"""The prefix of all keys."""
 
 # Within the circuit breaker's limit, so that redis-py closes its own connections.
 _SHARE = 0.8

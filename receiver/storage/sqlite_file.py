@@ -132,7 +132,7 @@ class File:
     async def transact(
         self, work: Callable[[sqlite3.Connection], T], now: float | None = None
     ) -> T:
-        """As `ask`, with ``work`` in one transaction."""
+        """Do the same as `ask`, with ``work`` in one transaction."""
 
         def transaction(connection: sqlite3.Connection) -> T:
             connection.execute("begin immediate")

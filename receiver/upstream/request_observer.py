@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Sender = Literal["", "client", "transport"]
-"""What sends the current request: nothing yet, `receiver.upstream.Client`, or a transport."""
+"""The sender of the current request: nothing yet, `receiver.upstream.Client`, or a transport."""
 
 
 class UpstreamRequest(NamedTuple):

@@ -47,7 +47,7 @@ NOISE = 0.005
 """Seconds below which nothing is said of growth."""
 
 STEEP = 8
-"""How many times as long four times the input may take; between linear and quadratic."""
+"""The most that four times the input may multiply the time: between linear and quadratic."""
 
 BEGINNINGS = ["", '"', 'a="', "for=", 'for="', "for=1.1.1.1;by=", "{", "/action/"]
 PIECES = [
@@ -79,7 +79,7 @@ def hostile(beginning: str, piece: str, end: str, length: int) -> str:
 
 
 def too_steep(parse: Parse, length: int) -> Iterator[str]:
-    """What grows faster than its length, up to ``length`` characters."""
+    """Yield the parsers whose time grows faster than the input, up to ``length`` characters."""
     for parts in product(BEGINNINGS, PIECES, ENDS):
         longest = hostile(*parts, length)
         if seconds(partial(parse, longest), 1) < NOISE:
@@ -249,6 +249,6 @@ def test_the_time_of_a_regular_expression_grows_with_the_length(name: str) -> No
 
 
 def test_the_measure_sees_a_quadratic_one() -> None:
-    """As the pattern of `Forwarded` was: spaces before and after what may be left out."""
+    """The pattern is the former one of `Forwarded`: spaces before and after an optional part."""
     quadratic = re.compile(r"[ \t]*(?:[a-z]+=[a-z]+)?[ \t]*([;,]|\Z)")
     assert next(too_steep(quadratic.match, 4096))

@@ -1,4 +1,4 @@
-"""What well-behaved clients do that is not just one request after the other, on all four."""
+"""Valid but unusual behaviour of clients: other than one request after another, on all servers."""
 
 from tests.attacks.wire import BODY, FORM, Target, chunked, post, request, token
 from tests.support import ANSWER

@@ -26,7 +26,7 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; status 0 if the connection was closed without a word."""
+    """An answer; status 0 if the connection was closed without one."""
 
     status: int
     head: bytes = b""

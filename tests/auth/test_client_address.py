@@ -1,4 +1,4 @@
-"""Where a callback came from, on values."""
+"""The client address of a callback, on values."""
 
 import re
 from ipaddress import ip_address
@@ -294,7 +294,7 @@ def test_addresses_left_of_an_untrusted_one_are_ignored(hops: list[str], rubbish
 
 @given(PIECES.map("".join), st.booleans())
 def test_no_header_changes_the_address_of_an_untrusted_client(text: str, joined: bool) -> None:
-    """What a trusted proxy appended is read as that, or nothing is."""
+    """Only the address that a trusted proxy appended is used, or none."""
     appended = f"for={STRANGER}"
     lines = [f"{text}, {appended}"] if joined else [text, appended]
     found = BEHIND.find((PROXY, 4711), [(b"forwarded", line.encode()) for line in lines])

@@ -41,7 +41,7 @@ def challenge_of(digest: Digest, now: float = NOW) -> str:
 
 
 def header(challenge: str, known: Credentials = KNOWN, /, **changes: str | None) -> str:
-    """What a client sends; ``changes`` are made before the hash, `None` leaves one out."""
+    """Return a client's header; ``changes`` are made before the hash, `None` leaves one out."""
     asked = parse_parameters(challenge.removeprefix("Digest "))
     assert asked is not None
     sent: dict[str, str | None] = {
@@ -325,7 +325,7 @@ QUOTED_TARGETS = ['"', "\\", '\\"', '"\\', "\\\\", '"a"&x=\\n', "\\a", '""']
 def test_accepts_a_target_with_quotes_that_was_escaped_after_it_was_hashed(
     text: str, scheme: str
 ) -> None:
-    """As libcurl does from 8.19.0 on."""
+    """libcurl sends such targets from 8.19.0 on."""
     digest, target = make(), f"{TARGET}&from_name={text}"
     uri = scheme + target
     sent = header(challenge_of(digest), uri=uri)
@@ -344,7 +344,7 @@ def test_accepts_a_target_with_quotes_that_was_escaped_after_it_was_hashed(
 @pytest.mark.parametrize("text", [*QUOTED_TARGETS, '"a" <1>, uri="b', '", nc="00000001'])
 @pytest.mark.parametrize("scheme", ["", "https://ivr.example"])
 def test_accepts_a_target_with_quotes_that_was_not_escaped(text: str, scheme: str) -> None:
-    """As libcurl does before 8.19.0, Java, neon, POCO and cpp-httplib."""
+    """libcurl before 8.19.0, Java, neon, POCO and cpp-httplib send such targets."""
     digest, target = make(), f"{TARGET}&from_name={text}"
     sent = header(challenge_of(digest), uri=scheme + target)
     assert is_let_in(check(digest, sent, target=target))
@@ -357,7 +357,7 @@ def test_accepts_a_target_with_quotes_that_was_not_escaped(text: str, scheme: st
 
 @pytest.mark.parametrize("text", QUOTED_TARGETS)
 def test_the_hash_is_over_what_names_the_target(text: str) -> None:
-    """Neither of the two forms is good with the hash of the other."""
+    """The two forms are not valid with each other's hash."""
     digest, target = make(), f"{TARGET}&from_name={text}"
     sent = header(challenge_of(digest), uri=escaped(target))
     result = check(digest, sent, target=target)

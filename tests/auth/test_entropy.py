@@ -14,7 +14,7 @@ from receiver.auth.entropy import MIN_BITS, estimate, is_guessable
 
 
 def octets(number: int) -> st.SearchStrategy[bytes]:
-    """As a generator draws them; hypothesis itself prefers the regular."""
+    """Return random octets of a generator; hypothesis itself prefers regular ones."""
     return st.integers(0, 2**64).map(lambda seed: Random(seed).randbytes(number))  # noqa: S311
 
 

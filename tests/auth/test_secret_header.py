@@ -62,7 +62,7 @@ def test_without_a_scheme_a_wrong_key_is_forbidden() -> None:
 
 @pytest.mark.parametrize("keys", [(), ("wrong",)])
 def test_a_wrong_key_never_reveals_that_the_password_was_right(keys: tuple[str, ...]) -> None:
-    """Not by calling a nonce stale either."""
+    """A nonce must not be called stale either."""
     scheme = make("digest")
     said = set()
     for password in ("password", "wrong"):

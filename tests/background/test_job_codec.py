@@ -44,10 +44,10 @@ def save(number: str, *, idempotency_key: str = "") -> None:
 class Api:
     @classmethod
     def post(cls, number: str) -> None:
-        """Is found."""
+        """A job that can be found."""
 
     def get(self) -> None:
-        """Is not."""
+        """A job that cannot be found."""
 
 
 @given(st.lists(VALUES, max_size=3), st.dictionaries(st.text(), VALUES, max_size=3))
@@ -73,7 +73,7 @@ def test_a_body_names_its_function() -> None:
 
 @functools.wraps(anything)
 def _renamed() -> None:
-    """Is called like another."""
+    """A job with the name of another one."""
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_job_of_a_sensitive_action_stays_sensitive(sensitive: bool) -> None:
 
 def test_a_declared_function_needs_no_module_and_may_have_longer_arguments() -> None:
     def inner(text: str) -> None:
-        """Is at no top of a module."""
+        """A job that is not at the top of a module."""
 
     declared, work = {name_of(inner): inner}, Work(inner, ("x" * (LONGEST + 1),), {})
     body = write(SEAL, "key", work, declared)

@@ -41,7 +41,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["store.db", "store.db.failures", "link.db"])
 def test_a_queue_in_a_file_of_the_store_is_refused(tmp_path: Path, name: str) -> None:
-    """It would be replaced together with a damaged store."""
+    """The queue would be replaced together with a damaged store."""
     (tmp_path / "link.db").symlink_to(tmp_path / "store.db")
     with pytest.raises(SettingsError, match="RECEIVER_JOBS and RECEIVER_STORE name the same file"):
         open_jobs(Secret(str(tmp_path / name)), Secret(str(tmp_path / "store.db")))

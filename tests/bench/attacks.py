@@ -17,7 +17,7 @@ from tests.support import SECRET, credentials
 
 IDENTITY = "888/post-digest"
 LISTED = "198.51.100."
-"""Where the PBX is: the sources that are allowed, if there is a list."""
+"""The addresses of the PBX: the allowed sources, if there is a list."""
 
 Make = Callable[[], bytes]
 
@@ -81,7 +81,7 @@ class Attacks:
         self._weights = [weight for weight, _ in self._makers]
 
     def some(self, count: int) -> bytes:
-        """That many, which leave their connection open."""
+        """Send that many requests, and leave their connections open."""
         chosen = random.choices(self._makers, self._weights, k=count)
         return b"".join(make() for _, make in chosen)
 

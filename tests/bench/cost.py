@@ -1,4 +1,4 @@
-"""What a callback costs in CPU time, beside apps written by hand.
+"""Measure the CPU time of a callback, beside apps written by hand.
 
     python -m tests.bench.cost [--turns 9] [--turn 0.1] [--only NAME] [--contestants 'L1|ours']
 
@@ -22,7 +22,7 @@ from tests.bench.contestants import names
 from tests.bench.requests_sent import KINDS, OWN_CORE, Kind, Wire, pin, served, turn
 
 SESSION = 1.12
-"""How much more than another handler that awaits one with a session in memory may cost."""
+"""The most that a session in memory may cost, relative to another handler that awaits."""
 
 AWAITING = 0.75
 """The least speed relative to L1 of a handler that awaits, with bearer and keep-alive."""

@@ -19,7 +19,7 @@ from tests.support import credentials
 
 
 class Fields(BaseModel):
-    """What the PBX sends."""
+    """The fields that the PBX sends."""
 
     session_id: str
     caller: str = Field(alias="from")
@@ -30,7 +30,7 @@ class Fields(BaseModel):
 
 
 class Answer(BaseModel):
-    """What it is answered."""
+    """The answer to the PBX."""
 
     status_code: int = 200
     action: str = "call"

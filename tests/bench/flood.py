@@ -44,7 +44,7 @@ _MIB = 1024 * 1024
 
 @dataclass
 class Watched:
-    """What was seen from outside."""
+    """The observations from outside."""
 
     seconds: list[float] = field(default_factory=list)
     wrong: Counter[str] = field(default_factory=Counter)
@@ -67,7 +67,7 @@ class Flood(NamedTuple):
 
     @property
     def let_in(self) -> dict[str, int]:
-        """What should not have been answered."""
+        """The answers that should not have been given."""
         wrong = ("200", "500", "503")
         return {k: n for k, n in self.statuses.items() if not k.isdigit() or k in wrong}
 

@@ -1,4 +1,4 @@
-"""How long callers wait at a fixed rate, beside apps written by hand.
+"""Measure the answer times at a fixed rate, beside apps written by hand.
 
     python -m tests.bench.latency [--rates 50,500] [--seconds 3] [--turns 5]
         [--contestants 'L1|ours']

@@ -25,7 +25,7 @@ from receiver.auth.scheme import REALM
 from tests.support import ANSWER, credentials
 
 Check = Callable[[Scope, bytes], bytes]
-"""What is wanted instead of such an ``Authorization``; empty if it is right."""
+"""Return the challenge to an ``Authorization``; empty if it is valid."""
 
 _LIFE = 300.0
 _JSON = (b"content-type", b"application/json")

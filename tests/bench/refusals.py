@@ -44,7 +44,7 @@ _STRANGER = "a" * 16  # as long as our user names
 
 
 def pairs() -> dict[str, tuple[Request, Request]]:
-    """What must not be distinguishable: the first knows something that the second does not."""
+    """Return pairs that must be indistinguishable: only the first of each knows a secret."""
     known = credentials("888/post-basic")
     name, password = known.username, known.password.reveal()
     near, far = password[:-1] + "0", "0" * len(password)
@@ -162,7 +162,7 @@ def _addresses() -> Iterator[bytes]:
 async def _take(
     ask: Ask, both: tuple[Request, Request], runs: int, addresses: Iterator[bytes]
 ) -> list[tuple[int, int, int]]:
-    """For each run the first, the second, and the first once more; asked in random order."""
+    """Return the times of the first, the second and the first again, in random order, by run."""
     kinds = (both[0], both[1], both[0])
     taken = []
     for _ in range(runs):

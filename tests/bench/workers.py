@@ -1,4 +1,4 @@
-"""What does a second worker gain, for us and for L1?
+"""Measure the gain of a second worker, for this package and for L1.
 
     python -m tests.bench.workers [--turns 7] [--seconds 1]
 

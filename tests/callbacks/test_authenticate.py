@@ -111,7 +111,7 @@ THROTTLED = [
     *[SLOWLY] * (BLOCK_AFTER - FREE_FAILURES - 1),
     *[LATER] * BLOCK_AFTER,
 ]
-"""What `2 * SHUT_AFTER - 1` wrong credentials are answered."""
+"""The answers to `2 * SHUT_AFTER - 1` wrong credentials."""
 
 
 async def test_wrong_credentials_are_throttled_and_valid_ones_accepted_at_any_time() -> None:
@@ -202,7 +202,7 @@ def digest() -> Digest:
 
 
 def answer(refusal: Authenticated | Refusal, password: str = "password", count: int = 1) -> str:
-    """What httpx sends after a challenge."""
+    """Return the header that httpx sends after a challenge."""
     assert isinstance(refusal, Refusal)
     challenge = dict(refusal.headers)[b"www-authenticate"].decode()
     request = httpx.Request("POST", "https://ivr.example/action/8000/pick")

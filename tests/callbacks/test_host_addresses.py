@@ -18,7 +18,7 @@ OLD, NEW = ip_address("203.0.113.7"), ip_address("203.0.113.8")
 
 
 class Dns:
-    """What names stand for, and how often it was asked."""
+    """A resolver with fixed names that counts its queries."""
 
     def __init__(self, **known: list[str]) -> None:
         self.known = known

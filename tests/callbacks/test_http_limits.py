@@ -120,7 +120,7 @@ def test_bodies_that_pass_for_requests() -> None:
 def test_whatever_comes_it_is_judged(
     version: str, target: int, headers: list[tuple[bytes, bytes]], apart: bool
 ) -> None:
-    """What passes has one reading only, and no reason holds what was sent."""
+    """An accepted request has one reading only, and no reason contains what was sent."""
     bad = problem_of_request(version, target, headers, dict(headers), apart=apart)
     if bad is None:
         lengths = {value for name, value in headers if name == b"content-length"}

@@ -207,7 +207,7 @@ def users(tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
 async def test_the_user_metrics_of_several_workers_add_up(
     users: list[subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    """In the folder that ``receiver serve`` names; gauges end with their worker."""
+    """The workers share the folder that ``receiver serve`` names; gauges end with their worker."""
     page = MetricsPage(Counts(), tmp_path, str(tmp_path / "user"))
     text = await text_of(page)
     assert "orders_total 4.0" in text

@@ -134,7 +134,7 @@ async def test_a_callback_whose_task_is_cancelled_gets_the_fallback(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """While the shared store confirms that credentials that are right are no replay."""
+    """The shared store is confirming meanwhile that valid credentials are no replay."""
 
     async def confirm(*_: object) -> bool:
         task = asyncio.current_task()

@@ -38,7 +38,7 @@ async def http(handler: Counted) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def shape(answer: httpx.Response) -> tuple[int, tuple[str, ...], str, bytes]:
-    """What a client can observe, nonces aside."""
+    """Return all that a client can observe, except nonces."""
     challenge = answer.headers.get("www-authenticate", "").split("nonce=")
     return (
         answer.status_code,
@@ -91,7 +91,7 @@ async def test_a_stranger_cannot_tell_which_actions_there_are(
 
 
 async def test_an_unknown_path_always_looks_the_same(http: httpx.AsyncClient) -> None:
-    """With actions of several schemes it looks like one of them, and like each somewhere."""
+    """With actions of several schemes each path looks like one of them, and all occur."""
     schemes = set()
     for number in range(40):
         url = f"/action/888/no-{number}"

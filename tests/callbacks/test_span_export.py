@@ -1,4 +1,4 @@
-"""Where spans are sent: the variables of OpenTelemetry, and a collector that reads them."""
+"""The export of spans: the variables of OpenTelemetry, and a collector that reads them."""
 
 import sys
 import threading

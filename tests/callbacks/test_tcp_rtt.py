@@ -1,4 +1,4 @@
-"""What a connection costs is known from the kernel, and teaches the margin."""
+"""The kernel's round-trip time of a connection adjusts the margin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support import FIELDS, SETTINGS, credentials
 
 
 class Transport(asyncio.BaseTransport):
-    """With that socket."""
+    """A transport with that socket."""
 
     def __init__(self, end: socket.socket | None) -> None:
         super().__init__({"socket": end})
@@ -51,7 +51,7 @@ def test_what_is_not_known_is_nought() -> None:
 async def test_a_slow_way_leaves_a_handler_less_time(
     name: str, most: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not without authentication: a client could be slow on purpose."""
+    """Without authentication nothing is measured: a client could be slow on purpose."""
     left = []
 
     async def handler(call: Call) -> Reply:

@@ -105,7 +105,7 @@ async def test_a_span_a_callback_with_its_stages_below(spans: Spans) -> None:
 async def test_a_handler_that_waits_keeps_its_span(
     spans: Spans, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On a connection its answer is sent from another context than that in which it began."""
+    """On a connection its answer is sent from another context than the one in which it began."""
     seen: list[trace.SpanContext] = []
 
     async def handler(_: Call) -> Reply:

@@ -68,7 +68,7 @@ class Setting:
         return {item.name: item for item in found}
 
     async def run(self, command: str, *, status: int = 0) -> Result:
-        """In a thread, for the PBX and the service run in this one."""
+        """Run the command in a thread, because the PBX and the service run in this one."""
 
         def invoke() -> Result:
             return CliRunner().invoke(main, shlex.split(command), catch_exceptions=False)

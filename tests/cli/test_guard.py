@@ -274,7 +274,7 @@ def guards_of(parent: int) -> list[int]:
 async def test_a_service_keeps_a_guard(
     pbx: Pbx, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It switches on what another one switched off, is replaced when it is killed, and goes."""
+    """The guard enables what another one disabled, is replaced when it is killed, and ends."""
     url = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("RECEIVER_PUBLIC_URL", url)
     await run(f"apply {NAME} --unchecked")

@@ -26,14 +26,14 @@ NUMBER = "+4930123456"
 
 
 def bill(number: str, *, amount: int) -> None:
-    """What the jobs would do."""
+    """The function of the jobs; it does nothing."""
 
 
 @pytest.fixture(params=["sqlite", "redis"])
 def where(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Secret:
-    """What RECEIVER_JOBS says."""
+    """The value of RECEIVER_JOBS."""
     if request.param == "sqlite":
         found = Secret(str(tmp_path / "jobs.db"))
     else:
@@ -43,7 +43,7 @@ def where(
 
 
 def on(where: Secret, work: Any) -> Any:
-    """What ``work`` gives, done with the queue."""
+    """Return the result of ``work`` with the queue."""
 
     async def inside() -> Any:
         jobs = open_jobs(where, limit=LONG)

@@ -128,7 +128,7 @@ async def burst(url: str, seconds: float, act: Callable[[], object]) -> list[str
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_service_that_stops_answers_or_refuses_at_once(workers: int, start: Start) -> None:
-    """Also while a background job keeps its process."""
+    """The same holds while a background job keeps the process alive."""
     service = start(f"--workers {workers}", workers)
     assert [await call(service.url, "job", "3") for _ in range(4)] == ["222"] * 4
     got = await burst(service.url, 1.5, service.process.terminate)

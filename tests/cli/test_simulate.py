@@ -31,7 +31,7 @@ main()
 
 
 class Served:
-    """What would have been served."""
+    """The arguments of a server that was not started."""
 
     api: Api
     where: tuple[str, int]

@@ -86,7 +86,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a caller got."""
+    """The answer that a caller got."""
 
     destination: str
     seconds: float
@@ -248,7 +248,7 @@ def test_workers_that_cannot_start_at_all_end_the_service(
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells")
 async def test_a_worker_that_leaked_is_replaced_without_a_lost_call(start: Start) -> None:
-    """Also a single one: the new worker serves before the old one stops.
+    """A single worker is replaced too: the new one serves before the old one stops.
 
     Calls are placed until the new worker answers one, however long its start takes.
     """

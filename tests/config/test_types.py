@@ -46,7 +46,7 @@ class Keys(TypedDict):
 
 
 class Alias:
-    """As ``type Name = …`` is in Python 3.12."""
+    """An alias such as ``type Name = …`` of Python 3.12."""
 
     __value__ = str | None
 

@@ -1,4 +1,4 @@
-"""What the canned console says: values in the shapes of the console's protocol."""
+"""Values in the shapes of the console's protocol, for a page without a service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page looks like in numbers: overlapping texts, overflow, and where its parts are."""
+"""The layout of a page in numbers: overlapping texts, overflow, and positions of its parts."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def assert_in_order(tab: Tab) -> None:
 
 
 async def no_violation(tab: Tab) -> None:
-    """Neither axe finds one, nor does the page scroll sideways."""
+    """Check that axe finds no violation, and that the page does not scroll sideways."""
     found = await Axe().run(tab.page)
     assert found.violations_count == 0, found.generate_report()
     sideways = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -45,7 +45,7 @@ HEADERS = {
 
 
 class Console:
-    """What the server knows, and its routes.
+    """The state of the server, and its routes.
 
     Attributes:
         gap: seconds of the pause that ends what the caller keys in.

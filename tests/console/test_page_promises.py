@@ -1,4 +1,4 @@
-"""What the page promises as a whole: one round, no markup, accessible, it comes back, it looks."""
+"""Properties of the whole page: one request, no markup, accessible, reconnects, layout."""
 
 from __future__ import annotations
 

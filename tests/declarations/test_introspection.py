@@ -1,4 +1,4 @@
-"""Which destinations a handler names."""
+"""The destinations that a handler names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the engine's events to what the page is report."""
+"""Convert the engine's events to the messages of the page."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ async def crm() -> AsyncIterator[Crm]:
 
 @pytest.fixture(autouse=True)
 def interception() -> Iterator[None]:
-    """As in the child, where no client belongs to the test."""
+    """Observe requests as the child process does."""
     with intercepted():
         yield
     while REPORTERS:
@@ -57,7 +57,7 @@ def listener() -> Iterator[None]:
 
 
 REPORTERS: list[Reporter] = []
-"""Those that a test made."""
+"""The reporters that a test made."""
 
 
 class Child:

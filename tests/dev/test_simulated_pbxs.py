@@ -1,4 +1,4 @@
-"""What the page shows of declared IVRs: a call to begin with, and what unmatched keys lack."""
+"""Declared IVRs on the page: a suggested first call, and hints for unmatched keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a timeout is kept for the way."""
+"""The part of a timeout that is kept for the network."""
 
 import pytest
 from hypothesis import given

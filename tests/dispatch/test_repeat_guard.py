@@ -1,4 +1,4 @@
-"""How often in a row a call got a repeat as its answer."""
+"""The number of repeats in a row that a call got."""
 
 from receiver.dispatch.repeat_guard import COUNT_LIFE, Repeats
 

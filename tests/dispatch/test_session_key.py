@@ -1,4 +1,4 @@
-"""Which callbacks share a session, and that its name shows no caller."""
+"""The callbacks that share a session, and a name that reveals no caller."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from receiver.execution.blocking_calls import (
 
 
 class Reports:
-    """What was reported; the first report ends the block."""
+    """The reports; the first one ends the block."""
 
     def __init__(self) -> None:
         self.found: list[BlockingCall] = []

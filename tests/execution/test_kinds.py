@@ -71,7 +71,7 @@ class Simple:
 
 
 class Wrapper:
-    """It shows the code of what it wraps."""
+    """A wrapper that shows the code of the wrapped function."""
 
     __code__ = plain.__code__
 

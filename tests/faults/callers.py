@@ -40,7 +40,7 @@ DIGITS = {action.name: str(action.mask) for action in faulty.ivr}
 
 @dataclass(frozen=True)
 class Answer:
-    """What a caller got: ``handled``, ``fallback``, or the error; when the call began, and the
+    """The result of a call: ``handled``, ``fallback``, or the error; when the call began, and the
     seconds it took."""
 
     outcome: str
@@ -77,7 +77,7 @@ class Calls:
 
 @dataclass(frozen=True)
 class Callers:
-    """Those who call the service at ``port``.
+    """Callers of the service at ``port``.
 
     Parameters:
         port: on the loopback.

@@ -42,7 +42,7 @@ IDLE = 200
 """Connections that say nothing: more than all workers have descriptors for."""
 
 LIMITED = f'ulimit -n {FILES} && exec "$0" "$@"'
-"""Of a shell: few descriptors, and a command that has no more."""
+"""A shell command that limits the descriptors of another command."""
 
 SLOW = 0.5
 """Seconds that a slow Redis takes for an answer."""
@@ -272,7 +272,7 @@ class Stage:
                     new.replace(file)
 
     def delete_queue(self) -> None:
-        """As by an operator who has moved it away."""
+        """Delete the queue, as an operator may."""
         for file in self._disk.glob("queue.sqlite*"):
             file.unlink()
 
@@ -331,7 +331,7 @@ class Stage:
             resource.prlimit(worker, resource.RLIMIT_FSIZE, (octets, hard))
 
     def _workers(self) -> list[int]:
-        """Those that run, the oldest first."""
+        """Return the running workers, the oldest first."""
         pid = self.service.process.pid
         return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 

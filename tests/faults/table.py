@@ -1,4 +1,4 @@
-"""What breaks, when, and what the callers get meanwhile.
+"""The faults, their times, and the answers that callers must get meanwhile.
 
 Rule 1: in each row all callers get a valid answer in time, but for those whose call a worker had
         in its hands when it was killed.
@@ -53,7 +53,7 @@ class Row:
     refuses: bool = False
 
     def action(self, number: int) -> str:
-        """Where the caller with this number comes to."""
+        """Return the action that the caller with this number reaches."""
         if self.once and number in range(9, 9 + 2 * self.times, 2):
             return self.once
         return self.sends[number % len(self.sends)]

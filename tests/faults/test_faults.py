@@ -25,20 +25,20 @@ from tests.served import Service
 from tests.shared_stage import Server
 
 PROBE = 16
-"""Calls in a row that show that all is as it was."""
+"""The calls in a row after which the service counts as recovered."""
 
 BACK = 10.0
-"""Seconds until it is, at the latest."""
+"""The most seconds until the service has recovered."""
 
 STALL = 0.3
-"""Seconds for which not even the callers ran: what was measured then says nothing. Nor does it
-where twice as many processes want to run as there are processors."""
+"""Seconds for which not even the callers ran; such a measurement is void. So is one
+where twice as many processes are ready to run as there are processors."""
 
 TRIES = 3
-"""How often a row is run where that was so."""
+"""The most runs of a row during which the machine stalled."""
 
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
-"""Where a stage has its files: a busy disk is not among the faults."""
+"""The folder for the files of a stage: a busy disk is not among the faults."""
 
 WORKERS = {"one worker": 1, "three workers": 3}
 
@@ -132,7 +132,7 @@ class Run:
 
 
 def _problems(row: Row, run: Run) -> list[str]:
-    """What was not as it should be."""
+    """Return the expectations that were not met."""
     least, most = row.handled
     lost = [*run.during.lost, *run.after.lost]
     if row.kills:
@@ -217,7 +217,7 @@ def _logged(service: Service, since: int, sign: str) -> bool:
 
 
 def _reasons(lines: list[str]) -> frozenset[str]:
-    """Why callers got what they got, by the log."""
+    """Return the reasons of the answers, from the log."""
     return frozenset(re.findall(r": \w+, ([\w ]+), \d+ ms of", "".join(lines)))
 
 

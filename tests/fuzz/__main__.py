@@ -88,7 +88,7 @@ def _line(data: Any) -> str:
 
 
 def body(octets: bytes) -> None:
-    """What says what the call is about."""
+    """Fuzz the body and the query of a callback."""
     data = atheris.FuzzedDataProvider(octets)
     kind = data.PickValueInList(_TYPES) + _latin(data, 20)
     start = data.PickValueInList([b"", b'{"from":', b"--b\r\n", b"from=", b"\xff\xfe{\0"])

@@ -1,4 +1,4 @@
-"""What the tests of the ready-made handlers share."""
+"""Fixtures of the tests of the ready-made handlers."""
 
 from collections.abc import AsyncIterator
 

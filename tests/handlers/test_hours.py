@@ -92,14 +92,14 @@ def test_days_may_wrap_around_the_week() -> None:
 
 
 def test_the_clock_goes_forward() -> None:
-    """In Berlin 02:00 to 03:00 is left out on 29 March 2026, at 01:00 UTC."""
+    """Berlin has no 02:00 to 03:00 on 29 March 2026 (01:00 UTC)."""
     hours = make(zone="Europe/Berlin", week={"sun": "02:30-04:00"})
     found = opens(hours, *(f"2026-03-29T{t}Z" for t in ("00:59:59", "01:00", "01:59", "02:00")))
     assert found == "-oo-"
 
 
 def test_the_clock_goes_back() -> None:
-    """In Berlin 02:00 to 03:00 comes twice on 25 October 2026, from 00:00 UTC."""
+    """Berlin has 02:00 to 03:00 twice on 25 October 2026 (from 00:00 UTC)."""
     hours = make(zone="Europe/Berlin", week={"sun": "02:15-02:45"})
     times = ("00:14", "00:15", "00:44", "00:45", "01:14", "01:15", "01:44", "01:45")
     assert opens(hours, *(f"2026-10-25T{t}Z" for t in times)) == "-oo--oo-"
@@ -107,7 +107,7 @@ def test_the_clock_goes_back() -> None:
 
 @cache
 def changes(zone: str, year: int) -> tuple[datetime, ...]:
-    """When the clock in ``zone`` is set, to the hour."""
+    """Return the hours at which the clock in ``zone`` is changed."""
     hours = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(hours=h) for h in range(366 * 24)]
     offsets = [t.astimezone(ZoneInfo(zone)).utcoffset() for t in hours]
     return tuple(t for t, a, b in zip(hours[1:], offsets, offsets[1:], strict=False) if a != b)

@@ -1,4 +1,4 @@
-"""What the tests with real clients share."""
+"""Fixtures of the tests with real clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How real clients go about digest: what each test of the suite relies on, seen on the wire."""
+"""The digest behaviour of real clients that the other tests rely on, seen on the wire."""
 
 from __future__ import annotations
 

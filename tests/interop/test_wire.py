@@ -1,4 +1,4 @@
-"""What curl sees on the wire."""
+"""The messages that curl sees on the wire."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_what_curl_sees_on_the_wire(
 async def test_libcurl_sends_quotes_and_backslashes_of_a_digest_target(
     text: str, stage: Stage
 ) -> None:
-    """From 8.19.0 on it escapes the ``uri`` of the header and hashes the target as it is."""
+    """libcurl 8.19.0 and later escape the ``uri`` of the header and hash the raw target."""
     sent = stage.sent("GET", "digest", times=1)
     sent = replace(sent, url=sent.url.replace("from_name=", f"from_name={text}"))
     assert text in sent.url

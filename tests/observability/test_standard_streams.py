@@ -1,4 +1,4 @@
-"""What handlers print, into pipes without a reader."""
+"""The output of handlers that print into pipes without a reader."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_what_is_printed_comes_in_order_and_whole(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_forked_child_writes_for_itself() -> None:
-    """It may end without a word, as those of `multiprocessing` do."""
+    """The child may end without cleanup, as those of `multiprocessing` do."""
     read, write = os.pipe()
     raw = BackgroundRawIO(write, "stdout")
     if (child := os.fork()) == 0:

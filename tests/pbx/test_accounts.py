@@ -46,7 +46,7 @@ class World:
         return await self.stage.transport.handle_async_request(request)
 
     async def later(self) -> bool | None:
-        """What is known after the next look."""
+        """Return the state after the next check."""
         self.clock.time += FRESH
         await self.accounts.good()
         assert self.accounts._check._task is not None
@@ -116,7 +116,7 @@ def test_how_to_sign_in() -> None:
 
 @pytest.mark.parametrize("guard", [True, False])
 async def test_a_pbx_that_is_down_is_reported_and_does_not_fail_readiness(guard: bool) -> None:
-    """Where no guard runs in the service, nothing in it wants the PBX."""
+    """A service without a guard does not need the PBX."""
     settings = Settings(
         secret=SECRET, pbx_url="http://127.0.0.1:9", pbx_token=Secret(TOKEN), guard=guard
     )

@@ -33,7 +33,7 @@ def masked(
 
 
 def value(given: object, **options: Any) -> Any:
-    """What is recorded of an answer."""
+    """Return the recorded part of an answer."""
     return json.loads(masked(given, **options).body)
 
 

@@ -151,7 +151,7 @@ async def test_an_identity_that_points_elsewhere_is_taken_over_only_on_request()
 
 
 async def requests(ivrs: int, each: int) -> tuple[int, int]:
-    """How many requests a first and a second run send."""
+    """Return the number of requests of a first and a second run."""
     numbers = [str(1000 + i) for i in range(ivrs)]
     stage = Stage(*numbers)
     actions = [

@@ -1,4 +1,4 @@
-"""What the answer to a probe means, and which protocol a port speaks."""
+"""The meaning of the answer to a probe, and the protocol of a port."""
 
 from __future__ import annotations
 

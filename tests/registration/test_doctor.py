@@ -113,7 +113,7 @@ async def test_a_service_with_another_secret() -> None:
 
 
 async def test_a_service_that_is_one_epoch_behind() -> None:
-    """It accepts the credentials, so `receiver apply` would be a rotation by mistake."""
+    """The service accepts the credentials, so `receiver apply` would rotate by mistake."""
     stage = make_stage()
     found = faults(await look(stage, make_app(), replace(CASE, epoch=2)))
     assert found.pop("RECEIVER_EPOCH").startswith(

@@ -96,7 +96,7 @@ def test_hidden_credentials_are_no_difference_unless_that_is_asked_for() -> None
 
 @pytest.mark.parametrize("enabled", [True, False])
 def test_that_of_another_receiver_blocks_the_plan(enabled: bool) -> None:
-    """Also a disabled one: the PBX may have disabled it."""
+    """A disabled one blocks it too: the PBX may have disabled it."""
     found = change(wanted(), EventUrl(url=OTHER, enabled=enabled))
     assert found.op == "blocked"
     assert 'Events(forward_to="https://crm.example.com/…")' in found.reason
@@ -306,7 +306,7 @@ async def test_the_printed_plan_that_is_blocked() -> None:
 
 
 async def test_an_account_without_access_to_the_tenant() -> None:
-    """It can register action URLs as before; declared events are an error."""
+    """Such an account can register action URLs; declared events are an error."""
     stage = stage_of()
 
     def refuse() -> object:

@@ -145,7 +145,7 @@ async def test_off_and_on_again_changes_nothing_else(how: Behaviour) -> None:
 
 @pytest.mark.parametrize("update", ["partial", "replacing"])
 async def test_no_mask_is_stored_for_a_secret(update: str) -> None:
-    """Where the PBX hides them, those of the next epoch: a service takes them now and then."""
+    """A PBX that hides credentials gets those of the next epoch, which a service accepts too."""
     stage = make_stage(Behaviour(secrets="masked", update=update))  # type: ignore[arg-type]
     await turn(stage, OFF)
     await turn(stage, ON)

@@ -1,4 +1,4 @@
-"""When a guard switches: rows of answers, and a clock that is moved by hand."""
+"""The rules by which a guard switches: rows of answers, and a clock that tests move."""
 
 from __future__ import annotations
 

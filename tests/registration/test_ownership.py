@@ -1,4 +1,4 @@
-"""Whose an action URL is: by its public URL, and by the owner mark where that changed."""
+"""The owner of an action URL: by its public URL, or by the owner mark if that changed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def want(
 
 
 def there(*items: DesiredActionUrl, **fields: str) -> list[ActionUrl]:
-    """What a PBX has after these were applied."""
+    """Return the action URLs of a PBX after these were applied."""
     return [
         msgspec.structs.replace(item.action, id=f"u{n}", **fields) for n, item in enumerate(items)
     ]
@@ -65,7 +65,7 @@ def ops(made: Plan) -> list[tuple[str, str]]:
 
 
 def carry_out(made: Plan, found: Sequence[ActionUrl]) -> list[ActionUrl]:
-    """What a PBX has after ``made``."""
+    """Return the action URLs of a PBX after ``made``."""
     gone = {item.resource.id for item in made.of("delete")}
     updated = {item.resource.id: item.resource for item in made.of("update")}
     kept = [updated.get(item.id, item) for item in found if item.id not in gone]

@@ -435,7 +435,7 @@ wants = st.lists(
 
 
 def carry_out(made: Plan, found: Sequence[ActionUrl]) -> list[ActionUrl]:
-    """What a PBX has after ``made``."""
+    """Return the action URLs of a PBX after ``made``."""
     gone = {item.resource.id for item in made.of("delete")}
     updated = {item.resource.id: item.resource for item in made.of("update")}
     kept = [updated.get(item.id, item) for item in found if item.id not in gone]
@@ -592,7 +592,7 @@ def test_what_cannot_be_read_is_sent_so_that_it_is_good_before_and_after_a_rotat
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_a_secret_header_reveals_the_epoch(auth: Any, hidden: bool, epoch: int) -> None:
-    """Also where the credentials are hidden: what the PBX has is good, and left in peace."""
+    """With hidden credentials too: those on the PBX are valid and are not changed."""
     action = declare(auth=auth, secret_header="X-Key", headers={"X-Site": "n"})
     (now,) = desired_action_urls([action], BASE, SECRET, 1)
     (there,) = desired_action_urls([action], BASE, SECRET, epoch)

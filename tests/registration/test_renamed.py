@@ -122,7 +122,7 @@ then = "222"
 
 
 async def test_without_the_former_name_calls_are_lost() -> None:
-    """What the tests above prevent: the deployed service refuses what the PBX still has."""
+    """This is what the tests above prevent: the deployed service refuses what the PBX still has."""
     stage = make_stage(declare(OLD))
     assert await answers(stage, declare({**NEW, "was": ""})) == REFUSED
 
@@ -161,7 +161,7 @@ async def test_renamed_and_moved_to_another_public_url_at_once() -> None:
 
 
 async def test_what_has_the_new_name_already_is_the_action_url() -> None:
-    """Of a command that was interrupted between a create and a delete, or of a restored PBX."""
+    """A command was interrupted between a create and a delete, or a PBX was restored."""
     stage = make_stage(declare(OLD, {"name": "new", "mask": "3"}))
     made = await plan(stage, declare(NEW))
     assert [(change.op, change.resource.name) for change in made.changes] == [

@@ -138,7 +138,7 @@ def test_an_international_name_that_cannot_be_encoded_stays_as_it_is() -> None:
 
 @given(st.lists(st.sampled_from(["a", "action", "8000", "9000", "%2F", "..", ""]), max_size=5))
 def test_services_on_one_host_never_own_each_others(parts: list[str]) -> None:
-    """For any paths of two services, one URL belongs to one of them."""
+    """A URL belongs to one of two services, for any paths."""
     one, other = "https://h", "/".join(["https://h", *parts])
     if not same(one, other) and is_below(f"{other}/action/8000/x", other):
         assert not is_below(f"{other}/action/8000/x", one)

@@ -125,7 +125,7 @@ class Narrow(Handover):
 
 @pytest.mark.parametrize("is_open", [True, False])
 def test_a_connection_that_cannot_be_handed_over_now_is_not_lost(is_open: bool) -> None:
-    """It is handed over as a whole once that is possible, or else answered where it came."""
+    """It is handed over as a whole once that is possible, or else answered where it arrived."""
     handover = Narrow.make()
     with blocked_stage(handover) as (blocked, other, lines, block):
         lines[1].sendall(b"GET /action/888/pick?input=1 HTTP/1.1\r\n")
@@ -216,7 +216,7 @@ def test_a_server_of_the_app_on_the_same_port_is_left_alone(handover: Handover) 
 def test_accepted_connections_are_searched_once_for_each_block(
     handover: Handover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if the event loop did not come to take back what the thread had read in between."""
+    """The event loop may not have taken back in between what the thread had read."""
     searched = list[int]()
     worker = Worker(Http, handover)
     worker.start()

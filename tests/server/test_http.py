@@ -26,7 +26,7 @@ CHUNKS = b"POST /here HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Transport(asyncio.Transport):
-    """What a connection writes, and whether it was closed."""
+    """A transport that records what was written, and whether it was closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -387,7 +387,7 @@ def alive() -> int:
 
 @pytest.mark.parametrize("name", ["post-open", "post-digest", "post-bearer", "unknown"])
 async def test_nothing_is_left_of_a_callback(name: str) -> None:
-    """Nor of its connection."""
+    """No object of a callback or its connection stays in memory."""
     before = alive()
     line = b"POST /action/888/%b?input=1 HTTP/1.1\r\nHost: x\r\n" % name.encode()
     stage = Stage(app=make_app(Counted()))
@@ -422,7 +422,7 @@ def spelt(line: bytes) -> bytes:
 async def test_targets_as_a_pbx_may_write_them(
     line: bytes, path: str, query: bytes, step: int, stage: Stage
 ) -> None:
-    """Also in pieces; the end of the line is where it was."""
+    """The target may arrive in pieces; the end of the line is where it was."""
     whole = spelt(line) + GET
     for start in range(0, len(whole), step):
         await stage.send(whole[start : start + step])

@@ -1,4 +1,4 @@
-"""What a supervisor does about workers that are no good, with workers of straw."""
+"""The reactions of a supervisor to faulty workers."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ async def test_workers_that_served_before_they_died_are_replaced_for_ever() -> N
 async def test_a_second_reload_takes_effect_at_once(
     hanging: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While new code hangs at import, and while an old worker finishes its calls."""
+    """The new code hangs at import, or an old worker still finishes its calls."""
     caplog.set_level("INFO", "receiver")
     workers = FakeWorkers()
     supervisor = Supervisor(workers.launch, 1)
@@ -321,7 +321,7 @@ async def test_a_worker_that_starts_during_a_stop_is_stopped() -> None:
 
 
 class Memories(dict[int, int]):
-    """How many MiB each process has."""
+    """The memory of each process in MiB."""
 
     def __call__(self, pid: int) -> int:
         return self.get(pid, 10) * MIB
@@ -405,7 +405,7 @@ async def test_an_ended_worker_has_no_problem() -> None:
 
 
 async def test_a_worker_that_did_not_start_has_time_to_end() -> None:
-    """On a busy machine the interpreter needs seconds for it; a kill would hide the status."""
+    """The interpreter may need seconds for it on a busy machine; a kill would hide the status."""
     code = "import os, sys, time; os.close(int(sys.argv[-1])); time.sleep(1.5); sys.exit(3)"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         worker = await Program([sys.executable, "-c", code], listener, {}).start(1)

@@ -1,4 +1,4 @@
-"""What uvicorn does not document and we use: five names. A version without one fails here."""
+"""The five undocumented names of uvicorn that are used: a version without one fails here."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ async def raw(url: str, *lines: str, body: str = "") -> str:
 
 
 async def test_credentials_in_the_trailers_of_a_request_are_none() -> None:
-    """With httptools they would stand among the headers."""
+    """httptools reports trailers among the headers."""
     handler = Counted()
     token = credentials("888/post-bearer").token.reveal()
     body = f"2\r\n{{}}\r\n0\r\nAuthorization: Bearer {token}\r\n\r\n"
@@ -202,7 +202,7 @@ async def test_versions_of_tls(version: ssl.TLSVersion, pem: Callable[[str], Pat
 async def test_silent_tls_connections_do_not_block_others(
     idle: int, pem: Callable[[str], Path]
 ) -> None:
-    """Nor if an idle connection could be evicted, for which a handshake has to be over."""
+    """An idle connection that could be evicted makes no difference: a handshake comes first."""
     limits = Limits(max_connections=5, handshake_timeout=3600.0)
     tls, trusting = secured(pem("both")), ssl.create_default_context(cafile=pem("certificate"))
     async with running(make_app(Counted()), tls=tls, limits=limits) as url:

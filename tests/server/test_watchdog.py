@@ -128,7 +128,7 @@ def test_an_answer_that_cannot_be_written_is_left_to_the_loop(pair: Pair) -> Non
 
 
 def test_the_loop_waits_while_the_thread_writes(pair: Pair) -> None:
-    """Until the answer is written the connection stays open."""
+    """The connection stays open until the answer is written."""
     stage = Stage(pair[0])
     stage.rescue.arm(100.0, BODY)
     written, found = threading.Event(), list[bool]()
@@ -273,7 +273,7 @@ def test_callbacks_in_progress_on_a_blocked_loop_get_the_fallback_in_time(
 def test_requests_that_no_handler_has_begun_get_the_fallback_in_time(
     service: Service, stopwatch: Stopwatch
 ) -> None:
-    """On connections that the loop has, with half a head read, and new ones."""
+    """The requests are on connections of the loop, with half a head read, and on new ones."""
     lines = [service.connect(), service.connect()]
     lines[0].sendall(get("wait"))
     assert service.asked.acquire(timeout=60)
@@ -493,7 +493,7 @@ def test_digest_on_a_blocked_loop_is_challenged_and_checked(
 
 
 def test_a_loop_that_waits_for_events_is_not_blocked() -> None:
-    """It is late because the machine is busy, and is neither reported nor relieved."""
+    """The loop is late because the machine is busy: it is neither reported nor relieved."""
     loop = asyncio.SelectorEventLoop()  # whichever policy another test has set
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -190,7 +190,7 @@ WITH_BLANKS = {
     "/holidays/{id}",
     "/tenant",
 }
-"""Where the answers of this test have fields without a value."""
+"""The fields without a value in the answers of this test."""
 
 
 @pytest.mark.parametrize(

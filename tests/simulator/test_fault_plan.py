@@ -212,7 +212,7 @@ async def test_garbage_may_replace_an_empty_answer(over: str) -> None:
 
 
 class Killed(BaseException):
-    """What a test may have raised in the client's place."""
+    """An exception that a test raises instead of the client."""
 
 
 @pytest.mark.parametrize(("when", "ivrs"), [("before", 0), ("after", 1)])

@@ -81,7 +81,7 @@ class Phoned:
 
     @property
     def kinds(self) -> list[str]:
-        """What happened since this was asked last."""
+        """The kinds of events since the last look."""
         kinds: list[str] = [event.kind for event in self.events]
         self.events = []
         return kinds

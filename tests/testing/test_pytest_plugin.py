@@ -44,7 +44,7 @@ async def test_sales(phone):
 
 
 def flags() -> list[str]:
-    """How to load the plugin, once, whether or not this package is installed with it."""
+    """Return the options that load the plugin once, whether or not it is installed."""
     installed = {entry.value for entry in entry_points(group="pytest11")}
     by_hand = (
         ()

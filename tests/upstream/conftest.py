@@ -1,4 +1,4 @@
-"""What the tests of `receiver.upstream` share."""
+"""Fixtures of the tests of `receiver.upstream`."""
 
 from collections.abc import AsyncIterator
 

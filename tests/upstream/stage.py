@@ -73,7 +73,7 @@ class Crm:
             await self._changed.wait_for(condition)
 
     async def asked(self, count: int) -> None:
-        """Until ``count`` requests have come."""
+        """Wait until ``count`` requests have arrived."""
         await self.until(lambda: self.count >= count)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

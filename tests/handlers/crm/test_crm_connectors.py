@@ -193,7 +193,7 @@ HOSTILE = (
 
 @pytest.mark.parametrize("typed", HOSTILE)
 async def test_a_hostile_number_is_not_interpreted_as_a_query(stage: Stage, typed: str) -> None:
-    """Also if the CRM is searched for the number as typed."""
+    """The same holds if the CRM is searched for the number as typed."""
     stage.fake.add("900", "Another Person")
     assert await stage.crm.find(Number.parse(typed)) == ()
     options: dict[str, dict[str, Any]] = {

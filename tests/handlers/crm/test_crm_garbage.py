@@ -67,7 +67,7 @@ def test_any_answer(name: str, answer: Any, status: int) -> None:
 @pytest.mark.parametrize("name", OURS)
 @given(rows=st.lists(st.dictionaries(NAMES, ANSWERS, max_size=6), max_size=3))
 def test_any_records_in_a_list(name: str, rows: Any) -> None:
-    """Of the right form as far as the list, so that the records are looked at."""
+    """The form is right down to the list, so that the records are read."""
     asyncio.run(ask(name, wrapped(rows, LISTS[name]), 200))
 
 

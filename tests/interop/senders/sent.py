@@ -53,13 +53,13 @@ class Sent:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Those a sender has to be given; it makes the ones of basic and digest itself."""
+        """The headers that a sender must be given; it makes those of basic and digest itself."""
         content = {"Content-Type": "application/json"} if self.body else {}
         bearer = {"Authorization": f"Bearer {self.token}"} if self.scheme == "bearer" else {}
         return {**content, **bearer}
 
     def as_json(self, **more: str) -> str:
-        """On one line, for a script."""
+        """Return it as JSON on one line, for a script."""
         return json.dumps({**asdict(self), "headers": self.headers, **more})
 
 
@@ -84,7 +84,7 @@ class Need:
 
 
 def run(sent: Sent, *command: str) -> bytes:
-    """What a program prints that takes any number of URLs; fresh connections are fresh runs."""
+    """Return the output of a program that takes several URLs; new connections are new runs."""
     runs = sent.times if sent.fresh else 1
     urls = [sent.url] * (sent.times // runs)
     return b"".join(
@@ -96,7 +96,7 @@ def run(sent: Sent, *command: str) -> bytes:
 def ask_all(
     sent: Sent, connect: Callable[[], AbstractContextManager[T]], ask: Callable[[T], bytes]
 ) -> bytes:
-    """What ``ask`` reads over one client, or over a client for each callback."""
+    """Return what ``ask`` reads with one client, or with a client for each callback."""
     runs = sent.times if sent.fresh else 1
     read = b""
     for _ in range(runs):
