@@ -104,7 +104,7 @@ async def upload_prompts(
         }
     except BaseException as error:
         if not (isinstance(error, PbxError) and may_have_happened(error)):
-            for made in there.sent:
+            for made in there.uploaded:
                 with contextlib.suppress(PbxError):
                     await pbx.files.destroy(made)
         raise

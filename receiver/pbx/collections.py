@@ -166,8 +166,13 @@ class Records(Generic[M, S]):
 class Collection(Records[M, S]):
     """A collection to create and update in, too."""
 
-    async def create(self, item: M, *, checked: bool = True) -> str:
+    async def create(self, item: M, *, checked: bool = True, look_up: bool = True) -> str:
         """Create a resource, read it back, and return its id.
+
+        Parameters:
+            item: the resource, without an id.
+            checked: False sends it unchecked.
+            look_up: whether to search for the resource if the answer was lost.
 
         Raises:
             DeclarationError: the PBX would not accept it.
@@ -176,11 +181,12 @@ class Collection(Records[M, S]):
         if checked:
             found = self._problems(item, creating=True)
             checks.refuse(f"{self.type.one} cannot be created", found)
-        made = await self._create(item)
+        create = self._create_or_find if look_up else self.create_once
+        made = await create(item)
         await self._confirm(made, item)
         return made
 
-    async def _create(self, item: M) -> str:
+    async def _create_or_find(self, item: M) -> str:
         try:
             return await self.create_once(item)
         except PbxError as error:

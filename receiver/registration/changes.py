@@ -140,6 +140,11 @@ class Plan:
         return tuple(change for change in self.all if change.op in ops)
 
     @property
+    def holiday_ids(self) -> dict[str, str]:
+        """The ids of the declared holidays that are on the PBX, by name."""
+        return {one.resource.name: one.resource.id for one in self.holidays if one.resource.id}
+
+    @property
     def pending(self) -> tuple[Change[Resource], ...]:
         """The changes that are left to do."""
         return tuple(change for change in self.all if change.op in PENDING)

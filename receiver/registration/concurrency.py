@@ -1,8 +1,9 @@
-"""Run several requests to a PBX at the same time."""
+"""Run several requests to a PBX at the same time, and beside those of other clients."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
@@ -31,6 +32,14 @@ async def for_each(items: Iterable[T], do: Callable[[T], Awaitable[None]]) -> No
             await do(item)
 
     await together(map(limited, items))
+
+
+def random_delay(attempt: int) -> float:
+    """Return the seconds until the next attempt, from 1: random, and longer after each.
+
+    So clients that interfere with each other stop doing so.
+    """
+    return random.uniform(0.1, 0.5) * attempt  # noqa: S311
 
 
 async def _await(work: Awaitable[None]) -> None:

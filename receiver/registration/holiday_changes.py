@@ -1,8 +1,14 @@
-"""Create and update declared holidays on a PBX; none is ever deleted.
+"""Create and update declared holidays on a PBX.
 
 Rule 1: a holiday is looked up by its name. Of several with it the one that is as declared counts,
         then the one with the smallest id.
 Rule 2: parts that are not declared, such as a time, stay as they are on the PBX.
+Rule 3: the PBX accepts several holidays of one name, so clients that create one at the same time
+        look for it before and after. A client keeps the one that it created only if it then sees no
+        other of that name; otherwise it deletes its own, and uses the other. So of those that are
+        created at the same time one is kept: a client that creates a later one sees the first.
+Rule 4: no other holiday is ever deleted. After a lost answer, which one this client created is not
+        known: it uses the one that it finds.
 """
 
 from __future__ import annotations
@@ -12,10 +18,19 @@ from collections.abc import Iterable
 import msgspec
 
 from receiver.declarations.desired_ivr import DesiredIvr, holidays_of
+from receiver.errors import PbxError, PbxInvalid
+from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.models_shared import Holiday
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import NO_IVR, Change
 from receiver.registration.compare_ivr import holiday_differences
+from receiver.registration.concurrency import random_delay
+
+ATTEMPTS = 5
+"""The number of times that a holiday is created which another client creates at the same time."""
+
+LOOKS = 8
+"""The number of times to look whether another client has deleted its holiday of the same name."""
 
 
 async def plan_holidays(
@@ -30,9 +45,9 @@ async def plan_holidays(
     ivrs = tuple(ivrs)
     if not (desired := holidays_of(ivrs)):
         return ()
-    there = [one async for one in client.holidays.list()]
-    first = {one.name: ivr.where for ivr in reversed(ivrs) for one in ivr.holidays}
-    return tuple(plan_holiday(one, there, first[one.name]) for one in desired)
+    actual = await _list(client)
+    where = {one.name: ivr.where for ivr in reversed(ivrs) for one in ivr.holidays}
+    return tuple(plan_holiday(one, actual, where[one.name]) for one in desired)
 
 
 def plan_holiday(desired: Holiday, actual: Iterable[Holiday], where: str = "") -> Change[Holiday]:
@@ -60,8 +75,8 @@ def find(desired: Holiday, actual: Iterable[Holiday]) -> Holiday | None:
     return min((one for one in actual if one.name == desired.name), key=rank, default=None)
 
 
-async def put_holiday(client: PbxClient, holiday: Holiday) -> None:
-    """Create or update one holiday, and read it back.
+async def put_holiday(client: PbxClient, holiday: Holiday) -> str:
+    """Create or update one holiday, read it back, and return its id.
 
     Parameters:
         client: of the PBX.
@@ -72,18 +87,43 @@ async def put_holiday(client: PbxClient, holiday: Holiday) -> None:
     """
     if holiday.id:
         await client.holidays.update(holiday.id, msgspec.structs.replace(holiday, id=""))
-    else:
-        await client.holidays.create(holiday)
+        return holiday.id
+    for attempt in range(1, ATTEMPTS + 1):
+        if actual := find(holiday, await _list(client)):
+            if any(holiday_differences(holiday, actual)):
+                await client.holidays.update(actual.id, holiday)
+            return actual.id
+        try:
+            if created := await _create(client, holiday):
+                return created
+        except PbxError as error:
+            lost = may_have_happened(error) and not isinstance(error, PbxInvalid)
+            if attempt == ATTEMPTS or not lost:
+                raise
+        await client.sleep(random_delay(attempt))
+    raise PbxInvalid(
+        f"in {ATTEMPTS} attempts another client created a holiday of this name at the same time, "
+        "and deleted it again"
+    )
 
 
-async def holiday_ids(client: PbxClient, ivr: DesiredIvr) -> dict[str, str]:
-    """Return the ids of the holidays of ``ivr`` that are on the PBX, by name.
+async def _create(client: PbxClient, holiday: Holiday) -> str:
+    """Create a holiday and return its id; empty if it was deleted again, by rule 3.
 
-    Raises:
-        PbxError: they could not be read.
+    Where clients see each other's, the one that all of them find is the last to be deleted.
     """
-    if not ivr.holidays:
-        return {}
-    there = [one async for one in client.holidays.list()]
-    found = {one.name: find(one, there) for one in ivr.holidays}
-    return {name: one.id for name, one in found.items() if one is not None}
+    created = await client.holidays.create(holiday, look_up=False)
+    for attempt in range(1, LOOKS + 1):
+        others = [one for one in await _list(client) if one.name == holiday.name]
+        if all(one.id == created for one in others):
+            return created
+        best = find(holiday, others)
+        if best is not None and best.id != created:
+            break
+        await client.sleep(random_delay(attempt))
+    await client.holidays.destroy(created)
+    return ""
+
+
+async def _list(client: PbxClient) -> list[Holiday]:
+    return [one async for one in client.holidays.list()]

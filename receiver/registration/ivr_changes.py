@@ -3,8 +3,10 @@
 Rule 1: the recordings are read and checked before the first request; those of spoken prompts are
         made for the IVRs that do not play them.
 Rule 2: a recording is looked up by name and size (a spoken one by name) among the files of the PBX
-        before it is uploaded: interrupted at any moment and repeated, no second one is uploaded. A
-        recording that was replaced by another is not deleted.
+        immediately before it is uploaded: interrupted at any moment and repeated, no second one is
+        uploaded. None is deleted: neither one that was replaced by another, nor the second of two
+        that two clients upload in the same moment. Both work, and by the digest in its URL they may
+        be one blob, so that to delete one could delete the other.
 Rule 3: a create whose response was lost, or that the PBX refused because another client was faster,
         is looked up by its extension number.
 Rule 4: each IVR is read back and compared.
@@ -38,7 +40,6 @@ from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import Change, Resource
 from receiver.registration.compare_ivr import ivr_differences
 from receiver.registration.concurrency import for_each
-from receiver.registration.holiday_changes import holiday_ids
 from receiver.registration.plans import plan_ivr
 from receiver.registration.render import listed
 from receiver.text import counted
@@ -107,7 +108,13 @@ async def plan_ivrs(
     return tuple([await _with_speech(change, speak) for change in changes])
 
 
-async def put(client: PbxClient, desired: DesiredIvr, ivr_id: str, prompts: Prompts) -> str:
+async def put(
+    client: PbxClient,
+    desired: DesiredIvr,
+    ivr_id: str,
+    prompts: Prompts,
+    holidays: Mapping[str, str],
+) -> str:
     """Create or update one IVR and return its id.
 
     Parameters:
@@ -115,6 +122,7 @@ async def put(client: PbxClient, desired: DesiredIvr, ivr_id: str, prompts: Prom
         desired: its declaration.
         ivr_id: empty to create it.
         prompts: uploads the recordings.
+        holidays: the ids of its holidays on the PBX, by name.
 
     Raises:
         PbxError: a request failed, or the PBX did not store a field.
@@ -122,7 +130,7 @@ async def put(client: PbxClient, desired: DesiredIvr, ivr_id: str, prompts: Prom
     files = {
         f"{option}_file_id": await prompts.bring(one) for option, one in desired.recordings.items()
     }
-    fields = desired.with_holiday_ids(await holiday_ids(client, desired))
+    fields = desired.with_holiday_ids(holidays)
     fields, actual = msgspec.structs.replace(fields, **files), Ivr()
     created = not ivr_id
     if created:
@@ -240,18 +248,17 @@ async def _at(client: PbxClient, number: str) -> str:
 
 @dataclass(slots=True)
 class Prompts:
-    """The recordings on a PBX, listed when they are first needed.
+    """The recordings on a PBX, listed when one is needed that was not listed before.
 
     Attributes:
         client: of the PBX.
         send: uploads a recording and returns its id; by default without a progress display.
-        sent: the ids of the recordings that were uploaded.
+        uploaded: the ids of the recordings that were uploaded.
     """
 
     client: PbxClient
     send: Callable[[Prompt], Awaitable[str]] | None = None
-    sent: list[str] = field(default_factory=list)
-    known: bool = False
+    uploaded: list[str] = field(default_factory=list)
     files: dict[tuple[str, int | None], str] = field(default_factory=dict)
 
     async def bring(self, prompt: Prompt) -> str:
@@ -262,12 +269,12 @@ class Prompts:
         Raises:
             PbxError: a request failed.
         """
-        if not self.known:
+        if not self._find(prompt):  # not listed yet, or another client has uploaded it since
             await self._list()
         if not self._find(prompt) and prompt.data:
-            made = await (self.send or self._send)(prompt)
-            self.files[prompt.name, len(prompt.data)] = made
-            self.sent.append(made)
+            file_id = await (self.send or self._send)(prompt)
+            self.files[prompt.name, len(prompt.data)] = file_id
+            self.uploaded.append(file_id)
         return self._find(prompt)
 
     async def _send(self, prompt: Prompt) -> str:
@@ -275,7 +282,6 @@ class Prompts:
 
     async def _list(self) -> None:
         self.files = {(file.name, file.size): file.id async for file in self.client.files.list()}
-        self.known = True
 
     def _find(self, prompt: Prompt) -> str:
         if prompt.spoken:

@@ -13,7 +13,7 @@ Rule 3: an action URL that another client deleted is no failure: a delete has it
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from receiver.declarations.desired_ivr import DesiredIvr
@@ -47,6 +47,7 @@ class Round:
     Attributes:
         done: the changes that were made, in the order of their end.
         ivrs: the IVRs that were created or updated, by extension number.
+        holidays: the ids of the declared holidays on the PBX, by name.
         failure: the first change that failed, with its error; None if none did.
         refused: the IVRs that the PBX did not take, each with its error, by extension number.
     """
@@ -56,6 +57,7 @@ class Round:
     prompts: Prompts
     done: list[Change[Resource]] = field(default_factory=list)
     ivrs: dict[str, IvrSummary] = field(default_factory=dict)
+    holidays: dict[str, str] = field(default_factory=dict)
     failure: Failure | None = None
     refused: dict[str, Failure] = field(default_factory=dict)
 
@@ -86,10 +88,12 @@ class Round:
         match step.resource:
             case DesiredIvr() as desired:
                 number, name = desired.number, desired.fields.name
-                ivr_id = await put(self.client, desired, step.change.ivr.id, self.prompts)
+                ivr_id = await put(
+                    self.client, desired, step.change.ivr.id, self.prompts, self.holidays
+                )
                 self.ivrs[number] = IvrSummary(id=ivr_id, extension_number=number, name=name)
             case Holiday() as holiday:
-                await put_holiday(self.client, holiday)
+                self.holidays[holiday.name] = await put_holiday(self.client, holiday)
             case EventUrl() as event_url:
                 await self.client.tenant.set_event_url(event_url)
             case ActionUrl() as action_url:
@@ -107,15 +111,21 @@ class Round:
                 await client.destroy_action_url(ivr_id, action_url.id)
 
 
-async def send(client: PbxClient, changes: Sequence[Change[Resource]], progress: Progress) -> Round:
+async def send(
+    client: PbxClient,
+    changes: Sequence[Change[Resource]],
+    progress: Progress,
+    holidays: Mapping[str, str] | None = None,
+) -> Round:
     """Send ``changes``, those of several IVRs at the same time.
 
     Parameters:
         client: of the PBX.
         changes: creates, updates and deletes.
         progress: called with each change once it is made.
+        holidays: the ids of holidays on the PBX, by name.
     """
-    one = Round(client, progress, Prompts(client))
+    one = Round(client, progress, Prompts(client), holidays=dict(holidays or {}))
     for stage in in_sequence(changes):
         await for_each(stage, one.run)
     return one

@@ -15,7 +15,6 @@ Rule 5: nothing is deleted that the plan did not show, except duplicates of this
 from __future__ import annotations
 
 import contextlib
-import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -31,7 +30,7 @@ from receiver.pbx.pbx_client import PbxClient
 from receiver.phone_numbers.numbers import NumberFormat
 from receiver.registration import ivr_changes, plans
 from receiver.registration.changes import Change, Plan, Resource
-from receiver.registration.concurrency import for_each
+from receiver.registration.concurrency import for_each, random_delay
 from receiver.registration.desired import DesiredEventUrl, desired_action_urls
 from receiver.registration.event_url_plan import read_event_url, with_event_url
 from receiver.registration.holiday_changes import plan_holidays
@@ -46,9 +45,6 @@ ROUNDS = 8
 
 TRIES = 3
 """The number of times that an update is sent which another client may have undone."""
-
-PAUSE = 0.5
-"""Seconds of the longest pause before the second round; it grows by as much each round."""
 
 Actual = tuple[tuple[IvrSummary, tuple[ActionUrl, ...]], ...]
 Reading = Callable[[int, int], None]
@@ -185,7 +181,7 @@ async def apply(
         if not changes:
             ivr_changes.check_refused(refused, done, total)
             return Result(tuple(done), now.each("delete"), now)
-        sent = await send(client, changes, progress)
+        sent = await send(client, changes, progress, now.holiday_ids)
         done += sent.done
         if sent.failure is not None:
             raise RegistrationError(_failed(sent, len(changes))) from sent.failure[1]
@@ -194,7 +190,7 @@ async def apply(
         tries.update(map(_key, sent.done))
         now = await _read_back(client, plan)
         if _to_do(now, known, allow_deletes and not refused):
-            await client.sleep(random.uniform(0.2, 1) * PAUSE * number)  # noqa: S311
+            await client.sleep(random_delay(number))
             now = await _read_back(client, plan)
         _check_taken(now, tries)
     raise RegistrationError(

@@ -1,0 +1,179 @@
+"""Concurrent applies create once what has no unique name on the PBX: holidays and recordings."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from pathlib import Path
+
+import httpx
+import pytest
+
+from receiver import Forward, Hangup, Holiday, Ivr, MenuEntry, Secret
+from receiver.declarations.ivr import desired_ivrs
+from receiver.errors import PbxInvalid, RegistrationError
+from receiver.pbx.models import write
+from receiver.registration.changes import Plan
+from receiver.registration.registrar import Result, apply, make_plan
+from receiver.simulator.api import make_api
+from receiver.simulator.model import Behaviour, Pbx
+from tests.full_ivr import CHRISTMAS
+from tests.pbx_stage import TOKEN, Stage, Transport
+from tests.recordings import wav
+
+BASE = "https://ivr.example.com"
+SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
+
+
+async def plan_ivr(stage: Stage, day: Holiday = CHRISTMAS) -> Plan:
+    menu = [MenuEntry("1", Forward("222"), holidays=[day], on_holiday=Hangup())]
+    ivr = Ivr("8000", name="Sales", menu=menu)
+    async with stage.client() as client:
+        return await make_plan(client, (), BASE, SECRET, ivrs=desired_ivrs([ivr]))
+
+
+async def apply_plan(stage: Stage, plan: Plan) -> Result:
+    async with stage.client() as client:
+        return await apply(client, plan, allow_deletes=True)
+
+
+def make_stage(step: int = 1) -> Stage:
+    """A PBX whose ids count up, or down."""
+    stage = Stage()
+    stage.pbx = Pbx(Behaviour(ids="decimal"), numbers=itertools.count(10**18, step))
+    stage.transport = Transport(make_api(stage.pbx, token=Secret(TOKEN)))
+    return stage
+
+
+def holiday_of_menu(stage: Stage) -> str:
+    """Return the id of the holiday that the IVR refers to."""
+    (ivr,) = stage.pbx.ivrs
+    ((holiday,),) = (rule["holidays"] for rule in ivr["custom_forward_rules"])
+    return str(holiday)
+
+
+@pytest.mark.parametrize(("step", "clients"), [(1, 2), (-1, 2), (1, 3)])
+@pytest.mark.parametrize("seed", range(12))
+async def test_concurrent_applies_create_a_holiday_once(seed: int, clients: int, step: int) -> None:
+    stage = make_stage(step)
+    stage.transport.shuffle = random.Random(seed)  # noqa: S311
+    stage.transport.turns = (1, 3, 10, 40, 150) if seed % 3 else range(8)
+
+    async def register() -> None:
+        await apply_plan(stage, await plan_ivr(stage))
+
+    await asyncio.gather(*(register() for _ in range(clients)))
+    (holiday,) = stage.pbx.holidays
+    assert holiday_of_menu(stage) == holiday["id"]
+    assert not (await plan_ivr(stage)).pending
+
+
+async def test_a_holiday_that_another_client_created_meanwhile_is_used_as_declared() -> None:
+    stage = make_stage()
+    plan = await plan_ivr(stage)
+    longer = Holiday("Christmas", "12-24 to 12-27", region="DEU")
+    await apply_plan(stage, await plan_ivr(stage, longer))
+    (there,) = stage.pbx.holidays
+    result = await apply_plan(stage, plan)
+    assert str(result.done[0]) == "create holiday Christmas"
+    (now,) = stage.pbx.holidays
+    assert (now["id"], now["day_end"]) == (there["id"], 6)
+    assert holiday_of_menu(stage) == there["id"]
+
+
+@pytest.mark.parametrize("step", [1, -1])
+async def test_of_two_holidays_created_at_once_a_client_deletes_only_its_own(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other client has ended already, so nobody else deletes one, whichever is preferred."""
+    stage, theirs = make_stage(step), list[str]()
+    create = stage.pbx.holidays.create
+
+    def create_both(data: object) -> str:
+        made = create(data)
+        theirs.append(create(data))
+        return made
+
+    monkeypatch.setattr(stage.pbx.holidays, "create", create_both)
+    await apply_plan(stage, await plan_ivr(stage))
+    assert [one["id"] for one in stage.pbx.holidays] == theirs
+    assert holiday_of_menu(stage) == theirs[0]
+
+
+async def test_a_holiday_that_another_client_creates_and_deletes_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = make_stage(-1)
+    holidays = stage.pbx.holidays
+    create, destroy = holidays.create, holidays.destroy
+
+    def create_both(data: object) -> str:
+        made = create(data)
+        create(data)
+        return made
+
+    def destroy_both(_: str) -> None:
+        for one in tuple(holidays):
+            destroy(one["id"])
+
+    monkeypatch.setattr(holidays, "create", create_both)
+    monkeypatch.setattr(holidays, "destroy", destroy_both)
+    with pytest.raises(RegistrationError, match="create holiday Christmas failed") as caught:
+        await apply_plan(stage, await plan_ivr(stage))
+    assert isinstance(caught.value.__cause__, PbxInvalid)
+    assert "in 5 attempts another client created a holiday of this name" in str(caught.value)
+    assert not [*stage.pbx.holidays]
+
+
+@pytest.mark.parametrize("effect", [True, False], ids=["created", "not created"])
+async def test_a_holiday_whose_create_had_no_answer_is_looked_up_and_not_deleted(
+    effect: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another client creates one at the same time: which is whose cannot be known."""
+    stage = make_stage()
+    plan = await plan_ivr(stage)
+    send, lost = stage.transport.handle_async_request, list[str]()
+
+    async def lose(request: httpx.Request) -> httpx.Response:
+        if lost or (request.method, request.url.path) != ("POST", "/api/holidays"):
+            return await send(request)
+        lost.append(request.url.path)
+        if effect:
+            await send(request)
+            stage.pbx.holidays.create(write(plan.holidays[0].resource))
+        raise httpx.ReadError("connection reset")
+
+    monkeypatch.setattr(stage.transport, "handle_async_request", lose)
+    await apply_plan(stage, plan)
+    ids = [one["id"] for one in stage.pbx.holidays]
+    assert len(ids) == 1 + effect
+    assert holiday_of_menu(stage) == ids[0]
+    assert not (await plan_ivr(stage)).pending
+
+
+async def test_a_recording_that_another_client_uploaded_meanwhile_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the second IVR, while the recording of the first is uploaded."""
+    stage = make_stage()
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.wav").write_bytes(wav([ord(name)] * 160))
+    numbers = {"8000": tmp_path / "a.wav", "8001": tmp_path / "b.wav"}
+    ivrs = desired_ivrs([Ivr(number, name="S", prompt=at) for number, at in numbers.items()])
+    async with stage.client() as client, stage.client() as other:
+        plan = await make_plan(client, (), BASE, SECRET, ivrs=ivrs)
+        send, theirs = stage.transport.handle_async_request, list[str]()
+
+        async def upload_between(request: httpx.Request) -> httpx.Response:
+            if (request.method, request.url.path) == ("POST", "/api/ivrs") and not theirs:
+                recording = plan.ivrs[1].resource.recordings["prompt"]
+                theirs.append("")
+                theirs[0] = await other.files.upload(recording.name, recording.data)
+            return await send(request)
+
+        monkeypatch.setattr(stage.transport, "handle_async_request", upload_between)
+        await apply(client, plan, allow_deletes=True)
+    assert len(stage.pbx.files) == 2
+    ivr = stage.pbx.ivrs.stored(stage.ivr("8001").id)
+    assert ivr["prompt_file_id"] == theirs[0]
