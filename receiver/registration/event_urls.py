@@ -100,7 +100,7 @@ def plan_event_url(
     if not managed:
         whose = origin(actual.url)
         drift = tuple(replace(one, before=whose) if one.field == "url" else one for one in drift)
-        lost = "" if desired.forwards else ", which gets no events any more"
+        lost = "" if desired.forwards else ", which no longer receives events"
         reason = f"taken over from {whose}{lost}"
         return Change("update", _NOWHERE, want, drift, reason=reason, where=desired.where)
     return Change("update" if drift else "unchanged", _NOWHERE, want, drift, where=desired.where)
@@ -112,14 +112,14 @@ def _is_ahead(actual: EventUrl, now: EventUrl, coming: EventUrl) -> bool:
 
 
 def _rivalry(actual: EventUrl, *, forwards: bool) -> str:
-    whose = origin(actual.url)
+    receiver = origin(actual.url)
     forward = (
-        "forward_to= is declared: if it leads there, "
+        "if forward_to= leads there, "
         if forwards
-        else f'to keep it informed, declare Events(forward_to="{whose}") with its whole URL, which '
-        "passes every event on; then "
+        else f'to forward its events, declare Events(forward_to="{receiver}") with its whole URL; '
+        "then "
     )
     return (
-        f"the tenant reports its calls to {whose} already, and has one event URL only; {forward}"
-        "replace it with --take-over-events"
+        f"the tenant's only event URL leads to {receiver}: {forward}replace it with "
+        "--take-over-events"
     )

@@ -106,22 +106,22 @@ def rivalry(want: ActionUrl, rival: ActionUrl, whose: Ownership) -> str:
 
 
 def moved(item: ActionUrl, whose: Ownership) -> str:
-    """Return where our mark was found, and what to do about it; empty if it was not."""
+    """Return at which other public URL our mark was found, and the cure; empty if at none."""
     found = whose.leads_to(item)
     if found is None or not whose.moved(item):
         return ""
     return (
-        f"registered with this RECEIVER_SECRET at {found.base}, left alone: is "
+        f"it was registered with this RECEIVER_SECRET at {found.base} and is not changed: is "
         f"RECEIVER_PUBLIC_URL right? {_former(found)}; if another installation runs there, give "
         "each its own RECEIVER_SECRET"
     )
 
 
 def other_secret() -> str:
-    """Return why an action URL that points here and is not declared is left alone."""
+    """Return why an action URL that points here and is not declared is not changed."""
     return (
-        "registered at this public URL with another RECEIVER_SECRET, so left alone: correct "
-        "RECEIVER_SECRET, or delete it with receiver action-urls delete IVR NAME"
+        "it was registered at this public URL with another RECEIVER_SECRET and is not changed: "
+        "correct RECEIVER_SECRET, or delete it with receiver action-urls delete IVR NAME"
     )
 
 

@@ -47,16 +47,19 @@ from receiver.registration.ownership import Ownership
 from receiver.registration.urls import key, origin
 from receiver.text import line
 
-FORMER = "still at the former public URL"
+FORMER = "it leads to the former public URL, and its action has one at the current public URL"
 """The reason to delete an action URL of a declared action that has one at this public URL."""
 
-MANAGED = "of this service"
+UNDECLARED = "it is no longer declared"
+"""The reason to delete any other action URL that is not declared."""
+
+MANAGED = "it is managed by this service"
 """The reason to delete an action URL where all of them are to be deleted."""
 
 Actual = Sequence[tuple[IvrSummary, Sequence[ActionUrl]]]
 """The IVRs of a PBX, each with all of its action URLs."""
 
-DUPLICATE = "there twice"
+DUPLICATE = "another action URL of the IVR has the same URL"
 """The reason to delete a second action URL with the URL of a desired one."""
 
 
@@ -259,7 +262,7 @@ def _plan_ivr(
             yield Change("unmanaged", ivr, item, reason=match.other_secret())
         else:
             former = match.action_of(item, whose) in known
-            yield Change("delete", ivr, item, reason=FORMER if former else "no longer declared")
+            yield Change("delete", ivr, item, reason=FORMER if former else UNDECLARED)
     for item in (item for item in unmanaged if id(item) not in kept):
         reason = "" if id(item) in explained else match.moved(item, whose)
         yield Change("unmanaged", ivr, item, reason=reason)

@@ -179,7 +179,7 @@ def _event_summary(change: Change[Resource], event_url: EventUrl) -> str:
         case "create":
             return f"POST, {auth}, {event_url.url}"
         case "delete":
-            return f"{shown(event_url.url)} ({change.reason}: is disabled)"
+            return f"{shown(event_url.url)} ({change.reason}, so it is disabled)"
         case _:
             return change.reason
 
@@ -193,6 +193,8 @@ def _summary(change: Change[Resource], action_url: ActionUrl) -> str:
         case "delete":
             return f"{shown(action_url.url)} ({change.reason})"
         case "unmanaged":
-            return f"{origin(action_url.url)} ({change.reason or 'unmanaged, left alone'})"
+            return (
+                f"{origin(action_url.url)} ({change.reason or 'it is unmanaged and not changed'})"
+            )
         case _:
             return change.reason

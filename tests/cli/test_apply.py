@@ -574,8 +574,9 @@ async def test_a_public_url_that_changed_leaves_no_orphan(
     set_again(monkeypatch, "RECEIVER_PUBLIC_URL", new)
     left = await setting.run("destroy calls_app:app --yes", status=1)
     named = f"8000/{', '.join(NAMES)}, renamed"
-    assert f"Error: 4 action URLs left: {named}: registered with this RECEIVER_SECRET at {old}" in (
-        left.stderr
+    assert (
+        f"Error: 4 action URLs left: {named}: it was registered with this RECEIVER_SECRET at {old}"
+        in (left.stderr)
     )
     await setting.run("apply calls_app:app", status=1)
     done = await setting.run(f"apply calls_app:app --moved-from {old}", status=3)

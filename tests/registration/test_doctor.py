@@ -365,7 +365,7 @@ async def test_what_is_not_as_declared() -> None:
         "8000/post": "is not as declared: request_timeout: 9 → 2",
         "8000/get": "is not on the PBX",
         "8000/open": "cannot be registered",
-        "8000/old": "is on the PBX, but no longer declared",
+        "8000/old": "is on the PBX, but it is no longer declared",
     }
 
 

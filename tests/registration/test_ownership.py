@@ -156,8 +156,8 @@ def test_a_moved_service_is_shown_and_blocked_until_the_former_url_is_given() ->
     assert f"leads to this action at {OLD}, not at {BASE}: is RECEIVER_PUBLIC_URL right?" in reason
     assert f"--moved-from {OLD}" in reason
     assert "--take-over" not in render(made)
-    assert f"registered with this RECEIVER_SECRET at {OLD}" in made.changes[3].reason
-    assert f"(registered with this RECEIVER_SECRET at {OLD}" in render(made)
+    assert f"it was registered with this RECEIVER_SECRET at {OLD}" in made.changes[3].reason
+    assert f"(it was registered with this RECEIVER_SECRET at {OLD}" in render(made)
 
 
 @pytest.mark.parametrize("marked", [True, False])
@@ -221,7 +221,7 @@ def test_what_another_secret_registered_here_is_not_deleted() -> None:
     found = there(*want("pick", "gone", secret=OTHER))
     made = plan_it(want("pick"), found)
     assert ops(made) == [("update", "pick"), ("unmanaged", "gone")]
-    assert "another RECEIVER_SECRET, so left alone" in render(made)
+    assert "another RECEIVER_SECRET and is not changed" in render(made)
     assert "receiver action-urls delete IVR NAME" in made.changes[1].reason
     assert [item.op for item in plan_it((), found).changes] == ["unmanaged", "unmanaged"]
     without = plan((), [(IVR, found)], BASE)

@@ -25,7 +25,7 @@ from receiver.registration.changes import Plan
 from receiver.registration.compare import differences
 from receiver.registration.desired import DesiredActionUrl, desired_action_urls
 from receiver.registration.ownership import OWNER, owner_mark
-from receiver.registration.plans import plan, plan_ivr
+from receiver.registration.plans import DUPLICATE, plan, plan_ivr
 from receiver.registration.render import as_json, complaints, listed, reasons, render
 from receiver.replies import Forward, Reply
 
@@ -232,8 +232,8 @@ def test_the_first_of_two_is_kept_and_the_rest_deleted() -> None:
     made = plan_one([want()], *(on_pbx(want(), f"u{i}") for i in range(3)))
     assert [(item.op, item.resource.id, item.reason) for item in made.changes] == [
         ("unchanged", "u0", ""),
-        ("delete", "u1", "there twice"),
-        ("delete", "u2", "there twice"),
+        ("delete", "u1", DUPLICATE),
+        ("delete", "u2", DUPLICATE),
     ]
 
 
@@ -483,8 +483,8 @@ def test_the_printout() -> None:
         "      headers: X-Key:*** → (none)",
         "      password: *** → ***",
         "  = pick",
-        f"  - old  {BASE}/action/8000/old (no longer declared)",
-        "  ? their\\ns  https://crm.example.com/… (unmanaged, left alone)",
+        f"  - old  {BASE}/action/8000/old (it is no longer declared)",
+        "  ? their\\ns  https://crm.example.com/… (it is unmanaged and not changed)",
         "Plan: 1 to create, 1 to update, 1 to delete, 1 unchanged, 1 unmanaged.",
     ]
 
