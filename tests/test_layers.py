@@ -51,8 +51,8 @@ PURE_MODULES = {
     "recording": "format masking placeholders upstream_answers",
     "registration": (
         "changes compare compare_ivr desired diagnosis event_urls failover_rules failover_switch "
-        "imported imported_action_urls imported_prompts imported_python imported_toml lints match "
-        "ownership plan_file plans reachability render sequence urls"
+        "findings imported imported_action_urls imported_prompts imported_python imported_toml "
+        "lints match ownership plan_file plans reachability render sequence urls"
     ),
     "simulator": (
         "behaviour blob_store collection conditions event_records events fault_plan flow hours "

@@ -17,7 +17,9 @@ from receiver.cli.exit_status import FINDING
 from receiver.cli.progress import say
 from receiver.registration import doctor as doctors
 from receiver.registration.doctor import Case
-from receiver.registration.probe import Finding, make_callback_client, protocol_at
+from receiver.registration.event_urls import desired_event_state
+from receiver.registration.findings import Finding
+from receiver.registration.probe import make_callback_client, protocol_at
 from receiver.registration.reachability import Address
 from receiver.text import counted
 
@@ -34,8 +36,9 @@ def doctor(target: str, only: str | None, machine: bool) -> None:
     """Check the settings, the PBX, the service at its public URL, and the registration.
 
     Faults are printed with their cures. Each action gets a probe at its public URL: exactly the
-    callback that the PBX would send, marked so that no handler runs. Nothing is changed. Run it in
-    the network of the PBX: it tests the connection from this machine to the service.
+    callback that the PBX would send, marked so that no handler runs. So does the event URL, if
+    handlers of events are declared; no event is stored. Nothing is changed. Run it in the network
+    of the PBX: it tests the connection from this machine to the service.
     """
     app = load_app(target)
 
@@ -70,6 +73,13 @@ async def _examine(app: Receiver, label: str, machine: bool) -> tuple[Finding, .
         settings.margin,
         label,
         settings.number_format,
+        desired_event_state(
+            app.event_endpoint(label),
+            settings.public_url,
+            settings.secret,
+            settings.epoch,
+            pbx=label,
+        ),
     )
     async with client(settings) as pbx:
         return await doctors.examine(

@@ -24,11 +24,12 @@ from receiver.errors import RegistrationError
 from receiver.pbx.callback_client import CallbackClient
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.pbx.models_events import EventUrl
-from receiver.registration.changes import EVENT_URL, Change, Plan
+from receiver.registration.changes import EVENT_URL, NO_IVR, Change, Plan
 from receiver.registration.compare import carries
 from receiver.registration.concurrency import together
 from receiver.registration.desired import DesiredActionUrl
 from receiver.registration.diagnosis import URL, Trouble
+from receiver.registration.event_urls import as_action_url
 from receiver.registration.probe import FindProtocol, find_trouble, make_callback_client
 from receiver.registration.urls import shown
 from receiver.text import line
@@ -36,7 +37,7 @@ from receiver.text import line
 AT_ONCE = 4
 """The number of action URLs that are tried at the same time."""
 
-_ASKED = {"url", "method", "auth", "username", "password", "token", "headers", "owner"}
+_PROBED = {"url", "method", "auth", "username", "password", "token", "headers", "owner"}
 """Differences after which the service may refuse a callback."""
 
 
@@ -82,46 +83,23 @@ async def check(
         progress(min(end, len(trials)), len(trials))
         if troubles:
             raise RegistrationError(_refused(*troubles[0]))
-    for item, ivr in _event_items(plan):
-        if trouble := await find(item, ivr, now=clock(), acknowledges=True):
-            raise RegistrationError(_refused(item, trouble))
-
-
-def _event_items(plan: Plan) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
-    for change in plan.event_urls:
-        if item := _event_item(plan, change):
-            yield item, change.ivr
-
-
-def _event_item(plan: Plan, change: Change[EventUrl]) -> DesiredActionUrl | None:
-    """Return the event URL as an action URL that can be probed; None if nothing of it changes."""
-    changed = not _ASKED.isdisjoint(d.field for d in change.differences)
-    if plan.desired_event_url is None or not (change.op == "create" or changed):
-        return None
-    url = change.resource
-    action = ActionUrl(
-        name=EVENT_URL,
-        type="DTMF",
-        dtmf_mask="0",
-        method="POST",
-        connection_timeout=2,
-        request_timeout=2,
-        url=url.url,
-        auth=url.auth,
-        username=url.username,
-        password=url.password,
-        token=url.token,
-    )
-    return DesiredActionUrl("", action, identity=plan.desired_event_url.identity)
 
 
 def _items(plan: Plan) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
-    """Yield what is to be asked, with the credentials that the PBX will have."""
+    """Yield what is to be probed, with the credentials that the PBX will have."""
     desired = {(item.ivr, item.action.url): item for item in plan.desired}
     for change in plan.of("create", "update"):
-        if change.op == "create" or not _ASKED.isdisjoint(d.field for d in change.differences):
+        if _is_probed(change):
             item = desired[change.ivr.extension_number, change.resource.url]
             yield replace(item, action=change.resource), change.ivr
+    for event_change in plan.event_urls:
+        if plan.desired_event_url is not None and _is_probed(event_change):
+            yield as_action_url(plan.desired_event_url, event_change.resource), NO_IVR
+
+
+def _is_probed(change: Change[ActionUrl] | Change[EventUrl]) -> bool:
+    """Return whether the service may refuse callbacks after ``change``."""
+    return change.op == "create" or not _PROBED.isdisjoint(d.field for d in change.differences)
 
 
 def _next_epoch(

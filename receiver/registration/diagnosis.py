@@ -54,7 +54,11 @@ SECRET, NUMBER, URL = "RECEIVER_SECRET", "RECEIVER_EPOCH", "RECEIVER_PUBLIC_URL"
 
 
 def diagnose(
-    exchanges: Sequence[Exchange], outcome: Outcome, epoch: int | None = None
+    exchanges: Sequence[Exchange],
+    outcome: Outcome,
+    epoch: int | None = None,
+    *,
+    acknowledges: bool = False,
 ) -> Trouble | None:
     """Return what is wrong; None if the service is healthy.
 
@@ -62,9 +66,11 @@ def diagnose(
         exchanges: the requests and answers, as far as there were any.
         outcome: what a PBX would make of them.
         epoch: of this command's credentials; None if it does not matter.
+        acknowledges: True for an event URL: its answer is a status, without a reply.
     """
     last = exchanges[-1] if exchanges else None
-    if last is None or last.status is None or outcome.kind == "failed":
+    good = last is not None and last.status == 200 if acknowledges else outcome.kind != "failed"
+    if last is None or last.status is None or not good:
         if last is not None and last.status not in (None, 200):
             return _of_source(explanation(last)) or _of_status(last, last.status or 0, epoch)
         detail = outcome.detail

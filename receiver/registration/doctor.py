@@ -10,26 +10,33 @@ Rule 3: settings come first, then the PBX and the way to the service, then the r
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from receiver.credentials import Secret
 from receiver.declarations.actions import Action
 from receiver.errors import PbxError, PbxForbidden, PbxUnauthorized
-from receiver.masks import Mask
 from receiver.pbx.callback_client import CallbackClient
 from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models_events import EventUrl
 from receiver.pbx.pbx_client import PbxClient
 from receiver.phone_numbers.numbers import NumberFormat
-from receiver.registration import lints, plans
-from receiver.registration.changes import Change
-from receiver.registration.compare import is_ahead
+from receiver.registration import findings, plans
+from receiver.registration.changes import EVENT_URL
+from receiver.registration.compare import carries, is_ahead
 from receiver.registration.concurrency import together
-from receiver.registration.desired import DesiredActionUrl, desired_action_urls
+from receiver.registration.desired import (
+    DesiredActionUrl,
+    DesiredEventUrl,
+    desired_action_urls,
+)
 from receiver.registration.diagnosis import NUMBER
+from receiver.registration.event_url_plan import read_event_url
+from receiver.registration.event_urls import as_action_url
+from receiver.registration.findings import Finding, Level
 from receiver.registration.ownership import owner_mark
-from receiver.registration.probe import Finding, FindProtocol, Level, find_trouble, probe
+from receiver.registration.probe import FindProtocol, find_trouble, probe
 from receiver.registration.reachability import Address, doubt
 from receiver.registration.registrar import Actual, read_actual
 from receiver.registration.urls import parse
@@ -54,6 +61,7 @@ class Case:
         margin: seconds that are kept for the network.
         pbx: the label of the PBX; actions for another one are skipped.
         number_format: how the PBX's trunk writes callers' numbers.
+        event_url: the desired event URL of the PBX; None does not examine it.
     """
 
     actions: tuple[Action, ...]
@@ -63,6 +71,7 @@ class Case:
     margin: float = 0.5
     pbx: str = ""
     number_format: NumberFormat = "automatic"
+    event_url: DesiredEventUrl | None = None
 
 
 async def examine(
@@ -93,22 +102,29 @@ async def examine(
     wants = desired_action_urls(case.actions, case.base, case.secret, case.epoch, pbx=case.pbx)
     report = _Report(seen)
     await _examine_settings(case, client, addresses, report)
-    found = await _examine_pbx(wants, client, report)
-    for finding in _callers(wants, case.number_format):
+    actual = await _examine_pbx(wants, client, report)
+    event_url = None if actual is None else await _read_event_url(case, client, report)
+    for finding in findings.of_numbers(wants, case.number_format):
         report.add(finding)
 
-    ivrs = {ivr.extension_number: ivr for ivr, _ in found or ()}
+    ivrs = {ivr.extension_number: ivr for ivr, _ in actual or ()}
+    probed = [*_as_on_pbx(wants, actual or ()), *_event_item(case.event_url, event_url)]
 
-    async def ask(item: DesiredActionUrl) -> Finding:
+    async def probe_one(item: DesiredActionUrl) -> Finding:
         ivr = ivrs.get(item.ivr) or IvrSummary(id="", extension_number=item.ivr)
         more: dict[str, Any] = {"margin": case.margin, "now": now(), "epoch": case.epoch}
         return await probe(item, ivr, case.secret, callbacks, protocol=protocol, **more)
 
-    refused = await _examine_service(_as_found(wants, found or ()), ask, report)
+    refused = await _examine_service(probed, probe_one, report)
     if not refused:
-        refused = await _examine_epoch(wants, case, callbacks, now(), report)
-    if found is not None:
-        _examine_registration(wants, found, case, refused, report)
+        refused = await _examine_epoch(probed, case, callbacks, now(), report)
+    if actual is not None:
+        here = [item for item in wants if item.ivr in ivrs]
+        owner = owner_mark(case.secret, case.pbx)
+        plan = plans.plan(here, actual, case.base, pbx=case.pbx, owner=owner)
+        plan = plans.with_event_url(plan, case.event_url, event_url)
+        for finding in findings.of_registration(plan, refused=refused):
+            report.add(finding)
     return tuple(report.findings)
 
 
@@ -140,23 +156,6 @@ async def _examine_settings(
         report.add(Finding(level, setting, found.text, found.cure, setting=setting))
 
 
-def _callers(wants: Iterable[DesiredActionUrl], number_format: NumberFormat) -> Iterator[Finding]:
-    """Yield how the trunk writes callers' numbers, and the masks that do not fit it."""
-    rows = [
-        lints.Row(f"{item.ivr}/{item.action.name}", item.action.type, Mask.parse(item.action.mask))
-        for item in wants
-        if item.action.enabled and item.action.type == "CALLER"
-    ]
-    cure = "set RECEIVER_NUMBER_FORMAT, or write the mask as the trunk writes numbers"
-    for text in lints.callers(rows, number_format):
-        yield Finding("warning", "callers' numbers", text, cure)
-    if number_format != "automatic":
-        yield Finding("ok", "callers' numbers", f"the trunk writes them as {number_format}")
-    elif any("+" in row.mask.short for row in rows):
-        text = "masks have a +, and whether the trunk sends one is not set"
-        yield Finding("ok", "callers' numbers", text, "set RECEIVER_NUMBER_FORMAT")
-
-
 # the PBX -------------------------------------------------------------------------------------
 
 
@@ -184,6 +183,15 @@ async def _examine_pbx(
     return found
 
 
+async def _read_event_url(case: Case, client: PbxClient, report: _Report) -> EventUrl | None:
+    """Return the event URL of the tenant; None if none is examined, or it cannot be read."""
+    try:
+        return await read_event_url(client, case.event_url)
+    except PbxError as error:
+        report.add(Finding("fault", EVENT_URL, "cannot be read from the PBX", str(error)))
+        return None
+
+
 async def _status(ivr: IvrSummary, client: PbxClient) -> Finding:
     subject = f"IVR {ivr.extension_number} {line(ivr.name)}".rstrip()
     try:
@@ -199,13 +207,13 @@ async def _status(ivr: IvrSummary, client: PbxClient) -> Finding:
 # the service ---------------------------------------------------------------------------------
 
 
-def _as_found(wants: Iterable[DesiredActionUrl], found: Actual) -> list[DesiredActionUrl]:
+def _as_on_pbx(wants: Iterable[DesiredActionUrl], actual: Actual) -> list[DesiredActionUrl]:
     """Return what the PBX sends: during a rotation it may have the credentials of the next epoch.
 
     An action that was renamed is checked at its former path too, until ``apply`` has moved it.
     """
     there: dict[tuple[str, str], ActionUrl] = {
-        (ivr.extension_number, item.name): item for ivr, items in found for item in items
+        (ivr.extension_number, item.name): item for ivr, items in actual for item in items
     }
 
     def choose(item: DesiredActionUrl) -> DesiredActionUrl:
@@ -221,34 +229,43 @@ def _as_found(wants: Iterable[DesiredActionUrl], found: Actual) -> list[DesiredA
     return [choose(one) for item in wants for one in (item, moving.get(item)) if one is not None]
 
 
+def _event_item(desired: DesiredEventUrl | None, actual: EventUrl | None) -> list[DesiredActionUrl]:
+    """Return what the PBX sends events to, as for `_as_on_pbx`; empty if none is declared."""
+    if desired is None or desired.url is None:
+        return []
+    coming = desired.coming
+    ahead = coming is not None and actual is not None and carries(actual, coming)
+    return [as_action_url(desired, coming if coming is not None and ahead else desired.url)]
+
+
 async def _examine_service(
-    wants: Sequence[DesiredActionUrl],
-    ask: Callable[[DesiredActionUrl], Awaitable[Finding]],
+    items: Sequence[DesiredActionUrl],
+    probe_one: Callable[[DesiredActionUrl], Awaitable[Finding]],
     report: _Report,
 ) -> bool:
-    """Whether the service refused, or did not answer, for one of the action URLs."""
+    """Return whether the service refused one of the probes, or did not answer it."""
     refused = False
 
     async def one(item: DesiredActionUrl) -> None:
         nonlocal refused
-        finding = await ask(item)
+        finding = await probe_one(item)
         refused = refused or finding.level == "fault"
         report.add(finding)
 
-    for start in range(0, len(wants), AT_ONCE):
-        await together(one(item) for item in wants[start : start + AT_ONCE])
+    for start in range(0, len(items), AT_ONCE):
+        await together(one(item) for item in items[start : start + AT_ONCE])
     return refused
 
 
 async def _examine_epoch(
-    wants: Sequence[DesiredActionUrl],
+    items: Sequence[DesiredActionUrl],
     case: Case,
     callbacks: CallbackClient,
     now: float,
     report: _Report,
 ) -> bool:
     """Return whether the service is an epoch behind: it accepts this one, and not the next."""
-    item = next((one for one in wants if one.coming is not None), None)
+    item = next((one for one in items if one.coming is not None), None)
     if item is None or item.coming is None:
         return False
     ivr = IvrSummary(id="", extension_number=item.ivr)
@@ -258,43 +275,3 @@ async def _examine_epoch(
         return False
     report.add(Finding("fault", NUMBER, trouble.text, trouble.cure, setting=NUMBER))
     return True
-
-
-# the registration ----------------------------------------------------------------------------
-
-
-def _examine_registration(
-    wants: Sequence[DesiredActionUrl], found: Actual, case: Case, refused: bool, report: _Report
-) -> None:
-    here = {ivr.extension_number for ivr, _ in found}
-    there = [item for item in wants if item.ivr in here]
-    owner = owner_mark(case.secret, case.pbx)
-    for change in plans.plan(there, found, case.base, pbx=case.pbx, owner=owner).changes:
-        if change.op == "unmanaged" and change.reason:
-            report.add(Finding("warning", _subject(change), "is not managed", change.reason))
-        elif change.op not in ("unchanged", "unmanaged"):
-            report.add(_drift(change, refused))
-
-
-def _subject(change: Change[ActionUrl]) -> str:
-    return f"{change.ivr.extension_number}/{line(change.resource.name)}"
-
-
-def _drift(change: Change[ActionUrl], refused: bool) -> Finding:
-    """Return the finding of a difference; if the service refused, registering is not the cure."""
-    subject, first = (
-        _subject(change),
-        "first fix the service as described above, then run doctor again",
-    )
-    if change.op == "blocked":
-        return Finding("fault", subject, "cannot be registered", change.reason)
-    if change.op == "delete":
-        text = f"is on the PBX, but {change.reason}"
-        cure = "if nothing else needs it: receiver apply --allow-deletes"
-        return Finding("warning", subject, text, first if refused else cure)
-    text = (
-        "is not on the PBX"
-        if change.op == "create"
-        else "is not as declared: " + ", ".join(map(str, change.differences))
-    )
-    return Finding("fault", subject, text, first if refused else "receiver apply")

@@ -18,19 +18,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+
 from receiver.credentials import Secret
 from receiver.declarations.event_actions import EventEndpoint
-from receiver.pbx.models import IvrSummary, with_defaults
+from receiver.pbx.models import ActionUrl, with_defaults
 from receiver.pbx.models_events import EventUrl
-from receiver.registration.changes import Change
+from receiver.registration.changes import EVENT_URL, NO_IVR, Change
 from receiver.registration.compare import carries, event_url_differences, hides_credentials
-from receiver.registration.desired import DesiredEventUrl, desired_event_url
+from receiver.registration.desired import (
+    DesiredActionUrl,
+    DesiredEventUrl,
+    desired_event_url,
+)
 from receiver.registration.urls import origin, same
 
 UNDECLARED = "no handler of events is declared"
 """The reason to disable the event URL."""
-
-_NOWHERE = IvrSummary(id="")
 
 
 def desired_event_state(
@@ -87,23 +91,40 @@ def plan_event_url(
         if not managed or not actual.enabled:
             return None
         off = EventUrl(enabled=False, auth="DISABLE", url=actual.url)
-        return Change("delete", _NOWHERE, off, reason=UNDECLARED)
+        return Change("delete", NO_IVR, off, reason=UNDECLARED)
     if not actual.url:
-        return Change("create", _NOWHERE, desired.url, where=desired.where)
+        return Change("create", NO_IVR, desired.url, where=desired.where)
     if not managed and not take_over:
         reason = _rivalry(actual, forwards=desired.forwards)
-        return Change("blocked", _NOWHERE, desired.url, reason=reason, where=desired.where)
-    want, there = desired.url, with_defaults(actual)
-    if desired.coming is not None and _is_ahead(there, want, desired.coming):
+        return Change("blocked", NO_IVR, desired.url, reason=reason, where=desired.where)
+    actual, want = with_defaults(actual), desired.url
+    if desired.coming is not None and _is_ahead(actual, want, desired.coming):
         want = desired.coming
-    drift = tuple(event_url_differences(want, there, certain=certain))
+    drift = tuple(event_url_differences(want, actual, certain=certain))
     if not managed:
-        whose = origin(actual.url)
-        drift = tuple(replace(one, before=whose) if one.field == "url" else one for one in drift)
+        receiver = origin(actual.url)
+        drift = tuple(replace(one, before=receiver) if one.field == "url" else one for one in drift)
         lost = "" if desired.forwards else ", which no longer receives events"
-        reason = f"taken over from {whose}{lost}"
-        return Change("update", _NOWHERE, want, drift, reason=reason, where=desired.where)
-    return Change("update" if drift else "unchanged", _NOWHERE, want, drift, where=desired.where)
+        reason = f"taken over from {receiver}{lost}"
+        return Change("update", NO_IVR, want, drift, reason=reason, where=desired.where)
+    return Change("update" if drift else "unchanged", NO_IVR, want, drift, where=desired.where)
+
+
+def as_action_url(desired: DesiredEventUrl, url: EventUrl) -> DesiredActionUrl:
+    """Return an event URL in the form in which it can be probed: an action URL without an IVR.
+
+    Parameters:
+        desired: the desired event URL.
+        url: what to probe, with its credentials: one of those in ``desired``.
+    """
+
+    def convert(url: EventUrl) -> ActionUrl:
+        bare = ActionUrl(name=EVENT_URL, type="DTMF", dtmf_mask="0", method="POST", url=url.url)
+        credentials = {name: getattr(url, name) for name in ("username", "password", "token")}
+        return with_defaults(msgspec.structs.replace(bare, auth=url.auth, **credentials))
+
+    coming = None if desired.coming is None else convert(desired.coming)
+    return DesiredActionUrl("", convert(url), desired.where, coming, desired.identity)
 
 
 def _is_ahead(actual: EventUrl, now: EventUrl, coming: EventUrl) -> bool:

@@ -13,8 +13,6 @@ import secrets
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import httpx
 import msgspec
@@ -35,36 +33,14 @@ from receiver.registration.diagnosis import (
     explanation,
     other_epoch,
 )
+from receiver.registration.findings import Finding
 from receiver.registration.urls import parse, shown
-
-Level = Literal["ok", "warning", "fault"]
 
 FindProtocol = Callable[[str, int], Awaitable[str]]
 """Detects the protocol that a port of a host speaks, as `protocol_at` does."""
 
 _TRIAL = 3.0  # seconds
 _UNCLEAR = re.compile("^TLS: (?!the certificate)|not HTTP|broke off|cannot read the credentials")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        level: ``"ok"``, ``"warning"`` or ``"fault"``.
-        subject: what was checked, such as ``8000/pick``.
-        text: what was found.
-        cure: what to do about it; empty for ``"ok"``.
-        seconds: duration of the request; None if it was not measured.
-        setting: the setting that differs or may be wrong; empty if none.
-    """
-
-    level: Level
-    subject: str
-    text: str
-    cure: str = ""
-    seconds: float | None = None
-    setting: str = ""
 
 
 def make_callback_client(transport: httpx.AsyncBaseTransport | None = None) -> CallbackClient:
@@ -93,7 +69,7 @@ async def probe(
     epoch: int | None = None,
     protocol: FindProtocol | None = None,
 ) -> Finding:
-    """Probe one action URL and return the result.
+    """Probe one action URL, or an event URL (`event_urls.as_action_url`), and return the result.
 
     Parameters:
         item: the action URL, with the credentials to send.
@@ -106,7 +82,7 @@ async def probe(
         protocol: detects the protocol that a port speaks; None for no detection.
     """
     delivered = await send_probe(item, ivr, secret, callbacks, now=now)
-    trouble = diagnose(delivered.exchanges, delivered.outcome, epoch)
+    trouble = _diagnose(item, delivered, epoch)
     if trouble is None:
         return _ok(item, delivered, margin)
     return _fault(item, await _mismatch(item.action.url, trouble, protocol), delivered.seconds)
@@ -121,19 +97,14 @@ async def find_trouble(
     now: float,
     epoch: int,
     protocol: FindProtocol | None = None,
-    acknowledges: bool = False,
 ) -> Trouble | None:
     """Return why the service would refuse the PBX's callbacks to one action URL; None if not.
 
     This machine's address missing in ``RECEIVER_ALLOWED_SOURCES`` is no such reason if the service
-    confirms secret and epoch. Parameters as for `probe`; ``acknowledges`` for an event URL, whose
-    answers are empty.
+    confirms secret and epoch. Parameters as for `probe`.
     """
     delivered = await send_probe(item, ivr, secret, callbacks, now=now)
-    last = delivered.exchanges[-1] if delivered.exchanges else None
-    if acknowledges and last and last.status == 200 and explanation(last).worth == "ok":
-        return None
-    trouble = diagnose(delivered.exchanges, delivered.outcome, epoch)
+    trouble = _diagnose(item, delivered, epoch)
     if trouble is None:
         return None
     said = explanation(delivered.exchanges[-1]) if delivered.exchanges else Explanation()
@@ -162,20 +133,27 @@ def result_of(
     item: DesiredActionUrl, delivered: Delivery, *, margin: float, epoch: int | None = None
 ) -> Finding:
     """Return the result of a probe from its answer; parameters as for `probe`."""
-    trouble = diagnose(delivered.exchanges, delivered.outcome, epoch)
+    trouble = _diagnose(item, delivered, epoch)
     if trouble is not None:
         return _fault(item, trouble, delivered.seconds)
     return _ok(item, delivered, margin)
 
 
+def _diagnose(item: DesiredActionUrl, delivered: Delivery, epoch: int | None) -> Trouble | None:
+    return diagnose(delivered.exchanges, delivered.outcome, epoch, acknowledges=not item.ivr)
+
+
 def _fault(item: DesiredActionUrl, trouble: Trouble, seconds: float) -> Finding:
-    asked = f", at {shown(item.action.url)}" if trouble.setting == URL else ""
-    text, setting = trouble.text + asked, trouble.setting
+    at = f", at {shown(item.action.url)}" if trouble.setting == URL else ""
+    text, setting = trouble.text + at, trouble.setting
     return Finding("fault", _subject(item), text, trouble.cure, seconds, setting)
 
 
 def _ok(item: DesiredActionUrl, delivered: Delivery, margin: float) -> Finding:
-    took = f"{delivered.seconds * 1000:.0f} ms of {(item.action.request_timeout or 0) * 1000} ms"
+    took = f"{delivered.seconds * 1000:.0f} ms"
+    if not item.ivr:  # how long the PBX waits for an event URL is not documented
+        return Finding("ok", _subject(item), f"answered in {took}", seconds=delivered.seconds)
+    took += f" of {(item.action.request_timeout or 0) * 1000} ms"
     if delivered.seconds > margin:
         return Finding(
             "warning",
@@ -189,7 +167,7 @@ def _ok(item: DesiredActionUrl, delivered: Delivery, margin: float) -> Finding:
 
 
 def _subject(item: DesiredActionUrl) -> str:
-    return f"{item.ivr}/{item.action.name}"
+    return f"{item.ivr}/{item.action.name}" if item.ivr else item.action.name
 
 
 def _call(action: ActionUrl, ivr: IvrSummary) -> Call:

@@ -107,3 +107,15 @@ async def test_an_event_url_that_is_no_longer_declared(setting: Setting) -> None
     assert "Left on the PBX: the event URL of this service to be deleted" in left.output
     await setting.run("apply events_app:app --allow-deletes")
     assert not setting.pbx.tenant_settings["cdr_event"]["enabled"]
+
+
+async def test_doctor_probes_it_like_an_action(setting: Setting) -> None:
+    await setting.run("apply events_app:app")
+    good = await setting.run("doctor events_app:app")
+    assert "ok      event URL: answered in " in good.output
+    assert "0 faults, 0 warnings, 4 checks." in good.output
+    setting.pbx.tenant_settings["cdr_event"]["enabled"] = False
+    off = await setting.json("doctor events_app:app", status=1)
+    assert [
+        (one["subject"], one["text"]) for one in off["findings"] if one["level"] == "fault"
+    ] == [("event URL", "is not as declared: enabled: no → yes")]

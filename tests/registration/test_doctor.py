@@ -21,7 +21,8 @@ from receiver.pbx.pbx_client import PbxClient
 from receiver.registration import acceptance
 from receiver.registration.desired import desired_action_urls
 from receiver.registration.doctor import Case, examine
-from receiver.registration.probe import Finding, make_callback_client
+from receiver.registration.findings import Finding
+from receiver.registration.probe import make_callback_client
 from receiver.registration.reachability import Address
 from receiver.registration.rotation import plan_rotation
 from tests.pbx_stage import Stage
