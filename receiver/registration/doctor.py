@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
 
 from receiver.credentials import Secret
 from receiver.declarations.actions import Action
@@ -23,7 +23,7 @@ from receiver.pbx.models_events import EventUrl
 from receiver.pbx.pbx_client import PbxClient
 from receiver.phone_numbers.numbers import NumberFormat
 from receiver.registration import findings, plans
-from receiver.registration.changes import EVENT_URL
+from receiver.registration.changes import EVENT_URL, Plan
 from receiver.registration.compare import carries, is_ahead
 from receiver.registration.concurrency import together
 from receiver.registration.desired import (
@@ -89,8 +89,7 @@ async def examine(
     Parameters:
         case: the service and its declarations.
         client: of the PBX.
-        callbacks: sends callbacks as the PBX does, see
-            `receiver.registration.probe.make_callback_client`.
+        callbacks: sends callbacks as the PBX does, see `probe.make_callback_client`.
         now: seconds since the epoch.
         seen: called with each finding as it is made.
         protocol: see `receiver.registration.probe.probe`.
@@ -104,28 +103,32 @@ async def examine(
     await _examine_settings(case, client, addresses, report)
     actual = await _examine_pbx(wants, client, report)
     event_url = None if actual is None else await _read_event_url(case, client, report)
-    for finding in findings.of_numbers(wants, case.number_format):
-        report.add(finding)
-
-    ivrs = {ivr.extension_number: ivr for ivr, _ in actual or ()}
+    report.add(*findings.of_numbers(wants, case.number_format))
     probed = [*_as_on_pbx(wants, actual or ()), *_event_item(case.event_url, event_url)]
+    send = partial(probe, margin=case.margin, epoch=case.epoch, protocol=protocol)
+    ivrs = {ivr.extension_number: ivr for ivr, _ in actual or ()}
 
     async def probe_one(item: DesiredActionUrl) -> Finding:
         ivr = ivrs.get(item.ivr) or IvrSummary(id="", extension_number=item.ivr)
-        more: dict[str, Any] = {"margin": case.margin, "now": now(), "epoch": case.epoch}
-        return await probe(item, ivr, case.secret, callbacks, protocol=protocol, **more)
+        return await send(item, ivr, case.secret, callbacks, now=now())
 
     refused = await _examine_service(probed, probe_one, report)
     if not refused:
         refused = await _examine_epoch(probed, case, callbacks, now(), report)
     if actual is not None:
-        here = [item for item in wants if item.ivr in ivrs]
-        owner = owner_mark(case.secret, case.pbx)
-        plan = plans.plan(here, actual, case.base, pbx=case.pbx, owner=owner)
-        plan = plans.with_event_url(plan, case.event_url, event_url)
-        for finding in findings.of_registration(plan, refused=refused):
-            report.add(finding)
+        plan = _plan(case, wants, actual, event_url)
+        report.add(*findings.of_registration(plan, refused=refused))
     return tuple(report.findings)
+
+
+def _plan(
+    case: Case, wants: Sequence[DesiredActionUrl], actual: Actual, event_url: EventUrl | None
+) -> Plan:
+    """Return the plan for the IVRs that are on the PBX; the others are reported already."""
+    numbers, owner = {ivr.extension_number for ivr, _ in actual}, owner_mark(case.secret, case.pbx)
+    wants = [item for item in wants if item.ivr in numbers]
+    made = plans.plan(wants, actual, case.base, pbx=case.pbx, owner=owner)
+    return plans.with_event_url(made, case.event_url, event_url)
 
 
 class _Report:
@@ -133,9 +136,10 @@ class _Report:
         self.findings: list[Finding] = []
         self._seen = seen
 
-    def add(self, finding: Finding) -> None:
-        self.findings.append(finding)
-        self._seen(finding)
+    def add(self, *findings: Finding) -> None:
+        for finding in findings:
+            self.findings.append(finding)
+            self._seen(finding)
 
 
 # the settings --------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ async def test_a_holiday_that_another_client_created_meanwhile_is_used_as_declar
 async def test_of_two_holidays_created_at_once_a_client_deletes_only_its_own(
     step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other client has ended already, so nobody else deletes one, whichever is preferred."""
+    """The other client has ended already, so no other deletes one, whichever is preferred."""
     stage, theirs = make_stage(step), list[str]()
     create = stage.pbx.holidays.create
 
