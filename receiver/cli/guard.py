@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -14,9 +15,11 @@ from receiver.cli.each_pbx import chosen, over_pbxs, pbx_option, registration_se
 from receiver.cli.guards import declared, guard_configs, watch, watch_as_worker
 from receiver.cli.progress import Progress, say
 from receiver.observability import log_setup
+from receiver.registration.acceptance import check_enabling
 from receiver.registration.changes import Change, Resource
 from receiver.registration.failover_drain import OFF, ON, SwitchResult, SwitchRule, switch
 from receiver.registration.failover_rules import Rules
+from receiver.registration.probe import protocol_at
 from receiver.registration.render import change_as_json
 from receiver.server.worker import WORKER
 from receiver.text import counted
@@ -56,7 +59,9 @@ def drain(target: str, only: str | None, machine: bool) -> None:
 def undrain(target: str, only: str | None, machine: bool) -> None:
     """Enable all action URLs that APP declares enabled, if drain or a guard disabled them.
 
-    Nothing else about them is changed. If it is interrupted, run it again.
+    Nothing else about them is changed. Where the PBX hides the credentials, those of this command
+    are stored: a service that has another RECEIVER_SECRET or RECEIVER_EPOCH is found by a probe
+    first, and nothing is changed. If it is interrupted, run it again.
     """
     app = load_app(target)
 
@@ -129,15 +134,21 @@ def _switch(app: Receiver, label: str, turn: SwitchRule, machine: bool) -> Switc
         say(machine, f"  {str(change).removeprefix('update ')} … {word}")
         progress.change(change)
 
+    wanted = declared(app, label)
+
+    async def check(changes: Sequence[Change[Resource]]) -> None:
+        await check_enabling(changes, wanted, settings.secret, settings.epoch, protocol=protocol_at)
+
     async def work() -> SwitchResult:
         async with client(settings) as pbx:
             return await switch(
                 pbx,
-                declared(app, label),
+                wanted,
                 settings.public_url,
                 turn,
                 "drain",
                 pbx=label,
+                check=check,
                 progress=changed,
                 reading=progress.reading,
             )

@@ -10,6 +10,8 @@ Rule 4: a service accepts its epoch and the next one, so one action URL is also 
         after that of the command: a service that refuses it is an epoch behind, and the operator
         has not requested a rotation.
 Rule 5: ``--unchecked`` is suggested only where the service did not answer.
+Rule 6: to enable an action URL whose credentials the PBX hides stores those of this command, so
+        ``undrain`` sends one probe. Only a service with another secret or epoch stops it.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ from receiver.errors import RegistrationError
 from receiver.pbx.callback_client import CallbackClient
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.pbx.models_events import EventUrl
-from receiver.registration.changes import EVENT_URL, NO_IVR, Change, Plan
-from receiver.registration.compare import carries
+from receiver.registration.changes import EVENT_URL, NO_IVR, Change, Plan, Resource
+from receiver.registration.compare import carries, hidden_fields
 from receiver.registration.concurrency import together
 from receiver.registration.desired import DesiredActionUrl
-from receiver.registration.diagnosis import URL, Trouble
+from receiver.registration.diagnosis import NUMBER, SECRET, URL, Trouble
 from receiver.registration.event_urls import as_action_url
 from receiver.registration.probe import FindProtocol, find_trouble, make_callback_client
-from receiver.registration.urls import shown
+from receiver.registration.urls import key, shown
 from receiver.text import line
 
 AT_ONCE = 4
@@ -83,6 +85,51 @@ async def check(
         progress(min(end, len(trials)), len(trials))
         if troubles:
             raise RegistrationError(_refused(*troubles[0]))
+
+
+async def check_enabling(
+    changes: Iterable[Change[Resource]],
+    wanted: Iterable[DesiredActionUrl],
+    secret: Secret,
+    epoch: int,
+    callbacks: CallbackClient | None = None,
+    *,
+    protocol: FindProtocol | None = None,
+) -> None:
+    """Check by one probe that the service accepts credentials that are stored by enabling.
+
+    Parameters:
+        changes: of `receiver.registration.failover_switch.switch_on`.
+        wanted: the declared action URLs.
+        secret, epoch, callbacks, protocol: as for `check`.
+
+    Raises:
+        RegistrationError: the service has another secret or epoch.
+    """
+    client = callbacks or make_callback_client()
+    for item, ivr in _enabled(changes, wanted):
+        now = time.time()
+        trouble = await find_trouble(
+            item, ivr, secret, client, now=now, epoch=epoch, protocol=protocol
+        )
+        if trouble is not None and trouble.setting in (SECRET, NUMBER):
+            raise RegistrationError(_refused(item, trouble))
+        return  # all credentials are derived from this secret and epoch
+
+
+def _enabled(
+    changes: Iterable[Change[Resource]], wanted: Iterable[DesiredActionUrl]
+) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
+    """Yield what is enabled with credentials that the PBX hid and the declaration supplies."""
+    both = (one for item in wanted for one in (item, item.was) if one is not None)
+    declared = {(one.ivr, key(one.action.url)): one for one in both}
+    for change in changes:
+        action, before = change.resource, change.before
+        if not isinstance(action, ActionUrl) or before is None or not action.enabled:
+            continue
+        want = declared.get((change.ivr.extension_number, key(action.url)))
+        if want is not None and hidden_fields(before) and not hidden_fields(action):
+            yield replace(want, action=action), change.ivr
 
 
 def _items(plan: Plan) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:

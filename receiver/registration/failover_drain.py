@@ -7,7 +7,7 @@ Rule 2: the result is read back, and changes of other clients are corrected in a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +32,8 @@ class SwitchRule(Protocol):
         self, wanted: Sequence[DesiredActionUrl], found: Actual, base: str, by: By, *, pbx: str
     ) -> tuple[Change[Resource], ...]: ...
 
+
+Check = Callable[[Sequence[Change[Resource]]], Awaitable[None]]
 
 OFF: SwitchRule = switch_off
 ON: SwitchRule = switch_on
@@ -58,6 +60,7 @@ async def switch(
     by: By,
     *,
     pbx: str = "",
+    check: Check | None = None,
     progress: Progress = lambda change: None,
     reading: Reading = lambda done, all: None,
 ) -> SwitchResult:
@@ -70,6 +73,7 @@ async def switch(
         turn: which way.
         by: who does it.
         pbx: the label of the PBX.
+        check: is given the changes before the first one is sent; what it raises is raised.
         progress: is given each change once it is done; what it raises ends the work.
         reading: is called with how far the reading is.
 
@@ -83,6 +87,8 @@ async def switch(
         changes = turn(wanted, found, base, by, pbx=pbx)
         if not changes:
             return SwitchResult(tuple(done), missing(wanted, found, base, pbx=pbx))
+        if check is not None and not done:
+            await check(changes)
         done += await _send(client, changes, progress, before=len(done))
     raise RegistrationError(
         f"after {ROUNDS} rounds changes are left: either another client switches the "

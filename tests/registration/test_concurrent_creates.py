@@ -155,7 +155,7 @@ async def test_a_holiday_whose_create_had_no_answer_is_looked_up_and_not_deleted
 async def test_a_recording_that_another_client_uploaded_meanwhile_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the second IVR, while the recording of the first is uploaded."""
+    """The other client uploads the one of the second IVR before the first IVR is created."""
     stage = make_stage()
     for name in ("a", "b"):
         (tmp_path / f"{name}.wav").write_bytes(wav([ord(name)] * 160))

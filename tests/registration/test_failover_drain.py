@@ -7,20 +7,23 @@ import json
 import random
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
-from receiver import Call, Forward, Ivr, Reply, Secret
+from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.errors import PbxError, RegistrationError
 from receiver.pbx.access_tokens import GivenToken
 from receiver.pbx.models import ActionUrl, write
 from receiver.pbx.pbx_client import PbxClient
+from receiver.registration.acceptance import check_enabling
 from receiver.registration.desired import desired_action_urls
 from receiver.registration.failover_drain import OFF, ON, SwitchResult, SwitchRule, switch
 from receiver.registration.failover_switch import MARK, By, mark_of, switch_off, switch_on
+from receiver.registration.probe import make_callback_client
 from receiver.registration.registrar import apply, make_plan
 from receiver.registration.rotation import plan_rotation, rotate
 from receiver.simulator.model import Behaviour
@@ -211,6 +214,74 @@ async def test_killed_at_every_request_it_goes_on(
         assert plain(stage) == plain(whole), f"request {number}"
         assert marks(stage) == marks(whole)
         assert stage.unmanaged(NUMBERS, BASE) == foreign
+
+
+# the epoch of the command ----------------------------------------------------------------------
+
+
+async def drain_and_undrain(
+    secrets: str, service: httpx.AsyncBaseTransport, drain: int, undrain: int
+) -> tuple[Stage, set[str]]:
+    """Return the PBX, and the paths of the probes; the epochs are those of the two commands."""
+    stage = Stage(*NUMBERS, behaviour=Behaviour(secrets=secrets))  # type: ignore[arg-type]
+    for want in desired_action_urls(ACTIONS, BASE, SECRET, 4):
+        stage.pbx.action_urls(stage.ivr(want.ivr).id).create(write(want.action))
+    probed = set[str]()
+
+    async def send(request: httpx.Request) -> httpx.Response:
+        probed.add(request.url.path)
+        return await service.handle_async_request(request)
+
+    callbacks = make_callback_client(httpx.MockTransport(send))
+    async with stage.client() as client:
+        for epoch, way in ((drain, OFF), (undrain, ON)):
+            wanted = desired_action_urls(ACTIONS, BASE, SECRET, epoch)
+            check = partial(
+                check_enabling, wanted=wanted, secret=SECRET, epoch=epoch, callbacks=callbacks
+            )
+            await switch(client, wanted, BASE, way, "drain", check=check)
+    return stage, probed
+
+
+def make_service() -> httpx.ASGITransport:
+    settings = Settings(secret=SECRET, public_url=BASE, epoch=4)
+    return httpx.ASGITransport(Receiver(sales, support, settings=settings), root_path="/app")
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 5, 9])
+async def test_undrain_with_a_wrong_epoch_changes_nothing_where_the_pbx_hides_credentials(
+    epoch: int,
+) -> None:
+    """The service would refuse every callback with those that it would store."""
+    with pytest.raises(RegistrationError, match="nothing was changed") as caught:
+        await drain_and_undrain("masked", make_service(), epoch, epoch)
+    text = f"the service has RECEIVER_EPOCH=4, this command has {epoch}; set RECEIVER_EPOCH=4"
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(("secrets", "undrain"), [("masked", 4), ("masked", 3), ("clear", 1)])
+async def test_after_a_drain_with_a_wrong_epoch_undrain_stores_what_the_service_accepts(
+    secrets: str, undrain: int
+) -> None:
+    """A drain enables nothing, so no caller meets the credentials that it stored."""
+    stage, probed = await drain_and_undrain(secrets, make_service(), 9, undrain)
+    assert len(probed) == (secrets == "masked")
+    assert enabled(stage) == ON_NAMES
+    accepted = {
+        str(token.reveal())
+        for epoch in (4, 5)
+        for want in desired_action_urls(ACTIONS, BASE, SECRET, epoch)
+        if isinstance(token := want.action.token, Secret)
+    }
+    assert {str(item["token"]) for item in stored(stage).values() if "token" in item} <= accepted
+
+
+async def test_a_service_that_does_not_answer_is_no_obstacle() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    stage, probed = await drain_and_undrain("masked", httpx.MockTransport(refuse), 4, 4)
+    assert (len(probed), enabled(stage)) == (1, ON_NAMES)
 
 
 # who switched it off -------------------------------------------------------------------------
