@@ -26,11 +26,10 @@ from receiver.cli.each_pbx import chosen, over_pbxs, pbx_option, registration_se
 from receiver.cli.exit_status import FINDING
 from receiver.cli.progress import say, status_of
 from receiver.cli.progress_bar import progress_bar
-from receiver.declarations.ivr import desired_ivrs
+from receiver.console.registration_state import read_plan
 from receiver.errors import ReceiverError, SettingsError
-from receiver.registration import plan_file, registrar
+from receiver.registration import plan_file
 from receiver.registration.changes import Plan
-from receiver.registration.event_urls import desired_event_state
 from receiver.registration.plan_file import PlanFile, PlanOptions, SavedPlan
 from receiver.registration.render import as_json, render
 from receiver.registration.voices import Voices
@@ -139,34 +138,13 @@ def make_plan(app: Receiver, label: str, options: PlanOptions, *, speaks: bool =
         ReceiverError: see `receiver.registration.registrar.make_plan`.
     """
     settings = registration_settings(app, label)
+    speak = Voices(settings).speak if speaks else None
 
     async def work() -> Plan:
         with progress_bar("reading IVRs") as reading:
             async with client(settings) as pbx:
-                return await registrar.make_plan(
-                    pbx,
-                    app,
-                    settings.public_url,
-                    settings.secret,
-                    settings.epoch,
-                    event_url=desired_event_state(
-                        app.event_endpoint(label),
-                        settings.public_url,
-                        settings.secret,
-                        settings.epoch,
-                        pbx=label,
-                        former=options.moved_from,
-                    ),
-                    take_over=options.take_over,
-                    take_over_events=options.take_over_events,
-                    certain=options.force_credentials,
-                    look=True,
-                    ivrs=desired_ivrs(app.ivrs, label),
-                    reading=reading,
-                    pbx=label,
-                    number_format=settings.number_format,
-                    former=options.moved_from,
-                    speak=Voices(settings).speak if speaks else None,
+                return await read_plan(
+                    pbx, app, settings, label, options, look=True, reading=reading, speak=speak
                 )
 
     return asyncio.run(work())

@@ -20,7 +20,9 @@ from receiver.pbx.accounts import BackgroundCheck, client
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import SYMBOLS, Change, Plan, Resource
 from receiver.registration.event_urls import desired_event_state
-from receiver.registration.registrar import make_plan, read_own
+from receiver.registration.ivr_changes import Speak
+from receiver.registration.plan_file import PlanOptions
+from receiver.registration.registrar import Reading, make_plan, read_own
 from receiver.settings import Settings
 
 Json = dict[str, Any]
@@ -102,28 +104,57 @@ class RegistrationState:
     async def _read(self, label: str, prefix: str) -> Found:
         app, settings = self._app, self._app.settings_for(label).need("public_url")
         pbx = await self._visits.client(label, settings)
-        plan = await make_plan(
-            pbx,
-            app,
-            settings.public_url,
-            settings.secret,
-            settings.epoch,
-            ivrs=desired_ivrs(app.ivrs, label),
-            pbx=label,
-            event_url=desired_event_state(
-                app.event_endpoint(label),
-                settings.public_url,
-                settings.secret,
-                settings.epoch,
-                pbx=label,
-            ),
-        )
+        plan = await read_plan(pbx, app, settings, label)
         own = await read_own(pbx, plan)
         menus = {(label, number): one.keys for number, one in own.items()}
         if not plan.pending:
             return Found("in step", text=f"{prefix}no differences", menus=menus)
         text = f"{prefix}receiver plan shows the values, receiver apply changes them"
         return Found("differs", _lines(plan, label), text, menus)
+
+
+async def read_plan(
+    pbx: PbxClient,
+    app: Receiver,
+    settings: Settings,
+    label: str,
+    options: PlanOptions = PlanOptions(),  # noqa: B008 - frozen
+    *,
+    look: bool = False,
+    reading: Reading = lambda done, all: None,
+    speak: Speak | None = None,
+) -> Plan:
+    """Read a PBX and return the plan for what ``app`` declares there.
+
+    Parameters:
+        pbx: a client of the PBX.
+        settings: of the PBX with this label.
+        options: of ``receiver plan``.
+        look, reading, speak: as for `receiver.registration.registrar.make_plan`.
+
+    Raises:
+        ReceiverError: see `receiver.registration.registrar.make_plan`.
+    """
+    base, secret, epoch = settings.public_url, settings.secret, settings.epoch
+    events, former = app.event_endpoint(label), options.moved_from
+    return await make_plan(
+        pbx,
+        app,
+        base,
+        secret,
+        epoch,
+        look=look,
+        ivrs=desired_ivrs(app.ivrs, label),
+        reading=reading,
+        number_format=settings.number_format,
+        speak=speak,
+        event_url=desired_event_state(events, base, secret, epoch, pbx=label, former=former),
+        take_over=options.take_over,
+        take_over_events=options.take_over_events,
+        certain=options.force_credentials,
+        pbx=label,
+        former=former,
+    )
 
 
 def _lines(plan: Plan, label: str) -> tuple[str, ...]:

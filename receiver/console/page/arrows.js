@@ -2,6 +2,7 @@
 // Rule 2: a lane is a number: 0 the caller, 1 the PBX, 2 the service, 3 the CRM. An arrow from a
 //         lane to itself is a note on it. Without requests to a CRM there is no lane for one.
 
+import { visible } from "./text.js";
 import { duration } from "./words.js";
 
 const LANES = ["Caller", "PBX", "Service", "CRM"];
@@ -75,7 +76,8 @@ function answers(exchange, callback, last) {
 function meaning(body) {
   try {
     const { action, destination } = JSON.parse(body);
-    return [action, destination].filter((part) => typeof part === "string" && part).join(" ");
+    const parts = [action, destination].filter((part) => typeof part === "string" && part);
+    return visible(parts.join(" ")); // JSON has escapes too
   } catch {
     return "";
   }

@@ -2,6 +2,9 @@
 // Rule 2: after a lost connection everything is reloaded: the server may be another process with
 //         another token and other calls.
 // Rule 3: it reconnects forever, at most twice a second.
+// Rule 4: texts of callers and of the PBX are made safe on arrival, see text.js.
+
+import { safe } from "./text.js";
 
 const SHORTEST = 500; // milliseconds between two tries
 const LONGEST = 5000;
@@ -37,13 +40,15 @@ function send(path, value, headers) {
 }
 
 async function opened(answer) {
-  const value = await answer.json().catch(() => null);
+  const value = await answer.text().then(parsed).catch(() => null);
   if (answer.ok && value !== null) return value;
   throw new Refused(
     answer.status,
     value?.error ?? `The console's server answered ${answer.status}.`,
   );
 }
+
+const parsed = (json) => JSON.parse(json, safe);
 
 async function renew() {
   const page = new DOMParser().parseFromString(await (await fetch("./")).text(), "text/html");
@@ -89,7 +94,7 @@ function listen(seq, apply, connected) {
       fail(new TypeError("the stream of events ended"));
     };
     source.onmessage = (message) => {
-      const event = JSON.parse(message.data);
+      const event = parsed(message.data);
       if (event.type !== "reset") return apply(event);
       source.close();
       return end();
