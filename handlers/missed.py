@@ -53,7 +53,7 @@ FIELDS = (
 )
 """The columns of a file, and the fields of a request."""
 
-TAIL = 1024 * 1024
+TAIL_SIZE = 1024 * 1024
 """Octets at the end of a file that are searched for the key of a call."""
 
 
@@ -180,7 +180,7 @@ def add_line(path: Path, event: CallEvent) -> None:
     with _lock, open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
         _lock_file(file.fileno())
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - TAIL))
+        file.seek(max(0, size - TAIL_SIZE))
         tail = file.read()
         if key_of(event).encode() in tail:
             return

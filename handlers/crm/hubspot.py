@@ -54,7 +54,7 @@ _NAMES = ("firstname", "lastname")
 _PHONES = ("phone", "mobilephone")
 _MAX_GROUPS = 5  # of filters, HubSpot's limit
 _MAX_READ = 100  # records in one request, HubSpot's limit
-_PAGE = 500  # associations in one answer
+_PAGE_SIZE = 500  # associations in one answer
 _MAX_PAGES = 20
 
 
@@ -183,7 +183,7 @@ class HubSpot(KeyedConnector):
     ) -> Sequence[Mapping[str, Any]]:
         """Return a contact's latest records of a kind with one field of each."""
         path = f"crm/v3/objects/contacts/{path_segment(contact.id)}/associations/{kind}"
-        params: dict[str, str | int] = {"limit": _PAGE}
+        params: dict[str, str | int] = {"limit": _PAGE_SIZE}
         ids = set[str]()
         for _ in range(_MAX_PAGES):
             request = self._client.request("GET", path, params=params, background=True)

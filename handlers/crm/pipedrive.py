@@ -58,7 +58,7 @@ from receiver import Call, Secret, Unavailable
 MIN_TERM = 2
 """Shortest search term."""
 
-_PAGE = 100
+_PAGE_SIZE = 100
 _MAX_PAGES = 100
 _CLOCK_SKEW = timedelta(minutes=5)  # Pipedrive's clock may be slow
 _LONGEST_DELAY = timedelta(days=2)  # between the end of a call and the last try to create a task
@@ -105,9 +105,9 @@ class Pipedrive(KeyedConnector):
         term = number.significant or number.digits
         if len(term) < MIN_TERM:
             return ()
-        params: dict[str, str | int] = {"term": term, "fields": "phone", "limit": _PAGE}
+        params: dict[str, str | int] = {"term": term, "fields": "phone", "limit": _PAGE_SIZE}
         answer = await self._api.request("GET", "api/v2/persons/search", call=call, params=params)
-        items = [item.get("item") for item in rows(answer, "data", "items")[:_PAGE]]
+        items = [item.get("item") for item in rows(answer, "data", "items")[:_PAGE_SIZE]]
         return unique(
             _contact(item) for item in items if isinstance(item, dict) and _has_number(item, number)
         )
@@ -161,7 +161,7 @@ class Pipedrive(KeyedConnector):
     async def _find_by_key(self, key: str, begun: datetime, contact: Contact | None) -> str:
         """Return the id of the activity with ``key`` in its subject; empty without one."""
         since = (begun - _CLOCK_SKEW).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        params: dict[str, str | int] = {"updated_since": since, "limit": _PAGE}
+        params: dict[str, str | int] = {"updated_since": since, "limit": _PAGE_SIZE}
         if contact is not None:
             params["person_id"] = contact.id
         for _ in range(_MAX_PAGES):

@@ -54,7 +54,7 @@ from receiver.upstream import Answer, UpstreamRefused
 
 _DOMAINS = ("com", "eu", "in", "com.au", "jp", "com.cn", "sa", "ca")
 
-_LATEST = 200
+_PAGE_SIZE = 200
 """Records that are read after the search: the longest page of Zoho."""
 
 
@@ -213,7 +213,7 @@ class Zoho(KeyedConnector):
         latest = {"fields": "Subject", "sort_by": "Created_Time", "sort_order": "desc"}
         for path, params in (
             (f"{module}/search", by_subject),
-            (module, latest | {"per_page": _LATEST}),
+            (module, latest | {"per_page": _PAGE_SIZE}),
         ):
             answer = await self._api.request("GET", path, params=params, background=True)
             for record in _rows(answer, "data"):
