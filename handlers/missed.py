@@ -7,6 +7,8 @@
     events.add("call_missed", FollowUp(url="https://desk.example.com/hook"), name="desk")
     events.add("call_missed", FollowUp(file="missed-calls.csv"), name="list")
 
+In a configuration file it is ``handler = "follow-up"`` in an entry of ``[[events.call_missed]]``.
+
 Rule 1: There is one follow-up for each call, however often the PBX reports it. The key of a call is
         made from its session id; a task has it in its title, a request in the header
         ``Idempotency-Key``, a line of a file in its first column.
@@ -24,17 +26,18 @@ import io
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from handlers.relay import origin_of
-from receiver import CallEvent, DeclarationError
+from receiver import Call, CallEvent, DeclarationError
 from receiver.upstream import Client
 
-if TYPE_CHECKING:
-    from handlers.crm.contacts import Crm
+if TYPE_CHECKING:  # they need an extra
+    from handlers.crm.contacts import Contact, Number
+    from handlers.crm.outcomes import Task
 
 FIELDS = (
     "key",
@@ -50,8 +53,16 @@ FIELDS = (
 )
 """The columns of a file, and the fields of a request."""
 
-TAIL = 1024 * 1024
+TAIL_SIZE = 1024 * 1024
 """Octets at the end of a file that are searched for the key of a call."""
+
+
+class TaskCrm(Protocol):
+    """A connector that finds contacts and creates tasks; see `handlers.crm.contacts.Crm`."""
+
+    async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]: ...
+
+    async def add_task(self, task: Task) -> None: ...
 
 
 class FollowUp:
@@ -74,6 +85,12 @@ class FollowUp:
         plain: True allows ``http`` to another machine, which exposes numbers on the network.
         ca: PEM file with the certificate of a private authority, for a request.
 
+    In a file::
+
+        handler = "follow-up"
+        crm = {connector = "hubspot", token = "$HUBSPOT_TOKEN"}
+        region = "DE"
+
     Raises:
         DeclarationError: an option is wrong, or not one of ``crm``, ``url`` and ``file`` is given.
     """
@@ -81,7 +98,7 @@ class FollowUp:
     def __init__(
         self,
         *,
-        crm: Crm | Mapping[str, Any] | None = None,
+        crm: TaskCrm | Mapping[str, Any] | None = None,
         url: str = "",
         file: str | Path = "",
         within: float = 86_400.0,
@@ -114,7 +131,7 @@ class FollowUp:
         elif self._file is not None:
             await asyncio.to_thread(add_line, self._file, event)
 
-    async def _add_task(self, crm: Any, event: CallEvent) -> None:
+    async def _add_task(self, crm: TaskCrm, event: CallEvent) -> None:
         from handlers.crm.contacts import Number  # noqa: PLC0415 - needs an extra
         from handlers.crm.outcomes import Task  # noqa: PLC0415
 
@@ -163,7 +180,7 @@ def add_line(path: Path, event: CallEvent) -> None:
     with _lock, open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
         _lock_file(file.fileno())
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - TAIL))
+        file.seek(max(0, size - TAIL_SIZE))
         tail = file.read()
         if key_of(event).encode() in tail:
             return
@@ -212,12 +229,12 @@ def _time(event: CallEvent) -> datetime:
     return event.ended or event.time or event.started or datetime.now(UTC)
 
 
-def _task_creator(crm: Any) -> Any:
+def _task_creator(crm: TaskCrm | Mapping[str, Any]) -> TaskCrm:
     """Return the connector, which must be able to create tasks."""
     from handlers.crm.connectors import connect  # noqa: PLC0415 - needs an extra
-    from handlers.crm.outcomes import TaskCreator  # noqa: PLC0415
 
-    found = connect(crm) if isinstance(crm, Mapping) else crm
-    if not isinstance(found, TaskCreator):
+    connector: Any = connect(crm) if isinstance(crm, Mapping) else crm
+    if not hasattr(connector, "add_task"):
         raise DeclarationError("FollowUp: crm= is a connector that can create tasks (add_task)")
-    return found
+    made: TaskCrm = connector
+    return made

@@ -5,6 +5,6 @@ from receiver.storage import breaker, redis_client
 
 
 def test_a_silent_store_delays_a_callback_little() -> None:
-    assert redis_client._SHARE < 1
-    assert breaker.LIMIT <= 0.15
-    assert after.LIMIT <= 0.2
+    assert redis_client._TIMEOUT_SHARE < 1
+    assert breaker.REQUEST_TIMEOUT <= 0.15
+    assert after.ACCEPT_TIMEOUT <= 0.2

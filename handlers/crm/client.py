@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote
 
+from handlers.crm.contacts import text_of
 from handlers.crm.credentials import OAuth, code, https_url
 from receiver import Call, DeclarationError, Unavailable
 from receiver.upstream import Answer, Client, UpstreamRefused
@@ -228,6 +229,11 @@ def rows(answer: Answer, *keys: str) -> list[Mapping[str, Any]]:
 def row(answer: Answer, *keys: str) -> Mapping[str, Any]:
     """Return the object at ``keys`` of a JSON answer; raises Unavailable."""
     return check_rows([_value(answer, keys)], f"the answer of {answer.origin}")[0]
+
+
+def text_at(answer: Answer, *keys: str) -> str:
+    """Return the text at ``keys`` of a JSON answer, ``""`` without one."""
+    return text_of(_value(answer, keys))
 
 
 def check_rows(value: Any, what: str) -> list[Mapping[str, Any]]:

@@ -3,38 +3,43 @@
 Facts from HubSpot's documentation and interface descriptions: the search of contacts and calls (any
 group of filters may match, at most five; ``after``, ``filterGroups``, ``limit``, ``properties`` and
 ``sorts`` are always sent, since the descriptions require some of them); owners; a call requires
-``hs_timestamp``. From third parties, not verified, and therefore options: ``search_fields`` hold
-the digits of the national number; ``per_second`` is the limit of searches; 194 is the association
-of a call with a contact; ``key_field`` is a text property of calls.
+``hs_timestamp``; the associations of a record in pages; reading of 100 records at once. From third
+parties, not verified, and therefore options: ``search_fields`` hold the digits of the national
+number; ``per_second`` is the limit of searches; 194 is the association of a call with a contact;
+``key_field`` is a text property of calls. An assumption: associations do not lag, and a later
+record has a higher id.
 
 Rule 1: ``phone`` and ``mobilephone`` are free text. The search uses the usual ways to write a
         number and HubSpot's own searchable form; the results are compared with the number again.
-Rule 2: A call is logged once: its key is searched for first. HubSpot's index lags by seconds, so a
-        duplicate is possible unless ``key_field`` is a property with unique values: HubSpot then
-        refuses a second call with 409, which counts as logged.
+Rule 2: A call is logged once: its key is searched for first. HubSpot's index lags by seconds, so
+        the latest calls that are associated with the contact are read, too. An unknown caller has
+        none: if the process is killed or the answer is lost after the call was created, the retry
+        creates it again, unless the index has it by then. A ``key_field`` with unique values
+        excludes that: HubSpot refuses a second call with 409, which counts as logged. Tasks are
+        found likewise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Unpack
 
+from handlers.crm.base import KeyedConnector
 from handlers.crm.client import (
     ClientOptions,
-    CrmClient,
     Options,
     check_rows,
+    none_if,
     none_if_404,
     path_segment,
     row,
     rows,
+    text_at,
 )
 from handlers.crm.contacts import (
     MAX_CONTACTS,
     Contact,
     Engagement,
-    KeyLock,
     Number,
     Outcome,
     Owner,
@@ -43,15 +48,17 @@ from handlers.crm.contacts import (
 )
 from handlers.crm.credentials import reveal
 from handlers.crm.outcomes import Task
-from receiver import Call, Secret, Unavailable
-from receiver.upstream import UpstreamRefused
+from receiver import Call, Secret
 
 _NAMES = ("firstname", "lastname")
 _PHONES = ("phone", "mobilephone")
 _MAX_GROUPS = 5  # of filters, HubSpot's limit
+_MAX_READ = 100  # records in one request, HubSpot's limit
+_PAGE_SIZE = 500  # associations in one answer
+_MAX_PAGES = 20
 
 
-class HubSpot:
+class HubSpot(KeyedConnector):
     """A connector, see `handlers.crm.contacts.Crm`. ::
 
         crm = HubSpot("$HUBSPOT_TOKEN", fields=["lifecyclestage"], region="DE")
@@ -98,14 +105,12 @@ class HubSpot:
         task_association: int = 204,
         **options: Unpack[Options],
     ) -> None:
-        merged = replace(self.defaults, **options)
-        self.name = merged.name
+        super().__init__(options)
         secret = reveal(token, "HubSpot: token")
         self._search_client, self._client = (
-            CrmClient("HubSpot", url, limits, secret, burst=int(limits.per_second) or 1)
-            for limits in (merged, replace(merged, per_second=others_per_second))
+            self._connect(url, secret, per_second=limit, burst=int(limit) or 1)
+            for limit in (self._options.per_second, others_per_second)
         )
-        self._lock = KeyLock()
         self._region = region
         self._search_fields = tuple(search_fields)
         own = (*_NAMES, *_PHONES, "email", "lifecyclestage", "hubspot_owner_id")
@@ -131,48 +136,70 @@ class HubSpot:
         name = " ".join(filter(None, (text_of(fields.get(k)) for k in ("firstName", "lastName"))))
         return Owner(id_of(fields), name, text_of(fields.get("email")), fields)
 
-    async def log(self, engagement: Engagement) -> str:
-        async with self._lock(engagement.key):
-            if record := await self._find_by_key("calls", self._key_field, engagement.key):
-                return record
-            try:
-                return await self._create("calls", self._call(engagement))
-            except UpstreamRefused as error:
-                if error.status != 409:  # 409: the key exists, although the index lags
-                    raise
-                return ""
+    async def _find_call(self, engagement: Engagement) -> str:
+        key = {"propertyName": self._key_field, "operator": "EQ", "value": engagement.key}
+        return await self._find_by_key("calls", key, engagement.contact)
 
-    async def complete(self, record: str, engagement: Engagement) -> None:
-        record = record or await self._find_by_key("calls", self._key_field, engagement.key)
-        if not record:
-            raise Unavailable("HubSpot does not find the call yet")
+    async def _create_call(self, engagement: Engagement) -> str:
+        created = self._create("calls", self._call(engagement))
+        return await none_if(409, created) or ""  # 409: the key exists, although the index lags
+
+    async def _update_call(self, record: str, engagement: Engagement) -> object:
         path = f"crm/v3/objects/calls/{path_segment(record)}"
         body = {"properties": _outcome_fields(engagement)}
-        await none_if_404(self._client.request("PATCH", path, json=body, background=True))
+        return await self._client.request("PATCH", path, json=body, background=True)
 
-    async def add_task(self, task: Task) -> None:
-        async with self._lock(task.key):
-            if await self._find_by_key("tasks", "hs_task_subject", task.key, "CONTAINS_TOKEN"):
-                return
-            fields = {
-                "hs_timestamp": task.due.isoformat(),
-                "hs_task_subject": task.text,
-                "hs_task_status": "NOT_STARTED",
-                "hs_task_type": "CALL",
-                "hubspot_owner_id": task.owner,
-            }
-            body = _record(fields, task.contact, self._task_association)
-            await self._create("tasks", body)
+    async def _find_task(self, task: Task) -> str:
+        key = {"propertyName": "hs_task_subject", "operator": "CONTAINS_TOKEN", "value": task.key}
+        return await self._find_by_key("tasks", key, task.contact)
+
+    async def _create_task(self, task: Task) -> object:
+        fields = {
+            "hs_timestamp": task.due.isoformat(),
+            "hs_task_subject": task.text,
+            "hs_task_status": "NOT_STARTED",
+            "hs_task_type": "CALL",
+            "hubspot_owner_id": task.owner,
+        }
+        return await self._create("tasks", _record(fields, task.contact, self._task_association))
 
     async def _create(self, kind: str, body: Mapping[str, Any]) -> str:
         path = f"crm/v3/objects/{kind}"
         return id_of(row(await self._client.request("POST", path, json=body, background=True)))
 
-    async def _find_by_key(self, kind: str, field: str, key: str, operator: str = "EQ") -> str:
-        """Return the id of a record; empty if HubSpot finds none (yet)."""
-        filters = [{"propertyName": field, "operator": operator, "value": key}]
-        found = await self._search(kind, [filters], background=True)
-        return id_of(found[0]) if found else ""
+    async def _find_by_key(self, kind: str, key: Mapping[str, str], contact: Contact | None) -> str:
+        """Return the id of a record; empty if HubSpot finds none (yet), see rule 2."""
+        if found := await self._search(kind, [[key]], background=True):
+            return id_of(found[0])
+        field = key["propertyName"]
+        for record in await self._latest_of(contact, kind, field) if contact else ():
+            fields = check_rows([record.get("properties")], f"one of the {kind} of HubSpot")[0]
+            if key["value"] in text_of(fields.get(field)):
+                return id_of(record)
+        return ""
+
+    async def _latest_of(
+        self, contact: Contact, kind: str, field: str
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return a contact's latest records of a kind with one field of each."""
+        path = f"crm/v3/objects/contacts/{path_segment(contact.id)}/associations/{kind}"
+        params: dict[str, str | int] = {"limit": _PAGE_SIZE}
+        ids = set[str]()
+        for _ in range(_MAX_PAGES):
+            request = self._client.request("GET", path, params=params, background=True)
+            if (answer := await none_if_404(request)) is None:
+                break
+            ids |= {id_of(one) for one in rows(answer, "results")}
+            if not (after := text_at(answer, "paging", "next", "after")):
+                break
+            params["after"] = after
+        if not ids:
+            return ()
+        latest = sorted(ids, key=lambda one: (len(one), one))[-_MAX_READ:]
+        inputs = [{"id": one} for one in latest]
+        body = {"inputs": inputs, "properties": [field], "propertiesWithHistory": []}
+        url = f"crm/v3/objects/{kind}/batch/read"
+        return rows(await self._client.request("POST", url, json=body, background=True), "results")
 
     async def _search(
         self,

@@ -27,15 +27,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Unpack
 
-from handlers.crm.client import ClientOptions, CrmClient, Options, none_if_404, rows
+from handlers.crm.base import KeyedConnector
+from handlers.crm.client import ClientOptions, Options, rows
 from handlers.crm.contacts import (
     MAX_CONTACTS,
     Contact,
     Engagement,
-    KeyLock,
     Number,
     Owner,
     id_of,
@@ -46,7 +45,8 @@ from handlers.crm.contacts import (
 )
 from handlers.crm.credentials import reveal
 from handlers.crm.outcomes import Task
-from receiver import Call, DeclarationError, Secret, Unavailable
+from receiver import Call, DeclarationError, Secret
+from receiver.upstream import Answer
 
 MIN_DIGITS = 3
 """Shortest number that Odoo searches for [3rd]."""
@@ -54,7 +54,7 @@ MIN_DIGITS = 3
 _SEARCH = {"phone_sanitized": ("e164",), "phone_mobile_search": ("e164", "national")}
 
 
-class Odoo:
+class Odoo(KeyedConnector):
     """A connector, see `handlers.crm.contacts.Crm`. ::
 
         crm = Odoo("https://odoo.example.com", "$ODOO_TOKEN", search={"phone": ["e164"]})
@@ -93,8 +93,7 @@ class Odoo:
         owner_fields: Collection[str] = (),
         **options: Unpack[Options],
     ) -> None:
-        merged = replace(self.defaults, **options)
-        self.name = merged.name
+        super().__init__(options)
         if not isinstance(search, Mapping) or not search:
             raise DeclarationError(
                 'Odoo: search= must be a table, as in {phone = ["e164", "national"]}'
@@ -110,8 +109,7 @@ class Odoo:
         self._owner_fields = ["name", "email", *further]
         headers = {"X-Odoo-Database": reveal(database, "Odoo: database")} if database else None
         secret, header = reveal(token, "Odoo: token"), ("Authorization", "bearer ")
-        self._api = CrmClient("Odoo", f"{url}/json/2", merged, secret, header, headers=headers)
-        self._lock = KeyLock()
+        self._api = self._connect(f"{url}/json/2", secret, header, headers=headers)
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
         if len(number.digits) < MIN_DIGITS:
@@ -134,63 +132,53 @@ class Odoo:
         return None
 
     async def log(self, engagement: Engagement) -> str:
-        if engagement.contact is None:
-            return ""
-        async with self._lock(engagement.key):
-            if record := await self._find_note(engagement):
-                return record
-            note = {
-                "ids": [_number(engagement.contact.id)],
-                "body": f"{engagement.text} ({engagement.key})",
-                "message_type": "comment",
-                "subtype_xmlid": "mail.mt_note",
-            }
-            answer = await self._api.request(
-                "POST", "res.partner/message_post", json=note, background=True
-            )
-            made = answer.json()  # an id, or a list of one
-            return text_of(made[0] if isinstance(made, list) and made else made)
-
-    async def complete(self, record: str, engagement: Engagement) -> None:
-        record = record or await self._find_note(engagement)
-        if not record:
-            raise Unavailable("Odoo does not find the note of the call")
-        text = f"{html.escape(engagement.text)} ({engagement.key})"  # written as it is
-        body = {"ids": [_number(record)], "vals": {"body": text}}
-        await none_if_404(
-            self._api.request("POST", "mail.message/write", json=body, background=True)
-        )
+        return await super().log(engagement) if engagement.contact else ""
 
     async def add_task(self, task: Task) -> None:
-        if task.contact is None:
-            return
-        partner = _number(task.contact.id)
-        async with self._lock(task.key):
-            domain = [
-                ["res_model", "=", "res.partner"],
-                ["res_id", "=", partner],
-                ["summary", "like", task.key],
-            ]
-            if await self._read("mail.activity", domain, ["id"], 1, background=True):
-                return
-            activity: dict[str, Any] = {
-                "ids": [partner],
-                "act_type_xmlid": "mail.mail_activity_data_call",
-                "summary": task.text,
-                "date_deadline": task.due.date().isoformat(),
-            }
-            if task.owner:
-                activity["user_id"] = _number(task.owner)
-            await self._api.request(
-                "POST", "res.partner/activity_schedule", json=activity, background=True
-            )
+        if task.contact:
+            await super().add_task(task)
 
-    async def _find_note(self, engagement: Engagement) -> str:
-        domain: list[Any] = [["model", "=", "res.partner"], ["body", "like", engagement.key]]
-        if engagement.contact is not None:
-            domain.append(["res_id", "=", _number(engagement.contact.id)])
-        found = await self._read("mail.message", domain, ["id"], 1, background=True)
+    async def _create_call(self, engagement: Engagement) -> str:
+        note = {
+            "ids": _ids(engagement.contact),
+            "body": f"{engagement.text} ({engagement.key})",
+            "message_type": "comment",
+            "subtype_xmlid": "mail.mt_note",
+        }
+        made = (await self._post("res.partner/message_post", note)).json()
+        return text_of(made[0] if isinstance(made, list) and made else made)  # an id, or in a list
+
+    async def _update_call(self, record: str, engagement: Engagement) -> object:
+        text = f"{html.escape(engagement.text)} ({engagement.key})"  # written as it is
+        body = {"ids": [_number(record)], "vals": {"body": text}}
+        return await self._post("mail.message/write", body)
+
+    async def _create_task(self, task: Task) -> object:
+        activity: dict[str, Any] = {
+            "ids": _ids(task.contact),
+            "act_type_xmlid": "mail.mail_activity_data_call",
+            "summary": task.text,
+            "date_deadline": task.due.date().isoformat(),
+        }
+        if task.owner:
+            activity["user_id"] = _number(task.owner)
+        return await self._post("res.partner/activity_schedule", activity)
+
+    async def _find_call(self, engagement: Engagement) -> str:
+        domain = [["model", "=", "res.partner"], ["body", "like", engagement.key]]
+        return await self._find("mail.message", domain, engagement.contact)
+
+    async def _find_task(self, task: Task) -> str:
+        domain = [["res_model", "=", "res.partner"], ["summary", "like", task.key]]
+        return await self._find("mail.activity", domain, task.contact)
+
+    async def _find(self, model: str, domain: list[Any], contact: Contact | None) -> str:
+        whose = [["res_id", "=", _number(contact.id)]] if contact else []
+        found = await self._read(model, [*domain, *whose], ["id"], 1, background=True)
         return id_of(found[0]) if found else ""
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> Answer:
+        return await self._api.request("POST", path, json=body, background=True)
 
     async def _read(
         self,
@@ -206,6 +194,10 @@ class Odoo:
         path = f"{model}/search_read"
         request = self._api.request("POST", path, call=call, background=background, json=body)
         return rows(await request)
+
+
+def _ids(contact: Contact | None) -> list[int]:
+    return [_number(contact.id)] if contact else []
 
 
 def _number(text: str) -> int:

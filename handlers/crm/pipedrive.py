@@ -27,24 +27,23 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Unpack
 
+from handlers.crm.base import KeyedConnector
 from handlers.crm.client import (
     BEARER,
     ClientOptions,
-    CrmClient,
     Options,
     none_if_404,
     path_segment,
     row,
     rows,
+    text_at,
 )
 from handlers.crm.contacts import (
     Contact,
     Engagement,
-    KeyLock,
     Number,
     Outcome,
     Owner,
@@ -59,13 +58,13 @@ from receiver import Call, Secret, Unavailable
 MIN_TERM = 2
 """Shortest search term."""
 
-_PAGE = 100
+_PAGE_SIZE = 100
 _MAX_PAGES = 100
 _CLOCK_SKEW = timedelta(minutes=5)  # Pipedrive's clock may be slow
 _LONGEST_DELAY = timedelta(days=2)  # between the end of a call and the last try to create a task
 
 
-class Pipedrive:
+class Pipedrive(KeyedConnector):
     """A connector, see `handlers.crm.contacts.Crm`. ::
 
         crm = Pipedrive("$PIPEDRIVE_TOKEN")
@@ -97,20 +96,18 @@ class Pipedrive:
         url: str = "https://api.pipedrive.com",
         **options: Unpack[Options],
     ) -> None:
-        merged = replace(self.defaults, **options)
-        self.name = merged.name
+        super().__init__(options)
         secret, header = reveal(token, "Pipedrive: token"), ("x-api-token", "")
-        self._api = CrmClient("Pipedrive", url, merged, secret, BEARER if bearer else header)
+        self._api = self._connect(url, secret, BEARER if bearer else header)
         self._for_owner = for_owner
-        self._lock = KeyLock()
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
         term = number.significant or number.digits
         if len(term) < MIN_TERM:
             return ()
-        params: dict[str, str | int] = {"term": term, "fields": "phone", "limit": _PAGE}
+        params: dict[str, str | int] = {"term": term, "fields": "phone", "limit": _PAGE_SIZE}
         answer = await self._api.request("GET", "api/v2/persons/search", call=call, params=params)
-        items = [item.get("item") for item in rows(answer, "data", "items")[:_PAGE]]
+        items = [item.get("item") for item in rows(answer, "data", "items")[:_PAGE_SIZE]]
         return unique(
             _contact(item) for item in items if isinstance(item, dict) and _has_number(item, number)
         )
@@ -125,21 +122,16 @@ class Pipedrive:
         user = row(answer, "data")
         return Owner(id_of(user), text_of(user.get("name")), text_of(user.get("email")), user)
 
-    async def log(self, engagement: Engagement) -> str:
-        async with self._lock(engagement.key):
-            since, contact = engagement.begun, engagement.contact
-            if record := await self._find_by_key(engagement.key, since, contact):
-                return record
-            answer = await self._api.request(
-                "POST", "v1/callLogs", json=self._row(engagement), background=True
-            )
-            return text_of(row(answer, "data").get("activity_id"))
+    async def _find_call(self, engagement: Engagement) -> str:
+        return await self._find_by_key(engagement.key, engagement.begun, engagement.contact)
 
-    async def complete(self, record: str, engagement: Engagement) -> None:
-        since, contact = engagement.begun, engagement.contact
-        record = record or await self._find_by_key(engagement.key, since, contact)
-        if not record:
-            raise Unavailable("Pipedrive does not list the call yet")
+    async def _create_call(self, engagement: Engagement) -> str:
+        answer = await self._api.request(
+            "POST", "v1/callLogs", json=self._row(engagement), background=True
+        )
+        return text_of(row(answer, "data").get("activity_id"))
+
+    async def _update_call(self, record: str, engagement: Engagement) -> object:
         end = engagement.end or Outcome(False)
         hours, minutes = divmod(math.ceil(end.seconds / 60), 60)
         body = {
@@ -148,28 +140,28 @@ class Pipedrive:
             "done": True,
         }
         path = f"api/v2/activities/{path_segment(record)}"
-        await none_if_404(self._api.request("PATCH", path, json=body, background=True))
+        return await self._api.request("PATCH", path, json=body, background=True)
 
-    async def add_task(self, task: Task) -> None:
-        async with self._lock(task.key):
-            if await self._find_by_key(task.key, task.due - _LONGEST_DELAY, task.contact):
-                return
-            body: dict[str, Any] = {
-                "subject": task.text,
-                "type": "call",
-                "due_date": task.due.astimezone(UTC).date().isoformat(),
-                "done": False,
-            }
-            if task.contact is not None:
-                body["participants"] = [{"person_id": int(task.contact.id), "primary": True}]
-            if self._for_owner and task.owner:
-                body["owner_id"] = int(task.owner)
-            await self._api.request("POST", "api/v2/activities", json=body, background=True)
+    async def _find_task(self, task: Task) -> str:
+        return await self._find_by_key(task.key, task.due - _LONGEST_DELAY, task.contact)
+
+    async def _create_task(self, task: Task) -> object:
+        body: dict[str, Any] = {
+            "subject": task.text,
+            "type": "call",
+            "due_date": task.due.astimezone(UTC).date().isoformat(),
+            "done": False,
+        }
+        if task.contact is not None:
+            body["participants"] = [{"person_id": int(task.contact.id), "primary": True}]
+        if self._for_owner and task.owner:
+            body["owner_id"] = int(task.owner)
+        return await self._api.request("POST", "api/v2/activities", json=body, background=True)
 
     async def _find_by_key(self, key: str, begun: datetime, contact: Contact | None) -> str:
         """Return the id of the activity with ``key`` in its subject; empty without one."""
         since = (begun - _CLOCK_SKEW).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        params: dict[str, str | int] = {"updated_since": since, "limit": _PAGE}
+        params: dict[str, str | int] = {"updated_since": since, "limit": _PAGE_SIZE}
         if contact is not None:
             params["person_id"] = contact.id
         for _ in range(_MAX_PAGES):
@@ -179,9 +171,7 @@ class Pipedrive:
             for one in rows(answer, "data"):
                 if key in text_of(one.get("subject")):
                     return id_of(one)
-            more = answer.json().get("additional_data")
-            cursor = text_of(more.get("next_cursor")) if isinstance(more, dict) else ""
-            if not cursor:
+            if not (cursor := text_at(answer, "additional_data", "next_cursor")):
                 return ""
             params["cursor"] = cursor
         raise Unavailable(f"{answer.origin} has too many activities to search for one")

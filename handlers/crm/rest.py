@@ -37,13 +37,12 @@ Rule 4: Templates are checked when the connector is created, so none can fail du
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any, Unpack
 
+from handlers.crm.base import Connector
 from handlers.crm.client import (
     ClientOptions,
-    CrmClient,
     Options,
     check_rows,
     none_if,
@@ -64,7 +63,7 @@ _OUTCOME = _ENGAGEMENT | frozenset({"record", "status", "answered", "duration", 
 _TASK = NUMBER_FORMS | frozenset({"key", "due", "text", "contact", "name", "owner"})
 
 
-class Rest:
+class Rest(Connector):
     """A connector, see `handlers.crm.contacts.Crm`. ::
 
         crm = Rest(
@@ -116,12 +115,11 @@ class Rest:
         burst: int = 10,
         **options: Unpack[Options],
     ) -> None:
-        merged = replace(self.defaults, **options)
-        self.name = merged.name
+        super().__init__(options)
         sent = {
             key: expand(value, f"Rest: headers: {key}") for key, value in (headers or {}).items()
         }
-        self._client = CrmClient("Rest", url, merged, burst=burst, headers=sent)
+        self._client = self._connect(url, burst=burst, headers=sent)
         finds = [find] if isinstance(find, Mapping) else find
         self._find = [
             read_step(one, "find", NUMBER_FORMS, ("id", "name", "owner")) for one in finds
@@ -178,9 +176,10 @@ class Rest:
         if self._log is None:
             return ""
         values = _values(engagement)
-        if self._seek and (found := await self._rows(self._seek, values, background=True)):
-            return "".join(self._seek.texts(found[0]))
-        answer = await none_if(409, self._send(self._log, values, background=True))
+        async with self._lock(engagement.key):
+            if self._seek and (found := await self._rows(self._seek, values, background=True)):
+                return "".join(self._seek.texts(found[0]))
+            answer = await none_if(409, self._send(self._log, values, background=True))
         return "".join(self._log.texts(answer)) if isinstance(answer, dict) else ""
 
     async def complete(self, record: str, engagement: Engagement) -> None:

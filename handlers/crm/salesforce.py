@@ -28,23 +28,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Unpack
 
-from handlers.crm.client import (
-    ClientOptions,
-    CrmClient,
-    Options,
-    none_if_404,
-    path_segment,
-    row,
-    rows,
-)
+from handlers.crm.base import KeyedConnector
+from handlers.crm.client import ClientOptions, Options, none_if_404, path_segment, row, rows
 from handlers.crm.contacts import (
     MAX_CONTACTS,
     Contact,
     Engagement,
-    KeyLock,
     Number,
     Owner,
     id_of,
@@ -53,9 +44,8 @@ from handlers.crm.contacts import (
     text_of,
     unique,
 )
-from handlers.crm.credentials import OAuth
 from handlers.crm.outcomes import Task
-from receiver import Call, DeclarationError, Secret, Unavailable
+from receiver import Call, DeclarationError, Secret
 
 MIN_TERM = 2
 """Shortest search term."""
@@ -63,7 +53,7 @@ MIN_TERM = 2
 _RESERVED = re.compile(r"""([?&|!{}\[\]()^~*:\\"'+\-])""")
 
 
-class Salesforce:
+class Salesforce(KeyedConnector):
     """A connector, see `handlers.crm.contacts.Crm`. ::
 
         crm = Salesforce(
@@ -110,22 +100,17 @@ class Salesforce:
         owner_fields: Collection[str] = (),
         **options: Unpack[Options],
     ) -> None:
-        merged = replace(self.defaults, **options)
-        self.name = merged.name
+        super().__init__(options)
         if not isinstance(version, str) or not re.fullmatch(r"v[1-9][0-9]{1,2}\.0", version):
             raise DeclarationError(f'Salesforce: version={version!r} must have the form "v60.0"')
-        source = OAuth.or_token(
+        source = self._token_source(
             token,
-            "Salesforce",
             f"{url}/services/oauth2/token",
             "client_credentials",
-            timeout=merged.timeout,
-            ca=merged.ca,
             client_id=client_id,
             client_secret=client_secret,
         )
-        base = f"{url}/services/data/{version}"
-        self._api = CrmClient("Salesforce", base, merged, source, burst=20)
+        self._api = self._connect(f"{url}/services/data/{version}", source, burst=20)
         self._forms = number_forms(forms, "Salesforce")
         self._objects = identifiers(objects, "Salesforce: one of objects=")
         more = identifiers(fields, "Salesforce: one of fields=")
@@ -133,7 +118,6 @@ class Salesforce:
         self._returning = ", ".join(f"{one}({columns})" for one in self._objects)
         of_owner = identifiers(owner_fields, "Salesforce: one of owner_fields=")
         self._owner_fields = ",".join(["Id", "Name", "Email", *of_owner])
-        self._lock = KeyLock()
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
         terms = [_term(form) for form in number.search_keys(self._forms) if len(form) >= MIN_TERM]
@@ -158,24 +142,22 @@ class Salesforce:
         user = row(answer)
         return Owner(id_of(user, "Id"), text_of(user.get("Name")), text_of(user.get("Email")), user)
 
-    async def log(self, engagement: Engagement) -> str:
-        async with self._lock(engagement.key):
-            if record := await self._find_by_key(engagement.key):
-                return record
-            return await self._create(_task(engagement))
+    async def _find_call(self, engagement: Engagement) -> str:
+        return await self._find_by_key(engagement.key)
 
-    async def complete(self, record: str, engagement: Engagement) -> None:
-        record = record or await self._find_by_key(engagement.key)
-        if not record:
-            raise Unavailable("Salesforce does not find the call")
+    async def _create_call(self, engagement: Engagement) -> str:
+        return await self._create(_task(engagement))
+
+    async def _update_call(self, record: str, engagement: Engagement) -> object:
         path = f"sobjects/Task/{path_segment(record)}"
         body = _outcome_fields(engagement)
-        await none_if_404(self._api.request("PATCH", path, json=body, background=True))
+        return await self._api.request("PATCH", path, json=body, background=True)
 
-    async def add_task(self, task: Task) -> None:
-        async with self._lock(task.key):
-            if not await self._find_by_key(task.key):
-                await self._create(_follow_up(task))
+    async def _find_task(self, task: Task) -> str:
+        return await self._find_by_key(task.key)
+
+    async def _create_task(self, task: Task) -> object:
+        return await self._create(_follow_up(task))
 
     async def _create(self, task: Mapping[str, Any]) -> str:
         answer = await self._api.request("POST", "sobjects/Task", json=task, background=True)

@@ -17,7 +17,8 @@ general knowledge; check it against your own CRM.
   ``Who_Id``; a record of another module is ``What_Id`` with ``$se_module`` [doc].
 - Zoho takes no key from the client. Give Calls a unique field and name it in ``key_field=``: a
   second call with its key is then refused with ``DUPLICATE_DATA`` [doc]. Without it the subject is
-  searched for, and the index may lag by some seconds [mem].
+  searched for; since the index may lag by some seconds [mem], the latest 200 records are read, too,
+  by ``GET /crm/v8/{module}?sort_by=Created_Time`` [doc], which does not lag [mem].
 - ``PUT /crm/v8/Calls/{id}`` with the changed fields adds the outcome; an unanswered call gets the
   type ``Missed`` [spec]. ``POST /crm/v8/Tasks`` creates a task [spec].
 - Scopes: ZohoCRM.modules.READ, ZohoCRM.modules.calls.CREATE and UPDATE, ZohoCRM.users.READ; for
@@ -28,23 +29,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Unpack
 
-from handlers.crm.client import (
-    ClientOptions,
-    CrmClient,
-    Options,
-    none_if_404,
-    path_segment,
-    rows,
-)
+from handlers.crm.base import KeyedConnector
+from handlers.crm.client import ClientOptions, Options, path_segment, rows
 from handlers.crm.contacts import (
     MAX_CONTACTS,
     Contact,
     Engagement,
-    KeyLock,
     Number,
     Outcome,
     Owner,
@@ -54,15 +47,18 @@ from handlers.crm.contacts import (
     text_of,
     unique,
 )
-from handlers.crm.credentials import OAuth, code
+from handlers.crm.credentials import code
 from handlers.crm.outcomes import Task
 from receiver import Call, DeclarationError, Secret, Unavailable
 from receiver.upstream import Answer, UpstreamRefused
 
 _DOMAINS = ("com", "eu", "in", "com.au", "jp", "com.cn", "sa", "ca")
 
+_PAGE_SIZE = 200
+"""Records that are read after the search: the longest page of Zoho."""
 
-class Zoho:
+
+class Zoho(KeyedConnector):
     """A connector, see `handlers.crm.contacts.Crm`. ::
 
         crm = Zoho(
@@ -113,30 +109,24 @@ class Zoho:
         accounts: str = "",
         **options: Unpack[Options],
     ) -> None:
-        merged = replace(self.defaults, **options)
-        self.name = merged.name
+        super().__init__(options)
         if domain not in _DOMAINS:
             raise DeclarationError(f"Zoho: domain={domain!r} is not one of {', '.join(_DOMAINS)}")
-        source = OAuth.or_token(
+        source = self._token_source(
             token,
-            "Zoho",
             f"{accounts or _accounts_url(domain)}/oauth/v2/token",
             "refresh_token",
-            timeout=merged.timeout,
-            ca=merged.ca,
             refresh_token=refresh_token,
             client_id=client_id,
             client_secret=client_secret,
         )
         url = (url or f"https://www.zohoapis.{domain}") + "/crm/v8"
-        header = ("Authorization", "Zoho-oauthtoken ")
-        self._api = CrmClient("Zoho", url, merged, source, header)
+        self._api = self._connect(url, source, ("Authorization", "Zoho-oauthtoken "))
         self._modules = identifiers(modules, "Zoho: one of modules=")
         self._forms = number_forms(forms, "Zoho")
         own = identifiers(fields, "Zoho: one of fields=")
         self._fields = ",".join(dict.fromkeys(["Full_Name", "Owner", *own])) if own else ""
         self._key_field = key_field and identifiers([key_field], "Zoho: key_field=")[0]
-        self._lock = KeyLock()
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
         searches = [
@@ -162,32 +152,35 @@ class Zoho:
         return _owner(found[0]) if found else None
 
     async def log(self, engagement: Engagement) -> str:
-        async with self._lock(engagement.key):
-            if not self._key_field and (found := await self._find("Calls", engagement.key)):
-                return found
-            return await self._send("POST", "Calls", self._row(engagement))
+        if self._key_field:  # Zoho refuses a second record
+            return await self._create_call(engagement)
+        return await super().log(engagement)
 
-    async def complete(self, record: str, engagement: Engagement) -> None:
-        record = record or await self._find("Calls", engagement.key)
-        if not record:
-            raise Unavailable("Zoho does not find the call yet")
+    async def _find_call(self, engagement: Engagement) -> str:
+        return await self._find("Calls", engagement.key)
+
+    async def _create_call(self, engagement: Engagement) -> str:
+        return await self._send("POST", "Calls", self._row(engagement))
+
+    async def _update_call(self, record: str, engagement: Engagement) -> object:
         end = engagement.end or Outcome(False)
         row = {
             "Call_Type": "Inbound" if end.answered else "Missed",
             "Call_Duration": _duration(end.seconds),
             "Description": engagement.text,
         }
-        await none_if_404(self._send("PUT", f"Calls/{path_segment(record)}", row))
+        return await self._send("PUT", f"Calls/{path_segment(record)}", row)
 
-    async def add_task(self, task: Task) -> None:
-        async with self._lock(task.key):
-            if not await self._find("Tasks", task.key):
-                row = {
-                    "Subject": f"{_subject(task.key)}: {task.title}",
-                    "Due_Date": task.due.date().isoformat(),
-                    "Status": "Not Started",
-                }
-                await self._send("POST", "Tasks", row | _whose(task.contact, task.owner))
+    async def _find_task(self, task: Task) -> str:
+        return await self._find("Tasks", task.key)
+
+    async def _create_task(self, task: Task) -> object:
+        row = {
+            "Subject": f"{_subject(task.key)}: {task.title}",
+            "Due_Date": task.due.date().isoformat(),
+            "Status": "Not Started",
+        }
+        return await self._send("POST", "Tasks", row | _whose(task.contact, task.owner))
 
     async def _send(self, method: str, path: str, row: Mapping[str, Any]) -> str:
         """Create or update one record and return its id; empty for a duplicate."""
@@ -211,13 +204,22 @@ class Zoho:
         return [_contact(module, row) for row in _rows(answer, "data")]
 
     async def _find(self, module: str, key: str) -> str:
-        """Return the id of the record whose subject starts with ``key``; empty without one."""
-        criteria = f"(Subject:starts_with:{_subject(key)})"
-        answer = await self._api.request(
-            "GET", f"{module}/search", params={"criteria": criteria}, background=True
-        )
-        found = _rows(answer, "data")
-        return id_of(found[0]) if found else ""
+        """Return the id of the record whose subject starts with ``key``; empty without one.
+
+        The latest records are read, too: the index of the search lags.
+        """
+        subject = _subject(key)
+        by_subject = {"criteria": f"(Subject:starts_with:{subject})"}
+        latest = {"fields": "Subject", "sort_by": "Created_Time", "sort_order": "desc"}
+        for path, params in (
+            (f"{module}/search", by_subject),
+            (module, latest | {"per_page": _PAGE_SIZE}),
+        ):
+            answer = await self._api.request("GET", path, params=params, background=True)
+            for record in _rows(answer, "data"):
+                if text_of(record.get("Subject")).startswith(subject):
+                    return id_of(record)
+        return ""
 
     def _row(self, engagement: Engagement) -> dict[str, Any]:
         end = engagement.end

@@ -16,7 +16,7 @@ from receiver.background.runner import idempotency_key
 from receiver.credentials import Secret
 from receiver.errors import SettingsError
 from receiver.storage.backends import open_backend
-from receiver.storage.breaker import LIMIT
+from receiver.storage.breaker import REQUEST_TIMEOUT
 from receiver.storage.job_queue import AfterError, DeadJob, JobQueue
 from receiver.storage.jobs_sqlite import DEFAULT
 from receiver.storage.memory import Memory
@@ -42,7 +42,9 @@ SETTING = "RECEIVER_JOBS"
 """The variable that names the place of durable jobs."""
 
 
-def open_jobs(where: Secret, store: Secret | None = None, *, limit: float = LIMIT) -> JobQueue[str]:
+def open_jobs(
+    where: Secret, store: Secret | None = None, *, limit: float = REQUEST_TIMEOUT
+) -> JobQueue[str]:
     """Return the queue that RECEIVER_JOBS names; `BackgroundJobs` closes it.
 
     Parameters:

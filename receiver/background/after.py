@@ -5,9 +5,9 @@ Rule 1: the jobs of a call start when its answer is sent. `After` holds them unt
 Rule 2: ``call.after(function, …)`` costs the callback nothing and never fails it. Such a job ends
         with the process: shutdown waits for it, a kill loses it.
 Rule 3: ``await call.after.durably(function, …)`` returns once the job is stored, so that a kill
-        does not lose it, or raises `AfterError` after `LIMIT` seconds at the latest. The job runs
-        at least once, in any worker, and perhaps before the caller was answered. In a handler's
-        thread the same without ``await``.
+        does not lose it, or raises `AfterError` after `ACCEPT_TIMEOUT` seconds at the latest. The
+        job runs at least once, in any worker, and perhaps before the caller was answered. In a
+        handler's thread the same without ``await``.
 Rule 4: a durable job that an async handler does not await is stored anyway; a log line, one
         for each function, says that ``await`` is missing.
 """
@@ -24,7 +24,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, ParamSpec
 
-from receiver.background.in_process import IN_PROCESS, MOST, InProcessJobs
+from receiver.background.in_process import IN_PROCESS, MAX_JOBS, InProcessJobs
 from receiver.background.job_codec import Work, check_function, name_of, read, write
 from receiver.background.job_worker import DURABLE, JobWorker, Policy
 from receiver.background.runner import Runner
@@ -34,10 +34,10 @@ from receiver.execution.to_thread import LoopUnavailable, in_loop
 from receiver.storage.breaker import StoreError
 from receiver.storage.job_queue import AfterError, JobQueue
 
-LIMIT = 0.2
-"""Seconds for a durable job to be kept; the PBX gives up after about two."""
+ACCEPT_TIMEOUT = 0.2
+"""Seconds in which the queue must accept a durable job; the PBX gives up after about two."""
 
-_SURELY = 1.0  # seconds that a thread waits for the event loop
+_LOOP_TIMEOUT = 1.0  # seconds that a thread waits for the event loop
 
 log = logging.getLogger("receiver")
 
@@ -55,7 +55,7 @@ class BackgroundJobs:
         max_concurrency: jobs that run at once, and threads for plain functions.
         waiting: jobs of this process that may wait or run.
         limit: seconds after which a coroutine is cancelled and counts as failed.
-        accept_limit: see `LIMIT`.
+        accept_limit: see `ACCEPT_TIMEOUT`.
         durable, in_process: how the jobs of the two queues are run.
         log_caller_data: whether exceptions are logged with their text.
         clock: seconds since the epoch, for the durable queue.
@@ -71,9 +71,9 @@ class BackgroundJobs:
         secret: Secret,
         *,
         max_concurrency: int = 32,
-        waiting: int = MOST,
+        waiting: int = MAX_JOBS,
         limit: float = 300,
-        accept_limit: float = LIMIT,
+        accept_limit: float = ACCEPT_TIMEOUT,
         durable: Policy = DURABLE,
         in_process: Policy = IN_PROCESS,
         log_caller_data: bool = False,
@@ -87,7 +87,7 @@ class BackgroundJobs:
         self._lock = threading.Lock()  # of all calls: it is held for a moment only
         self._runner = Runner(max_concurrency, limit=limit, log_caller_data=log_caller_data)
         self._in_process = InProcessJobs(
-            self._runner, in_process, clock=monotonic, most=max_concurrency, waiting=waiting
+            self._runner, in_process, clock=monotonic, max_claimed=max_concurrency, waiting=waiting
         )
         self.declared: dict[str, Callable[..., object]] = {}
         self._storing, self._unawaited = set[asyncio.Task[bool]](), set[str]()
@@ -99,7 +99,7 @@ class BackgroundJobs:
                 durable,
                 lambda job: read(self._seal, job.key, job.body, self.declared),
                 clock=clock,
-                most=max(max_concurrency // 2, 1),
+                max_claimed=max(max_concurrency // 2, 1),
             )
 
     def start(self) -> None:
@@ -267,7 +267,7 @@ class After:
             open or dead, or was done within a day.
 
         Raises:
-            AfterError: it was not accepted, or the store did not confirm it within `LIMIT` seconds.
+            AfterError: it was not accepted, or not within `ACCEPT_TIMEOUT` seconds.
             TypeError, ValueError: the function or the arguments cannot be stored.
         """
         if len(idempotency_key) > 500:
@@ -284,7 +284,7 @@ class After:
 
     def _keep_from_thread(self, work: Work, key: str) -> bool:
         try:
-            return in_loop(self._loop, self._owner.keep(work, key), _SURELY)
+            return in_loop(self._loop, self._owner.keep(work, key), _LOOP_TIMEOUT)
         except LoopUnavailable as error:
             raise AfterError(f"{name_of(work.function)} was not accepted ({error})") from None
 

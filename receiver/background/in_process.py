@@ -1,7 +1,7 @@
 """Jobs of this process: a queue in memory and its worker, which end with the process.
 
 Rule 1: a job is kept as the objects that it is; the callback neither waits for it nor fails.
-Rule 2: at most `MOST` jobs wait or run; one beyond that is dropped, with a line in the log.
+Rule 2: at most `MAX_JOBS` jobs wait or run; one beyond that is dropped, with a line in the log.
 Rule 3: closing runs all jobs to their end within its limit, and logs those that are lost.
 """
 
@@ -20,8 +20,8 @@ from receiver.storage.breaker import StoreError
 from receiver.storage.job_queue import Bounds
 from receiver.storage.jobs_memory import MemoryJobs
 
-MOST = 10_000
-"""Jobs that wait or run at once."""
+MAX_JOBS = 10_000
+"""Most jobs that wait or run at once."""
 
 IN_PROCESS = Policy(tries=5, first=0.5, longest=30.0)
 
@@ -32,9 +32,9 @@ class InProcessJobs:
     """The jobs of ``call.after``.
 
     Parameters:
-        runner, policy, most: as for `JobWorker`.
+        runner, policy, max_claimed: as for `JobWorker`.
         clock: in seconds; never goes back.
-        waiting: see `MOST`.
+        waiting: see `MAX_JOBS`.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class InProcessJobs:
         policy: Policy = IN_PROCESS,
         *,
         clock: Callable[[], float],
-        most: int,
-        waiting: int = MOST,
+        max_claimed: int,
+        waiting: int = MAX_JOBS,
     ) -> None:
         self._clock = clock
         self._waiting = waiting
@@ -52,7 +52,7 @@ class InProcessJobs:
         self._keys = map(str, itertools.count())
         self._queue = MemoryJobs[Work](Bounds(waiting, dead=0, done=0))
         self._worker = JobWorker(
-            self._queue, runner, policy, lambda job: job.body, clock=clock, most=most
+            self._queue, runner, policy, lambda job: job.body, clock=clock, max_claimed=max_claimed
         )
 
     def start(self, work: Work) -> None:

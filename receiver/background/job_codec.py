@@ -25,17 +25,17 @@ from receiver.errors import ReceiverError
 IDEMPOTENCY_KEY = "idempotency_key"
 """The argument by which a function is given its job's key, if it takes one of this name."""
 
-LONGEST = 65_536
-"""Characters of a body."""
+MAX_BODY_LENGTH = 65_536
+"""Most characters of a body."""
 
-LONGEST_DECLARED = 16 * LONGEST
+MAX_DECLARED_LENGTH = 16 * MAX_BODY_LENGTH
 """The same for a function that the app declares, such as what runs a handler of events."""
 
 Declared = Mapping[str, Callable[..., object]]
 """Functions that cannot be imported by name, such as those that an app makes, by `name_of`."""
 
-_DEEPEST = 20
-_SIGNED = 64
+_MAX_DEPTH = 20
+_SIGNATURE_LENGTH = 64
 
 
 class BodyError(ReceiverError):
@@ -91,10 +91,10 @@ def write(seal: bytes, key: str, work: Work, declared: Declared = MappingProxyTy
         )
     _check_call(name, key, work)
     for place, value in [*enumerate(work.args, 1), *work.kwargs.items()]:
-        _check(value, f"argument {place!r} of {name}", _DEEPEST)
+        _check(value, f"argument {place!r} of {name}", _MAX_DEPTH)
     parts = [name, work.args, work.kwargs, *([True] if work.sensitive else [])]
     text = json.dumps(parts, separators=(",", ":"))
-    longest = LONGEST_DECLARED if is_declared else LONGEST
+    longest = MAX_DECLARED_LENGTH if is_declared else MAX_BODY_LENGTH
     if len(text) > longest:
         raise ValueError(f"the arguments of {name} are longer than {longest} characters")
     return _sign(seal, key, text) + text
@@ -106,8 +106,8 @@ def read(seal: bytes, key: str, body: str, declared: Declared = MappingProxyType
     Raises:
         BodyError: it was not signed with ``seal``, or the function cannot be imported.
     """
-    text = body[_SIGNED:]
-    if not hmac.compare_digest(_sign(seal, key, text).encode(), body[:_SIGNED].encode()):
+    text = body[_SIGNATURE_LENGTH:]
+    if not hmac.compare_digest(_sign(seal, key, text).encode(), body[:_SIGNATURE_LENGTH].encode()):
         raise BodyError("not signed with this service's secret")
     name, args, kwargs, *sensitive = json.loads(text)
     try:
@@ -122,7 +122,7 @@ def read(seal: bytes, key: str, body: str, declared: Declared = MappingProxyType
 def name_in(body: str) -> str:
     """Return the name of the function in ``body``, without checking the signature."""
     try:
-        return str(json.loads(body[_SIGNED:])[0])
+        return str(json.loads(body[_SIGNATURE_LENGTH:])[0])
     except (ValueError, LookupError, TypeError):
         return "?"
 
@@ -130,7 +130,7 @@ def name_in(body: str) -> str:
 def arguments_in(body: str) -> tuple[Sequence[object], Mapping[str, object]]:
     """Return the arguments in ``body``, which are caller data, without checking it."""
     try:
-        _, args, kwargs, *_ = json.loads(body[_SIGNED:])
+        _, args, kwargs, *_ = json.loads(body[_SIGNATURE_LENGTH:])
     except (ValueError, TypeError):
         return (), {}
     good = isinstance(args, list) and isinstance(kwargs, dict)
@@ -172,7 +172,7 @@ def _check_call(name: str, key: str, work: Work) -> None:
 
 def _check(value: object, where: str, deepest: int) -> None:
     if deepest == 0:
-        raise ValueError(f"{where} is nested more than {_DEEPEST} deep")
+        raise ValueError(f"{where} is nested more than {_MAX_DEPTH} deep")
     if type(value) is list:
         for item in value:
             _check(item, where, deepest - 1)

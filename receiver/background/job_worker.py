@@ -26,7 +26,7 @@ from receiver.background.runner import Runner, backoff, idempotency_key
 from receiver.execution.guarded_call import Failed, attempt
 from receiver.execution.kinds import is_async
 from receiver.storage.breaker import StoreError
-from receiver.storage.job_queue import LONGEST_RESULT, B, Job, JobQueue
+from receiver.storage.job_queue import MAX_RESULT_LENGTH, B, Job, JobQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class JobWorker(Generic[B]):
         policy: how they are run.
         decode: returns the call to make for a job; an error that it raises fails the job.
         clock: in seconds, of the queue's times.
-        most: jobs that are claimed at once.
+        max_claimed: jobs that are claimed at once.
     """
 
     def __init__(
@@ -82,14 +82,14 @@ class JobWorker(Generic[B]):
         decode: Callable[[Job[B]], Work],
         *,
         clock: Callable[[], float],
-        most: int,
+        max_claimed: int,
     ) -> None:
         self._queue = queue
         self._runner = runner
         self._policy = policy
         self._decode = decode
         self._clock = clock
-        self._most = most
+        self._max_claimed = max_claimed
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -154,14 +154,14 @@ class JobWorker(Generic[B]):
         self._renewed = now
 
     async def _claim(self) -> None:
-        room = self._most - len(self._tasks) - len(self._unreported)
-        if room <= 0 or self._is_closing:
+        free = self._max_claimed - len(self._tasks) - len(self._unreported)
+        if free <= 0 or self._is_closing:
             return
         now = self._clock()
         if not self._leased:
             self._renewed = now
         try:
-            claimed = await self._queue.claim(now, now + self._policy.lease, room)
+            claimed = await self._queue.claim(now, now + self._policy.lease, free)
         except Exception as error:
             self._failed("no claims", error)
             return
@@ -202,7 +202,7 @@ class JobWorker(Generic[B]):
         del self._leased[job]  # of what is reported no lease is renewed
         if not isinstance(result, Failed):
             text = result if isinstance(result, str) and self._policy.is_durable else ""
-            kept = text if len(text) <= LONGEST_RESULT else ""
+            kept = text if len(text) <= MAX_RESULT_LENGTH else ""
             await self._report(lambda: self._queue.done(job, self._clock(), kept))
         elif job.tries >= self._policy.tries:
             kind = type(result.error).__name__

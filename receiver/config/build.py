@@ -1,7 +1,7 @@
 """The app that a configuration file declares.
 
-Rule 1: a file makes the same objects as Python: `Ivr`, `Ivr.add` and `Receiver` check their
-        arguments; this module adds the line and the key.
+Rule 1: a file makes the same objects as Python: `Ivr`, `Ivr.add`, `Events`, … and `Receiver` check
+        their arguments; this module adds the line and the key.
 Rule 2: all problems are reported at once.
 """
 
@@ -16,11 +16,21 @@ from typing import Any
 from receiver.app import Receiver
 from receiver.calls import Kind
 from receiver.config import line_numbers
-from receiver.config.document import ACTION, ANNOUNCEMENT, APP, IVR, KINDS
+from receiver.config.document import (
+    ACTION,
+    ANNOUNCEMENT,
+    APP,
+    EVENT_ACTION,
+    EVENTS,
+    IVR,
+    KINDS,
+)
 from receiver.config.factory import ObjectFactory
 from receiver.config.problems import INVALID, Problems, without_keys
 from receiver.declarations.announcement import Announcement
+from receiver.declarations.call_events import EVENT_KINDS
 from receiver.declarations.destinations import handler_of
+from receiver.declarations.event_actions import Events
 from receiver.declarations.ivr import Ivr
 from receiver.declarations.source_location import declared_at
 from receiver.errors import ConfigurationError, DeclarationError, LoadError, MaskError
@@ -105,18 +115,19 @@ class _Builder:
 
     def app(self, document: dict[str, Any]) -> Any:
         """Return the app, `INVALID` if there is a problem."""
-        options = self._fields(APP, document, (), elsewhere=("ivr", "announcement", "define"))
-        ivrs = [self._ivr(table, path) for table, path in self._tables(document, "ivr", ())]
-        if not ivrs:
-            self._problems.add((), 'there is no [[ivr]]: add one with number = "8000"')
-        ivrs += [
-            self._announcement(table, path)
-            for table, path in self._tables(document, "announcement", ())
+        makers = {"ivr": self._ivr, "announcement": self._announcement, "events": self._events}
+        options = self._fields(APP, document, (), elsewhere=(*makers, "define"))
+        parts = [
+            make(table, path)
+            for key, make in makers.items()
+            for table, path in self._tables(document, key, ())
         ]
+        if not document.get("ivr"):
+            self._problems.add((), 'there is no [[ivr]]: add one with number = "8000"')
         if self._problems.notes:
             return INVALID
         try:
-            return Receiver(*ivrs, **options)
+            return Receiver(*parts, **options)
         except DeclarationError as error:
             return self._problems.add((), error.problem, where=error.where)
 
@@ -142,6 +153,21 @@ class _Builder:
             return INVALID
         with declared_at(self._problems.where(path)):
             return self._declared(path, Announcement, **options)
+
+    def _events(self, table: dict[str, Any], path: line_numbers.Path) -> Any:
+        options = self._fields(EVENTS, table, path, elsewhere=EVENT_KINDS)
+        events = INVALID
+        if options is not INVALID:
+            with declared_at(self._problems.where(path)):
+                events = self._declared(path, Events, **options)
+        for kind in EVENT_KINDS:
+            for row, at in self._tables(table, kind, path):
+                options = self._fields(EVENT_ACTION, row, at)
+                if INVALID not in (events, options):
+                    name = options.get("name") or _name(row["then"])
+                    with declared_at(self._problems.where(at)):
+                        self._declared(at, events.add, kind, options["then"], name=name)
+        return events
 
     def _action(self, ivr: Any, kind: Kind, row: dict[str, Any], path: line_numbers.Path) -> None:
         options = self._fields(ACTION, row, path)

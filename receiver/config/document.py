@@ -16,8 +16,14 @@
     prompt = {text = "We are closed."}
     then = "222"
 
-Rule: the keys are the parameters of `receiver.Receiver`, `receiver.Ivr`, `Ivr.add` and
-      `receiver.Announcement`, with the descriptions of their docstrings.
+    [[events]]
+
+    [[events.call_missed]]
+    then = {handler = "follow-up", file = "missed-calls.csv"}
+
+Rule: the keys are the parameters of `receiver.Receiver`, `receiver.Ivr`, `Ivr.add`,
+      `receiver.Announcement`, `receiver.Events` and `Events.add`, with the descriptions of their
+      docstrings.
 """
 
 from __future__ import annotations
@@ -27,10 +33,11 @@ from typing import get_args
 
 from receiver.calls import Kind
 from receiver.config.options import Option, keys_of, signature_of
-from receiver.config.types import ReplyValue, ThenValue, one_of
+from receiver.config.types import EventHandlerValue, ReplyValue, ThenValue, one_of
 from receiver.declarations.action_options import ActionOptions
 from receiver.declarations.actions import Action
 from receiver.declarations.announcement import Announcement
+from receiver.declarations.event_actions import Events
 from receiver.declarations.ivr import Ivr
 
 KINDS: Mapping[str, Kind] = {kind.lower(): kind for kind in get_args(Kind)}
@@ -48,6 +55,16 @@ APP: Mapping[str, Option] = {
 IVR: Mapping[str, Option] = signature_of(Ivr).options
 
 ANNOUNCEMENT: Mapping[str, Option] = signature_of(Announcement).options
+
+EVENTS: Mapping[str, Option] = signature_of(Events).options
+
+EVENT_ACTION: Mapping[str, Option] = {
+    "then": Option("then", EventHandlerValue, required=True, about="The handler of the events."),
+    "name": Option(
+        "name", str, about="Identifies its jobs in the durable queue; by default as the handler."
+    ),
+}
+"""The keys of an entry in the list of a kind of events, such as ``call_ended``."""
 
 _DEFAULTS = {
     name: field.default

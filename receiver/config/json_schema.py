@@ -15,10 +15,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from receiver.config.catalogue import Entry, installed
-from receiver.config.document import ACTION, ANNOUNCEMENT, APP, IVR, KINDS
+from receiver.config.document import (
+    ACTION,
+    ANNOUNCEMENT,
+    APP,
+    EVENT_ACTION,
+    EVENTS,
+    IVR,
+    KINDS,
+)
 from receiver.config.options import Option, Signature
 from receiver.config.types import (
     ConnectorValue,
+    EventHandlerValue,
     MenuRuleValue,
     OneOf,
     ReplyValue,
@@ -28,6 +37,7 @@ from receiver.config.types import (
     ThenValue,
     in_words,
 )
+from receiver.declarations.call_events import EVENT_KINDS
 from receiver.declarations.ivr_menu import Disa, Voicemail
 from receiver.replies import keywords
 
@@ -85,6 +95,7 @@ _REFERENCES = {
     MenuRuleValue: "menu-rule",
     ThenValue: "then",
     ConnectorValue: "part",
+    EventHandlerValue: "part",
     SpeechValue: "speech",
 }
 
@@ -115,8 +126,12 @@ def schema(entries: Iterable[Entry]) -> Json:
     )
     announcement = _struct("announcement", ANNOUNCEMENT.values())
     announcements = Option("announcement", GenericAlias(list, (announcement,)))
+    event_action = _struct("event-action", EVENT_ACTION.values())
+    kinds = [Option(kind, GenericAlias(list, (event_action,))) for kind in EVENT_KINDS]
+    events = _struct("events", [*EVENTS.values(), *kinds])
+    event_lists = Option("events", GenericAlias(list, (events,)))
     define = Option("define", dict[str, ConnectorValue])
-    file = _struct("receiver.toml", [*APP.values(), ivrs, announcements, define])
+    file = _struct("receiver.toml", [*APP.values(), ivrs, announcements, event_lists, define])
     (_, *references), found = _components([file, *parts])
     part = {"anyOf": [{"$ref": "#/$defs/use"}, *references]}
     return {

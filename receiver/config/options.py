@@ -82,6 +82,12 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     return Signature(options, doc.partition("\n")[0], _section(_EXAMPLE, doc), takes_more)
 
 
+def argument_of(handler: Callable[..., Any]) -> Any:
+    """Return the annotation of the argument that a handler takes; Any without one."""
+    hints = _hints_of(_called(handler))
+    return next((hint for name, hint in hints.items() if name != "return"), Any)
+
+
 def keys_of(table: type, defaults: Mapping[str, Any]) -> dict[str, Option]:
     """Return the keys of a TypedDict as options, none of them required."""
     about = _about(_doc(table))

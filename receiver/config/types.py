@@ -56,6 +56,10 @@ class ConnectorValue:
     """An object that a connector makes, or that ``use`` names."""
 
 
+class EventHandlerValue:
+    """A handler of events."""
+
+
 class SpeechValue:
     """A spoken prompt: a table ``{text = "…", voice = "en"}``."""
 
@@ -94,6 +98,7 @@ _WORDS: Mapping[Any, str] = {
     RuleValue: 'a rule such as "222" or {voicemail = "101"}',
     MenuRuleValue: 'a rule such as "222", "disa" or {voicemail = "101"}',
     ConnectorValue: 'a connector, as in {connector = "…"}',
+    EventHandlerValue: 'a handler of events, as in {handler = "follow-up"}',
     SpeechValue: 'a spoken prompt, as in {text = "…"}',
 }
 _TOML = {Secret: str, Path: str, tuple: list, set: list, frozenset: list}
@@ -147,7 +152,7 @@ def accepts(kind: Any, value: object) -> bool:
         return isinstance(value, str) or is_marked(value)
     if origin in (RuleValue, MenuRuleValue):
         return isinstance(value, str | dict)
-    if origin is ConnectorValue:
+    if origin in (ConnectorValue, EventHandlerValue):
         return is_marked(value)
     if is_table(kind):
         names = {"use", "value", *inspect.signature(kind.target).parameters}

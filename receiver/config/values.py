@@ -17,11 +17,13 @@ from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
+from receiver.calls import Call
 from receiver.config import line_numbers, types
-from receiver.config.options import Option, signature_of
+from receiver.config.options import Option, argument_of, signature_of
 from receiver.config.problems import INVALID, Problems
 from receiver.credentials import Secret, problem_of_variable
 from receiver.declarations import limits
+from receiver.declarations.call_events import CallEvent
 from receiver.declarations.ivr_menu import Disa, Voicemail
 from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError, ReplyError
@@ -117,6 +119,8 @@ class ValueReader:
             return self._table(kind, value, path)
         if origin is types.ConnectorValue:
             return self._make(value, path)
+        if origin is types.EventHandlerValue:
+            return self._handler(value, path, CallEvent)
         if origin is types.SpeechValue:
             found = self.fields(signature_of(Speech).options, value, path)
             return found if found is INVALID else Speech(**found)
@@ -156,7 +160,7 @@ class ValueReader:
         mark = next(mark for mark in types.marks() if mark in value)
         if mark not in keywords():
             if handlers:
-                return self._handler(value, path)
+                return self._handler(value, path, Call)
             problem = 'only a reply is accepted here: "222", "hangup", "repeat"'
             return self._problems.add((*path, mark), problem)
         if len(value) > 1:
@@ -165,11 +169,15 @@ class ValueReader:
             return self._problems.add((*path, other), problem)
         return self._reply(mark, value[mark], (*path, mark))
 
-    def _handler(self, table: dict[str, Any], path: line_numbers.Path) -> Any:
+    def _handler(self, table: dict[str, Any], path: line_numbers.Path, of: type) -> Any:
+        """Return a handler that takes an argument of the type ``of``, as far as it says."""
         made = self._make(table, path)
-        if made is not INVALID and limits.problem_of_handler(made):
-            problem = f"this is not a handler, which takes a Call: it is a {type(made).__name__}"
-            return self._problems.add(path, problem)
+        if made is INVALID:
+            return made
+        other = {Call: CallEvent, CallEvent: Call}[of]
+        if limits.problem_of_handler(made) or argument_of(made) is other:
+            problem = f"this is not a handler, which takes a {of.__name__}: it is a"
+            return self._problems.add(path, f"{problem} {type(made).__name__}")
         return made
 
     def _reply(self, mark: str, value: object, path: line_numbers.Path) -> Any:

@@ -29,7 +29,7 @@ from receiver.pbx.models_ivr import Ivr
 from receiver.pbx.models_shared import Holiday, OutboundCallerId
 from receiver.text import quoted
 
-_STEM = 40
+_MAX_STEM = 40
 
 
 class IvrOptions(TypedDict, total=False):
@@ -166,7 +166,7 @@ class Prompt:
     @classmethod
     def of(cls, path: PurePath, data: bytes) -> Prompt:
         """Return the recording in the file at ``path``."""
-        stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in path.stem)[:_STEM]
+        stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in path.stem)[:_MAX_STEM]
         return cls(f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.wav", data)
 
     @cached_property

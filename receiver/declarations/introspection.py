@@ -24,7 +24,7 @@ from receiver.errors import ReplyError
 from receiver.execution.kinds import code_of
 from receiver.replies import KINDS, BaseReply, Repeat, Reply, is_reply
 
-MOST = 300
+MAX_OBJECTS = 300
 """Maximum number of objects examined for one handler."""
 
 
@@ -64,7 +64,7 @@ def named(handler: Callable[..., object] | Reply) -> tuple[str, ...]:
     seen: dict[int, object] = {}
     waiting: list[object] = [handler]
     found: dict[str, None] = {}
-    while waiting and len(seen) < MOST:
+    while waiting and len(seen) < MAX_OBJECTS:
         one = waiting.pop(0)
         if isinstance(one, _PLAIN) or id(one) in seen:
             continue
@@ -85,9 +85,9 @@ def _parts(one: object) -> Iterator[object]:
     elif isinstance(one, functools.partial):
         yield one.func
     elif isinstance(one, Mapping):
-        yield from list(one.values())[:MOST]
+        yield from list(one.values())[:MAX_OBJECTS]
     elif isinstance(one, list | tuple | set | frozenset):
-        yield from list(one)[:MOST]
+        yield from list(one)[:MAX_OBJECTS]
     elif not inspect.ismodule(one):
         yield from list(getattr(one, "__dict__", {}).values())
         slots = (name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ()))

@@ -5,7 +5,8 @@ Pure.
 Rule 1: the text is valid as it is: it can be appended to a program that has ``ivr``, or to a
         configuration file, and declares an action that matches the input and clashes with no other.
 Rule 2: digits of an IVR that has a sensitive action may be a PIN: the mask has a ``*`` for each.
-Rule 3: an input that is longer than `LONGEST`, or that a mask cannot match, has no declaration.
+Rule 3: an input that is longer than `MAX_INPUT_LENGTH`, or that a mask cannot match, has no
+        declaration.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from receiver.calls import Kind
 from receiver.declarations.actions import Action
 from receiver.masks import Mask
 
-LONGEST = 32
+MAX_INPUT_LENGTH = 32
 """Characters of an input for which a declaration is written."""
 
-_KEYS = re.compile(rf"[0-9*#]{{1,{LONGEST}}}")
-_NUMBER = re.compile(rf"\+?[0-9]{{1,{LONGEST - 1}}}")
+_KEYS = re.compile(rf"[0-9*#]{{1,{MAX_INPUT_LENGTH}}}")
+_NUMBER = re.compile(rf"\+?[0-9]{{1,{MAX_INPUT_LENGTH - 1}}}")
 _OWN_NAME = 2  # digits that a name repeats: more may be an account number
 
 _ONLY = (

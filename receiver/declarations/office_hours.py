@@ -29,7 +29,7 @@ DAY = 24 * 60
 _RANGE = re.compile(r"(\d\d?):(\d\d)\s*[-–]\s*(\d\d?):(\d\d)")
 _MOMENT = re.compile(r"(?:(\d{4})-)?(\d\d)-(\d\d)(?: (\d\d):(\d\d))?")
 _REGION = re.compile("[A-Z]{3}")
-_NAME = 64  # characters that the PBX accepts
+_MAX_NAME = 64  # characters that the PBX accepts
 _LEAP_YEAR = 2024
 
 Ranges = tuple[tuple[int, int], ...]
@@ -134,8 +134,8 @@ class Holiday:
     consecutive: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not 1 <= len(self.name) <= _NAME:
-            raise DeclarationError(f"Holiday: name must be a text of 1 to {_NAME} characters")
+        if not isinstance(self.name, str) or not 1 <= len(self.name) <= _MAX_NAME:
+            raise DeclarationError(f"Holiday: name must be a text of 1 to {_MAX_NAME} characters")
         if not isinstance(self.region, str) or not _REGION.fullmatch(self.region):
             raise DeclarationError(
                 f'Holiday: region must be a country in three letters, as "DEU": {self.region!r}'

@@ -20,7 +20,7 @@ MAX_TEXT = 5000
 """Characters of a text: some six minutes."""
 
 _VOICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+/-]{0,99}")
-_STEM = 40
+_MAX_STEM = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Speech:
     def file_name(self) -> str:
         """The name of the recording on the PBX, ASCII: how others are stored is not documented."""
         plain = unicodedata.normalize("NFKD", self.words).encode("ascii", "ignore").decode()
-        stem = re.sub(r"[^A-Za-z0-9]+", "-", plain)[:_STEM].strip("-") or "speech"
+        stem = re.sub(r"[^A-Za-z0-9]+", "-", plain)[:_MAX_STEM].strip("-") or "speech"
         return f"{stem}-{self.digest[:16]}.wav"
 
     @property

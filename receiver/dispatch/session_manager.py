@@ -23,15 +23,15 @@ from receiver.dispatch.session import Session, SessionLost
 from receiver.dispatch.session_key import Key
 from receiver.execution.to_thread import LoopUnavailable, in_loop
 from receiver.storage.breaker import (
-    CLOSING,
-    LIMIT,
-    PAUSE,
+    CLOSE_TIMEOUT,
+    OPEN_TIME,
+    REQUEST_TIMEOUT,
     CircuitBreaker,
     CircuitOpenError,
     StoreError,
 )
 from receiver.storage.memory import MemorySessions
-from receiver.storage.protocols import LEASE, SessionStore
+from receiver.storage.protocols import SESSION_LEASE, SessionStore
 
 POLL = 0.02
 """Seconds until a lock that another process may have is tried again."""
@@ -59,15 +59,15 @@ class Sessions:
         store: SessionStore,
         breaker: CircuitBreaker | None = None,
         *,
-        again: float = PAUSE,
+        again: float = OPEN_TIME,
         poll: float = POLL,
         thread_wait: float = 1.0,
-        close_timeout: float = CLOSING,
+        close_timeout: float = CLOSE_TIMEOUT,
     ) -> None:
         self._store = store
         self._breaker = breaker
         self._again, self._poll, self._close_timeout = again, poll, close_timeout
-        self.limit = breaker.limit if breaker else LIMIT
+        self.limit = breaker.limit if breaker else REQUEST_TIMEOUT
         self.thread_wait = thread_wait
         self._memory = store if breaker is None and isinstance(store, MemorySessions) else None
         self._queues: dict[str, deque[asyncio.Event]] = {}  # of the waiting callbacks
@@ -88,14 +88,14 @@ class Sessions:
         Parameters:
             key: None for a call that cannot be distinguished from others: its session is not kept.
             until: the time limit for waiting, in the loop's time. A request to the store that is
-                in progress then may take the rest of its `LIMIT`.
+                in progress then may take the rest of its `REQUEST_TIMEOUT`.
             loop: the event loop, which does the work for ``with`` in another thread.
             thread: that of ``loop``.
 
         Raises:
             SessionLost: at the start it was not free in time, or the store is unavailable; at
                 the end a change could not be saved, for the store is unavailable or the
-                session was held for more than `LEASE` seconds.
+                session was held for more than `SESSION_LEASE` seconds.
             SessionError, TypeError: at the end: what `Session.change` finds.
         """
         return OpenSession(self, key, until, loop, thread)
@@ -184,7 +184,7 @@ class Sessions:
         if self._queues:
             self._wake(key)
         if change is not None and not held:
-            raise SessionLost(f"the session was held for more than {LEASE:.0f} seconds")
+            raise SessionLost(f"the session was held for more than {SESSION_LEASE:.0f} seconds")
 
     def give_back(self, key: Key, token: str) -> asyncio.Task[None]:
         """Release the lock without a change; retries while the store may recover."""
@@ -195,7 +195,7 @@ class Sessions:
 
     async def _release(self, key: Key, token: str) -> None:
         time = asyncio.get_running_loop().time
-        end = time() + LEASE
+        end = time() + SESSION_LEASE
         while time() < end:
             try:
                 await self._ask(lambda: self._store.give(key.name, token, None, key.life))

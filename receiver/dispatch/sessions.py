@@ -13,7 +13,7 @@ from receiver.dispatch.session import Session, SessionError, SessionLost, Value
 from receiver.dispatch.session_key import LIFE, Key, key_of
 from receiver.dispatch.session_manager import Sessions
 from receiver.storage.backends import open_backend
-from receiver.storage.breaker import LIMIT, CircuitBreaker, loop_time
+from receiver.storage.breaker import REQUEST_TIMEOUT, CircuitBreaker, loop_time
 from receiver.storage.memory import MemorySessions
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def open_sessions(
-    where: Secret, *, clock: Callable[[], float] = loop_time, limit: float = LIMIT
+    where: Secret, *, clock: Callable[[], float] = loop_time, limit: float = REQUEST_TIMEOUT
 ) -> Sessions:
     """Return the sessions in the store that RECEIVER_STORE names.
 

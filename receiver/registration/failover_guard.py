@@ -38,7 +38,7 @@ from receiver.registration.failover_drain import OFF, ON, switch
 from receiver.registration.failover_rules import FailoverState, Rules
 from receiver.registration.probe import result_of, send_probe
 from receiver.storage.breaker import StoreError
-from receiver.storage.leases import RENEW, HeldLease
+from receiver.storage.leases import RENEW_INTERVAL, HeldLease
 from receiver.text import counted
 
 LONGEST = 30.0
@@ -176,7 +176,7 @@ class Guard:
     async def _keep(self) -> None:
         while True:
             await self.renew()
-            await self._sleep(RENEW)
+            await self._sleep(RENEW_INTERVAL)
 
     async def _watch(self) -> None:
         while True:

@@ -8,8 +8,8 @@ Rule 3: so no callback is lost because the shared store is down. The price: duri
         captured request is good once more at each other worker, for as long as its nonce lives,
         and failures are added up for each worker alone.
 Rule 4: a flood of wrong passwords does not delay clients that know one. Counts and failures have a
-        circuit breaker each: an outage of one is none of the other. At most `CROWD` requests about
-        failures run at once; beyond that this process's memory decides.
+        circuit breaker each: an outage of one is none of the other. At most `MAX_FAILURE_REQUESTS`
+        about failures run at once; beyond that this process's memory decides.
 """
 
 from __future__ import annotations
@@ -20,13 +20,19 @@ from typing import TypeVar
 
 from receiver.auth.throttle import FailureRecord
 from receiver.observability.metrics import COUNTS, OUTAGES
-from receiver.storage.breaker import LIMIT, CircuitBreaker, CircuitOpenError, StoreError, loop_time
+from receiver.storage.breaker import (
+    REQUEST_TIMEOUT,
+    CircuitBreaker,
+    CircuitOpenError,
+    StoreError,
+    loop_time,
+)
 from receiver.storage.memory import MemoryAuth
 from receiver.storage.protocols import AuthStore
 
-CROWD = 100
-"""Requests about failures at once. Some 800 at once, of any kind, took the breaker's time limit
-(measured)."""
+MAX_FAILURE_REQUESTS = 100
+"""Requests to the shared store about failures that run at once. Some 800 of any kind took the
+circuit breaker's time limit (measured)."""
 
 T = TypeVar("T")
 
@@ -39,7 +45,7 @@ class AuthFallback:
         kind: what the log calls it, such as ``"Redis"``.
         memory: this process's own.
         clock: of the circuit breakers, in seconds.
-        limit: of the circuit breakers, see `receiver.storage.breaker.LIMIT`.
+        limit: of the circuit breakers, see `receiver.storage.breaker.REQUEST_TIMEOUT`.
     """
 
     def __init__(
@@ -49,7 +55,7 @@ class AuthFallback:
         memory: MemoryAuth,
         clock: Callable[[], float] = loop_time,
         *,
-        limit: float = LIMIT,
+        limit: float = REQUEST_TIMEOUT,
     ) -> None:
         self._shared = shared
         alone = "falling back to per-worker memory"
@@ -57,7 +63,7 @@ class AuthFallback:
         self._counts = breaker(f"the shared store ({kind})")
         self._failures = breaker(f"the shared store of failures ({kind})")
         self.memory = memory
-        self._crowd = 0
+        self._running = 0
         self._kind = kind
         COUNTS.cell(OUTAGES, (kind,))  # from 0 on, so that a rate shows the first one
 
@@ -99,14 +105,14 @@ class AuthFallback:
             COUNTS.add(OUTAGES, (self._kind,))
 
     async def _ask_in_turn(self, question: Callable[[], Awaitable[T]]) -> T | None:
-        """Return the shared store's answer; None during an outage or above `CROWD` requests."""
-        if self._crowd >= CROWD:
+        """Return the shared store's answer; None during an outage or if too many are waited for."""
+        if self._running >= MAX_FAILURE_REQUESTS:
             return None
-        self._crowd += 1
+        self._running += 1
         try:
             return await self._failures.ask(question)
         except StoreError as error:
             self._count(error)
             return None
         finally:
-            self._crowd -= 1
+            self._running -= 1

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from receiver.credentials import Secret
 from receiver.errors import SettingsError
 from receiver.storage.auth_fallback import AuthFallback
-from receiver.storage.breaker import LIMIT, SETTING
+from receiver.storage.breaker import REQUEST_TIMEOUT, SETTING
 from receiver.storage.memory import Memory, MemoryAuth
 from receiver.storage.protocols import AuthStore, Backend
 from receiver.storage.sqlite import Sqlite
@@ -60,7 +60,9 @@ URL_SCHEMES = {"redis://": REDIS, "rediss://": REDIS, "unix://": REDIS}
 _URL = re.compile(r"[A-Za-z0-9+.-]*:")  # of a URL, and of what SQLite takes for one
 
 
-def open_backend(where: Secret, setting: str = SETTING, *, limit: float = LIMIT) -> Backend:
+def open_backend(
+    where: Secret, setting: str = SETTING, *, limit: float = REQUEST_TIMEOUT
+) -> Backend:
     """Return the backend that ``where`` names; nothing is opened or connected to yet.
 
     Parameters:
@@ -89,7 +91,7 @@ def open_backend(where: Secret, setting: str = SETTING, *, limit: float = LIMIT)
         raise SettingsError(f"{setting} begins with a ~ that stands for nothing here") from None
 
 
-def open_auth_store(where: Secret, *, life: float, limit: float = LIMIT) -> AuthStore:
+def open_auth_store(where: Secret, *, life: float, limit: float = REQUEST_TIMEOUT) -> AuthStore:
     """Return the store that RECEIVER_STORE names; a shared one is wrapped in an `AuthFallback`.
 
     Parameters:

@@ -1,10 +1,12 @@
 """A circuit breaker for a shared store, so that no callback waits for one that is unavailable.
 
-Rule 1: a request has `LIMIT` seconds. After one that failed or was late the circuit is open for
-        `PAUSE` seconds; then one request tries the store, while the others still fail at once.
+Rule 1: a request has `REQUEST_TIMEOUT` seconds. After one that failed or was late the circuit is
+        open for `OPEN_TIME` seconds; then one request tries the store, while the others still fail
+        at once.
 Rule 2: one line in the log says that the store is unavailable, why, and the consequence; it is
-        repeated every `REMIND` seconds, and one line says that the store is back. The lines name
-        the kind of store and of error, and what to do, never a URL: that may hold a password.
+        repeated every `REMINDER_INTERVAL` seconds, and one line says that the store is back. The
+        lines name the kind of store and of error, and what to do, never a URL: that may hold a
+        password.
 """
 
 from __future__ import annotations
@@ -16,16 +18,16 @@ from typing import TypeVar
 
 from receiver.errors import ReceiverError
 
-LIMIT = 0.15
-"""Seconds for an answer; the PBX gives up after about two."""
+REQUEST_TIMEOUT = 0.15
+"""Seconds for a request to a shared store; the PBX gives up after about two."""
 
-PAUSE = 2.0
+OPEN_TIME = 2.0
 """Seconds for which the circuit stays open."""
 
-REMIND = 300.0
+REMINDER_INTERVAL = 300.0
 """Seconds after which the log repeats that a store is unavailable."""
 
-CLOSING = 1.0
+CLOSE_TIMEOUT = 1.0
 """Seconds for a store to close."""
 
 log = logging.getLogger("receiver")
@@ -70,7 +72,7 @@ class CircuitBreaker:
         store: what the log calls it, such as ``"the shared store (Redis)"``.
         meanwhile: what the log says about the outage.
         clock: in seconds; by default the event loop's.
-        limit: see `LIMIT`.
+        limit: see `REQUEST_TIMEOUT`.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class CircuitBreaker:
         meanwhile: str,
         clock: Callable[[], float] = loop_time,
         *,
-        limit: float = LIMIT,
+        limit: float = REQUEST_TIMEOUT,
     ) -> None:
         self._store = store
         self._meanwhile = meanwhile
@@ -104,7 +106,7 @@ class CircuitBreaker:
         if self._again is not None:
             if self._clock() < self._again:
                 raise CircuitOpenError("circuit open")
-            self._again = self._clock() + PAUSE  # one request tries, the others fail at once
+            self._again = self._clock() + OPEN_TIME  # one request tries, the others fail at once
         try:
             async with asyncio.timeout(self.limit):
                 answer = await question()
@@ -118,9 +120,9 @@ class CircuitBreaker:
         return answer
 
     async def close(self, close: Callable[[], Awaitable[None]]) -> None:
-        """Close the store within `CLOSING` seconds; never raises."""
+        """Close the store within `CLOSE_TIMEOUT` seconds; never raises."""
         try:
-            async with asyncio.timeout(CLOSING):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
                 await close()
         except Exception as error:
             # Without the error's text: that may name hosts, paths and passwords.
@@ -133,5 +135,5 @@ class CircuitBreaker:
             advice = f"; {error.advice}" if error.advice else ""
             said = "%s is unavailable (%s): %s%s"
             log.error(said, self._store, error, self._meanwhile, advice)
-            self._remind = now + REMIND
-        self._again = now + PAUSE
+            self._remind = now + REMINDER_INTERVAL
+        self._again = now + OPEN_TIME

@@ -18,8 +18,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-POLL = 0.01
-"""Seconds between two attempts."""
+POLL_INTERVAL = 0.01
+"""Seconds between two attempts to lock a file."""
 
 
 def try_lock(descriptor: int) -> bool:
@@ -70,7 +70,7 @@ def acquire(path: Path, seconds: float) -> int:
         os.close(descriptor)
         if time.monotonic() > end:
             raise TimeoutError(f"{path} is locked by another process")
-        time.sleep(POLL)
+        time.sleep(POLL_INTERVAL)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -3,7 +3,7 @@
 Rule 1: a job has a due time. A worker that claims it moves that time to the end of a lease and
         renews the lease while the job runs; so the job of a worker that died is due again.
 Rule 2: so a job runs at least once, and sometimes twice, with the same key. A key is taken while
-        its job is open or dead, and for `KEEP` seconds after it is done.
+        its job is open or dead, and for `KEY_LIFETIME` seconds after it is done.
 Rule 3: claims are numbered. A report with an older number changes nothing, because the job was
         lost to another claim; only "done" counts from any claim.
 Rule 4: a queue is bounded: at most `Bounds.open` jobs wait, and further ones are refused; the
@@ -12,7 +12,7 @@ Rule 4: a queue is bounded: at most `Bounds.open` jobs wait, and further ones ar
 Rule 5: all times are the caller's, in seconds, those of a durable queue since the epoch. Machines
         whose clocks differ by as much as a lease run jobs twice; a clock that is set back delays
         what was due later.
-Rule 6: what a job returned is kept with its key, if it is a text of at most `LONGEST_RESULT`
+Rule 6: what a job returned is kept with its key, if it is a text of at most `MAX_RESULT_LENGTH`
         characters; `JobQueue.state` returns it.
 Rule 7: a job whose key or body is not text, because something else wrote to the store, becomes a
         dead letter when it is claimed, and the claim continues. The bytes are not changed.
@@ -33,17 +33,17 @@ from receiver.errors import Unavailable
 from receiver.storage.breaker import StoreError
 from receiver.text import counted
 
-KEEP = 86_400.0
+KEY_LIFETIME = 86_400.0
 """Seconds for which the key of a job that is done is remembered."""
 
-FULL = "queue full"
+QUEUE_FULL = "queue full"
 """The kind of error when `Bounds.open` jobs wait."""
 
 UNDECODABLE = "Undecodable"
 """The reason of a dead letter that rule 7 makes."""
 
-LONGEST_RESULT = 1000
-"""Characters of a result."""
+MAX_RESULT_LENGTH = 1000
+"""Most characters of a result."""
 
 _ESCAPED = re.compile("[\udc80-\udcff]")  # what `to_text` makes of octets that are not UTF-8
 
@@ -64,7 +64,7 @@ class Bounds:
     def full(self) -> StoreError:
         """Return the error for a job too many."""
         advice = f"{self.open} jobs wait, and no more are accepted"
-        return StoreError(FULL, f"{advice}: is the system that they call down?")
+        return StoreError(QUEUE_FULL, f"{advice}: is the system that they call down?")
 
     def log_dropped(self, count: int) -> None:
         """Log that the oldest dead letters were dropped, in a queue that keeps some."""
@@ -127,12 +127,12 @@ class JobQueue(Protocol[B]):
         """Store a job, due now; return False if the key is taken.
 
         Raises:
-            StoreError: the store is unavailable, or `FULL`.
+            StoreError: the store is unavailable, or `QUEUE_FULL`.
         """
         ...
 
-    async def claim(self, now: float, until: float, most: int) -> list[Job[B]]:
-        """Claim up to ``most`` due jobs, the longest due first, leased ``until`` then."""
+    async def claim(self, now: float, until: float, max_jobs: int) -> list[Job[B]]:
+        """Claim up to ``max_jobs`` due jobs, the longest due first, leased ``until`` then."""
         ...
 
     async def renew(self, jobs: Sequence[Job[B]], until: float) -> Collection[Job[B]]:
@@ -155,7 +155,7 @@ class JobQueue(Protocol[B]):
         """Make the job a dead letter."""
         ...
 
-    async def dead(self, most: int = 100) -> list[DeadJob[B]]:
+    async def dead(self, max_jobs: int = 100) -> list[DeadJob[B]]:
         """Return dead letters, the latest first."""
         ...
 
@@ -178,6 +178,13 @@ def read_job(
     """Return a claimed job as a store holds it, and whether it is text (rule 7)."""
     job = Job(to_text(key), to_text(body), claim, tries)
     return job, None not in (key, body) and not _ESCAPED.search(job.key + job.body)
+
+
+def read_dead_job(
+    key: bytes, body: bytes | None, tries: int, reason: bytes | None, died: float | bytes
+) -> DeadJob[str]:
+    """Return a dead letter as a store holds it."""
+    return DeadJob(to_text(key), to_text(body), tries, to_text(reason), float(died))
 
 
 def to_text(stored: bytes | None) -> str:

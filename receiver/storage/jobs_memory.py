@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Generic
 
-from receiver.storage.job_queue import BOUNDS, KEEP, B, Bounds, DeadJob, Job, JobState
+from receiver.storage.job_queue import BOUNDS, KEY_LIFETIME, B, Bounds, DeadJob, Job, JobState
 
 
 @dataclass(slots=True)
@@ -53,16 +53,16 @@ class MemoryJobs(Generic[B]):
     def accept_now(self, key: str, body: B, now: float) -> bool:
         """Do the same as `accept`, without a coroutine."""
         done, _ = self._done.get(key, (-math.inf, ""))
-        if key in self._open or key in self._dead or done >= now - KEEP:
+        if key in self._open or key in self._dead or done >= now - KEY_LIFETIME:
             return False
         if len(self._open) >= self._bounds.open:
             raise self._bounds.full()
         self._schedule(key, _Stored(body, now), now)
         return True
 
-    async def claim(self, now: float, until: float, most: int) -> list[Job[B]]:
+    async def claim(self, now: float, until: float, max_jobs: int) -> list[Job[B]]:
         claimed = list[Job[B]]()
-        while self._due and self._due[0][0] <= now and len(claimed) < most:
+        while self._due and self._due[0][0] <= now and len(claimed) < max_jobs:
             _, number, key = heappop(self._due)
             stored = self._open.get(key)
             if stored is not None and stored.number == number:
@@ -88,7 +88,7 @@ class MemoryJobs(Generic[B]):
             self._done[job.key] = now, result
         while self._done:
             oldest, (time, _) = next(iter(self._done.items()))
-            if len(self._done) <= self._bounds.done and time >= now - KEEP:
+            if len(self._done) <= self._bounds.done and time >= now - KEY_LIFETIME:
                 break
             del self._done[oldest]
         self._check_empty()
@@ -115,8 +115,8 @@ class MemoryJobs(Generic[B]):
                 self._bounds.log_dropped(1)
             self._check_empty()
 
-    async def dead(self, most: int = 100) -> list[DeadJob[B]]:
-        latest = itertools.islice(reversed(self._dead.items()), most)
+    async def dead(self, max_jobs: int = 100) -> list[DeadJob[B]]:
+        latest = itertools.islice(reversed(self._dead.items()), max_jobs)
         return [DeadJob(key, one.body, one.tries, one.reason, one.due) for key, one in latest]
 
     async def retry(self, key: str, now: float) -> bool:

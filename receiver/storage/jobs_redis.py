@@ -5,7 +5,7 @@ Rule 2: what Redis forgets is lost. It must write what it accepts (``appendonly 
         ``appendfsync always`` a power cut takes nothing either, with ``everysec`` up to a second)
         and throw nothing out (``maxmemory-policy noeviction``).
 Rule 3: all is bounded, see `receiver.storage.job_queue`. Jobs that wait and dead letters never
-        expire; the keys of done jobs expire `KEEP` seconds after the latest.
+        expire; the keys of done jobs expire `KEY_LIFETIME` seconds after the latest.
 Rule 4: all keys of Redis are named here and are in one slot of a cluster.
 """
 
@@ -16,16 +16,17 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from receiver.credentials import Secret
-from receiver.storage.breaker import LIMIT, StoreError
+from receiver.storage.breaker import REQUEST_TIMEOUT, StoreError
 from receiver.storage.job_queue import (
     BOUNDS,
-    KEEP,
+    KEY_LIFETIME,
     UNDECODABLE,
     Bounds,
     DeadJob,
     Job,
     JobState,
     log_undecodable,
+    read_dead_job,
     read_job,
     to_octets,
     to_text,
@@ -138,7 +139,7 @@ _LIST = """
 local found = {}
 for i, key in ipairs(redis.call('ZREVRANGE', DEAD, 0, ARGV[1] - 1)) do
   found[i] = {
-    key, redis.call('HGET', BODY, key), redis.call('HGET', TRIES, key),
+    key, redis.call('HGET', BODY, key), tonumber(redis.call('HGET', TRIES, key) or 0) or 0,
     redis.call('HGET', REASON, key), redis.call('ZSCORE', DEAD, key)
   }
 end
@@ -174,20 +175,22 @@ class RedisJobs:
     """
 
     def __init__(
-        self, url: Secret, setting: str, *, bounds: Bounds = BOUNDS, limit: float = LIMIT
+        self, url: Secret, setting: str, *, bounds: Bounds = BOUNDS, limit: float = REQUEST_TIMEOUT
     ) -> None:
         self._client = connect(url, setting, limit)
         self._bounds = bounds
         self._scripts: dict[str, Any] = {}
 
     async def accept(self, key: str, body: str, now: float) -> bool:
-        accepted = await self._run(_ACCEPT, key, body, repr(now), KEEP, self._bounds.open)
+        accepted = await self._run(_ACCEPT, key, body, repr(now), KEY_LIFETIME, self._bounds.open)
         if accepted < 0:
             raise self._bounds.full()
         return bool(accepted)
 
-    async def claim(self, now: float, until: float, most: int) -> list[Job[str]]:
-        found = [read_job(*row) for row in await self._run(_CLAIM, repr(now), repr(until), most)]
+    async def claim(self, now: float, until: float, max_jobs: int) -> list[Job[str]]:
+        found = [
+            read_job(*row) for row in await self._run(_CLAIM, repr(now), repr(until), max_jobs)
+        ]
         broken = [job for job, is_text in found if not is_text]
         log_undecodable(len(broken))
         for job in broken:
@@ -200,7 +203,7 @@ class RedisJobs:
         return [jobs[place] for place in await self._run(_RENEW, repr(until), *both)]
 
     async def done(self, job: Job[str], now: float, result: str = "") -> None:
-        await self._run(_FINISH, job.key, repr(now), KEEP, self._bounds.done, result)
+        await self._run(_FINISH, job.key, repr(now), KEY_LIFETIME, self._bounds.done, result)
 
     async def state(self, key: str) -> JobState | None:
         found = await self._run(_STATE, key)
@@ -213,11 +216,8 @@ class RedisJobs:
         args = (job.key, job.claim, reason, repr(now), self._bounds.dead)
         self._bounds.log_dropped(await self._run(_DEAD_LETTER, *args) or 0)
 
-    async def dead(self, most: int = 100) -> list[DeadJob[str]]:
-        return [
-            DeadJob(to_text(key), to_text(body), _number(tries), to_text(reason), float(died))
-            for key, body, tries, reason, died in await self._run(_LIST, most)
-        ]
+    async def dead(self, max_jobs: int = 100) -> list[DeadJob[str]]:
+        return [read_dead_job(*row) for row in await self._run(_LIST, max_jobs)]
 
     async def retry(self, key: str, now: float) -> bool:
         return bool(await self._run(_RETRY, key, repr(now)))
@@ -233,7 +233,3 @@ class RedisJobs:
             self._scripts[script] = self._client.register_script(_COMMON + script)
         octets = [to_octets(arg) if isinstance(arg, str) else arg for arg in args]
         return await ask(self._scripts[script](keys=_KEYS, args=octets))
-
-
-def _number(stored: bytes | None) -> int:
-    return int(stored) if stored and stored.isdigit() else 0

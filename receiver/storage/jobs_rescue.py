@@ -19,10 +19,10 @@ from receiver.errors import LoadError
 from receiver.storage import quarantine
 from receiver.storage.breaker import StoreError
 from receiver.storage.jobs_salvage import read_jobs
-from receiver.storage.jobs_sqlite import RESCUE, SqliteJobs
+from receiver.storage.jobs_sqlite import RESCUE_COMMAND, SqliteJobs
 from receiver.storage.sqlite_file import Waits
 
-SETTLE = 1.0
+SETTLE_TIME = 1.0
 """Seconds in which a worker ends what it is writing to the file that was moved."""
 
 _WAITS = Waits(busy=5.0)  # no caller waits
@@ -65,7 +65,7 @@ async def rescue(
         if _same(source, queue):
             await _refuse_sound(queue, setting)
             source = _move(queue)
-            sleep(SETTLE)
+            sleep(SETTLE_TIME)
         file, log = _read(source), _read(Path(f"{source}-wal"))
     except OSError as error:
         raise LoadError(f"{source} cannot be rescued: {os.strerror(error.errno or 0)}") from None
@@ -76,7 +76,7 @@ async def rescue(
     try:
         new = await jobs.put_back(found)
     except StoreError as error:
-        again = f"then rescue them again: {RESCUE} {shlex.quote(str(source))}"
+        again = f"then rescue them again: {RESCUE_COMMAND} {shlex.quote(str(source))}"
         raise StoreError(str(error), f"{error.advice}; {again}") from None
     finally:
         await jobs.close()
@@ -100,7 +100,7 @@ async def _refuse_sound(queue: Path, setting: str) -> None:
     finally:
         await jobs.close()
     hint = "".join(  # a rescue may have been interrupted
-        f"; for the jobs in the damaged file before it: {RESCUE} {shlex.quote(name)}"
+        f"; for the jobs in the damaged file before it: {RESCUE_COMMAND} {shlex.quote(name)}"
         for name in quarantine.moved_aside(queue)[-1:]
     )
     raise LoadError(f"nothing was changed: {queue} is sound{hint}")

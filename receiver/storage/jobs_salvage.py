@@ -16,10 +16,10 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from receiver.storage.sqlite_file import PAGE
+from receiver.storage.sqlite_file import PAGE_SIZE
 
-LONGEST = 4 * 1024 * 1024
-"""Octets of a row; what claims to be longer is none."""
+MAX_ROW_SIZE = 4 * 1024 * 1024
+"""Largest size of a row in octets; what claims to be larger is none."""
 
 _MAGIC = b"SQLite format 3\0"
 _LOG_MAGIC = (0x377F0682, 0x377F0683)
@@ -66,7 +66,7 @@ def _page_size(file: bytes, log: bytes) -> int:
         size = 65_536 if size == 1 else size
     elif len(log) >= 32 and int.from_bytes(log[:4]) in _LOG_MAGIC:
         size = int.from_bytes(log[8:12])
-    return size if size in {1 << power for power in range(9, 17)} else PAGE
+    return size if size in {1 << power for power in range(9, 17)} else PAGE_SIZE
 
 
 def _apply(pages: dict[int, bytes], log: bytes, size: int) -> None:
@@ -95,7 +95,7 @@ def _payloads(page: bytes, start: int, pages: Mapping[int, bytes]) -> Iterator[b
         try:
             length, at = _varint(page, int.from_bytes(page[place : place + 2]))
             _, at = _varint(page, at)  # the row's number
-            if length <= LONGEST:
+            if length <= MAX_ROW_SIZE:
                 yield _whole(page, at, length, pages)
         except (IndexError, KeyError, struct.error):
             continue

@@ -5,7 +5,8 @@ Rule 1: the file is a `receiver.storage.sqlite_file.File`, whose rules hold. A d
 Rule 2: an accepted job is on the disk (fsync). Later changes are not synced: if a power cut undoes
         a claim or a "done", the job runs twice.
 Rule 3: jobs that are accepted while the disk is busy share the next commit.
-Rule 4: the file has `LARGEST` octets at most; a job that would make it larger is refused.
+Rule 4: the file has `MAX_JOBS_FILE_SIZE` octets at most; a job that would make it larger is
+        refused.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from typing import NamedTuple
 from receiver.storage.breaker import StoreError
 from receiver.storage.job_queue import (
     BOUNDS,
-    KEEP,
+    KEY_LIFETIME,
     UNDECODABLE,
     Bounds,
     DeadJob,
     Job,
     JobState,
     log_undecodable,
+    read_dead_job,
     read_job,
     to_octets,
     to_text,
@@ -38,10 +40,10 @@ from receiver.storage.sqlite_file import WAITS, File, Waits
 DEFAULT = Path("receiver-jobs.db")
 """The file in the working directory where RECEIVER_JOBS is empty."""
 
-LARGEST = 1024 * 1024 * 1024
-"""Octets of a file of jobs."""
+MAX_JOBS_FILE_SIZE = 1024 * 1024 * 1024
+"""Largest size of a file of jobs in octets."""
 
-RESCUE = "receiver jobs rescue"
+RESCUE_COMMAND = "receiver jobs rescue"
 """The command for a damaged file."""
 
 _SCHEMA = """
@@ -119,9 +121,9 @@ class SqliteJobs:
             self._tidy,
             setting=setting,
             at_once=at_once,
-            cure=f"it is left as it is; rescue its jobs: {RESCUE} {shlex.quote(str(path))}",
+            cure=f"it is left as it is; rescue its jobs: {RESCUE_COMMAND} {shlex.quote(str(path))}",
             waits=waits,
-            most=LARGEST,
+            max_size=MAX_JOBS_FILE_SIZE,
         )
         self._new: list[_New] = []
         self._writer: asyncio.Task[None] | None = None
@@ -133,13 +135,13 @@ class SqliteJobs:
             self._writer = asyncio.create_task(self._write())
         return await accepted
 
-    async def claim(self, now: float, until: float, most: int) -> list[Job[str]]:
+    async def claim(self, now: float, until: float, max_jobs: int) -> list[Job[str]]:
         def work(connection: sqlite3.Connection) -> list[Job[str]]:
             if not connection.execute(f"select 1 {_DUE}", (now, 1)).fetchall():
                 return []  # an idle worker keeps no other from writing
             jobs, broken = [], 0
             connection.execute("begin immediate")
-            due = connection.execute(_READ_DUE, (now, most)).fetchall()
+            due = connection.execute(_READ_DUE, (now, max_jobs)).fetchall()
             for row, kind, key, body, claim, tries in due:
                 job, is_text = read_job(key, body, claim or 1, tries or 1)
                 if kind == "text" and is_text:
@@ -169,7 +171,7 @@ class SqliteJobs:
     async def done(self, job: Job[str], now: float, result: str = "") -> None:
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(_DONE, (now, result, job.key))
-            connection.execute(_FORGET, (now - KEEP,))
+            connection.execute(_FORGET, (now - KEY_LIFETIME,))
 
         await self._file.transact(work, now)
 
@@ -188,12 +190,9 @@ class SqliteJobs:
     async def dead_letter(self, job: Job[str], reason: str, now: float) -> None:
         await self._file.ask(_change(_DEAD_LETTER, (now, reason, job.key, job.claim)), now)
 
-    async def dead(self, most: int = 100) -> list[DeadJob[str]]:
+    async def dead(self, max_jobs: int = 100) -> list[DeadJob[str]]:
         def work(connection: sqlite3.Connection) -> list[DeadJob[str]]:
-            return [
-                DeadJob(to_text(key), to_text(body), tries, to_text(reason), died)
-                for key, body, tries, reason, died in connection.execute(_READ_DEAD, (most,))
-            ]
+            return [read_dead_job(*row) for row in connection.execute(_READ_DEAD, (max_jobs,))]
 
         return await self._file.ask(work)
 
@@ -252,12 +251,12 @@ class SqliteJobs:
             return await self._file.ask(put_in, now)
 
     def _tidy(self, connection: sqlite3.Connection, now: float) -> None:
-        connection.execute(_FORGET, (now - KEEP,))
-        for state, most in (("dead", self._bounds.dead), ("done", self._bounds.done)):
+        connection.execute(_FORGET, (now - KEY_LIFETIME,))
+        for state, max_rows in (("dead", self._bounds.dead), ("done", self._bounds.done)):
             gone = connection.execute(
                 "delete from jobs where key in "
                 "(select key from jobs where state = ? order by at desc limit -1 offset ?)",
-                (state, most),
+                (state, max_rows),
             ).rowcount
             if state == "dead":
                 self._bounds.log_dropped(gone)
@@ -273,7 +272,7 @@ def _put_in(batch: Sequence[_New], bounds: Bounds, connection: sqlite3.Connectio
     results = []
     for new in batch:
         old = "delete from jobs where key = ? and state = 'done' and at < ?"
-        connection.execute(old, (new.key, new.now - KEEP))
+        connection.execute(old, (new.key, new.now - KEY_LIFETIME))
         done = connection.execute(statement, (new.key, new.body, new.now))
         results.append(done.rowcount == 1)
     connection.execute("commit")

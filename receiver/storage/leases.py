@@ -3,7 +3,7 @@
 Rule 1: a lease expires by a clock that all its clients share: Redis's own, or for a file
         the one that this machine counts from its start. No wall clock is trusted.
 Rule 2: the holder counts from before its request, by a clock that is never set and continues while
-        the process is paused, and starts nothing in the last part of a lease (`REST`). So two
+        the process is paused, and starts nothing in the last part of a lease (`END_MARGIN`). So two
         holders never act at once, except for one request in progress when a holder is paused.
 Rule 3: a store that does not answer neither grants nor renews a lease.
 Rule 4: leases are lost with a file that is deleted or replaced: the holder keeps its lease until it
@@ -23,14 +23,14 @@ from receiver.storage.backends import open_backend
 from receiver.storage.breaker import StoreError
 from receiver.storage.protocols import Lease
 
-LIFE = 20.0
+LEASE_LIFETIME = 20.0
 """Seconds until a lease that is not renewed is free."""
 
-RENEW = 5.0
-"""Seconds between two questions to prolong it, or to get it."""
+RENEW_INTERVAL = 5.0
+"""Seconds between two requests to renew or take a lease."""
 
-REST = 0.25
-"""The part at the end of a lease in which its holder does not begin anything."""
+END_MARGIN = 0.25
+"""Share of a lease at its end in which the holder starts nothing."""
 
 
 def open_lease(where: Secret, *of: str) -> Lease:
@@ -57,7 +57,11 @@ class HeldLease:
     """
 
     def __init__(
-        self, lease: Lease, *, clock: Callable[[], float] = time.monotonic, life: float = LIFE
+        self,
+        lease: Lease,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        life: float = LEASE_LIFETIME,
     ) -> None:
         self._lease, self._clock, self._life = lease, clock, life
         self._until = float("-inf")
@@ -75,7 +79,7 @@ class HeldLease:
         """
         begun = self._clock()
         taken = await self._lease.take(self._life)
-        self._until = begun + self._life * (1 - REST) if taken else float("-inf")
+        self._until = begun + self._life * (1 - END_MARGIN) if taken else float("-inf")
 
     async def end(self) -> None:
         """Release the lease, if the store can be reached."""

@@ -17,7 +17,7 @@ from receiver.auth.replay_window import NonceCounts
 from receiver.auth.throttle import FAILURE_LIFE, NO_FAILURES, FailureRecord
 from receiver.storage.job_queue import JobQueue
 from receiver.storage.jobs_sqlite import DEFAULT, SqliteJobs
-from receiver.storage.protocols import LEASE
+from receiver.storage.protocols import SESSION_LEASE
 
 
 class Memory:
@@ -50,16 +50,16 @@ class MemoryAuth:
 
     Parameters:
         life: seconds for which a nonce is valid.
-        most_nonces: nonces that are remembered at once.
-        most_sources: client addresses whose failures are remembered at once.
+        max_nonces: nonces that are remembered at once.
+        max_sources: client addresses whose failures are remembered at once.
     """
 
     def __init__(
-        self, *, life: float, most_nonces: int = 100_000, most_sources: int = 10_000
+        self, *, life: float, max_nonces: int = 100_000, max_sources: int = 10_000
     ) -> None:
-        self._counters = NonceCounts(life=life, max_nonces=most_nonces)
+        self._counters = NonceCounts(life=life, max_nonces=max_nonces)
         self._using = threading.Lock()
-        self._most = most_sources
+        self._max_sources = max_sources
         self._standings: dict[str, FailureRecord] = {}  # the one that failed last is last
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
@@ -86,7 +86,7 @@ class MemoryAuth:
         self._standings[key] = standing
         while True:
             idle, oldest = next(iter(self._standings.items()))
-            if len(self._standings) <= self._most and now - oldest.last < FAILURE_LIFE:
+            if len(self._standings) <= self._max_sources and now - oldest.last < FAILURE_LIFE:
                 return standing
             del self._standings[idle]
 
@@ -105,12 +105,14 @@ class MemorySessions:
     """A `SessionStore` in the memory of one process.
 
     Parameters:
-        most: sessions that are kept at once.
+        max_sessions: sessions that are kept at once.
         clock: in seconds; never goes back.
     """
 
-    def __init__(self, *, most: int = 10_000, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = most
+    def __init__(
+        self, *, max_sessions: int = 10_000, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._max_sessions = max_sessions
         self._clock = clock
         self._kept: dict[str, _Kept] = {}  # the one used last is last
         self._locks: dict[str, _Lock] = {}  # the one taken last is last
@@ -131,11 +133,11 @@ class MemorySessions:
             del self._locks[oldest]
         if name in self._locks:
             return None
-        self._locks[name] = _Lock(token, now + LEASE)
+        self._locks[name] = _Lock(token, now + SESSION_LEASE)
         kept = self._kept.pop(name, None)
         if kept is None or kept.end <= now:
             return b""
-        self._keep(name, kept.data, now, LEASE + life)
+        self._keep(name, kept.data, now, SESSION_LEASE + life)
         return kept.data
 
     def give_now(self, name: str, token: str, data: bytes | None, life: float) -> bool:
@@ -158,7 +160,7 @@ class MemorySessions:
         self._kept[name] = _Kept(data, now + life)
         while self._kept:
             oldest, kept = next(iter(self._kept.items()))
-            if len(self._kept) <= self._most and now < kept.end:
+            if len(self._kept) <= self._max_sessions and now < kept.end:
                 return
             del self._kept[oldest]
 

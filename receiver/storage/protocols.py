@@ -4,8 +4,8 @@ Authentication: rule 1: all times are the caller's, in seconds since the epoch.
 Rule 2: `AuthStore.use` and `AuthStore.failed` are atomic: of any number of workers that use one
         count exactly one gets True, and no failure is lost.
 Rule 3: every store is bounded, for any input.
-Sessions: rule 4: the holder of a session has it for `LEASE` seconds and no other process does; the
-        session of a holder that died is free after that.
+Sessions: rule 4: the holder of a session has it for `SESSION_LEASE` seconds and no other process
+        does; the session of a holder that died is free after that.
 Rule 5: only the holder may change a session: a write after the end of the lease is refused.
 Rule 6: taking a session that does not exist stores nothing once it is given back.
 JobQueue: see `receiver.storage.job_queue`. Leases: see `receiver.storage.leases`.
@@ -21,7 +21,7 @@ from typing import Protocol
 from receiver.auth.throttle import FailureRecord
 from receiver.storage.job_queue import JobQueue
 
-LEASE = 40.0
+SESSION_LEASE = 40.0
 """Seconds for which a session is held; longer than any callback: the longest ``request_timeout`` is
 30."""
 

@@ -4,7 +4,7 @@ Rule 1: a file is created, or set aside, under a lock that all processes take fo
         several workers does it and the others find it done. Opening a file that exists takes none.
 Rule 2: a new file never meets the ``-wal`` and ``-shm`` of an earlier one: SQLite would read them.
 Rule 3: what was set aside is called ``NAME.corrupt-TIME``, and ``NAME.corrupt-TIME-wal`` beside it.
-        Of a file that is replaced automatically the latest `KEPT` are kept.
+        Of a file that is replaced automatically the latest `MAX_KEPT` are kept.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from receiver.storage.file_lock import locked
 
-KEPT = 3
+MAX_KEPT = 3
 """Damaged files that are kept."""
 
-WAIT = 1.0
+REPLACE_TIMEOUT = 1.0
 """Seconds to wait for another process that creates or replaces the file."""
 
 Identity = tuple[int, int]
@@ -37,13 +37,13 @@ def identity(path: Path) -> Identity:
     return found.st_dev, found.st_ino
 
 
-def create(path: Path, *, keep_log: bool = False, wait: float = WAIT) -> Path | None:
+def create(path: Path, *, keep_log: bool = False, wait: float = REPLACE_TIMEOUT) -> Path | None:
     """Create an empty file for its owner only, unless there is one.
 
     Parameters:
         path: the file.
         keep_log: whether the write-ahead log of a file that was deleted is kept.
-        wait: see `WAIT`.
+        wait: see `REPLACE_TIMEOUT`.
 
     Returns:
         The name under which that log was kept, without its ``-wal``.
@@ -57,13 +57,15 @@ def create(path: Path, *, keep_log: bool = False, wait: float = WAIT) -> Path | 
         return None if os.path.lexists(path) else _make(path, keep_log=keep_log)
 
 
-def set_aside(path: Path, damaged: Identity | None, *, wait: float = WAIT) -> Path | None:
+def set_aside(
+    path: Path, damaged: Identity | None, *, wait: float = REPLACE_TIMEOUT
+) -> Path | None:
     """Rename a damaged file and its write-ahead log, and create an empty file in its place.
 
     Parameters:
         path: the file.
         damaged: its `identity` when the damage was found; None for the present file.
-        wait: see `WAIT`.
+        wait: see `REPLACE_TIMEOUT`.
 
     Returns:
         Its new name; None if another process has replaced it.
@@ -90,8 +92,8 @@ def moved_aside(path: Path) -> list[str]:
 
 
 def prune(path: Path) -> None:
-    """Delete all but the latest `KEPT` damaged files of this name."""
-    for old in moved_aside(path)[:-KEPT]:
+    """Delete all but the latest `MAX_KEPT` damaged files of this name."""
+    for old in moved_aside(path)[:-MAX_KEPT]:
         for name in (old, f"{old}-wal"):
             with contextlib.suppress(OSError):
                 os.unlink(name)

@@ -2,7 +2,7 @@
 
 Rule 1: every key expires, by the clock of Redis, after the longest time for which any machine could
         still read it.
-Rule 2: a client without valid credentials adds at most ``most_sources`` entries. Nonce counts and
+Rule 2: a client without valid credentials adds at most ``max_sources`` entries. Nonce counts and
         sessions need valid credentials; only their lifetime limits their number.
 Rule 3: a full Redis must refuse writes (its policy ``noeviction``). If it evicts keys instead, a
         replayed request is accepted, and sessions are lost.
@@ -16,10 +16,10 @@ import secrets
 from receiver.auth.replay_window import SKEW
 from receiver.auth.throttle import BLOCK_TIME, FAILURE_LIFE, FailureRecord
 from receiver.credentials import Secret
-from receiver.storage.breaker import LIMIT, SETTING
+from receiver.storage.breaker import REQUEST_TIMEOUT, SETTING
 from receiver.storage.job_queue import JobQueue
 from receiver.storage.jobs_redis import RedisJobs
-from receiver.storage.protocols import LEASE
+from receiver.storage.protocols import SESSION_LEASE
 from receiver.storage.redis_client import PREFIX, ask, connect
 
 LEASES = PREFIX + "lease:"
@@ -79,7 +79,7 @@ class Redis:
 
     name = "Redis"
 
-    def __init__(self, url: Secret, setting: str, limit: float = LIMIT) -> None:
+    def __init__(self, url: Secret, setting: str, limit: float = REQUEST_TIMEOUT) -> None:
         self._url, self._setting, self._limit = url, setting, limit
 
     def auth(self, *, life: float) -> RedisAuth:
@@ -101,7 +101,7 @@ class RedisAuth:
     Parameters:
         url, setting, limit: as for `Redis`.
         life: seconds for which a nonce is valid.
-        most_sources: client addresses whose failures are remembered at once.
+        max_sources: client addresses whose failures are remembered at once.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class RedisAuth:
         url: Secret,
         *,
         life: float,
-        most_sources: int = 100_000,
+        max_sources: int = 100_000,
         setting: str = SETTING,
-        limit: float = LIMIT,
+        limit: float = REQUEST_TIMEOUT,
     ) -> None:
         self._keep = int((life + SKEW) * 1000)
-        self._most = most_sources
+        self._most = max_sources
         self._client = connect(url, setting, limit)
         self._failed = self._client.register_script(_FAILED)
 
@@ -137,13 +137,15 @@ class RedisAuth:
 class RedisSessions:
     """A `SessionStore`."""
 
-    def __init__(self, url: Secret, setting: str = SETTING, *, limit: float = LIMIT) -> None:
+    def __init__(
+        self, url: Secret, setting: str = SETTING, *, limit: float = REQUEST_TIMEOUT
+    ) -> None:
         self._client = connect(url, setting, limit)
         self._take = self._client.register_script(_TAKE_SESSION)
         self._give = self._client.register_script(_GIVE_SESSION)
 
     async def take(self, name: str, token: str, life: float) -> bytes | None:
-        args = [token, _milliseconds(LEASE), _milliseconds(LEASE + life)]
+        args = [token, _milliseconds(SESSION_LEASE), _milliseconds(SESSION_LEASE + life)]
         data = await ask(self._take(keys=_keys(name), args=args))
         return None if data is None else bytes(data)
 

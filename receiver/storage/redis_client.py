@@ -17,19 +17,19 @@ from redis.exceptions import RedisError
 
 from receiver.credentials import Secret
 from receiver.errors import SettingsError
-from receiver.storage.breaker import LIMIT, SETTING, StoreError
+from receiver.storage.breaker import REQUEST_TIMEOUT, SETTING, StoreError
 
 PREFIX = "receiver:"
 """The prefix of all keys."""
 
-# Within the circuit breaker's limit, so that redis-py closes its own connections.
-_SHARE = 0.8
-_CONNECTIONS = 16
+# Share of the circuit breaker's time limit, so that redis-py closes its own connections.
+_TIMEOUT_SHARE = 0.8
+_MAX_CONNECTIONS = 16
 
 T = TypeVar("T")
 
 
-def connect(url: Secret, setting: str = SETTING, limit: float = LIMIT) -> Any:
+def connect(url: Secret, setting: str = SETTING, limit: float = REQUEST_TIMEOUT) -> Any:
     """Return a client for the Redis at ``url``: ``redis://``, ``rediss://`` or ``unix://``.
 
     redis-py types half of the answers as "awaitable or not", so the client is typed as Any.
@@ -42,11 +42,11 @@ def connect(url: Secret, setting: str = SETTING, limit: float = LIMIT) -> Any:
     Raises:
         SettingsError: redis-py cannot read the URL.
     """
-    wait = limit * _SHARE
+    wait = limit * _TIMEOUT_SHARE
     try:
         pool = BlockingConnectionPool.from_url(
             url.reveal(),
-            max_connections=_CONNECTIONS,
+            max_connections=_MAX_CONNECTIONS,
             timeout=wait,
             socket_timeout=wait,
             socket_connect_timeout=wait,

@@ -26,16 +26,16 @@ from pathlib import Path
 
 from receiver.auth.replay_window import SKEW
 from receiver.auth.throttle import BLOCK_TIME, FAILURE_LIFE, FailureRecord
-from receiver.storage.breaker import LIMIT
+from receiver.storage.breaker import REQUEST_TIMEOUT
 from receiver.storage.job_queue import JobQueue
 from receiver.storage.jobs_sqlite import SqliteJobs
-from receiver.storage.protocols import LEASE
+from receiver.storage.protocols import SESSION_LEASE
 from receiver.storage.sqlite_file import WAITS, File, Waits
 
-SLACK = 5.0
+MAX_CLOCK_LAG = 5.0
 """Seconds by which a lock may end later than one taken now would: one of two workers may have read
 the clock before the other, but asked the file after it."""
-_SHARE = 2 / 3  # of a request's limit, for another worker that writes
+_BUSY_SHARE = 2 / 3  # of a request's time, to wait for another worker that writes
 _COUNTS = """
 create table if not exists used
     (nonce text, count integer, made real, primary key (nonce, count)) without rowid;
@@ -78,9 +78,9 @@ class Sqlite:
 
     name = "SQLite"
 
-    def __init__(self, path: Path, setting: str, limit: float = LIMIT) -> None:
+    def __init__(self, path: Path, setting: str, limit: float = REQUEST_TIMEOUT) -> None:
         self.path, self._setting = path, setting
-        self._waits = Waits(busy=limit * _SHARE)
+        self._waits = Waits(busy=limit * _BUSY_SHARE)
 
     def auth(self, *, life: float) -> SqliteAuth:
         return SqliteAuth(self.path, life=life, waits=self._waits)
@@ -101,8 +101,9 @@ class SqliteAuth:
     Parameters:
         path: of the counts; that of the failures is ``path.failures``.
         life: seconds for which a nonce is valid.
-        most_counts: counts that are remembered at once, and at most ``TIDY`` more for each worker.
-        most_sources: client addresses whose failures are remembered at once, likewise.
+        max_counts: counts that are remembered at once, and up to `TIDY_INTERVAL` more by each
+            worker.
+        max_sources: client addresses whose failures are remembered at once, likewise.
         waits: for other processes.
     """
 
@@ -111,13 +112,13 @@ class SqliteAuth:
         path: Path,
         *,
         life: float,
-        most_counts: int = 100_000,
-        most_sources: int = 10_000,
+        max_counts: int = 100_000,
+        max_sources: int = 10_000,
         waits: Waits = WAITS,
     ) -> None:
         self._keep = life + SKEW
-        self._most_counts = most_counts
-        self._most_sources = most_sources
+        self._max_counts = max_counts
+        self._max_sources = max_sources
         self._counts = File(path, _COUNTS, self._tidy_counts, waits=waits)
         self._failures = File(Path(f"{path}.failures"), _FAILURES, self._tidy_failures, waits=waits)
 
@@ -157,7 +158,7 @@ class SqliteAuth:
     def _tidy_counts(self, connection: sqlite3.Connection, now: float) -> None:
         old = "select max(made) from used where made < ?"
         crowded = "select made from used order by made desc limit 1 offset ?"
-        for statement, limit in ((old, now - self._keep), (crowded, self._most_counts)):
+        for statement, limit in ((old, now - self._keep), (crowded, self._max_counts)):
             for (made,) in connection.execute(statement, (limit,)).fetchall():
                 if made is not None:
                     connection.execute("delete from used where made <= ?", (made,))
@@ -174,7 +175,7 @@ class SqliteAuth:
         connection.execute(
             "delete from failures where key in "
             "(select key from failures order by last desc limit -1 offset ?)",
-            (self._most_sources,),
+            (self._max_sources,),
         )
 
 
@@ -192,7 +193,7 @@ class SqliteSessions:
 
     Parameters:
         path: the file.
-        most: sessions that are kept at once, and at most ``TIDY`` more for each worker.
+        max_sessions: sessions that are kept at once, and up to `TIDY_INTERVAL` more by each worker.
         clock: the machine's time, in seconds since the epoch.
         waits: for other processes.
     """
@@ -201,11 +202,11 @@ class SqliteSessions:
         self,
         path: Path,
         *,
-        most: int = 10_000,
+        max_sessions: int = 10_000,
         clock: Callable[[], float] = time.time,
         waits: Waits = WAITS,
     ) -> None:
-        self._most = most
+        self._max_sessions = max_sessions
         self._clock = clock
         self._file = File(path, _SESSIONS, self._tidy, waits=waits)
 
@@ -215,9 +216,9 @@ class SqliteSessions:
             "name": name,
             "token": token,
             "now": now,
-            "lease": LEASE,
-            "slack": SLACK,
-            "life": LEASE + life,
+            "lease": SESSION_LEASE,
+            "slack": MAX_CLOCK_LAG,
+            "life": SESSION_LEASE + life,
         }
 
         def work(connection: sqlite3.Connection) -> bytes | None:
@@ -254,7 +255,7 @@ class SqliteSessions:
         connection.execute(
             "delete from sessions where name in "
             "(select name from sessions order by used desc limit -1 offset ?)",
-            (self._most,),
+            (self._max_sessions,),
         )
 
 

@@ -9,9 +9,10 @@ Rule 3: a damaged file whose content may be lost is renamed and replaced (see
         unchanged: it is checked as a whole when it is opened, and refused until it is sound.
 Rule 4: the event loop never waits for the disk: one thread does all the work. That thread waits at
         most `Waits.busy` seconds for another worker.
-Rule 5: the file is bounded. Every `TIDY` requests expired and excess rows are deleted and free
-        pages are released; the file never has more than ``most`` octets, and the write-ahead log is
-        truncated to `LOG` octets (a larger transaction extends it until it ends).
+Rule 5: the file is bounded. Every `TIDY_INTERVAL` requests expired and excess rows are deleted and
+        free pages are released; the file never has more than ``max_size`` octets, and the
+        write-ahead log is truncated to `MAX_LOG_SIZE` octets (a larger transaction extends it until
+        it ends).
 """
 
 from __future__ import annotations
@@ -44,27 +45,28 @@ class Waits(NamedTuple):
 
     busy: float = 0.1
     opening: float = 1.0
-    replacing: float = quarantine.WAIT
+    replacing: float = quarantine.REPLACE_TIMEOUT
 
 
 WAITS = Waits()
 
-TIDY = 100
-"""Requests of this worker after which it deletes expired and excess rows."""
+TIDY_INTERVAL = 100
+"""Requests of this worker between two deletions of expired and excess rows."""
 
-MOST = 256 * 1024 * 1024
+MAX_FILE_SIZE = 256 * 1024 * 1024
 """Largest size of a file in octets; a write beyond it fails as on a full disk."""
 
-LOG = 1024 * 1024
-"""Octets that the write-ahead log is truncated to."""
+MAX_LOG_SIZE = 1024 * 1024
+"""Size in octets that the write-ahead log is truncated to."""
 
-PAGE = 4096
+PAGE_SIZE = 4096
 """Octets of a page."""
 
-SPARE = 64
-"""Free pages that stay in the file for reuse; further ones are released, at most `STEP` at once."""
+SPARE_PAGES = 64
+"""Free pages that stay in the file for reuse; further ones are released."""
 
-STEP = 1000
+MAX_RELEASED_PAGES = 1000
+"""Pages that are released at once."""
 
 log = logging.getLogger("receiver")
 
@@ -86,7 +88,7 @@ class File:
         cure: what an operator does about a damaged file, which is left unchanged; empty where a
             damaged file is replaced.
         waits: for other processes.
-        most: octets, see `MOST`.
+        max_size: octets, see `MAX_FILE_SIZE`.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class File:
         at_once: bool = True,
         cure: str = "",
         waits: Waits = WAITS,
-        most: int = MOST,
+        max_size: int = MAX_FILE_SIZE,
     ) -> None:
         self._path = path
         self._schema = f"begin immediate; {schema} commit;"
@@ -107,7 +109,7 @@ class File:
         self._setting = setting
         self._cure = cure
         self._waits = waits
-        self._pages = most // PAGE
+        self._pages = max_size // PAGE_SIZE
         self._asked = 0
         self._connection: sqlite3.Connection | None = None
         self._identity: quarantine.Identity = (0, 0)
@@ -189,7 +191,7 @@ class File:
         if quarantine.identity(self._path) != self._identity:
             raise FileNotFoundError
         if self._tidy is not None and now is not None:
-            if self._asked % TIDY == 0:
+            if self._asked % TIDY_INTERVAL == 0:
                 connection.execute("begin immediate")
                 self._tidy(connection, now)
                 connection.execute("commit")
@@ -218,13 +220,13 @@ class File:
         if self._cure:
             self._check(connection)
         if connection.execute("pragma page_count").fetchone() == (0,):  # it is new
-            connection.execute(f"pragma page_size = {PAGE}")
+            connection.execute(f"pragma page_size = {PAGE_SIZE}")
             connection.execute("pragma auto_vacuum = incremental")
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = normal")  # no fsync for each request
         connection.execute("pragma secure_delete = on")  # deleted caller data is overwritten
-        connection.execute(f"pragma wal_autocheckpoint = {LOG // PAGE}")
-        connection.execute(f"pragma journal_size_limit = {LOG}")
+        connection.execute(f"pragma wal_autocheckpoint = {MAX_LOG_SIZE // PAGE_SIZE}")
+        connection.execute(f"pragma journal_size_limit = {MAX_LOG_SIZE}")
         connection.execute(f"pragma max_page_count = {self._pages}")
         connection.executescript(self._schema)
         return connection
@@ -257,12 +259,14 @@ def _nothing(connection: sqlite3.Connection) -> None:
 
 
 def _shrink(connection: sqlite3.Connection) -> None:
-    """Shrink the file, once a quarter of it and `SPARE` more pages are free."""
+    """Shrink the file, once a quarter of it and `SPARE_PAGES` more pages are free."""
     (free,) = connection.execute("pragma freelist_count").fetchone()
     (pages,) = connection.execute("pragma page_count").fetchone()
-    if free > SPARE + pages // 4:
+    if free > SPARE_PAGES + pages // 4:
         # ``execute`` takes one step of it, and no more: one page.
-        connection.executescript(f"pragma incremental_vacuum({min(free - SPARE, STEP)})")
+        connection.executescript(
+            f"pragma incremental_vacuum({min(free - SPARE_PAGES, MAX_RELEASED_PAGES)})"
+        )
 
 
 def _size(path: str | Path) -> int:

@@ -44,7 +44,7 @@ from receiver.upstream.lookup import wait_time
 from receiver.upstream.request_observer import observed
 from receiver.upstream.requests import INVALID_REQUEST, RequestBuilder, origin_of
 
-MAX_SIZE = 1024 * 1024
+MAX_BODY_SIZE = 1024 * 1024
 """Largest body of an answer in octets."""
 
 IDLE_TIMEOUT = 30.0
@@ -106,7 +106,7 @@ class Client:
         *,
         headers: Mapping[str, str] | None = None,
         timeout: float = 1.0,
-        max_size: int = MAX_SIZE,
+        max_size: int = MAX_BODY_SIZE,
         max_connections: int = 100,
         failures: int = MAX_FAILURES,
         pause: float = OPEN_TIME,

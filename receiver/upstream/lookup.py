@@ -33,10 +33,10 @@ from receiver.upstream.request_observer import OBSERVER, RequestObserver, record
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-RETRY = 1.0
+RETRY_INTERVAL = 1.0
 """Seconds from a failed refresh until the next one."""
 
-RESERVE = 0.05
+ANSWER_MARGIN = 0.05
 """Seconds of a call that are kept for its answer."""
 
 log = logging.getLogger("receiver.upstream")
@@ -164,7 +164,7 @@ class Lookup(Generic[K, V]):
         except Exception:
             cached = state.cached.get(key)
             if cached is not None:
-                cached.fresh_until = state.loop.time() + RETRY
+                cached.fresh_until = state.loop.time() + RETRY_INTERVAL
             if limit.expired():
                 raise UpstreamLate(f"{self._name} took longer than {self._timeout:g} s") from None
             raise
@@ -218,4 +218,4 @@ async def _close(state: _State[K, V]) -> None:
 
 def wait_time(call: Call | None, limit: float = math.inf) -> float:
     """Return the seconds to wait for ``call``, at most ``limit``; 0 or less after its deadline."""
-    return limit if call is None else min(limit, call.remaining() - RESERVE)
+    return limit if call is None else min(limit, call.remaining() - ANSWER_MARGIN)

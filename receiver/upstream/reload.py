@@ -27,7 +27,7 @@ from receiver.upstream.lookup import wait_time
 
 T = TypeVar("T")
 
-INTERVAL = 1.0
+CHECK_INTERVAL = 1.0
 """Seconds between two checks."""
 
 MAX_WAIT = 0.1
@@ -53,7 +53,7 @@ class Reloading(Generic[T]):
             and only the type of other exceptions.
         version: a synchronous function whose result changes with the data; None if unknown. See
             `stamp`.
-        interval: seconds between two checks; `INTERVAL` by default.
+        interval: seconds between two checks; `CHECK_INTERVAL` by default.
         max_wait: seconds that a call waits for a check; `MAX_WAIT` by default.
         eager: whether to read now. Otherwise the first call reads, and calls fail until a read
             succeeds.
@@ -77,7 +77,7 @@ class Reloading(Generic[T]):
         self._name = name
         self._read = read
         self._version = version
-        self._interval = INTERVAL if interval is None else interval
+        self._interval = CHECK_INTERVAL if interval is None else interval
         self._max_wait = MAX_WAIT if max_wait is None else max_wait
         self._clock = clock
         self._current: _Version[T] | None = None

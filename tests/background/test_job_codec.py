@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.background.job_codec import (
-    LONGEST,
-    LONGEST_DECLARED,
+    MAX_BODY_LENGTH,
+    MAX_DECLARED_LENGTH,
     BodyError,
     Work,
     arguments_in,
@@ -96,7 +96,7 @@ def test_values_that_json_lacks_are_refused(value: object) -> None:
         write(SEAL, "k", Work(anything, [1], {"x": value}))
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, "7" * LONGEST])
+@pytest.mark.parametrize("value", [math.nan, math.inf, "7" * MAX_BODY_LENGTH])
 def test_infinite_and_long_values_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"anything") as caught:
         write(SEAL, "k", Work(anything, [value], {}))
@@ -153,7 +153,7 @@ def test_a_declared_function_needs_no_module_and_may_have_longer_arguments() -> 
     def inner(text: str) -> None:
         """A job that is not at the top of a module."""
 
-    declared, work = {name_of(inner): inner}, Work(inner, ("x" * (LONGEST + 1),), {})
+    declared, work = {name_of(inner): inner}, Work(inner, ("x" * (MAX_BODY_LENGTH + 1),), {})
     body = write(SEAL, "key", work, declared)
     found = read(SEAL, "key", body, declared)
     assert found.function is inner
@@ -162,5 +162,5 @@ def test_a_declared_function_needs_no_module_and_may_have_longer_arguments() -> 
         read(SEAL, "key", body)
     with pytest.raises(TypeError, match="another process can import"):
         write(SEAL, "key", work)
-    with pytest.raises(ValueError, match=f"longer than {LONGEST_DECLARED}"):
-        write(SEAL, "key", Work(inner, ("x" * LONGEST_DECLARED,), {}), declared)
+    with pytest.raises(ValueError, match=f"longer than {MAX_DECLARED_LENGTH}"):
+        write(SEAL, "key", Work(inner, ("x" * MAX_DECLARED_LENGTH,), {}), declared)

@@ -10,7 +10,7 @@ from receiver import JobState, Unavailable, job_state
 from receiver.background import BackgroundJobs
 from receiver.background.job_states import current_queue
 from receiver.storage.breaker import StoreError
-from receiver.storage.job_queue import LONGEST_RESULT
+from receiver.storage.job_queue import MAX_RESULT_LENGTH
 from receiver.storage.jobs_memory import MemoryJobs
 from receiver.storage.jobs_sqlite import SqliteJobs
 from tests.background.conftest import POLLING, SECRET, soon
@@ -37,7 +37,7 @@ async def test_a_job_sees_what_another_returned(tmp_path: Path) -> None:
     )
     after = owner.of_call()
     await after.durably(create, "4711", idempotency_key="text é")
-    await after.durably(create, "x" * (LONGEST_RESULT + 1), idempotency_key="long")
+    await after.durably(create, "x" * (MAX_RESULT_LENGTH + 1), idempotency_key="long")
     await after.durably(create_in_thread, 7, idempotency_key="thread")
     await after.durably(create_in_thread, 0, idempotency_key="number")
     expected = [

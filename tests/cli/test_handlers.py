@@ -174,7 +174,11 @@ async def test_check_of_a_valid_and_an_invalid_file() -> None:
 
 
 # How the call in the first lines of each example ends.
-ENDS = {"16_shared": "forwarded to 300", "17_without_code": "forwarded to 8999"}
+ENDS = {
+    "16_shared": "forwarded to 300",
+    "17_without_code": "forwarded to 8999",
+    "28_events": "forwarded to 0",
+}
 
 
 def test_every_example_has_a_call() -> None:

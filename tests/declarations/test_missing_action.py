@@ -13,7 +13,7 @@ import receiver
 from receiver import Call, Forward, Ivr, Receiver, Reply
 from receiver.calls import Kind
 from receiver.config.build import build
-from receiver.declarations.missing_action import LONGEST, MissingAction, missing_action
+from receiver.declarations.missing_action import MAX_INPUT_LENGTH, MissingAction, missing_action
 
 
 async def handler(call: Call) -> Reply:
@@ -60,7 +60,7 @@ def test_the_declaration_of_a_caller_on_one_of_several_pbxs() -> None:
         ("DTMF", "1"),  # an action matches it
         ("DTMF", ""),
         ("DTMF", "A"),
-        ("DTMF", "1" * (LONGEST + 1)),
+        ("DTMF", "1" * (MAX_INPUT_LENGTH + 1)),
         ("DTMF", "٧"),  # a digit, but no key
         ("CALLER", "anonymous"),
         ("CALLER", "+49 30 1234"),

@@ -9,7 +9,7 @@ import pytest
 
 from receiver.dispatch.session_manager import POLL
 from receiver.dispatch.sessions import Session, SessionLost, Sessions
-from receiver.storage.breaker import PAUSE
+from receiver.storage.breaker import OPEN_TIME
 from receiver.storage.memory import MemorySessions
 from tests.shared_stage import Clock, clock
 from tests.storage.conftest import lines
@@ -80,7 +80,7 @@ async def test_during_an_outage_the_store_is_not_asked(
         await lost(sessions)
     assert frail.asked == 1
     assert len(sessions._tasks) == 1  # of the one request, which may have taken the lock
-    clock.time = PAUSE
+    clock.time = OPEN_TIME
     await add_one(sessions)
     assert lines(caplog) == ["ERROR the store is unavailable (OSError): no session", BACK]
 

@@ -10,7 +10,7 @@ import pytest
 
 from receiver.dispatch.session_manager import POLL
 from receiver.dispatch.sessions import Key, Session, SessionLost, Sessions
-from receiver.storage.breaker import CLOSING, PAUSE, CircuitBreaker
+from receiver.storage.breaker import CLOSE_TIMEOUT, OPEN_TIME, CircuitBreaker
 from receiver.storage.protocols import SessionStore
 from tests.shared_stage import LATEST, SHORT, Clock
 
@@ -29,7 +29,7 @@ class Workers:
         clock: Clock | None = None,
         *,
         poll: float = POLL,
-        close_timeout: float = CLOSING,
+        close_timeout: float = CLOSE_TIMEOUT,
     ) -> Sessions:
         """Open the sessions of one more worker; with a clock, behind a circuit breaker."""
         breaker = CircuitBreaker("the store", "no session", clock, limit=SHORT) if clock else None
@@ -97,7 +97,7 @@ async def change(sessions: Sessions, meanwhile: Callable[[Session], None]) -> No
 async def settle(sessions: Sessions, clock: Clock) -> None:
     """Advance the clock until all locks are released."""
     while sessions._tasks:
-        clock.time += PAUSE
+        clock.time += OPEN_TIME
         await asyncio.wait(sessions._tasks, timeout=0.01)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from receiver.auth.throttle import BLOCK_AFTER, BLOCK_TIME, FailureRecord
 from receiver.observability.metrics import COUNTS, OUTAGES
-from receiver.storage.auth_fallback import CROWD, AuthFallback
-from receiver.storage.breaker import PAUSE
+from receiver.storage.auth_fallback import MAX_FAILURE_REQUESTS, AuthFallback
+from receiver.storage.breaker import OPEN_TIME
 from receiver.storage.memory import MemoryAuth
 from tests.shared_stage import Clock
 from tests.storage.conftest import FAILURES, LIFE, NOW, Guard, back, lines, out, use
@@ -84,7 +84,7 @@ async def test_failures_of_an_outage_count_after_it(
     for _ in range(BLOCK_AFTER):
         await store.failed("k", NOW)
     shared.error = None
-    clock.time = PAUSE
+    clock.time = OPEN_TIME
     assert (await store.failed("k", NOW + BLOCK_TIME)).retry_after() == BLOCK_TIME
 
 
@@ -97,12 +97,12 @@ async def test_any_error_falls_back_and_a_count_is_used_once(
     assert [await use(store, count) for count in (1, 1, 2)] == [True, False, True]
     assert [(await store.failed("k", NOW)).failures for _ in range(2)] == [1, 2]
     assert shared.asked == 2  # the other three requests were not made
-    clock.time = PAUSE
+    clock.time = OPEN_TIME
     assert await use(store, 3)
     assert await use(store, 4)
     assert shared.asked == 3
     shared.error = None
-    clock.time = 2 * PAUSE
+    clock.time = 2 * OPEN_TIME
     assert [await use(store, count) for count in (5, 6)] == [True, True]
     assert await store.failed("k", NOW) == FailureRecord(3, NOW)
     assert shared.asked == 6
@@ -142,7 +142,7 @@ async def test_an_outage_at_the_start_is_logged_once(
     await store.reach()
     assert lines(caplog) == [out("OSError")]
     shared.error = None
-    clock.time = PAUSE
+    clock.time = OPEN_TIME
     assert await use(store, 1)
     assert lines(caplog) == [out("OSError"), back()]
 
@@ -153,7 +153,7 @@ async def test_one_request_probes_the_store_after_an_outage(
     store = guard(shared)
     shared.error = OSError()
     await use(store, 0)
-    clock.time = PAUSE
+    clock.time = OPEN_TIME
     shared.stuck = asyncio.Event()
     shared.error = None
     assert all(await asyncio.gather(*(use(store, count) for count in range(1, 20))))
@@ -195,13 +195,14 @@ async def test_a_flood_of_failures_delays_no_client_with_the_password(
     shared.stuck = asyncio.Event()
     for count in range(2):  # the second round shows that the first left no state
         shared.asked = 0
-        flood = [asyncio.create_task(store.failed(str(n), NOW)) for n in range(2 * CROWD)]
+        keys = map(str, range(2 * MAX_FAILURE_REQUESTS))
+        flood = [asyncio.create_task(store.failed(key, NOW)) for key in keys]
         call = asyncio.create_task(store.use("n", count, NOW, NOW))
-        found = await asyncio.gather(*flood[CROWD:])
+        found = await asyncio.gather(*flood[MAX_FAILURE_REQUESTS:])
         assert all(standing == FailureRecord(found[0].failures, NOW) for standing in found)
         shared.stuck.set()
         await asyncio.gather(*flood, call)
-        assert shared.asked == CROWD + 1
+        assert shared.asked == MAX_FAILURE_REQUESTS + 1
         shared.stuck.clear()
 
 
@@ -244,7 +245,7 @@ async def test_each_outage_is_counted_in_the_metrics(
     for number in range(3):
         await store.use("n", number, NOW, NOW)  # the store is not asked
     assert COUNTS.cell(OUTAGES, ("Kind",)) == [count + 1]
-    clock.time = PAUSE
+    clock.time = OPEN_TIME
     await store.use("n", 3, NOW, NOW)
     await store.failed("k", NOW)
     assert COUNTS.cell(OUTAGES, ("Kind",)) == [count + 3]

@@ -39,8 +39,8 @@ async def plateau(path: Path, life: float, put: Put) -> None:
         if number % SET == SET - 1:
             sizes.append(size(path))
     # The length of the write-ahead log varies by one round.
-    assert max(sizes[3:]) <= max(sizes[:3]) + 16 * files.PAGE, sizes
-    assert max(sizes) <= 2 * files.LOG, sizes
+    assert max(sizes[3:]) <= max(sizes[:3]) + 16 * files.PAGE_SIZE, sizes
+    assert max(sizes) <= 2 * files.MAX_LOG_SIZE, sizes
 
 
 async def test_the_file_of_nonces_does_not_grow(
@@ -86,7 +86,7 @@ async def test_the_file_shrinks_after_a_burst(path: Path) -> None:
         await sessions.give(str(number % 3), "t", b"x", 60)
     await sessions.close()
     assert full > 4_000_000
-    assert size(path) <= 2 * files.SPARE * files.PAGE
+    assert size(path) <= 2 * files.SPARE_PAGES * files.PAGE_SIZE
 
 
 async def test_a_long_write_ahead_log_is_truncated(
@@ -98,15 +98,15 @@ async def test_a_long_write_ahead_log_is_truncated(
         reader.execute("select * from used").fetchall()  # so that the log cannot be restarted
         for number in range(1000):
             await store.use(f"{number:040x}", 1, NOW, NOW)
-        assert Path(f"{path}-wal").stat().st_size > 2 * files.LOG
+        assert Path(f"{path}-wal").stat().st_size > 2 * files.MAX_LOG_SIZE
         reader.execute("commit")
     for number in range(1000, 1500):
         await store.use(f"{number:040x}", 1, NOW, NOW)
-    assert Path(f"{path}-wal").stat().st_size <= files.LOG + 64 * files.PAGE
+    assert Path(f"{path}-wal").stat().st_size <= files.MAX_LOG_SIZE + 64 * files.PAGE_SIZE
 
 
 async def test_a_file_has_a_largest_size(path: Path) -> None:
-    file = File(path, "create table if not exists t (x);", most=100 * files.PAGE)
+    file = File(path, "create table if not exists t (x);", max_size=100 * files.PAGE_SIZE)
 
     def put(connection: sqlite3.Connection) -> None:
         connection.execute("insert into t values (?)", ("x" * 3000,))
@@ -124,4 +124,4 @@ async def test_a_file_has_a_largest_size(path: Path) -> None:
     await file.ask(lambda connection: connection.execute("delete from t"))
     await file.ask(put)
     await file.close()
-    assert size(path) <= 100 * files.PAGE
+    assert size(path) <= 100 * files.PAGE_SIZE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.storage.breaker import PAUSE, REMIND, CircuitBreaker, StoreError
+from receiver.storage.breaker import OPEN_TIME, REMINDER_INTERVAL, CircuitBreaker, StoreError
 from tests.shared_stage import Clock
 from tests.storage.conftest import NOW, lines
 
@@ -25,12 +25,12 @@ async def test_a_long_outage_is_logged_again(
 ) -> None:
     store = CircuitBreaker("the store", "falling back", clock)
     said: list[int] = []
-    for time in range(0, int(2 * REMIND) + 1, int(PAUSE)):
+    for time in range(0, int(2 * REMINDER_INTERVAL) + 1, int(OPEN_TIME)):
         clock.time = NOW + time
         with pytest.raises(StoreError):
             await store.ask(bad)
         said += [time] if len(lines(caplog)) > len(said) else []
-    assert said == [0, REMIND, 2 * REMIND]
+    assert said == [0, REMINDER_INTERVAL, 2 * REMINDER_INTERVAL]
     assert lines(caplog) == [OUT] * 3
 
 
@@ -41,6 +41,6 @@ async def test_each_outage_is_logged_at_once(
     for _ in range(2):
         with pytest.raises(StoreError):
             await store.ask(bad)
-        clock.time += PAUSE
+        clock.time += OPEN_TIME
         await store.ask(good)
     assert lines(caplog) == [OUT, BACK] * 2

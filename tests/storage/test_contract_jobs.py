@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from receiver.storage.job_queue import KEEP, DeadJob, Job, JobQueue, JobState
+from receiver.storage.job_queue import KEY_LIFETIME, DeadJob, Job, JobQueue, JobState
 from tests.storage.stage import NOW, SHARED, Backend, Closes, SharedBackend
 
 END = NOW + 30
@@ -50,9 +50,9 @@ async def test_a_key_is_accepted_once(jobs: JobQueue[str]) -> None:
     assert job.body == "first"
     assert not await jobs.accept("k", "second", NOW)
     await jobs.done(job, NOW)
-    assert not await jobs.accept("k", "second", NOW + KEEP)
-    assert await jobs.accept("k", "second", NOW + KEEP + 1)
-    assert (await claim_one(jobs, NOW + KEEP + 1)).body == "second"
+    assert not await jobs.accept("k", "second", NOW + KEY_LIFETIME)
+    assert await jobs.accept("k", "second", NOW + KEY_LIFETIME + 1)
+    assert (await claim_one(jobs, NOW + KEY_LIFETIME + 1)).body == "second"
 
 
 async def test_the_state_of_a_job_and_what_it_returned(jobs: JobQueue[str]) -> None:
@@ -63,8 +63,9 @@ async def test_the_state_of_a_job_and_what_it_returned(jobs: JobQueue[str]) -> N
     assert await jobs.state("k") == JobState("open")
     await jobs.done(job, NOW, "no. 4711 é")
     assert await jobs.state("k") == JobState("done", "no. 4711 é")
-    await jobs.accept("other", "", NOW + KEEP + 1)
-    await jobs.done(await claim_one(jobs, NOW + KEEP + 1, END + KEEP), NOW + KEEP + 1)
+    later = NOW + KEY_LIFETIME + 1
+    await jobs.accept("other", "", later)
+    await jobs.done(await claim_one(jobs, later, END + KEY_LIFETIME), later)
     assert await jobs.state("k") is None
     assert await jobs.state("other") == JobState("done")
 
@@ -72,7 +73,7 @@ async def test_the_state_of_a_job_and_what_it_returned(jobs: JobQueue[str]) -> N
 async def test_a_result_is_that_of_the_latest_job_with_its_key(jobs: JobQueue[str]) -> None:
     await jobs.accept("k", "", NOW)
     await jobs.done(await claim_one(jobs), NOW, "first")
-    later = NOW + KEEP + 1
+    later = NOW + KEY_LIFETIME + 1
     assert await jobs.accept("k", "", later)
     assert await jobs.state("k") == JobState("open")
     await jobs.done(await claim_one(jobs, later, later + 1), later)
@@ -88,7 +89,7 @@ async def test_the_state_of_a_dead_letter(jobs: JobQueue[str]) -> None:
 
 
 async def test_keys_of_done_jobs_expire(jobs: JobQueue[str]) -> None:
-    for key, now in (("old", NOW), ("new", NOW + KEEP + 1)):
+    for key, now in (("old", NOW), ("new", NOW + KEY_LIFETIME + 1)):
         await jobs.accept(key, "", now)
         await jobs.done(await claim_one(jobs, now, now), now)
     assert not await jobs.accept("new", "", NOW)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from receiver.dispatch.sessions import Key, SessionLost, Sessions
-from receiver.storage.protocols import LEASE
+from receiver.storage.protocols import SESSION_LEASE
 from tests.storage.session_stage import KEY, Workers, add_one, hold, soon, stored
 from tests.storage.stage import Backend
 
@@ -26,7 +26,7 @@ async def test_the_lock_of_a_dead_holder_expires(one: Sessions, backend: Backend
     await add_one(one)
     dead = backend.sessions()
     assert await dead.take(KEY.name, "dead", LIFE)
-    for seconds in (0, LEASE - 1):
+    for seconds in (0, SESSION_LEASE - 1):
         backend.advance(seconds)
         with pytest.raises(SessionLost):
             async with one.open(KEY, until=soon(0)):
@@ -55,7 +55,7 @@ async def test_a_write_after_the_lease_is_refused(
     one: Sessions, other: Sessions, backend: Backend
 ) -> None:
     slow = await hold(one)
-    backend.advance(LEASE)
+    backend.advance(SESSION_LEASE)
     await add_one(other)
     await add_one(other)
     with pytest.raises(SessionLost, match="held for more than 40 seconds"):
@@ -67,7 +67,7 @@ async def test_a_write_after_the_lease_is_refused_without_a_next_holder(
     one: Sessions, backend: Backend
 ) -> None:
     slow = await hold(one)
-    backend.advance(LEASE)
+    backend.advance(SESSION_LEASE)
     with pytest.raises(SessionLost, match="held for more than 40 seconds"):
         await slow.end()
     assert await stored(one) == {}
@@ -77,7 +77,7 @@ async def test_a_read_only_holder_may_exceed_the_lease(
     one: Sessions, other: Sessions, backend: Backend
 ) -> None:
     slow = await hold(one, change=False)
-    backend.advance(LEASE)
+    backend.advance(SESSION_LEASE)
     await add_one(other)
     await slow.end()
     assert await stored(other) == {"count": 1}
@@ -87,7 +87,7 @@ async def test_a_late_holder_does_not_release_the_next_holders_lock(
     one: Sessions, other: Sessions, backend: Backend
 ) -> None:
     slow = await hold(one)
-    backend.advance(LEASE)
+    backend.advance(SESSION_LEASE)
     second = await hold(other)
     with pytest.raises(SessionLost):
         await slow.end()

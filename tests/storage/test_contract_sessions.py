@@ -11,7 +11,7 @@ import pytest
 from receiver.credentials import Secret
 from receiver.dispatch.session import MAX_SIZE
 from receiver.dispatch.sessions import Key, SessionError, SessionLost, Sessions, key_of
-from receiver.storage.protocols import LEASE
+from receiver.storage.protocols import SESSION_LEASE
 from tests.shared_stage import LONG
 from tests.storage.session_stage import KEY, Workers, add_one, hold, soon, stored
 from tests.storage.stage import Backend
@@ -158,7 +158,7 @@ async def test_a_held_session_does_not_expire(one: Sessions, backend: Backend) -
     key = Key("brief", 2.0)
     await add_one(one, key)
     async with one.open(key, until=soon()):
-        backend.advance(LEASE - 1)
+        backend.advance(SESSION_LEASE - 1)
     backend.advance(1)
     assert await stored(one, key) == {"count": 1}
 

@@ -15,7 +15,7 @@ import pytest
 from receiver.credentials import Secret
 from receiver.storage import quarantine
 from receiver.storage.backends import open_auth_store
-from receiver.storage.breaker import PAUSE, StoreError
+from receiver.storage.breaker import OPEN_TIME, StoreError
 from receiver.storage.file_lock import locked
 from receiver.storage.protocols import AuthStore
 from receiver.storage.sqlite import SqliteAuth, SqliteSessions
@@ -100,7 +100,7 @@ async def test_a_file_damaged_while_it_is_open_costs_no_answer(
         assert await other.use("n", number, NOW, NOW)
         await store.failed(f"k{number}", NOW)
         assert not await store.use("n", 100, NOW, NOW)
-        clock.time += PAUSE
+        clock.time += OPEN_TIME
     assert await store.use("n", 200, NOW, NOW)
     assert not await other.use("n", 200, NOW, NOW)
     assert (await store.failed("new", NOW)).failures == 1
@@ -147,7 +147,7 @@ async def test_the_number_of_quarantined_files_is_bounded(path: Path, make: Make
         assert await ask(store, number)
         await store.close()
     aside = [name for name in kept(path) if not name.endswith("-wal")]
-    assert len(aside) == quarantine.KEPT
+    assert len(aside) == quarantine.MAX_KEPT
     texts = [(path.parent / name).read_text().split()[1] for name in aside]
     assert texts == ["4", "5", "6"]
     assert Path(f"{path}.failures.corrupt-not-this").exists()
@@ -169,7 +169,7 @@ async def test_a_damaged_file_that_cannot_be_renamed_is_an_outage(
     assert lines(caplog) == [
         out("TimeoutError", advice=f"{advice}; name another in RECEIVER_STORE")
     ]
-    clock.time = PAUSE
+    clock.time = OPEN_TIME
     assert await store.use("n", 2, NOW, NOW)
     assert lines(caplog)[-1] == back()
 
@@ -232,7 +232,7 @@ async def test_a_folder_created_later_is_used(
     one, other = (guard(SqliteAuth(path, life=LIFE)) for _ in range(2))
     assert [await store.use("n", 1, NOW, NOW) for store in (one, other)] == [True, True]
     path.parent.mkdir()
-    clock.time = PAUSE
+    clock.time = OPEN_TIME
     assert [await store.use("n", 2, NOW, NOW) for store in (one, other)] == [True, False]
     assert lines(caplog)[2:] == [back(), back()]
 

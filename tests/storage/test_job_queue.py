@@ -8,7 +8,7 @@ import redis
 from receiver.credentials import Secret
 from receiver.storage import sqlite_file as files
 from receiver.storage.breaker import StoreError
-from receiver.storage.job_queue import FULL, KEEP, Bounds, JobQueue
+from receiver.storage.job_queue import KEY_LIFETIME, QUEUE_FULL, Bounds, JobQueue
 from receiver.storage.jobs_redis import PREFIX, RedisJobs
 from tests.shared_stage import LONG
 from tests.storage.conftest import lines
@@ -27,7 +27,7 @@ def bounded(backend: Backend, closing_all: list[Closes]) -> JobQueue[str]:
 
 async def tidy(jobs: JobQueue[str]) -> None:
     """Make enough requests that a file is tidied."""
-    for _ in range(files.TIDY):
+    for _ in range(files.TIDY_INTERVAL):
         await jobs.accept("tidy", "", NOW + 1000)
 
 
@@ -40,7 +40,7 @@ async def make_dead(jobs: JobQueue[str], number: int) -> None:
 async def test_a_full_queue_refuses_jobs(bounded: JobQueue[str]) -> None:
     for number in range(BOUND):
         assert await bounded.accept(str(number), "", NOW)
-    with pytest.raises(StoreError, match=f"^{FULL}$") as caught:
+    with pytest.raises(StoreError, match=f"^{QUEUE_FULL}$") as caught:
         await bounded.accept("one more", "", NOW)
     assert caught.value.advice.startswith("5 jobs wait, and no more are accepted")
     (job,) = await bounded.claim(NOW, NOW + 30, 1)
@@ -88,7 +88,7 @@ async def test_keys_of_done_jobs_expire_in_redis_and_nothing_else(redis_url: Sec
         assert lives() == waiting
         await jobs.done((await jobs.claim(NOW + 1, NOW + 30, 1))[0], NOW + 2)
         found = lives()
-        assert KEEP - 10 <= found.pop("done") <= KEEP
+        assert KEY_LIFETIME - 10 <= found.pop("done") <= KEY_LIFETIME
         assert found == dead
         for name in dead:  # as an earlier version left them
             client.expire(PREFIX + name, 3600)

@@ -17,7 +17,7 @@ from receiver.errors import LoadError
 from receiver.storage.breaker import StoreError
 from receiver.storage.jobs_rescue import rescue
 from receiver.storage.jobs_salvage import SavedJob, read_jobs
-from receiver.storage.jobs_sqlite import RESCUE, SqliteJobs
+from receiver.storage.jobs_sqlite import RESCUE_COMMAND, SqliteJobs
 from tests.background.conftest import NOW, POLLING, SECRET, lines, soon
 from tests.damage import DAMAGES, PAGE, Damage, emptied, header, pages
 from tests.shared_stage import LONG
@@ -263,7 +263,7 @@ async def test_a_rescue_that_was_killed_names_the_file_that_it_moved(path: Path)
     with pytest.raises(LoadError, match="is sound; for the jobs in the damaged file") as caught:
         await rescue(path, SETTING, sleep=lambda _: None)
     (moved,) = path.parent.glob("*.corrupt-*Z")
-    assert str(caught.value).endswith(f"{RESCUE} {shlex.quote(str(moved))}")
+    assert str(caught.value).endswith(f"{RESCUE_COMMAND} {shlex.quote(str(moved))}")
     assert (await rescue(path, SETTING, moved, lambda _: None)).new > 0
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from receiver.storage import sqlite_file as files
 from receiver.storage.breaker import StoreError
-from receiver.storage.job_queue import KEEP
+from receiver.storage.job_queue import KEY_LIFETIME
 from receiver.storage.jobs_sqlite import SqliteJobs
 from tests.storage.stage import NOW
 
@@ -68,15 +68,15 @@ async def test_the_file_does_not_grow_over_days(path: Path) -> None:
     sizes = []
     for day in range(10):
         for number in range(300):
-            now = NOW + (day + number / 300) * KEEP
+            now = NOW + (day + number / 300) * KEY_LIFETIME
             assert await jobs.accept(f"{day}-{number}", "x" * (number * 20), now)
             (job,) = await jobs.claim(now, now + 30, 1)
             await jobs.done(job, now)
         sizes.append(sum(file.stat().st_size for file in path.parent.glob("jobs.db*")))
-    assert max(sizes[3:]) <= max(sizes[:3]) + 16 * files.PAGE, sizes
-    assert max(sizes) <= 2 * files.LOG, sizes
+    assert max(sizes[3:]) <= max(sizes[:3]) + 16 * files.PAGE_SIZE, sizes
+    assert max(sizes) <= 2 * files.MAX_LOG_SIZE, sizes
     await jobs.close()
-    assert path.stat().st_size < 64 * files.PAGE + 100_000
+    assert path.stat().st_size < 64 * files.PAGE_SIZE + 100_000
 
 
 async def test_a_blob_for_a_key_becomes_a_dead_letter(path: Path) -> None:

@@ -15,7 +15,7 @@ import redis
 from receiver.credentials import Secret
 from receiver.errors import SettingsError
 from receiver.storage.breaker import StoreError
-from receiver.storage.leases import REST, HeldLease, open_lease
+from receiver.storage.leases import END_MARGIN, HeldLease, open_lease
 from receiver.storage.memory import UnsharedLease
 from receiver.storage.redis import LEASES, RedisLease
 from receiver.storage.sqlite import SqliteLease
@@ -60,12 +60,12 @@ async def test_a_holder_that_cannot_renew_stops_before_the_lease_ends(clock: Clo
     assert not hold.held
     await hold.renew()
     lease.down = True
-    clock.time = LIFE * (1 - REST) - 0.1
+    clock.time = LIFE * (1 - END_MARGIN) - 0.1
     assert hold.held
     with pytest.raises(StoreError):
         await hold.renew()
     assert hold.held
-    clock.time = LIFE * (1 - REST)
+    clock.time = LIFE * (1 - END_MARGIN)
     assert not hold.held
 
 

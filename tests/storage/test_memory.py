@@ -8,7 +8,7 @@ from tests.storage.conftest import NOW
 
 
 async def test_a_flood_of_addresses_evicts_the_idle_ones() -> None:
-    store = MemoryAuth(life=300, most_sources=10)
+    store = MemoryAuth(life=300, max_sources=10)
     for key in ("idle", "busy"):
         await store.failed(key, NOW)
     for n in range(1000):

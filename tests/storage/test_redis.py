@@ -21,7 +21,7 @@ from tests.storage.conftest import LIFE, NOW
 
 @pytest.fixture
 async def store(redis_url: Secret) -> AsyncIterator[RedisAuth]:
-    store = RedisAuth(redis_url, limit=LONG, life=LIFE, most_sources=10)
+    store = RedisAuth(redis_url, limit=LONG, life=LIFE, max_sources=10)
     yield store
     await store.close()
 

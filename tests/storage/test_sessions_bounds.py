@@ -12,10 +12,10 @@ import pytest
 from receiver.credentials import Secret
 from receiver.dispatch.sessions import Key, SessionLost
 from receiver.storage.memory import MemorySessions
-from receiver.storage.protocols import LEASE
+from receiver.storage.protocols import SESSION_LEASE
 from receiver.storage.redis import RedisSessions
 from receiver.storage.sqlite import SqliteAuth, SqliteSessions
-from receiver.storage.sqlite_file import TIDY
+from receiver.storage.sqlite_file import TIDY_INTERVAL
 from tests.shared_stage import LONG, Clock
 from tests.storage.session_stage import KEY, Workers, add_one, soon, stored
 from tests.storage.stage import RedisBackend
@@ -24,7 +24,7 @@ from tests.storage.stage import RedisBackend
 async def test_memory_drops_the_session_that_was_idle_longest(
     workers: Workers, clock: Clock
 ) -> None:
-    store = MemorySessions(most=3, clock=clock)
+    store = MemorySessions(max_sessions=3, clock=clock)
     sessions = workers.on(store)
     keys = [Key(name) for name in "abcd"]
     for key in keys[:3]:
@@ -35,7 +35,7 @@ async def test_memory_drops_the_session_that_was_idle_longest(
 
 
 async def test_memory_is_bounded(workers: Workers, clock: Clock) -> None:
-    store = MemorySessions(most=100, clock=clock)
+    store = MemorySessions(max_sessions=100, clock=clock)
     sessions = workers.on(store)
     for number in range(1000):
         await add_one(sessions, Key(str(number)))
@@ -47,7 +47,7 @@ async def test_memory_is_bounded(workers: Workers, clock: Clock) -> None:
 
 
 async def test_a_session_dropped_while_it_is_held_is_saved(workers: Workers, clock: Clock) -> None:
-    sessions = workers.on(MemorySessions(most=1, clock=clock))
+    sessions = workers.on(MemorySessions(max_sessions=1, clock=clock))
     await add_one(sessions)
     async with sessions.open(KEY, until=soon()) as session:
         await add_one(sessions, Key("another call"))
@@ -58,14 +58,14 @@ async def test_a_session_dropped_while_it_is_held_is_saved(workers: Workers, clo
 async def test_a_file_is_bounded(tmp_path: Path, workers: Workers) -> None:
     path = tmp_path / "shared.db"
     clock = Clock(time.time())
-    sessions = workers.on(SqliteSessions(path, most=50, clock=clock))
+    sessions = workers.on(SqliteSessions(path, max_sessions=50, clock=clock))
     for number in range(300):
         clock.time += 0.001
         await add_one(sessions, Key(str(number)))
         await stored(sessions, KEY)
     with closing(sqlite3.connect(path)) as connection:
         names = [name for (name,) in connection.execute("select name from sessions order by used")]
-    assert len(names) <= 50 + TIDY
+    assert len(names) <= 50 + TIDY_INTERVAL
     assert names[-50:] == [str(number) for number in range(250, 300)]
 
 
@@ -116,7 +116,7 @@ async def test_a_clock_set_back_extends_no_lease_and_no_session(
     assert await stored(sessions) == {"count": 1}
     await add_one(sessions, Key("idle"))
     clock.time -= 24 * 3600
-    for _ in range(TIDY):
+    for _ in range(TIDY_INTERVAL):
         await stored(sessions)
     clock.time += KEY.life + 1
     assert await stored(sessions, Key("idle")) == {}
@@ -128,7 +128,8 @@ async def test_a_lease_holds_for_workers_that_read_the_clock_earlier(
     clock = Clock(time.time())
     store = SqliteSessions(tmp_path / "shared.db", clock=clock)
     await store.take(KEY.name, "another", KEY.life)
-    for seconds in (LEASE - 1, -LEASE - 1):  # another worker read the clock before the holder
+    # Another worker read the clock before the holder.
+    for seconds in (SESSION_LEASE - 1, -SESSION_LEASE - 1):
         clock.time += seconds
         with pytest.raises(SessionLost):
             async with workers.on(store).open(KEY, until=soon(0)):

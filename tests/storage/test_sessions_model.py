@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from receiver.credentials import Secret
 from receiver.dispatch.sessions import Key, SessionLost, Sessions
-from receiver.storage.protocols import LEASE
+from receiver.storage.protocols import SESSION_LEASE
 from tests.storage.session_stage import Workers, soon
 from tests.storage.stage import Backend, MemoryBackend, RedisBackend, SqliteBackend
 
@@ -40,7 +40,7 @@ STEPS = st.builds(
     put=st.dictionaries(NAMES, VALUES, max_size=2),
     remove=st.sets(NAMES, max_size=2),
     fails=st.booleans(),
-    seconds=st.sampled_from([0, 1, int(LEASE) + 1]),
+    seconds=st.sampled_from([0, 1, int(SESSION_LEASE) + 1]),
     idle=st.sampled_from([0, 30, 61, 3000, 3601]),
 )
 
@@ -76,13 +76,13 @@ async def play(steps: list[Step], backend: Backend) -> None:
                 await take_step(step, pair[step.worker], backend, now)
             except (Failure, SessionLost) as error:
                 outcome = type(error)
-            late = step.seconds >= LEASE
+            late = step.seconds >= SESSION_LEASE
             lost = late and not step.fails and (wanted != now or list(wanted) != list(now))
             assert outcome is (Failure if step.fails else SessionLost if lost else None)
             good = outcome is None and not late
             model[step.key] = wanted if good else now
             # Late, it lives as the start of the step let it; else as the end of it did.
-            ends[step.key] = time + step.key.life + (LEASE if late else step.seconds)
+            ends[step.key] = time + step.key.life + (SESSION_LEASE if late else step.seconds)
             time += step.seconds + step.idle
             if step.idle:
                 backend.advance(step.idle)

@@ -10,7 +10,7 @@ import pytest
 
 from receiver.credentials import Secret
 from receiver.dispatch.sessions import Key, SessionLost
-from receiver.storage.protocols import LEASE
+from receiver.storage.protocols import SESSION_LEASE
 from tests.storage.session_stage import KEY, Workers, add_one, soon, stored
 from tests.storage.stage import Backend, RedisBackend, SqliteBackend
 
@@ -85,7 +85,7 @@ async def test_the_lock_of_a_killed_process_expires(where: str, workers: Workers
         async with sessions.open(KEY, until=soon(0)):
             pytest.fail("two at once")
     assert await stored(sessions, Key("another call")) == {}
-    backend.advance(LEASE)
+    backend.advance(SESSION_LEASE)
     await add_one(sessions)
     assert await stored(sessions) == {"count": 2}
     backend.close()

@@ -14,7 +14,7 @@ import pytest
 from receiver.auth.throttle import FailureRecord
 from receiver.storage.breaker import StoreError
 from receiver.storage.sqlite import SqliteAuth
-from receiver.storage.sqlite_file import TIDY, Waits
+from receiver.storage.sqlite_file import TIDY_INTERVAL, Waits
 from tests.shared_stage import LONG
 from tests.storage.conftest import NOW
 from tests.storage.stage import run_together
@@ -138,7 +138,7 @@ async def test_waiting_failures_delay_no_count(make: Callable[..., SqliteAuth]) 
     store = make()
     go_on = threading.Event()
     store._failures._thread.submit(go_on.wait)
-    flood = [asyncio.create_task(store.failed(str(n), NOW)) for n in range(TIDY)]
+    flood = [asyncio.create_task(store.failed(str(n), NOW)) for n in range(TIDY_INTERVAL)]
     await asyncio.sleep(0)  # all of them are queued before the count
     try:
         async with asyncio.timeout(LONG):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -26,8 +27,8 @@ _TIME = "2026-01-01T00:00:00Z"
 
 
 class FakeHubSpot(Fake):
-    """Attributes: ``unique``: the property of calls that has unique values; ``late``: what is
-    written is not found yet."""
+    """Attributes: ``unique``: the property of calls that has unique values; ``page``: associations
+    in one answer."""
 
     def __init__(self, token: str = "pat-token-of-the-tests") -> None:
         super().__init__()
@@ -36,7 +37,7 @@ class FakeHubSpot(Fake):
         self.calls: list[dict[str, Any]] = []
         self.tasks: list[dict[str, Any]] = []
         self.unique = ""
-        self.late = False
+        self.page = 500
 
     def add(self, phone: str, name: str, *, owner: str | None = "77", **fields: str) -> str:
         first, _, last = name.partition(" ")
@@ -60,6 +61,12 @@ class FakeHubSpot(Fake):
             return self._call(await request.json())
         if request.method == "POST" and path == "/crm/v3/objects/tasks":
             return self._task(await request.json())
+        if found := re.fullmatch(
+            r"/crm/v3/objects/contacts/(\d+)/associations/(calls|tasks)", path
+        ):
+            return self._associated(found[1], found[2], request.query_params)
+        if found := re.fullmatch(r"/crm/v3/objects/(calls|tasks)/batch/read", path):
+            return self._read(found[1], await request.json())
         if request.method == "PATCH" and (
             found := re.fullmatch(r"/crm/v3/objects/calls/(\d+)", path)
         ):
@@ -99,6 +106,33 @@ class FakeHubSpot(Fake):
         if start + len(page) < len(found):
             answer["paging"] = {"next": {"after": str(start + len(page))}}
         return JSONResponse(answer)
+
+    def _associated(self, contact: str, kind: str, query: Mapping[str, str]) -> Response:
+        if all(row["id"] != contact for row in self.contacts):
+            return self.refused(404, "OBJECT_NOT_FOUND")
+        rows = self.calls if kind == "calls" else self.tasks
+        found = [row["id"] for row in rows if contact in row["associated"]]
+        start, limit = int(query.get("after", 0)), min(self.page, int(query["limit"]))
+        page = found[start : start + limit]
+        answer: dict[str, Any] = {"results": [{"id": one, "type": "x"} for one in page]}
+        if start + limit < len(found):
+            answer["paging"] = {"next": {"after": str(start + limit), "link": "https://…"}}
+        return JSONResponse(answer)
+
+    def _read(self, kind: str, body: dict[str, Any]) -> Response:
+        if set(body) != {"inputs", "properties", "propertiesWithHistory"}:
+            return self.refused(400, "VALIDATION_ERROR")
+        wanted = [one["id"] for one in body["inputs"]]
+        if not 0 < len(wanted) <= 100:
+            return self.refused(400, "VALIDATION_ERROR")
+        rows = self.calls if kind == "calls" else self.tasks
+        found = [
+            {**row, "properties": {k: row["properties"].get(k) for k in body["properties"]}}
+            for row in rows
+            if row["id"] in wanted
+        ]
+        times = {"startedAt": _TIME, "completedAt": _TIME, "status": "COMPLETE"}
+        return JSONResponse({"results": found, **times})
 
     def _call(self, body: dict[str, Any]) -> Response:
         properties = body["properties"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -49,6 +50,8 @@ class FakeZoho(Fake):
         if found := re.fullmatch(r"/crm/v8/users/(\d+)", path):
             users = [USER] if found[1] == USER["id"] else []
             return JSONResponse({"users": users}) if users else Response(status_code=204)
+        if (found := re.fullmatch(r"/crm/v8/(\w+)", path)) and request.method == "GET":
+            return self._latest(found[1], request.query_params)
         if path == "/crm/v8/Calls" and request.method == "POST":
             return self._call((await request.json())["data"][0])
         if path == "/crm/v8/Tasks" and request.method == "POST":
@@ -86,6 +89,7 @@ class FakeZoho(Fake):
         elif criteria := re.fullmatch(r"\((\w+):starts_with:([^()]+)\)", query.get("criteria", "")):
             field, begin = criteria.groups()
             found = [row for row in self.records[module] if row[field].startswith(begin)]
+            found = [] if self.late else found
         else:
             return self.refused(400, "EXPECTED_PARAM_MISSING")
         found = found[: int(query.get("per_page", 200))]
@@ -95,6 +99,17 @@ class FakeZoho(Fake):
             keys = {"id", *query["fields"].split(",")}
             found = [{key: row[key] for key in row if key in keys} for row in found]
         return JSONResponse({"data": found, "info": {"count": len(found), "more_records": False}})
+
+    def _latest(self, module: str, query: Mapping[str, str]) -> Response:
+        """Return the latest records; Zoho requires the names of the fields."""
+        if not query.get("fields") or not 0 < int(query["per_page"]) <= 200:
+            return self.refused(400, "REQUIRED_PARAM_MISSING")
+        if (query["sort_by"], query["sort_order"]) != ("Created_Time", "desc"):
+            return self.refused(400, "INVALID_DATA")
+        keys = {"id", *query["fields"].split(",")}
+        found = self.records[module][: -int(query["per_page"]) - 1 : -1]
+        shown = [{key: row[key] for key in row if key in keys} for row in found]
+        return JSONResponse({"data": shown}) if shown else Response(status_code=204)
 
     def _call(self, row: dict[str, Any]) -> Response:
         for field in ("Call_Start_Time", "Call_Type", "Call_Duration"):

@@ -38,6 +38,7 @@ class Fake(ABC):
     def __init__(self) -> None:
         self.trouble: Trouble = ""
         self.fails: set[str] = set()  # paths that answer 503
+        self.late = False  # the index of the search has nothing that was written
         self.asked: list[Asked] = []
         self.released = asyncio.Event()
 

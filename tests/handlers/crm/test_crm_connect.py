@@ -89,4 +89,4 @@ def test_a_table_without_a_connector(table: Any) -> None:
 def test_a_connector_is_one_file_on_the_common_ones(name: str) -> None:
     source = Path(inspect.getsourcefile(connector_of(name)) or "").read_text()
     imported = set(re.findall(r"^from handlers\.crm\.(\w+) import", source, re.MULTILINE))
-    assert imported <= {"client", "contacts", "credentials", "outcomes", "rest_templates"}
+    assert imported <= {"base", "client", "contacts", "credentials", "outcomes", "rest_templates"}

@@ -139,21 +139,20 @@ async def test_concurrent_logging_creates_one_record(stage: Stage) -> None:
 
 
 async def test_a_record_whose_answer_was_lost_is_not_created_again(stage: Stage) -> None:
+    """Also if the index of the search lags. To the CRM a kill before the report is the same."""
     add(stage)
     call = engagement_of(await one(stage))
-    asks = stage.fake.serve
-    reads = 0 if len(stage.fake.asked) == 0 else len(stage.fake.asked)
+    serve, stage.fake.late = stage.fake.serve, True
 
     async def lose_what_is_written(request: Any) -> Any:
         before = len(stage.logged())
-        response = await asks(request)
+        response = await serve(request)
         return stage.fake.refused(502, "BAD_GATEWAY") if len(stage.logged()) > before else response
 
     stage.fake.serve = lose_what_is_written
     with pytest.raises(Unavailable):
         await stage.crm.log(call)
     assert len(stage.logged()) == 1
-    assert len(stage.fake.asked) > reads
     await stage.crm.log(call)
     assert len(stage.logged()) == 1
 

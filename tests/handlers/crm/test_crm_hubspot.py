@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from handlers.crm.contacts import Number
+from handlers.crm.contacts import Contact, Number
 from handlers.crm.hubspot import HubSpot
+from receiver.upstream import UpstreamRefused
 from tests.handlers.crm.connected import KEY, Stage, engagement_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -61,6 +62,10 @@ async def test_hubspots_own_client_logs_a_call_and_is_refused(stage: Stage) -> N
     basic = client_of(stage).crm.objects.calls.basic_api
     made = await asyncio.to_thread(basic.create, body)
     assert made.id == stage.fake.calls[0]["id"]
+    read = {"inputs": [{"id": made.id}], "properties": ["hs_timestamp"]}
+    batch = calls.BatchReadInputSimplePublicObjectId(**read, properties_with_history=[])
+    found = await asyncio.to_thread(client_of(stage).crm.objects.calls.batch_api.read, batch)
+    assert [one.properties["hs_timestamp"] for one in found.results] == ["2026-11-22T08:00:00Z"]
     body.properties = {}
     for api, status in (
         (basic, 400),
@@ -105,6 +110,35 @@ async def test_a_unique_key_prevents_duplicates_while_the_index_lags(stage: Stag
     crm = stage.make(key_field="our_key")
     await crm.log(engagement_of())
     await crm.log(engagement_of())
+    assert len(stage.fake.calls) == 1
+
+
+async def test_one_of_many_calls_of_a_contact_is_found_while_the_index_lags(stage: Stage) -> None:
+    """Also if its contact was deleted since, then by the search only."""
+    stage.fake.add("(877) 929-0687", "Grace Hopper")
+    (contact,) = await stage.crm.find(NUMBER)
+    crm, keys = stage.crm, [f"{number:032x}" for number in range(5)]
+    for key in keys:
+        await crm.log(engagement_of(contact, key=key))
+    stage.fake.late, stage.fake.page = True, 2
+    records = [await crm.log(engagement_of(contact, key=key)) for key in reversed(keys)]
+    assert records == [call["id"] for call in reversed(stage.fake.calls)]
+    stage.fake.late = False
+    stage.fake.contacts.clear()
+    assert await crm.log(engagement_of(contact, key=keys[0])) == records[-1]
+
+
+async def test_a_call_of_a_deleted_contact_is_not_searched_for_in_vain(stage: Stage) -> None:
+    with pytest.raises(UpstreamRefused):
+        await stage.crm.log(engagement_of(Contact("4711")))
+    assert stage.fake.asked[-1].path == "/crm/v3/objects/calls"
+
+
+async def test_the_call_of_an_unknown_caller_is_found_by_the_search(stage: Stage) -> None:
+    stage.fake.late = True
+    await stage.crm.log(engagement_of())
+    stage.fake.late = False
+    await stage.crm.log(engagement_of())
     assert len(stage.fake.calls) == 1
 
 
