@@ -206,10 +206,11 @@ class PhoneCalls:
         )
         self._show(live, changed)
         self._feed.now(live.view.key, live.view.now())
-        if phone.ended:
-            self._calls.pop(live.view.key, None)
+        if len(phone.events) == 1:
             of_call = live.view, live.site.pbx, phone, self._service.hold
             self._begin(report(*of_call, partial(self._show, live)), live)
+        if phone.ended:
+            self._calls.pop(live.view.key, None)
 
     def _asked(self, event: Event, live: LiveCall) -> tuple[str, str]:
         """Return the action's identity and its handler's name; empty without a callback."""
