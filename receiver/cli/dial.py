@@ -143,7 +143,7 @@ class EventReport:
             await self._arrival
 
     async def end(self, call: PhoneCall) -> None:
-        """Hang up, and report what follows."""
+        """Hang up, and report the events from the end of the IVR's part."""
         if self._arrival is not None:
             await call.hang_up()
             destination = call.forwarded_to or ""

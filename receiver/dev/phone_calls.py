@@ -120,11 +120,10 @@ class PhoneCalls:
         def listen(phone: PhoneCall, event: Event) -> None:
             self._listen(live, phone, event)
 
-        line = self._line(site)
-        self._begin(
-            line.dial(view.ivr, caller=request.caller, caller_name=request.name, listener=listen),
-            live,
+        dialled = self._line(site).dial(
+            view.ivr, caller=request.caller, caller_name=request.name, listener=listen
         )
+        self._begin(dialled, live)
         return view.key
 
     async def key(self, call: str, pressed: Key) -> None:
