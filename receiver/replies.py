@@ -4,18 +4,17 @@ Rule 1: a reply is a value; what a handler returns is the reply.
 Rule 2: a reply that exists can be carried out: its destination is checked by the constructor.
 Rule 3: on the wire ``status_code`` is always 200. The PBX takes anything else for a failure, and
         what the caller then hears is not documented ("Managing Virtual Receptionist").
-Rule 4: `reply_kind` registers a subclass of `BaseReply` with its words in `KINDS`; wire, log,
-        metrics, recordings, configuration files, console and simulator read them there. A new reply
-        is one class, and one more member of `Reply`.
+Rule 4: a subclass of `BaseReply` names its words, and is registered in `KINDS`; wire, log, metrics,
+        recordings, configuration files, console and simulator read them there. A new reply is one
+        class, and one more member of `Reply`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from receiver.errors import CallbackError, ReplyError
 from receiver.text import counted
@@ -32,14 +31,30 @@ KINDS: dict[str, type[BaseReply]] = {}
 class BaseReply:
     """Base of the replies: frozen dataclasses with one field, the destination, or with none.
 
-    The class attributes are the words of `reply_kind`.
+    A subclass names its words in the class statement; without them it cannot be defined, and mypy
+    reports the missing ones. They become class attributes. ::
+
+        @dataclass(frozen=True)  # no slots=True: that would define the class twice
+        class Hangup(BaseReply, action="hangup", keyword="hangup", outcome="hung up", …):
+            ...
+
+    Parameters:
+        action: on the wire, in the log, in metrics and recordings, such as ``"call"``.
+        keyword: in configuration files, such as ``"forward"``.
+        outcome: the kind of outcome that the simulator and the console show, ``"forwarded"``.
+        outcome_text: the outcome in a sentence; ``{}`` is the destination.
+        label: the reply in a list of destinations, such as ``"hang up"``; ``{}`` as before.
+        summary: the effect, for the editor of a configuration file.
+        rule: in the rules of an IVR (`receiver.pbx.models_ivr.ForwardAction`); empty if it cannot
+            be used there.
+        caller_text: the outcome in a CALLER callback, where it differs.
+        ends_call: whether the IVR's part of the call ends.
 
     Raises:
         ReplyError: the destination cannot be dialled. The text does not repeat it, because it may
             hold what the caller keyed in.
     """
 
-    __slots__ = ()
     __match_args__: ClassVar[tuple[str, ...]] = ()
 
     action: ClassVar[str]
@@ -51,6 +66,24 @@ class BaseReply:
     label: ClassVar[str]
     summary: ClassVar[str]
     ends_call: ClassVar[bool]
+
+    def __init_subclass__(
+        cls,
+        *,
+        action: str,
+        keyword: str,
+        outcome: str,
+        outcome_text: str,
+        label: str,
+        summary: str,
+        rule: str = "",
+        caller_text: str = "",
+        ends_call: bool = True,
+    ) -> None:
+        cls.action, cls.keyword, cls.rule = action, keyword, rule
+        cls.outcome, cls.outcome_text, cls.caller_text = outcome, outcome_text, caller_text
+        cls.label, cls.summary, cls.ends_call = label, summary, ends_call
+        KINDS[action] = cls
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -96,47 +129,9 @@ class Destination(Protocol):
     number: str
 
 
-R = TypeVar("R", bound=BaseReply)
-
-
-def reply_kind(
-    *,
-    action: str,
-    keyword: str,
-    outcome: str,
-    outcome_text: str,
-    label: str,
-    summary: str,
-    rule: str = "",
-    caller_text: str = "",
-    ends_call: bool = True,
-) -> Callable[[type[R]], type[R]]:
-    """Return a decorator that registers a kind of reply; mypy reports a missing word.
-
-    Parameters:
-        action: on the wire, in the log, in metrics and recordings, such as ``"call"``.
-        keyword: in configuration files, such as ``"forward"``.
-        outcome: the kind of outcome that the simulator and the console show, ``"forwarded"``.
-        outcome_text: the outcome in a sentence; ``{}`` is the destination.
-        label: the reply in a list of destinations, such as ``"hang up"``; ``{}`` as before.
-        summary: the effect, for the editor of a configuration file.
-        rule: in the rules of an IVR (`receiver.pbx.models_ivr.ForwardAction`); empty if it cannot
-            be used there.
-        caller_text: the outcome in a CALLER callback, where it differs.
-        ends_call: whether the IVR's part of the call ends.
-    """
-    words = dict(locals())
-
-    def register(kind: type[R]) -> type[R]:
-        for name, word in words.items():
-            setattr(kind, name, word)
-        KINDS[action] = kind
-        return kind
-
-    return register
-
-
-@reply_kind(
+@dataclass(frozen=True, init=False)
+class Forward(
+    BaseReply,
     action="call",
     keyword="forward",
     rule="FORWARD_TO_NUMBER",
@@ -144,9 +139,7 @@ def reply_kind(
     outcome_text="forwarded to {}",
     label="{}",
     summary="Connect the caller to it.",
-)
-@dataclass(frozen=True, slots=True, init=False)
-class Forward(BaseReply):
+):
     """Connect the caller to ``destination``: an extension, a queue, another IVR, or a number.
 
     ::
@@ -173,7 +166,9 @@ def _number_of(destination: object) -> object:
     return getattr(destination, "number", destination)
 
 
-@reply_kind(
+@dataclass(frozen=True)
+class Hangup(
+    BaseReply,
     action="hangup",
     keyword="hangup",
     rule="HANGUP",
@@ -181,9 +176,7 @@ def _number_of(destination: object) -> object:
     outcome_text="hung up",
     label="hang up",
     summary="End the call.",
-)
-@dataclass(frozen=True, slots=True)
-class Hangup(BaseReply):
+):
     """End the call.
 
     ::
@@ -192,7 +185,9 @@ class Hangup(BaseReply):
     """
 
 
-@reply_kind(
+@dataclass(frozen=True)
+class Repeat(
+    BaseReply,
     action="repeat",
     keyword="repeat",
     rule="REPEAT",
@@ -202,9 +197,7 @@ class Hangup(BaseReply):
     label="repeat",
     summary="Play the prompt again.",
     ends_call=False,
-)
-@dataclass(frozen=True, slots=True)
-class Repeat(BaseReply):
+):
     """Play the IVR's prompt again and wait for the next key.
 
     In a CALLER handler, which runs before the prompt, it means: continue to the prompt. ::

@@ -21,7 +21,7 @@ from receiver.observability.metrics import COUNTS
 from receiver.pbx.callback_trace import Outcome
 from receiver.recording.format import decode, encode
 from receiver.recording.publisher import PublishedCallback
-from receiver.replies import KINDS, BaseReply, is_reply, reply_kind
+from receiver.replies import KINDS, BaseReply, is_reply
 from receiver.replies import decode as decode_reply
 from receiver.replies import encode as encode_reply
 from receiver.testing import Phone
@@ -39,7 +39,9 @@ ENDED = Outcome("left in a mailbox", "900")
 
 @pytest.fixture(autouse=True)
 def voicemail() -> Iterator[type[BaseReply]]:
-    @reply_kind(
+    @dataclass(frozen=True)
+    class Voicemail(
+        BaseReply,
         action="voicemail",
         keyword="voicemail",
         rule="FORWARD_TO_VOICEMAIL",
@@ -48,9 +50,7 @@ def voicemail() -> Iterator[type[BaseReply]]:
         caller_text="sent to the mailbox of {}",
         label="voicemail {}",
         summary="Connect the caller to its mailbox.",
-    )
-    @dataclass(frozen=True, slots=True)
-    class Voicemail(BaseReply):
+    ):
         number: str
 
     globals()["Voicemail"] = Voicemail  # as an import at the head of a module of handlers
@@ -70,9 +70,17 @@ async def literal(call: Call) -> Reply:
     return Voicemail("900")  # type: ignore[name-defined,no-any-return]  # noqa: F821
 
 
-def test_a_reply_without_all_of_its_words_is_refused_by_mypy_too() -> None:
+def test_a_reply_without_all_of_its_words_cannot_be_defined_and_mypy_reports_it() -> None:
     with pytest.raises(TypeError, match=r"missing 5 required .* 'keyword', .* and 'summary'"):
-        reply_kind(action="park")  # type: ignore[call-arg]
+
+        class Park(BaseReply, action="park"):  # type: ignore[call-arg]
+            pass
+
+    with pytest.raises(TypeError, match=r"missing 6 required .* 'action'"):
+
+        class Bare(BaseReply):  # type: ignore[call-arg]
+            pass
+
     assert "park" not in KINDS
 
 

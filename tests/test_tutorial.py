@@ -86,11 +86,11 @@ def test_the_tutorial(
     assert installed.read_text() == PAGE.read_text()
 
 
-def test_each_step_is_a_file_of_the_examples() -> None:
-    same = [block.note("same as") for block in parse(PAGE).blocks if block.note("file")]
-    assert sorted(EXAMPLES / Path(name or "").name for name in same) == sorted(
-        EXAMPLES.glob("*.py")
-    )
-    for block in parse(PAGE).blocks:
-        if path := block.note("same as"):
-            assert block.text == (EXAMPLES.parents[1] / path).read_text()
+def test_the_finished_project_is_in_the_examples() -> None:
+    blocks = parse(PAGE).blocks
+    same = {path: block for block in blocks if (path := block.note("same as"))}
+    assert sorted(EXAMPLES.parents[1] / path for path in same) == sorted(EXAMPLES.glob("*.py"))
+    for path, block in same.items():
+        assert block.text == (EXAMPLES.parents[1] / path).read_text()
+    apps = [block for block in blocks if block.note("file") == "app.py"]
+    assert apps[-1] is same["examples/tutorial/app.py"]

@@ -20,7 +20,7 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 
 from opentelemetry import trace
@@ -60,13 +60,19 @@ def provide() -> None:
         _PROVIDED.append(provider)
 
 
-async def export_rest(limit: float = EXPORT_TIME) -> None:
+async def export_rest(
+    limit: float = EXPORT_TIME, *, providers: Iterable[TracerProvider] = _PROVIDED
+) -> None:
     """Export the last spans within ``limit`` seconds; drop them if the collector does not answer.
+
+    Parameters:
+        limit: for each provider.
+        providers: by default the one that `provide` has set up.
 
     The provider's own `shutdown` would retry for half a minute, after the event loop has ended, and
     the parent would kill the worker.
     """
-    for provider in _PROVIDED:
+    for provider in providers:
         await _export(provider, limit)
 
 

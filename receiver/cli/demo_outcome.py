@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from receiver.calls import Call
-from receiver.cli.dial import show, show_events
+from receiver.cli.dial import EventReport, show
 from receiver.cli.local_service import LocalService
 from receiver.declarations.announcement import Announcement
 from receiver.declarations.call_events import CallEvent
@@ -64,19 +66,21 @@ async def place_with_outcome(local: LocalService) -> list[str]:
     wrong = []
     for title, talk in ((ANSWERED, TALK), (MISSED, 0.0)):
         click.secho(f"\n{title}", bold=True)
-        call = await local.line.dial("8200", caller=CALLER, listener=_show)
+        report = EventReport(local, talk)
+        call = await local.line.dial("8200", caller=CALLER, listener=partial(_show, report))
+        await report.arrived()
         await call.press("1")
         good = (call.announcements, call.forwarded_to) == (("8201",), "222")
-        sent = await local.report(call, talk)
-        show_events(sent)
-        wrong += [] if good and all(one.acknowledged for one in sent) else [title]
+        await report.end(call)
+        wrong += [] if good and report.acknowledged else [title]
     logged, tasks = ["Grace Hopper talked with 222 for 95 s"], ["222: call back Grace Hopper"]
     for text in (*crm.calls, *crm.tasks):
         click.secho(f"in the CRM: {text}", fg="green")
     return wrong + ["the CRM after these calls"] * ((crm.calls, crm.tasks) != (logged, tasks))
 
 
-def _show(call: PhoneCall, event: Event) -> None:
+def _show(report: EventReport, call: PhoneCall, event: Event) -> None:
+    report.listen(call)
     if event.kind == "prompt":
         click.secho(f"the prompt: {WELCOME.text}", dim=True)
     elif event.kind == "announcement":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
+import time
 from collections import deque
 from datetime import datetime
 from functools import partial
@@ -13,16 +14,16 @@ import click
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, load_app
 from receiver.cli.exit_status import FINDING
-from receiver.cli.local_service import run_local
+from receiver.cli.local_service import LocalService, run_local
 from receiver.config.load_app import find_ivr
 from receiver.declarations.introspection import from_here
 from receiver.declarations.missing_action import missing_action
 from receiver.execution.blocking_calls import BlockingCall, BlockingCallDetector
 from receiver.pbx.callback_trace import Step, render
-from receiver.simulator.event_sender import EventDelivery
+from receiver.simulator.event_records import CallEnd, EventRecords, Json
+from receiver.simulator.event_sender import reported
 from receiver.simulator.events import Event
 from receiver.simulator.line import PhoneCall
-from receiver.text import counted
 
 from_option = click.option(
     "--from", "caller", default="101", show_default=True, help="The caller's number."
@@ -82,7 +83,8 @@ async def _dial(
     label, number = find_ivr(app, ivr)
     blocking = deque[BlockingCall]()
 
-    def listen(_: PhoneCall, event: Event) -> None:
+    def listen(call: PhoneCall, event: Event) -> None:
+        report.listen(call)
         if event.kind == "announcement":
             click.secho(event.text, dim=True)
         if event.step is not None:
@@ -95,25 +97,65 @@ async def _dial(
     with BlockingCallDetector() as detector:
         wrap = partial(detector.watched, report=blocking.append)
         async with run_local(app, label, wrap=wrap, at=at) as local:
+            report = EventReport(local, talk)
             await local.apply()
             call = await local.line.dial(
                 number, caller=caller, caller_name=caller_name, listener=listen
             )
+            await report.arrived()
             for digits in presses:
                 if call.ended:
                     click.echo(f"the call has ended, further keys are ignored: {len(digits)}")
                     break
                 await call.press(digits)
-            if app.event_endpoint(label) is not None:
-                show_events(await local.report(call, talk))
+            await report.end(call)
             return call
 
 
-def show_events(sent: list[EventDelivery]) -> None:
-    """Print how many events of the call were acknowledged."""
-    good = sum(one.acknowledged for one in sent)
-    text = f"the PBX reported {counted(len(sent), 'event')} of the call, {good} acknowledged"
-    click.secho(text, fg="green" if good == len(sent) else "red")
+class EventReport:
+    """Reports a call to the app's handlers of events while it happens, and prints the events.
+
+    Without handlers of events nothing is reported.
+
+    Parameters:
+        local: has the PBX that sends them.
+        talk: seconds that the destination talks; 0 if it does not answer.
+
+    Attributes:
+        acknowledged: whether every event was.
+    """
+
+    def __init__(self, local: LocalService, talk: float) -> None:
+        self._local = local
+        self._end = CallEnd(talk or None)
+        self._arrival: asyncio.Task[None] | None = None
+        self.acknowledged = True
+
+    def listen(self, call: PhoneCall) -> None:
+        """Begin at the first event of ``call``; further ones change nothing."""
+        if self._arrival is None and self._local.app.event_endpoint(self._local.label):
+            self._records = EventRecords(call.call, time.time())
+            self._arrival = asyncio.create_task(self._send(self._records.arrived()))
+
+    async def arrived(self) -> None:
+        """Wait for the events of the arrival, and for their handlers."""
+        if self._arrival is not None:
+            await self._arrival
+
+    async def end(self, call: PhoneCall) -> None:
+        """Hang up, and report the events from the end of the IVR's part."""
+        if self._arrival is not None:
+            await call.hang_up()
+            destination = call.forwarded_to or ""
+            for _, events in self._records.after_ivr(call.in_ivr, destination, self._end):
+                await self._send(events)
+
+    async def _send(self, events: list[Json]) -> None:
+        click.secho(reported(events), dim=True)
+        missed = sum(not one.acknowledged for one in await self._local.send(events))
+        if missed:
+            click.secho(f"{missed} of {len(events)} not acknowledged", fg="red")
+            self.acknowledged = False
 
 
 def show(step: Step) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,9 +22,9 @@ from receiver.registration.event_urls import desired_event_state
 from receiver.server.uvicorn_server import running
 from receiver.settings import Settings
 from receiver.simulator.api import make_api
-from receiver.simulator.event_records import CallEnd
-from receiver.simulator.event_sender import EventDelivery, EventSender
-from receiver.simulator.line import Line, PhoneCall
+from receiver.simulator.event_records import Json
+from receiver.simulator.event_sender import EventDelivery, EventSender, no_wait
+from receiver.simulator.line import Line
 from receiver.simulator.model import Pbx
 from receiver.testing.declared_pbx import make_pbx
 from receiver.testing.ivr_copy import IvrCopy
@@ -59,16 +58,10 @@ class LocalService:
         """Register the app's actions on the simulated PBX through its REST API."""
         return await registrar.apply(self.client, await self.plan(), allow_deletes=True)
 
-    async def report(self, call: PhoneCall, talk: float) -> list[EventDelivery]:
-        """End ``call`` and send its events to the app, if it has handlers for them.
-
-        Parameters:
-            talk: seconds that the destination talks; 0 if it does not answer.
-        """
-        if not call.ended:
-            await call.hang_up()
-        sender = EventSender(lambda: self.pbx.tenant_settings["cdr_event"], sleep=_no_wait)
-        sent = await sender.report(call, CallEnd("", talk or None), time.time())
+    async def send(self, events: list[Json]) -> list[EventDelivery]:
+        """Send events of a call to the app, and wait until their handlers have run."""
+        sender = EventSender(lambda: self.pbx.tenant_settings["cdr_event"], sleep=no_wait)
+        sent = await sender.send(events)
         await self.app.idle()
         return sent
 
@@ -120,7 +113,3 @@ async def _serve(
         sensitive = partial(sensitive_names, tuple(app), label)
         line = Line(pbx, today=today, sensitive=sensitive)
         yield LocalService(app, url, pbx, pbx_url, client, line, label)
-
-
-async def _no_wait(seconds: float) -> None:
-    """A further attempt follows at once."""

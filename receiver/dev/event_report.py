@@ -1,4 +1,4 @@
-"""Report a call of the page to the handlers of events, as the PBX does when it has ended."""
+"""Report a call of the page to the handlers of events while it happens, as the PBX does."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable
 from receiver.dev.call_view import CallView, Changed
 from receiver.simulator.call import PhoneCall
 from receiver.simulator.event_records import CallEnd
-from receiver.simulator.event_sender import EventSender
+from receiver.simulator.event_sender import EventSender, events_of, reported
 from receiver.simulator.model import Pbx
-from receiver.text import counted
 
-TALK = 10.0
+TALK = 5.0
 """Seconds that the destination talks: the page cannot answer for it."""
 
 
@@ -23,7 +22,7 @@ async def report(
     hold: Callable[[], Awaitable[None]],
     show: Callable[[list[Changed]], None],
 ) -> None:
-    """Send the events of a call that has left the IVR, if the app has handlers for them.
+    """Send the events of a call that arrives, if the app has handlers for them.
 
     Parameters:
         view: of the call.
@@ -34,9 +33,10 @@ async def report(
     """
     if not pbx.tenant_settings["cdr_event"]["enabled"]:
         return
-    await hold()
     sender = EventSender(lambda: pbx.tenant_settings["cdr_event"])
-    sent = await sender.report(phone, CallEnd("", TALK), time.time())
-    good = sum(one.acknowledged for one in sent)
-    text = f"the PBX reported {counted(len(sent), 'event')} of the call, {good} acknowledged"
-    show([view.note(phone.now, text)])
+    async for events in events_of(phone, CallEnd(TALK), time.time()):
+        await hold()
+        show([view.note(phone.now, reported(events))])
+        missed = sum(not one.acknowledged for one in await sender.send(events))
+        if missed:
+            show([view.note(phone.now, f"{missed} of {len(events)} not acknowledged")])

@@ -120,11 +120,10 @@ class PhoneCalls:
         def listen(phone: PhoneCall, event: Event) -> None:
             self._listen(live, phone, event)
 
-        line = self._line(site)
-        self._begin(
-            line.dial(view.ivr, caller=request.caller, caller_name=request.name, listener=listen),
-            live,
+        dialled = self._line(site).dial(
+            view.ivr, caller=request.caller, caller_name=request.name, listener=listen
         )
+        self._begin(dialled, live)
         return view.key
 
     async def key(self, call: str, pressed: Key) -> None:
@@ -206,10 +205,11 @@ class PhoneCalls:
         )
         self._show(live, changed)
         self._feed.now(live.view.key, live.view.now())
-        if phone.ended:
-            self._calls.pop(live.view.key, None)
+        if len(phone.events) == 1:
             of_call = live.view, live.site.pbx, phone, self._service.hold
             self._begin(report(*of_call, partial(self._show, live)), live)
+        if phone.ended:
+            self._calls.pop(live.view.key, None)
 
     def _asked(self, event: Event, live: LiveCall) -> tuple[str, str]:
         """Return the action's identity and its handler's name; empty without a callback."""

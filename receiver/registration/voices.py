@@ -4,7 +4,8 @@ Rule 1: the synthesizer of a voice ``piper:en`` is the one of that name; of any 
         first that can be used here: the command of RECEIVER_VOICE_COMMAND, piper, espeak-ng, then
         those of other distributions by name.
 Rule 2: a recording in the cache counts for its text, voice, synthesizer and that one's version. The
-        cache may be deleted at any time, and a folder that cannot be written costs time only.
+        cache may be deleted at any time, and a folder that cannot be written costs time only. When
+        a recording is added, those not used for the longest time are deleted down to the limit.
 Rule 3: a recording is returned as the PBX plays it (`receiver.pbx.resample`). It ends with an
         inaudible mark of its text and voice: a PBX that stores a file by the digest of its bytes
         would show an equal one under the name of the first.
@@ -32,6 +33,9 @@ from receiver.registration.synthesizers import Synthesizer
 from receiver.settings import Settings
 from receiver.text import short
 
+MAX_CACHE = 100_000_000
+"""Bytes of the cache folder, about an hour of recordings."""
+
 GROUP = "receiver.voices"
 """The entry-point group of synthesizers, of any distribution."""
 
@@ -57,11 +61,15 @@ class Voices:
     Parameters:
         settings: name a command, or a model of piper.
         cache: the folder of recordings; by default that of the user.
+        max_cache: bytes of all files in it.
     """
 
-    def __init__(self, settings: Settings, *, cache: Path | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, cache: Path | None = None, max_cache: int = MAX_CACHE
+    ) -> None:
         self._settings = settings
         self._cache = cache_folder() if cache is None else cache
+        self._max_cache = max_cache
 
     def speak(self, speech: Speech) -> bytes:
         """Return the recording of ``speech``, as the PBX plays it; see `spoken`."""
@@ -92,6 +100,7 @@ class Voices:
                 ) from None
             if file is not None:
                 _write(file, data)
+                _prune(file.parent, self._max_cache)
         return Spoken(data, name if name == "command" else f"{name} {one.version}")
 
     def _find(self, voice: str) -> tuple[str, Synthesizer, str]:
@@ -154,12 +163,14 @@ def cache_folder(
 
 
 def _read(file: Path) -> bytes | None:
-    """Return a recording of the cache; None if it is missing or damaged."""
+    """Return a recording of the cache, and note its use; None if it is missing or damaged."""
     try:
         data = file.read_bytes()
         examine(file.name, data)
     except (OSError, DeclarationError):
         return None
+    with suppress(OSError):  # a folder that cannot be written
+        os.utime(file)
     return data
 
 
@@ -174,3 +185,15 @@ def _write(file: Path, data: bytes) -> None:
         except OSError:
             os.unlink(part)
             raise
+
+
+def _prune(folder: Path, max_bytes: int) -> None:
+    """Delete the files not used for the longest time, also parts that a killed process left."""
+    with suppress(OSError):  # another process deletes, too
+        states = {file: file.stat() for file in folder.iterdir()}
+        total = sum(state.st_size for state in states.values())
+        for file, state in sorted(states.items(), key=lambda item: item[1].st_mtime_ns):
+            if total <= max_bytes:
+                break
+            file.unlink()
+            total -= state.st_size

@@ -8,6 +8,7 @@ Rule 2: `receiver.simulator.flow` decides what the IVR does; `PhoneCall` sends t
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
@@ -70,6 +71,7 @@ class PhoneCall:
         self._moment = moment
         self._listener = listener
         self._skipped = 0.0
+        self._left = asyncio.Event()
 
     @property
     def outcome(self) -> Outcome | None:
@@ -144,6 +146,11 @@ class PhoneCall:
         return self._flow.hides_keys
 
     @property
+    def in_ivr(self) -> float:
+        """The seconds from the arrival to the last event."""
+        return self.events[-1].seconds - self.events[0].seconds
+
+    @property
     def skipped(self) -> float:
         """The seconds by which `wait` has advanced the time of this call."""
         return self._skipped
@@ -211,6 +218,10 @@ class PhoneCall:
         """Hang up. Nothing happens if the call has ended."""
         await self._go_on(self._flow.hang_up(self._now()))
 
+    async def until_ended(self) -> None:
+        """Wait until the IVR's part of the call has ended."""
+        await self._left.wait()
+
     async def play_on(self) -> None:
         """Let the announcements that are playing end, on a line without a clock."""
         for _ in range(MAX_ANNOUNCEMENTS):
@@ -241,6 +252,8 @@ class PhoneCall:
         self.events.append(event)
         if event.step is not None:
             self.steps.append(event.step)
+        if self.ended:
+            self._left.set()
         self._listener(self, event)
 
     def _check(self, keys: str, most: int | None = None) -> None:

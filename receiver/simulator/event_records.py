@@ -18,6 +18,9 @@ from receiver.calls import Call
 
 Json = dict[str, Any]
 
+Moment = tuple[float, list[Json]]
+"""Events that happen together, and the seconds since those before."""
+
 RING = 3.0
 """Seconds that a target rings before it answers, or before the caller gives up."""
 
@@ -27,70 +30,36 @@ class CallEnd:
     """The result of a call after the IVR.
 
     Attributes:
-        destination: the number that the IVR forwarded to; empty if the call ended in the IVR.
         talk: seconds that the destination and the caller talked; None if it did not answer.
         by_caller: whether the caller hung up.
         recording: a link to the recording; a field for it is not documented.
     """
 
-    destination: str = ""
     talk: float | None = None
     by_caller: bool = True
     recording: str = ""
 
 
-def event_records(
-    call: Call,
-    end: CallEnd,
-    *,
-    begun: float,
-    in_ivr: float,
-    tenant: str = "1",
-    old_directions: bool = True,
-) -> list[Json]:
-    """Return the events of a call, in their order.
+class EventRecords:
+    """Makes the events of one call, in their order: `arrived`, then those of `after_ivr`.
 
     Parameters:
         call: the caller and the IVR.
-        end: what happened after the IVR.
         begun: when it began, in seconds since the epoch.
-        in_ivr: seconds that it was in the IVR.
         tenant: the id of the tenant.
         old_directions: ``in`` rather than ``inbound``; the vendor documents both.
     """
-    made = _Events(call, tenant, "in" if old_directions else "inbound")
-    left = begun + in_ivr
-    ended = left + (RING + (end.talk or 0.0) if end.destination else 0.0)
-    reason = "caller_disconnect" if end.by_caller else "callee_disconnect"
-    in_the_ivr = "referred" if end.destination else reason
-    targets = [_target(call.ivr, begun, begun, left, in_the_ivr)]
-    events = [made.of_call("call_start", begun)]
-    events += [made.of_target(what, begun, call.ivr) for what in ("add", "ringing", "answer")]
-    events.append(made.of_target("end", left, call.ivr))
-    if end.destination:
-        answered = None if end.talk is None else left + RING
-        targets.append(_target(end.destination, left, answered, ended, reason))
-        whens = [("add", left), ("ringing", left)]
-        if answered is None:
-            whens.append(("noanswer", ended))
-        else:
-            whens += [("answer", answered), ("end", ended)]
-        events += [made.of_target(what, when, end.destination) for what, when in whens]
-    record = made.of_call("call_cdr", ended) | _outcome(begun, ended, reason, targets)
-    if end.recording:
-        record["recording_url"] = end.recording
-    return [*events, record]
 
-
-class _Events:
-    """Makes the events of one call."""
-
-    def __init__(self, call: Call, tenant: str, direction: str) -> None:
+    def __init__(
+        self, call: Call, begun: float, *, tenant: str = "1", old_directions: bool = True
+    ) -> None:
+        self._ivr = call.ivr
+        self._begun = begun
         self._common: Json = {
             "session_id": call.session_id,
             "cdr_id": f"{call.session_id}1",
             "tenant_id": tenant,
-            "direction": direction,
+            "direction": "in" if old_directions else "inbound",
             "caller": call.caller,
             "did": "",
             "outbound_caller_id": "",
@@ -103,29 +72,61 @@ class _Events:
             "user_data": "",
         }
 
-    def of_call(self, type_: str, when: float) -> Json:
+    def arrived(self) -> list[Json]:
+        """Return the events of a call that arrives at the IVR."""
+        begun = self._begun
+        target = [self._of_target(what, begun, self._ivr) for what in ("add", "ringing", "answer")]
+        return [self._of_call("call_start", begun), *target]
+
+    def after_ivr(self, in_ivr: float, destination: str, end: CallEnd) -> list[Moment]:
+        """Return the events from the end of the IVR's part, by their moments.
+
+        Parameters:
+            in_ivr: seconds that the call was in the IVR.
+            destination: the number that the IVR forwarded to; empty if the call ended in the IVR.
+            end: what happened after the IVR.
+        """
+        begun, left = self._begun, self._begun + in_ivr
+        reason = "caller_disconnect" if end.by_caller else "callee_disconnect"
+        referred = "referred" if destination else reason
+        targets = [_target(self._ivr, begun, begun, left, referred)]
+        left_ivr = self._of_target("end", left, self._ivr)
+        if not destination:
+            return [(0.0, [left_ivr, self._final(left, reason, targets, end)])]
+        rings = [self._of_target(what, left, destination) for what in ("add", "ringing")]
+        moments = [(0.0, [left_ivr, *rings])]
+        answered, ended, seconds = None, left + RING, RING
+        if end.talk is not None:
+            answered, ended, seconds = ended, ended + end.talk, end.talk
+            moments.append((RING, [self._of_target("answer", answered, destination)]))
+        last = self._of_target("noanswer" if answered is None else "end", ended, destination)
+        targets.append(_target(destination, left, answered, ended, reason))
+        moments.append((seconds, [last, self._final(ended, reason, targets, end)]))
+        return moments
+
+    def _final(self, ended: float, reason: str, targets: list[Json], end: CallEnd) -> Json:
+        """Return the final record of the call."""
+        record = self._of_call("call_cdr", ended) | {
+            "start_time": _at(self._begun),
+            "ring_time": _at(self._begun),
+            "answered_time": _at(self._begun),
+            "ended_time": _at(ended),
+            "call_status": "answered",  # by the IVR
+            "status_code": "200",
+            "trunk_name": "",
+            "end_reason": reason,
+            "ring_duration": 0,
+            "talk_duration": round(ended - self._begun),
+            "call_targets": targets,
+        }
+        return record | ({"recording_url": end.recording} if end.recording else {})
+
+    def _of_call(self, type_: str, when: float) -> Json:
         return {"event_type": type_, "time": _at(when), **self._common, **self._whole}
 
-    def of_target(self, what: str, when: float, number: str) -> Json:
+    def _of_target(self, what: str, when: float, number: str) -> Json:
         type_, address = f"cdr_target_{what}", {"destiantion": _address(number)}
         return {"event_type": type_, "time": _at(when), **self._common, **address}
-
-
-def _outcome(begun: float, ended: float, reason: str, targets: list[Json]) -> Json:
-    """Return what only the final record has."""
-    return {
-        "start_time": _at(begun),
-        "ring_time": _at(begun),
-        "answered_time": _at(begun),
-        "ended_time": _at(ended),
-        "call_status": "answered",  # by the IVR
-        "status_code": "200",
-        "trunk_name": "",
-        "end_reason": reason,
-        "ring_duration": 0,
-        "talk_duration": round(ended - begun),
-        "call_targets": targets,
-    }
 
 
 def _target(number: str, rang: float, answered: float | None, ended: float, reason: str) -> Json:

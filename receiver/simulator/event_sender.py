@@ -17,7 +17,8 @@ import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import cast
 
 import httpx
@@ -26,7 +27,7 @@ from receiver.pbx.callback_request import Outgoing, answer_challenge, first_leg,
 from receiver.pbx.models import ActionUrl, read
 from receiver.pbx.models_events import EventUrl
 from receiver.simulator.call import PhoneCall
-from receiver.simulator.event_records import CallEnd, Json, event_records
+from receiver.simulator.event_records import CallEnd, EventRecords, Json
 
 RETRIES = (15.0, 60.0, 180.0, 480.0, 900.0)
 """Seconds before each further attempt."""
@@ -110,12 +111,13 @@ class EventSender:
 
         Parameters:
             call: the call.
-            end: what happened after the IVR; its destination is where the IVR forwarded the call.
+            end: what happened after the IVR.
             today: the time in seconds since the epoch.
         """
-        in_ivr = call.events[-1].seconds - call.events[0].seconds
-        went = replace(end, destination=call.forwarded_to or "")
-        return await self.send(event_records(call.call, went, begun=today - in_ivr, in_ivr=in_ivr))
+        records = EventRecords(call.call, today - call.in_ivr)
+        moments = records.after_ivr(call.in_ivr, call.forwarded_to or "", end)
+        later = chain.from_iterable(events for _, events in moments)
+        return await self.send([*records.arrived(), *later])
 
     def _target(self) -> ActionUrl | None:
         found = read(EventUrl, self._url() or {})
@@ -154,6 +156,37 @@ class EventSender:
         else:
             async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
                 yield transport
+
+
+async def events_of(
+    call: PhoneCall,
+    end: CallEnd,
+    begun: float,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[list[Json]]:
+    """Yield the events of a call when they happen; begin when it has arrived.
+
+    Parameters:
+        call: the call.
+        end: what happens after the IVR.
+        begun: when the call arrived, in seconds since the epoch.
+        sleep: waits, in seconds, while the destination rings and talks.
+    """
+    records = EventRecords(call.call, begun)
+    yield records.arrived()
+    await call.until_ended()
+    for seconds, events in records.after_ivr(call.in_ivr, call.forwarded_to or "", end):
+        await sleep(seconds)
+        yield events
+
+
+async def no_wait(seconds: float) -> None:
+    """Sleep not at all, where time is simulated."""
+
+
+def reported(events: Sequence[Json]) -> str:
+    """Return the types of events as text."""
+    return f"the PBX reports {', '.join(str(one['event_type']) for one in events)}"
 
 
 async def _attempt(transport: httpx.AsyncBaseTransport, target: ActionUrl, body: bytes) -> int:

@@ -200,7 +200,7 @@ class Phone:
             by_caller: whether the caller hung up.
             recording: a link to it; ``faults``: on the way of the events.
         """
-        end = CallEnd("", talk if answered else None, by_caller, recording)
+        end = CallEnd(talk if answered else None, by_caller, recording)
         return await self._ends.end(call, end, faults)
 
     def _time(self, session_id: str) -> datetime:

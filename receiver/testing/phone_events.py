@@ -10,7 +10,7 @@ import httpx
 
 from receiver.simulator.call import PhoneCall
 from receiver.simulator.event_records import CallEnd
-from receiver.simulator.event_sender import EventDelivery, EventFaults, EventSender
+from receiver.simulator.event_sender import EventDelivery, EventFaults, EventSender, no_wait
 from receiver.simulator.model import Pbx
 
 
@@ -31,7 +31,7 @@ class CallEnds:
     def serve(self, label: str, pbx: Pbx, transport: httpx.AsyncBaseTransport | None) -> None:
         """Report the calls of a PBX, see `EventSender`; no attempt waits for the one before."""
         self._senders[label] = EventSender(
-            lambda: pbx.tenant_settings["cdr_event"], transport, sleep=_no_wait
+            lambda: pbx.tenant_settings["cdr_event"], transport, sleep=no_wait
         )
 
     def begun(self, call: PhoneCall, label: str) -> None:
@@ -50,7 +50,3 @@ class CallEnds:
         sent = await sender.report(call, end, self._today().timestamp())
         await self._idle()
         return sent
-
-
-async def _no_wait(seconds: float) -> None:
-    """The time of a test does not pass."""

@@ -185,7 +185,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("answers", [True, False])
 async def test_the_last_spans_are_exported_within_a_limit(
-    answers: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    answers: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     go, provider, exporter = threading.Event(), TracerProvider(), InMemorySpanExporter()
     if answers:
@@ -197,9 +197,8 @@ async def test_the_last_spans_are_exported_within_a_limit(
             return exporter.export(spans)
 
     provider.add_span_processor(BatchSpanProcessor(Endpoint()))
-    monkeypatch.setattr(span_export, "_PROVIDED", [provider])
     provider.get_tracer("test").start_span("last").end()
-    await span_export.export_rest(20 if answers else 0.05)
+    await span_export.export_rest(20 if answers else 0.05, providers=[provider])
     assert [span.name for span in exporter.get_finished_spans()] == ["last"] * answers
     assert ("the last spans were dropped" in caplog.text) is not answers
     go.set()

@@ -179,7 +179,6 @@ def test_a_queue_that_is_down(server: Server, monkeypatch: pytest.MonkeyPatch) -
 def test_a_damaged_file_is_rescued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "my jobs.db"
     monkeypatch.setenv("RECEIVER_JOBS", str(path))
-    monkeypatch.setattr("receiver.storage.jobs_rescue.SETTLE_TIME", 0.0)
     where = Secret(str(path))
     on(where, lambda jobs: bury(jobs, "a", "b", "c"))
     assert f"Error: nothing was changed: {path} is sound" in run("rescue", 2).stderr

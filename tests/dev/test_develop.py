@@ -230,20 +230,32 @@ def is_answered(call: str, event: dict[str, Any]) -> bool:
     return is_of(call, "step", event) and bool((event["step"]["callback"] or {}).get("reason"))
 
 
-def test_handlers_of_events_get_the_calls_of_the_page(start: Start) -> None:
+def test_handlers_of_events_get_the_calls_of_the_page_while_they_happen(start: Start) -> None:
     dev = start(
-        APP
+        APP.replace('sales.caller("1**", auth="digest")', 'sales.dtmf("1")')
         + """
+@app.on("call_started")
+def log_start(event):
+    log.info("started: %s", event.caller)
+
 @app.on("call_ended")
-def log_call(event):
+def log_end(event):
     log.info("ended: %s, %s", event.forwarded_to, event.answered_by.talk_duration)
 """
     )
     dev.until_service("running")
-    dev.dial()
-    shown = dev.until(lambda e: e["type"] == "step" and e["step"]["type"] == "event")
-    assert shown["step"]["text"] == "the PBX reported 10 events of the call, 10 acknowledged"
-    dev.until_printed("ended: 222, 10.0")
+    key = dev.post("phone/dial", {"ivr": "8000", "caller": "101"})["call"]
+    dev.until_printed("started: 101")
+    assert dev.call(key)["state"] == "prompt"
+    dev.post(f"phone/{key}/key", {"key": "1"})
+    dev.until_printed("ended: 222, 5.0")
+    dev.until(lambda e: is_of(key, "step", e) and e["step"]["text"].endswith("call_cdr"))
+    assert [step["text"] for step in dev.call(key)["steps"] if step["type"] == "event"] == [
+        "the PBX reports call_start, cdr_target_add, cdr_target_ringing, cdr_target_answer",
+        "the PBX reports cdr_target_end, cdr_target_add, cdr_target_ringing",
+        "the PBX reports cdr_target_answer",
+        "the PBX reports cdr_target_end, call_cdr",
+    ]
 
 
 def test_digits_of_a_sensitive_action_are_shown_nowhere(start: Start) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from handlers.table import Table
 from receiver import Call, DeclarationError, Forward, Hangup, Repeat, Reply, Unavailable
 from receiver.call_context import Detached
-from receiver.upstream import reload
+from tests.handlers.file_changes import read_again
 
 QUERY = "SELECT phone, extension FROM staff"
 
@@ -85,10 +85,13 @@ async def test_sqlite(base: sqlite3.Connection, tmp_path: Path) -> None:
     ]
     os.utime(tmp_path / "office.db", (1, 1))
     os.utime(tmp_path / "office.db-wal", (1, 1))
+    read_again(table._table)
     before = await table._table(None)
+    read_again(table._table)
     assert await table._table(None) is before
     base.execute("UPDATE staff SET extension = '444' WHERE phone = 101")  # in the log alone
     assert (tmp_path / "office.db").stat().st_mtime == 1
+    read_again(table._table)
     assert await ask(table) == Forward("444")
     assert (tmp_path / "office.db-wal").exists()
 
@@ -138,12 +141,15 @@ async def test_a_changed_file_is_reloaded_and_an_invalid_one_refused(
     assert await ask(table) == Forward("222")
     for broken in ("", "number,destination\n101,333\n102,x\n", "number,destination\n1", "\0"):
         file.write_text(broken)
+        read_again(table._table)
         assert await ask(table) == Forward("222")
     file.unlink()
+    read_again(table._table)
     assert await ask(table) == Forward("222")
     assert len(caplog.messages) == 5
     assert f"the old value is kept: {file}:3: column 'destination': the destination" in caplog.text
     file.write_text("number,destination\n101,333\n")
+    read_again(table._table)
     assert await ask(table) == Forward("333")
 
 
@@ -152,15 +158,16 @@ async def test_an_unchanged_file_is_not_read_again(file: Path) -> None:
     os.utime(file, (1, 1))
     table = Table(file)
     before = await table._table(None)
+    read_again(table._table)
     assert await table._table(None) is before
     file.write_text("number,destination\n101,333\n")  # as long as before
     os.utime(file, (2, 2))
+    read_again(table._table)
     assert await ask(table) == Forward("333")
 
 
-async def test_a_hanging_disk_delays_no_call(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_disk_delays_no_call(file: Path) -> None:
     file.write_text("number,destination\n101,222\n")
-    monkeypatch.setattr(reload, "MAX_WAIT", 0.01)
     table = Table(file)
     file.unlink()
     os.mkfifo(file)

@@ -1,5 +1,6 @@
 """handlers/screen.py"""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from handlers.screen import CallCounter, Screen
 from receiver import Call, DeclarationError, Forward, Hangup, Reply
 from receiver.call_context import Detached
+from tests.handlers.file_changes import read_again
 
 IN, OUT = Forward("1"), Hangup()
 
@@ -72,16 +74,21 @@ async def test_lists_in_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     block.write_text("# nuisances\n+49 30 123456 # again and again\n\n1...\n", "utf-8-sig")
     allow.write_text("101\n")
     screen = Screen("1", block_file=block, allow_file=str(allow), block=["300"])
+    reread = partial(read_again, screen._block._file, screen._allow._file)
     found = await ask(screen, "+4930123456", "102", "101", "300", "301")
     assert found == [OUT, OUT, IN, OUT, IN]
     block.write_text("301\n")
     allow.write_text("")
+    reread()
     assert await ask(screen, "102", "101", "300", "301") == [IN, IN, OUT, OUT]
     block.write_text("302\n303 unknown\n")
+    reread()
     assert await ask(screen, "301", "302") == [OUT, IN]
     block.write_bytes(b"\xff")
+    reread()
     assert await ask(screen, "301") == [OUT]
     block.unlink()
+    reread()
     assert await ask(screen, "301") == [OUT]
     assert [m.partition("kept: ")[2].partition(":")[2][:20] for m in caplog.messages[:1]] == [
         "2: it is not a phone"

@@ -89,6 +89,26 @@ def test_a_failed_write_leaves_no_part(tmp_path: Path, monkeypatch: pytest.Monke
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_the_recordings_not_used_for_the_longest_time_are_deleted(tmp_path: Path) -> None:
+    settings, cache = command(tmp_path), tmp_path / "cache"
+    size = len(Voices(settings, cache=cache).speak(Speech("One")))
+    (one,) = cache.iterdir()
+    os.utime(one, (1, 1))
+    part = cache / "killed.part"
+    part.write_bytes(bytes(size))
+    os.utime(part, (2, 2))
+    made = Voices(settings, cache=cache, max_cache=2 * size)
+    made.speak(Speech("One"))  # so it is used
+    made.speak(Speech("Two"))
+    assert not part.exists()
+    (two,) = set(cache.iterdir()) - {one}
+    os.utime(one, (3, 3))
+    made.speak(Speech("Six"))
+    assert one not in (files := set(cache.iterdir()))
+    assert two in files
+    assert len(files) == 2
+
+
 @pytest.mark.parametrize("text", ["-v", "--help", "$(touch x); `id` && {out}", "a 'b' \"c\" \\"])
 def test_a_text_is_neither_an_option_nor_seen_by_a_shell(tmp_path: Path, text: str) -> None:
     body = (

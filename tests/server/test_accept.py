@@ -16,7 +16,6 @@ import pytest
 import uvloop
 
 from receiver.cli.certificate import secured
-from receiver.server import accept as accepting
 from receiver.server.accept import Acceptor
 from receiver.server.sockets import BACKLOG, bind
 
@@ -176,16 +175,17 @@ def test_handshakes_are_evicted_the_oldest_first(
 
 @pytest.mark.parametrize("why", ["young", "unread"])
 def test_handshakes_that_are_not_evicted(
-    why: str, runner: Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    why: str, runner: Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
     age = 3600.0 if why == "young" else 0.0
-    monkeypatch.setattr(accepting, "has_unread", lambda _: why == "unread")
 
     async def main(listener: socket.socket) -> None:
         acceptor = Acceptor(listener, Echo, TLS, lambda making: making >= 1, handshake_time=age)
         acceptor._listen()
         address = listener.getsockname()
-        with socket.create_connection(address), socket.create_connection(address):
+        with socket.create_connection(address) as first, socket.create_connection(address):
+            if why == "unread":
+                first.sendall(b"\x16")  # the handshake begins too late to read it
             acceptor._accept()
             await asyncio.sleep(0)
             acceptor._accept()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,8 +15,9 @@ from receiver.calls import Call
 from receiver.pbx.models import read
 from receiver.pbx.models_events import TenantEvents
 from receiver.simulator.api import make_api
-from receiver.simulator.event_records import RING, CallEnd, event_records
-from receiver.simulator.event_sender import RETRIES, EventFaults, EventSender
+from receiver.simulator.event_records import RING, CallEnd, EventRecords
+from receiver.simulator.event_sender import RETRIES, EventFaults, EventSender, events_of
+from receiver.simulator.line import Line
 from receiver.simulator.model import Pbx
 
 CALL = Call("101", "Jason", "8000", "Sales", session_id="7")
@@ -27,10 +29,17 @@ def types(records: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_call_that_is_answered() -> None:
-    records = event_records(CALL, CallEnd("222", 12.0), begun=1000.0, in_ivr=5.0)
-    in_ivr = ["call_start", "add", "ringing", "answer", "end"]
-    assert types(records) == [*in_ivr, "add", "ringing", "answer", "end", "call_cdr"]
-    assert [int(one["time"]) for one in records][-1] == 1000 + 5 + RING + 12
+    made = EventRecords(CALL, 1000.0)
+    assert types(made.arrived()) == ["call_start", "add", "ringing", "answer"]
+    moments = made.after_ivr(5.0, "222", CallEnd(12.0))
+    assert [(seconds, types(records)) for seconds, records in moments] == [
+        (0.0, ["end", "add", "ringing"]),
+        (RING, ["answer"]),
+        (12.0, ["end", "call_cdr"]),
+    ]
+    times = [{int(one["time"]) for one in records} for _, records in moments]
+    assert times == [{1005}, {1005 + RING}, {1005 + RING + 12}]
+    records = moments[-1][1]
     (ended,) = read_event(json.dumps(records[-1]), ivrs=("8000",))
     assert (ended.session_id, ended.caller, ended.callee) == ("7", "101", "8000")
     assert (ended.direction, ended.end_reason) == ("inbound", "caller_disconnected")
@@ -39,19 +48,34 @@ def test_a_call_that_is_answered() -> None:
 
 
 def test_a_call_that_is_not_answered() -> None:
-    end = CallEnd("222", None, by_caller=False, recording="https://pbx/1.wav")
-    records = event_records(CALL, end, begun=0, in_ivr=1, old_directions=False)
-    assert types(records)[5:] == ["add", "ringing", "noanswer", "call_cdr"]
+    end = CallEnd(None, by_caller=False, recording="https://pbx/1.wav")
+    made = EventRecords(CALL, 0, old_directions=False)
+    _, (seconds, records) = made.after_ivr(1, "222", end)
+    assert (seconds, types(records)) == (RING, ["noanswer", "call_cdr"])
     ended, missed = read_event(json.dumps(records[-1]), ivrs=("8000",))
     assert (missed.kind, missed.direction) == ("call_missed", "inbound")
     assert (ended.recording, ended.end_reason) == ("https://pbx/1.wav", "callee_disconnected")
 
 
 def test_a_call_that_ends_in_the_ivr() -> None:
-    records = event_records(CALL, CallEnd(), begun=0, in_ivr=1)
-    assert types(records)[-2:] == ["end", "call_cdr"]
+    [(seconds, records)] = EventRecords(CALL, 0).after_ivr(1, "", CallEnd())
+    assert (seconds, types(records)) == (0.0, ["end", "call_cdr"])
     (ended,) = read_event(json.dumps(records[-1]), ivrs=("8000",))
     assert ended.targets[0].end_reason == "caller_disconnected"
+
+
+async def test_the_events_of_a_call_are_made_when_they_happen() -> None:
+    pbx, sleeps = Pbx(), Sleeps()
+    pbx.add_ivr("8000")
+    call = await Line(pbx).dial("8000", caller="101")
+    events = events_of(call, CallEnd(12.0), 1000.0, sleeps)
+    assert types(await anext(events)) == ["call_start", "add", "ringing", "answer"]
+    following = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0)
+    assert not following.done()
+    await call.hang_up()
+    assert types(await following) == ["end", "call_cdr"]
+    assert sleeps.waits == [0.0]
 
 
 # the sender -----------------------------------------------------------------------------------
