@@ -104,8 +104,9 @@ def test_no_callback_waits_for_a_console_that_does_not_read(
     with contextlib.suppress(TimeoutError):
         while True:
             workers.send(b"nonsense")
-    for _ in range(5000):
-        publish(made)  # the thread of the callbacks does not wait
+    answered = made.of(action("pick"))
+    for _ in range(5000):  # the thread of the callbacks does not wait
+        answered(CALL, Decision(ANSWER, "handled"), TIMES)
     messages = messages_of(console)  # the console reads again
     publish(made)
     made.close()
