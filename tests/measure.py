@@ -184,9 +184,9 @@ def main(paths: list[str]) -> None:
         print(
             f"{len(packages())} packages, {len(LAYERS)} levels, {len(top_level())} modules in none"
         )
-        print("in a circle:", *package_cycles() or "none")
-        print("gerunds:", *gerunds() or "none")
-        print("ambiguous:", *ambiguous() or "none")
+        print("in a circle:", *(package_cycles() or ["none"]))
+        print("gerunds:", *(gerunds() or ["none"]))
+        print("ambiguous:", *(ambiguous() or ["none"]))
         print("longer than 300 lines:", *(name for name in sizes if sizes[name] > 300))
 
 
