@@ -36,10 +36,10 @@ class Basic:
         )
 
     def check(self, request: AuthRequest, now: float) -> AuthResult:
-        found = split_authorization(request)
-        if isinstance(found, Refused):
-            return found
-        name, rest = found
+        header = split_authorization(request)
+        if isinstance(header, Refused):
+            return header
+        name, rest = header
         if name != "basic":
             return Refused(OTHER_CREDENTIALS if name else NO_CREDENTIALS, (_CHALLENGE,))
         try:

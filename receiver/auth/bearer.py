@@ -32,10 +32,10 @@ class Bearer:
         self._accepted = KnownSecrets(c.token for c in credentials)
 
     def check(self, request: AuthRequest, now: float) -> AuthResult:
-        found = split_authorization(request)
-        if isinstance(found, Refused):
-            return found
-        name, token = found
+        header = split_authorization(request)
+        if isinstance(header, Refused):
+            return header
+        name, token = header
         if name != "bearer":
             return Refused(OTHER_CREDENTIALS if name else NO_CREDENTIALS, (_CHALLENGE,))
         if token[:7].lower() == "bearer ":

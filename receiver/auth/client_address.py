@@ -154,8 +154,8 @@ class Sources:
 
     def _behind(self, near: Address | Literal["unix"], headers: Headers) -> Source | None:
         """Return the source that a trusted proxy reports; None if it reports none."""
-        found = [self._follow(name, near, headers) for name in _NAMES]
-        given = [one for one in found if one is not None]
+        forwarded = [self._follow(name, near, headers) for name in _NAMES]
+        given = [one for one in forwarded if one is not None]
         if len(set(given)) > 1:
             return Source(None, near, "X-Forwarded-For and Forwarded disagree")
         return given[0] if given else None
@@ -226,10 +226,10 @@ def _is_host(text: str) -> bool:
 def read_address(text: str) -> Address | None:
     """Parse an address, without its zone and with mapped IPv4 as IPv4; None if it is invalid."""
     try:
-        found = ip_address(text.partition("%")[0])
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
 def _read_network(text: str) -> Network:
@@ -261,18 +261,18 @@ def _read_forwarded(lines: Iterable[str]) -> list[str] | None:
     for text in lines:
         position, hop = 0, ""
         while True:
-            found = _PAIR.match(text, position)
-            if found is None:
+            pair = _PAIR.match(text, position)
+            if pair is None:
                 return None
-            if (found["name"] or "").lower() == "for":
+            if (pair["name"] or "").lower() == "for":
                 if hop:
                     return None
-                hop = found["token"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "") or "none"
-            position = found.end()
-            if found["end"] != ";":
+                hop = pair["token"] or re.sub(r"\\(.)", r"\1", pair["quoted"] or "") or "none"
+            position = pair.end()
+            if pair["end"] != ";":
                 hops.append(hop)
                 hop = ""
-            if not found["end"]:
+            if not pair["end"]:
                 break
     return hops
 
@@ -280,10 +280,10 @@ def _read_forwarded(lines: Iterable[str]) -> list[str] | None:
 def _read_hop(text: str) -> Address | None:
     if len(text) > _LONGEST_ADDRESS:
         return None
-    found = _HOP.fullmatch(text)
-    if found is None:
+    match = _HOP.fullmatch(text)
+    if match is None:
         return read_address(text)
-    return read_address(found["six"] or found["four"] or found["bare"])
+    return read_address(match["six"] or match["four"] or match["bare"])
 
 
 def _in(address: Address, networks: tuple[Network, ...]) -> bool:

@@ -70,14 +70,16 @@ class CallHistory:
             SessionLost: the store is unavailable.
         """
         async with self._open(self._key(pbx, session_id)) as history:
-            found = history.get("callbacks")
-            earlier = found if isinstance(found, list) else []
+            stored = history.get("callbacks")
+            earlier = stored if isinstance(stored, list) else []
             history["callbacks"] = [*earlier, entry][-MOST:]
 
     async def callbacks(self, pbx: str, session_id: str) -> tuple[PastCallback, ...]:
         """Return the callbacks of a call, the oldest first; empty if they are not known."""
-        found = (await self._read(self._key(pbx, session_id))).get("callbacks")
-        entries = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        stored = (await self._read(self._key(pbx, session_id))).get("callbacks")
+        entries = (
+            [one for one in stored if isinstance(one, dict)] if isinstance(stored, list) else []
+        )
         return tuple(map(_read, sorted(entries, key=_time)))
 
     async def session(self, pbx: str, session_id: str) -> Mapping[str, Any]:
@@ -87,8 +89,8 @@ class CallHistory:
 
     async def _read(self, key: Key) -> Mapping[str, Any]:
         try:
-            async with self._open(key) as found:
-                return dict(found)
+            async with self._open(key) as history:
+                return dict(history)
         except SessionLost as error:
             log.warning("an event is handled without the callbacks of its call: %s", error)
             return {}

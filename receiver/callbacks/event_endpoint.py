@@ -95,11 +95,11 @@ class EventAnswers(Answers):
 
     async def answer(self, request: Request) -> Answer | None:
         now = self._now()
-        found = await self._authenticator.authenticate(request, self._target, now)
-        if isinstance(found, Refusal):
-            refused(found.cause)
-            more = explain(found, request, self._check_token, now, self._epoch)
-            return await refuse(request, found.status, (*found.headers, *more))
+        outcome = await self._authenticator.authenticate(request, self._target, now)
+        if isinstance(outcome, Refusal):
+            refused(outcome.cause)
+            more = explain(outcome, request, self._check_token, now, self._epoch)
+            return await refuse(request, outcome.status, (*outcome.headers, *more))
         if request.method != "POST":
             refused("method")
             log.warning("%s refused: %s, events come by POST", self._name, request.method)

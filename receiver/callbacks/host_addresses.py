@@ -84,8 +84,8 @@ class HostAddresses:
             except (OSError, UnicodeError) as error:
                 self._report(name, error)
                 continue
-            found = (read_address(text) for text in addresses)
-            self._found[name] = frozenset(one for one in found if one is not None)
+            parsed = (read_address(text) for text in addresses)
+            self._found[name] = frozenset(one for one in parsed if one is not None)
         everything = frozenset[Address]().union(*self._found.values())
         if everything != self._all:
             shown = ", ".join(map(str, sorted(everything, key=str))) or "none"
@@ -106,5 +106,5 @@ def addresses_of(names: tuple[str, ...]) -> HostAddresses:
 
 
 def _ask_dns(name: str) -> list[str]:
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]
+    entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in entries]

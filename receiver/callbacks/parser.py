@@ -88,7 +88,7 @@ def read_body(body: bytes, content_type: str = "") -> Callback:
 
 
 def _call(pairs: Iterable[tuple[str, str | None]], *odd: str) -> Callback:
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     oddities = list(odd)
     for key, value in pairs:
         name = WIRE.get(key)
@@ -96,22 +96,22 @@ def _call(pairs: Iterable[tuple[str, str | None]], *odd: str) -> Callback:
             continue
         if value is None:
             oddities.append(f"{key} is neither text nor a number")
-        if name not in found:
-            found[name] = value or ""
+        if name not in fields:
+            fields[name] = value or ""
         else:
             oddities.append(f"{key} came more than once")
-            found[name] = _same(key, found[name], value or "")
-    if not found:
+            fields[name] = _same(key, fields[name], value or "")
+    if not fields:
         raise CallbackError(
             "the request holds none of the fields from, to, input, from_name, account_name, "
             "session_id: it is not a callback of an action URL"
         )
-    if len(found) < len(WIRE):
-        oddities += [f"{key} is missing" for key, name in WIRE.items() if name not in found]
+    if len(fields) < len(WIRE):
+        oddities += [f"{key} is missing" for key, name in WIRE.items() if name not in fields]
     for name in ("caller", "ivr"):
-        if " " in found.get(name, ""):
-            found[name] = _LOST_PLUS.sub("+", found[name])
-    return Callback(Call(**found, context=UNBACKED), tuple(oddities))
+        if " " in fields.get(name, ""):
+            fields[name] = _LOST_PLUS.sub("+", fields[name])
+    return Callback(Call(**fields, context=UNBACKED), tuple(oddities))
 
 
 def _same(key: str, first: str, second: str) -> str:
@@ -143,15 +143,15 @@ def _plain_query(query: bytes) -> Call | None:
     if len(pairs) != len(WIRE):
         return None
     try:
-        found: dict[str, str] = dict(pairs)
+        fields: dict[str, str] = dict(pairs)
         if "%" in text or "+" in text:
-            found = {key: unquote_plus(value, errors="strict") for key, value in found.items()}
-        caller, ivr = found["from"], found["to"]
+            fields = {key: unquote_plus(value, errors="strict") for key, value in fields.items()}
+        caller, ivr = fields["from"], fields["to"]
         if " " in caller or " " in ivr:
             return None
         return make_call(
-            *(caller, found["from_name"], ivr, found["account_name"], found["input"]),
-            found["session_id"],
+            *(caller, fields["from_name"], ivr, fields["account_name"], fields["input"]),
+            fields["session_id"],
             UNBACKED,
         )
     except (ValueError, KeyError):
@@ -236,8 +236,8 @@ def _json(body: bytes, charset: str) -> Callback:
     try:
         pairs = _DECODER.decode(text)
     except (ValueError, RecursionError):
-        found = [(key, _whole(value)) for key, value in read_fields(text)]
-        return _call(found, "the body is not valid JSON; only unambiguous fields were read")
+        pairs = [(key, _whole(value)) for key, value in read_fields(text)]
+        return _call(pairs, "the body is not valid JSON; only unambiguous fields were read")
     return _call((key, _scalar(value)) for key, value in pairs)
 
 

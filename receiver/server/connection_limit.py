@@ -167,8 +167,8 @@ class Connections:
                 return None
             if one.pending is not None:
                 continue
-            found = one.transport.get_extra_info("socket")
-            if found is None or found.fileno() < 0 or not has_unread(found.fileno()):
+            connected = one.transport.get_extra_info("socket")
+            if connected is None or connected.fileno() < 0 or not has_unread(connected.fileno()):
                 return one
         return None
 

@@ -174,8 +174,8 @@ class Http(RequestParser, asyncio.Protocol):
             request.arrived = self._arrived
         callbacks = self.shared.callbacks
         exchange: Exchange
-        if callbacks is not None and (there := callbacks.find(request)) is not None:
-            exchange = Callback(self, request, there, keep_alive)
+        if callbacks is not None and (endpoint := callbacks.find(request)) is not None:
+            exchange = Callback(self, request, endpoint, keep_alive)
         else:
             exchange = Cycle(self, request, version, keep_alive, path)
         self._queue.append(exchange)
