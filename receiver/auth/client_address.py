@@ -42,11 +42,11 @@ UNIX: Literal["unix"] = "unix"
 """The peer on a Unix socket, as a trusted proxy."""
 
 _HOST = re.compile(r"(?=.*[A-Za-z])(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
-_LONGEST_HOST = 253  # characters (RFC 1035, section 2.3.4)
+_MAX_HOST = 253  # characters (RFC 1035, section 2.3.4)
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _NAMES = (b"x-forwarded-for", b"forwarded")
-_LONGEST = 4096  # characters of all lines of a forwarding header: some 80 addresses
-_LONGEST_ADDRESS = 64  # characters of one: IPv6 with a zone and a port
+_MAX_HEADER = 4096  # characters of all lines of a forwarding header: some 80 addresses
+_MAX_ADDRESS = 64  # characters of one: IPv6 with a zone and a port
 _HOP = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]++)\]|(?P<four>[0-9.]++)):[0-9]{1,5}|\[(?P<bare>[^]]++)\]"
 )
@@ -167,8 +167,8 @@ class Sources:
         lines = [value.decode("latin-1") for key, value in headers if key == name]
         if not lines:
             return None
-        if sum(map(len, lines)) > _LONGEST:
-            return Source(None, near, f"{name.decode()} is longer than {_LONGEST} characters")
+        if sum(map(len, lines)) > _MAX_HEADER:
+            return Source(None, near, f"{name.decode()} is longer than {_MAX_HEADER} characters")
         hops = (_read_list if name == b"x-forwarded-for" else _read_forwarded)(lines)
         if hops is None:
             return Source(None, near, f"{name.decode()} cannot be read")
@@ -219,7 +219,7 @@ def _words(text: str) -> list[str]:
 def _is_host(text: str) -> bool:
     """Return whether ``text`` is a host name, and not a mistyped address."""
     last = text.rstrip(".").rpartition(".")[2]
-    return len(text) <= _LONGEST_HOST and bool(_HOST.fullmatch(text)) and not last.isdecimal()
+    return len(text) <= _MAX_HOST and bool(_HOST.fullmatch(text)) and not last.isdecimal()
 
 
 @lru_cache(1024)
@@ -278,7 +278,7 @@ def _read_forwarded(lines: Iterable[str]) -> list[str] | None:
 
 
 def _read_hop(text: str) -> Address | None:
-    if len(text) > _LONGEST_ADDRESS:
+    if len(text) > _MAX_ADDRESS:
         return None
     match = _HOP.fullmatch(text)
     if match is None:

@@ -25,8 +25,6 @@ from typing import Literal
 
 from receiver.auth.scheme import (
     MAX_AUTHORIZATION,
-    NO_CREDENTIALS,
-    OTHER_CREDENTIALS,
     REALM,
     WRONG_PASSWORD,
     Accepted,
@@ -34,7 +32,7 @@ from receiver.auth.scheme import (
     AuthResult,
     NonceUse,
     Refused,
-    split_authorization,
+    read_credentials,
 )
 from receiver.credentials import Credentials
 
@@ -97,14 +95,10 @@ class Digest:
         }
 
     def check(self, request: AuthRequest, now: float) -> AuthResult:
-        header = split_authorization(request)
+        header = read_credentials(request, "digest", lambda: self.challenges(now))
         if isinstance(header, Refused):
             return header
-        name, rest = header
-        if name != "digest":
-            reason = OTHER_CREDENTIALS if name else NO_CREDENTIALS
-            return Refused(reason, self.challenges(now))
-        sent = parse_parameters(_with_quotes_escaped(rest, request))
+        sent = parse_parameters(_with_quotes_escaped(header, request))
         if sent is None or not _is_whole(sent):
             return Refused("a Digest header that cannot be read", status=400)
         uri = _named_target(sent["uri"], request, self._uri_without_query)

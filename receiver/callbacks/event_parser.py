@@ -45,7 +45,7 @@ KINDS: Mapping[str, EventKind] = {
 RECORDINGS = ("recording_url", "record_url", "recording_link", "recording_file", "recording")
 """Keys under which a final record may have a link to its recording; undocumented."""
 
-MOST_TARGETS = 200
+MAX_TARGETS = 200
 """Targets of one record that are read."""
 
 _ADDRESS = re.compile(r"<?(?:sips?|tel):([^@;>]*)", re.IGNORECASE)
@@ -111,7 +111,7 @@ def _event(kind: EventKind, raw: Mapping[str, Any], pbx: str, ivrs: frozenset[st
     listed = raw.get("call_targets")
     if kind != "call_ended":
         listed = [raw] if kind not in ("call_started", "call_updated") else []
-    entries = map(_lower, listed[:MOST_TARGETS] if isinstance(listed, list) else [])
+    entries = map(_lower, listed[:MAX_TARGETS] if isinstance(listed, list) else [])
     targets = (_target(one, ivrs) for one in entries)
     return CallEvent(
         kind,

@@ -21,10 +21,10 @@ from starlette.types import Receive, Scope, Send
 from receiver.callbacks.asgi_messages import refuse, respond
 from receiver.callbacks.request import STOPPING
 
-LAG = 0.25
+MAX_LAG = 0.25
 """Seconds that the event loop may be late; a callback passes through it several times."""
 
-FRESH = 1.0
+MAX_AGE = 1.0
 """Seconds for which an answer is cached."""
 
 _METHODS = ("GET", "HEAD")
@@ -53,10 +53,12 @@ class Ready:
     Parameters:
         checks: of required parts, by their names in the body.
         nap: seconds of sleep against which the lag of the event loop is measured.
-        lag: see `LAG`.
+        lag: see `MAX_LAG`.
     """
 
-    def __init__(self, checks: Mapping[str, Check], *, nap: float = 0.01, lag: float = LAG) -> None:
+    def __init__(
+        self, checks: Mapping[str, Check], *, nap: float = 0.01, lag: float = MAX_LAG
+    ) -> None:
         self._checks = checks
         self._nap = nap
         self._lag = lag
@@ -85,7 +87,7 @@ class Ready:
         for name, check in self._checks.items():
             if (works := await check()) is not None:
                 state[name] = works
-        self._until = loop.time() + FRESH
+        self._until = loop.time() + MAX_AGE
         return state
 
 

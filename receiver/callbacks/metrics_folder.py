@@ -27,7 +27,7 @@ from receiver.storage.file_lock import acquire, locked
 TOTAL = "total"
 """The name of the file with the counts of dead workers, without its ending."""
 
-WAIT = 0.5
+LOCK_TIMEOUT = 0.5
 """Seconds that a reader waits for the worker that adds up."""
 
 log = logging.getLogger("receiver")
@@ -112,7 +112,7 @@ class Folder:
         if self._path is None:
             return []
         try:
-            with locked(self._path / f"{TOTAL}.lock", WAIT):
+            with locked(self._path / f"{TOTAL}.lock", LOCK_TIMEOUT):
                 return list(self._snapshots(self._path))
         except OSError:  # it may be read anyway; at worst a count is missing or there twice
             return list(self._snapshots(self._path))

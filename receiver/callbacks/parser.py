@@ -33,8 +33,8 @@ from receiver.calls import WIRE, Call, make_call
 from receiver.errors import CallbackError
 
 _FIELDS = frozenset(key.encode() for key in WIRE)
-_FIELDS_MOST = 100
-_LONGEST_TYPE = 300  # characters of a content type: a boundary has at most 70 (RFC 2046 5.1.1)
+_MAX_FIELDS = 100
+_MAX_CONTENT_TYPE = 300  # characters of a content type: a boundary has at most 70 (RFC 2046 5.1.1)
 # Any other name would be looked up as a module, and be kept by Python.
 _CHARSET = re.compile(
     r"iso-?8859-?[0-9]{1,2}|latin-?[0-9]{1,2}|(?:windows-|cp)[0-9]{3,4}|(?:us-)?ascii|koi8-[ru]"
@@ -128,8 +128,8 @@ def _same(key: str, first: str, second: str) -> str:
 
 def _pairs(text: bytes, charset: str = "") -> list[tuple[str, str | None]]:
     pairs = text.strip(b"\r\n").split(b"&")
-    if len(pairs) > _FIELDS_MOST:
-        raise CallbackError(f"the request holds more than {_FIELDS_MOST} fields")
+    if len(pairs) > _MAX_FIELDS:
+        raise CallbackError(f"the request holds more than {_MAX_FIELDS} fields")
     split = (pair.partition(b"=") for pair in pairs if pair)
     return [(_unquoted(key, charset), _unquoted(value, charset)) for key, _, value in split]
 
@@ -257,7 +257,7 @@ def _multipart(body: bytes, boundary: bytes, charset: str) -> list[tuple[str, st
     pairs: list[tuple[str, str | None]] = []
 
     def on_field(field: Field) -> None:
-        if len(pairs) < _FIELDS_MOST and field.field_name is not None:
+        if len(pairs) < _MAX_FIELDS and field.field_name is not None:
             pairs.append((_text(field.field_name, charset), _text(field.value or b"", charset)))
 
     headers = {"Content-Type": b'multipart/form-data; boundary="%b"' % boundary}
@@ -273,7 +273,7 @@ def _multipart(body: bytes, boundary: bytes, charset: str) -> list[tuple[str, st
 
 def _options(content_type: str) -> tuple[str, bytes]:
     """Return the charset and the boundary of a content type, empty if missing."""
-    if ";" not in content_type or len(content_type) > _LONGEST_TYPE:
+    if ";" not in content_type or len(content_type) > _MAX_CONTENT_TYPE:
         return "", b""
     _, options = parse_options_header(content_type.encode("latin-1", "replace"))
     charset = options.get(b"charset", b"").decode("latin-1").replace("_", "-")

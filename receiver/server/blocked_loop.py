@@ -160,6 +160,8 @@ class BlockedLoop:
             return ""
         is_open = pending.receive(since)
         done = self._answer(pending, now) if pending.data else ""
+        if not done and pending.data and self._handover and self._handover.send(pending):
+            done = "handed"
         if done == "challenged":
             pending.data, pending.since = b"", 0.0
         elif done or not (is_open or pending.data):
@@ -170,13 +172,6 @@ class BlockedLoop:
         return "" if done == "handed" and pending.is_shared else done  # it is counted only once
 
     def _answer(self, pending: Pending, now: float) -> str:
-        """Hand a request over, or answer it if no other worker accepts it."""
-        done = self._answer_now(pending, now)
-        if not done and self._handover is not None and self._handover.send(pending):
-            return "handed"
-        return done
-
-    def _answer_now(self, pending: Pending, now: float) -> str:
         callbacks, connected = self._connections.callbacks, pending.connected
         try:
             peer, here = connected.getpeername(), connected.getsockname()

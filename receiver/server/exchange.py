@@ -101,8 +101,6 @@ class Exchange(ABC):
 class Refusal(Exchange):
     """A request with invalid framing."""
 
-    __slots__ = ("_bad",)
-
     def __init__(self, connection: Any, bad: Bad) -> None:
         super().__init__(connection, None, False)
         self._bad = bad
@@ -120,8 +118,7 @@ class Callback(Exchange):
     def __init__(
         self, connection: Any, request: Request, endpoint: Answers, keep_alive: bool
     ) -> None:
-        self.connection, self.request, self.keep_alive = connection, request, keep_alive
-        self.due, self.late, self.written = 0.0, b"", False
+        super().__init__(connection, request, keep_alive)
         request.rescue = self
         request.transport = connection.transport
         self._endpoint = endpoint

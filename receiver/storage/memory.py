@@ -119,14 +119,14 @@ class MemorySessions:
         self._kept: dict[str, _Kept] = {}  # those that are not held; the one used last is last
         self._locks: dict[str, _Lock] = {}  # the one taken last is last
 
-    async def take(self, name: str, token: str, life: float) -> bytes | None:
-        return self.take_now(name, token, life)
+    async def acquire(self, name: str, token: str, life: float) -> bytes | None:
+        return self.acquire_now(name, token, life)
 
-    async def give(self, name: str, token: str, data: bytes | None, life: float) -> bool:
-        return self.give_now(name, token, data, life)
+    async def release(self, name: str, token: str, data: bytes | None, life: float) -> bool:
+        return self.release_now(name, token, data, life)
 
-    def take_now(self, name: str, token: str, life: float) -> bytes | None:
-        """Do the same as `take`, without a coroutine."""
+    def acquire_now(self, name: str, token: str, life: float) -> bytes | None:
+        """Do the same as `acquire`, without a coroutine."""
         now = self._clock()
         while self._locks:
             oldest, lock = next(iter(self._locks.items()))
@@ -142,8 +142,8 @@ class MemorySessions:
         self._locks[name] = _Lock(token, now + SESSION_LEASE, data, life)
         return data
 
-    def give_now(self, name: str, token: str, data: bytes | None, life: float) -> bool:
-        """Do the same as `give`, without a coroutine."""
+    def release_now(self, name: str, token: str, data: bytes | None, life: float) -> bool:
+        """Do the same as `release`, without a coroutine."""
         now = self._clock()
         lock = self._locks.get(name)
         if lock is None or lock.token != token or lock.end <= now:
