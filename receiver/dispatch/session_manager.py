@@ -145,7 +145,7 @@ class Sessions:
     async def _try(self, key: Key, token: str) -> bytes | None:
         """Return the stored session; None while another callback has it."""
         try:
-            return await self._request(lambda: self._store.acquire(key.name, token, key.life))
+            return await self._call(lambda: self._store.acquire(key.name, token, key.life))
         except CircuitOpenError:
             raise SessionLost(_UNAVAILABLE) from None
         except BaseException as error:
@@ -157,9 +157,7 @@ class Sessions:
     async def release(self, key: Key, token: str, change: bytes | None) -> None:
         """Save ``change``, None for no change, and release the lock."""
         try:
-            held = await self._request(
-                lambda: self._store.release(key.name, token, change, key.life)
-            )
+            held = await self._call(lambda: self._store.release(key.name, token, change, key.life))
         except BaseException as error:
             self.release_later(key, token)
             if not isinstance(error, StoreError):
@@ -200,14 +198,14 @@ class Sessions:
         end = time() + SESSION_LEASE
         while time() < end:
             try:
-                await self._request(lambda: self._store.release(key.name, token, None, key.life))
+                await self._call(lambda: self._store.release(key.name, token, None, key.life))
             except StoreError:
                 await asyncio.sleep(self._again)
             else:
                 self._wake(key)
                 return
 
-    async def _request(self, question: Callable[[], Awaitable[T]]) -> T:
+    async def _call(self, question: Callable[[], Awaitable[T]]) -> T:
         return await (question() if self._breaker is None else self._breaker.ask(question))
 
     def _wake(self, key: Key) -> None:
