@@ -13,14 +13,12 @@ from collections.abc import Sequence
 from receiver.auth.known_secrets import KnownSecrets
 from receiver.auth.scheme import (
     ACCEPTED,
-    NO_CREDENTIALS,
-    OTHER_CREDENTIALS,
     REALM,
     WRONG_PASSWORD,
     AuthRequest,
     AuthResult,
     Refused,
-    split_authorization,
+    read_credentials,
 )
 from receiver.credentials import Credentials, Secret
 
@@ -36,14 +34,11 @@ class Basic:
         )
 
     def check(self, request: AuthRequest, now: float) -> AuthResult:
-        found = split_authorization(request)
-        if isinstance(found, Refused):
-            return found
-        name, rest = found
-        if name != "basic":
-            return Refused(OTHER_CREDENTIALS if name else NO_CREDENTIALS, (_CHALLENGE,))
+        encoded = read_credentials(request, "basic", lambda: (_CHALLENGE,))
+        if isinstance(encoded, Refused):
+            return encoded
         try:
-            sent = base64.b64decode(rest.encode(), validate=True)
+            sent = base64.b64decode(encoded.encode(), validate=True)
         except (binascii.Error, ValueError):
             return self.refuse("credentials that are not base64", now)
         # The first colon ends the user name, and ours has none: comparing the whole is exact.

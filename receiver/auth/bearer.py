@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from receiver.auth.known_secrets import KnownSecrets
 from receiver.auth.scheme import (
     ACCEPTED,
-    NO_CREDENTIALS,
-    OTHER_CREDENTIALS,
     REALM,
     AuthRequest,
     AuthResult,
     Refused,
-    split_authorization,
+    read_credentials,
 )
 from receiver.credentials import Credentials
 
@@ -32,12 +30,9 @@ class Bearer:
         self._accepted = KnownSecrets(c.token for c in credentials)
 
     def check(self, request: AuthRequest, now: float) -> AuthResult:
-        found = split_authorization(request)
-        if isinstance(found, Refused):
-            return found
-        name, token = found
-        if name != "bearer":
-            return Refused(OTHER_CREDENTIALS if name else NO_CREDENTIALS, (_CHALLENGE,))
+        token = read_credentials(request, "bearer", lambda: (_CHALLENGE,))
+        if isinstance(token, Refused):
+            return token
         if token[:7].lower() == "bearer ":
             token = token[7:].strip(" \t")
         sent = token.encode("latin-1", "backslashreplace")

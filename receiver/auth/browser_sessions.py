@@ -83,8 +83,8 @@ def cookie_of(headers: Iterable[tuple[bytes, bytes]], name: str) -> str:
     for key, header in headers:
         if key == b"cookie":
             for pair in header.decode("latin-1").split(";"):
-                found, _, value = pair.strip(" \t").partition("=")
-                if found == name:
+                cookie, _, value = pair.strip(" \t").partition("=")
+                if cookie == name:
                     return value
     return ""
 

@@ -42,11 +42,11 @@ UNIX: Literal["unix"] = "unix"
 """The peer on a Unix socket, as a trusted proxy."""
 
 _HOST = re.compile(r"(?=.*[A-Za-z])(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
-_LONGEST_HOST = 253  # characters (RFC 1035, section 2.3.4)
+_MAX_HOST = 253  # characters (RFC 1035, section 2.3.4)
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _NAMES = (b"x-forwarded-for", b"forwarded")
-_LONGEST = 4096  # characters of all lines of a forwarding header: some 80 addresses
-_LONGEST_ADDRESS = 64  # characters of one: IPv6 with a zone and a port
+_MAX_HEADER = 4096  # characters of all lines of a forwarding header: some 80 addresses
+_MAX_ADDRESS = 64  # characters of one: IPv6 with a zone and a port
 _HOP = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]++)\]|(?P<four>[0-9.]++)):[0-9]{1,5}|\[(?P<bare>[^]]++)\]"
 )
@@ -154,8 +154,8 @@ class Sources:
 
     def _behind(self, near: Address | Literal["unix"], headers: Headers) -> Source | None:
         """Return the source that a trusted proxy reports; None if it reports none."""
-        found = [self._follow(name, near, headers) for name in _NAMES]
-        given = [one for one in found if one is not None]
+        forwarded = [self._follow(name, near, headers) for name in _NAMES]
+        given = [one for one in forwarded if one is not None]
         if len(set(given)) > 1:
             return Source(None, near, "X-Forwarded-For and Forwarded disagree")
         return given[0] if given else None
@@ -167,8 +167,8 @@ class Sources:
         lines = [value.decode("latin-1") for key, value in headers if key == name]
         if not lines:
             return None
-        if sum(map(len, lines)) > _LONGEST:
-            return Source(None, near, f"{name.decode()} is longer than {_LONGEST} characters")
+        if sum(map(len, lines)) > _MAX_HEADER:
+            return Source(None, near, f"{name.decode()} is longer than {_MAX_HEADER} characters")
         hops = (_read_list if name == b"x-forwarded-for" else _read_forwarded)(lines)
         if hops is None:
             return Source(None, near, f"{name.decode()} cannot be read")
@@ -219,17 +219,17 @@ def _words(text: str) -> list[str]:
 def _is_host(text: str) -> bool:
     """Return whether ``text`` is a host name, and not a mistyped address."""
     last = text.rstrip(".").rpartition(".")[2]
-    return len(text) <= _LONGEST_HOST and bool(_HOST.fullmatch(text)) and not last.isdecimal()
+    return len(text) <= _MAX_HOST and bool(_HOST.fullmatch(text)) and not last.isdecimal()
 
 
 @lru_cache(1024)
 def read_address(text: str) -> Address | None:
     """Parse an address, without its zone and with mapped IPv4 as IPv4; None if it is invalid."""
     try:
-        found = ip_address(text.partition("%")[0])
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    return (isinstance(found, IPv6Address) and found.ipv4_mapped) or found
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
 def _read_network(text: str) -> Network:
@@ -261,29 +261,29 @@ def _read_forwarded(lines: Iterable[str]) -> list[str] | None:
     for text in lines:
         position, hop = 0, ""
         while True:
-            found = _PAIR.match(text, position)
-            if found is None:
+            pair = _PAIR.match(text, position)
+            if pair is None:
                 return None
-            if (found["name"] or "").lower() == "for":
+            if (pair["name"] or "").lower() == "for":
                 if hop:
                     return None
-                hop = found["token"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "") or "none"
-            position = found.end()
-            if found["end"] != ";":
+                hop = pair["token"] or re.sub(r"\\(.)", r"\1", pair["quoted"] or "") or "none"
+            position = pair.end()
+            if pair["end"] != ";":
                 hops.append(hop)
                 hop = ""
-            if not found["end"]:
+            if not pair["end"]:
                 break
     return hops
 
 
 def _read_hop(text: str) -> Address | None:
-    if len(text) > _LONGEST_ADDRESS:
+    if len(text) > _MAX_ADDRESS:
         return None
-    found = _HOP.fullmatch(text)
-    if found is None:
+    match = _HOP.fullmatch(text)
+    if match is None:
         return read_address(text)
-    return read_address(found["six"] or found["four"] or found["bare"])
+    return read_address(match["six"] or match["four"] or match["bare"])
 
 
 def _in(address: Address, networks: tuple[Network, ...]) -> bool:

@@ -25,8 +25,6 @@ from typing import Literal
 
 from receiver.auth.scheme import (
     MAX_AUTHORIZATION,
-    NO_CREDENTIALS,
-    OTHER_CREDENTIALS,
     REALM,
     WRONG_PASSWORD,
     Accepted,
@@ -34,7 +32,7 @@ from receiver.auth.scheme import (
     AuthResult,
     NonceUse,
     Refused,
-    split_authorization,
+    read_credentials,
 )
 from receiver.credentials import Credentials
 
@@ -47,11 +45,12 @@ _CLOCK_SKEW = 30.0  # seconds by which the clocks of two machines may differ
 _TIME, _SALT, _SIGNATURE = 6, 6, 20  # bytes; 32 in all are 43 characters without padding
 _HASHES = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 # Unrolled, which is three times as fast, and every quantifier is possessive: a failed match does
-# not backtrack. `_PARAMETER` is searched for only in what `_HEADER` matches.
-_FORM = r"""{0}[!#$%&'*+.^_`|~0-9A-Za-z-]++) [ \t]*+ = [ \t]*+
-    (?: "{0}[^"\\]*+(?:\\.[^"\\]*+)*+)" | {0}[^\s",;]++) ) [ \t]*+ (?: ,[ \t,]*+ | \Z )"""
-_PARAMETER = re.compile(_FORM.format("("), re.VERBOSE | re.DOTALL)
-_HEADER = re.compile(f"(?:{_FORM.format('(?:')})*+", re.VERBOSE | re.DOTALL)
+# not backtrack.
+_PARAMETER = re.compile(
+    r"""([!#$%&'*+.^_`|~0-9A-Za-z-]++) [ \t]*+ = [ \t]*+
+    (?: "([^"\\]*+(?:\\.[^"\\]*+)*+)" | ([^\s",;]++) ) [ \t]*+ (?: ,[ \t,]*+ | \Z )""",
+    re.VERBOSE | re.DOTALL,
+)
 _ABSOLUTE = re.compile(r"https?://", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _COUNT = re.compile(r"[0-9a-fA-F]{8}")
@@ -96,14 +95,10 @@ class Digest:
         }
 
     def check(self, request: AuthRequest, now: float) -> AuthResult:
-        found = split_authorization(request)
-        if isinstance(found, Refused):
-            return found
-        name, rest = found
-        if name != "digest":
-            reason = OTHER_CREDENTIALS if name else NO_CREDENTIALS
-            return Refused(reason, self.challenges(now))
-        sent = parse_parameters(rest) or parse_parameters(_with_quotes_escaped(rest, request))
+        header = read_credentials(request, "digest", lambda: self.challenges(now))
+        if isinstance(header, Refused):
+            return header
+        sent = parse_parameters(_with_quotes_escaped(header, request))
         if sent is None or not _is_whole(sent):
             return Refused("a Digest header that cannot be read", status=400)
         uri = _named_target(sent["uri"], request, self._uri_without_query)
@@ -192,6 +187,8 @@ def _with_quotes_escaped(text: str, request: AuthRequest) -> str:
 
     An unescaped quote would end the value; the request's target tells where the value ends.
     """
+    if '"' not in request.target and "\\" not in request.target:
+        return text
     path, mark, query = request.target.partition("?")
     for known in filter(None, (path, request.public_path)):
         target = known + mark + query
@@ -221,18 +218,19 @@ def parse_parameters(text: str) -> dict[str, str] | None:
     """
     if len(text) > MAX_AUTHORIZATION:
         return None
-    text = text.strip(" \t,")
-    if _HEADER.fullmatch(text) is None:
-        return None
-    parameters = _PARAMETER.findall(text)
-    found: dict[str, str] = {}
-    for written, quoted, token in parameters:
-        name = written.lower()
-        if "\\" in quoted and name != "uri":
-            found[name] = _ESCAPED.sub(r"\1", quoted)
-        else:
-            found[name] = quoted or token
-    return found if len(found) == len(parameters) else None
+    text, position = text.strip(" \t,"), 0
+    parameters: dict[str, str] = {}
+    while position < len(text):
+        if (match := _PARAMETER.match(text, position)) is None:
+            return None
+        written, quoted, token = match.groups()
+        if (name := written.lower()) in parameters:
+            return None
+        if quoted and "\\" in quoted and name != "uri":
+            quoted = _ESCAPED.sub(r"\1", quoted)
+        parameters[name] = token or quoted
+        position = match.end()
+    return parameters
 
 
 def _is_whole(sent: dict[str, str]) -> bool:

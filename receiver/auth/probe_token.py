@@ -48,10 +48,10 @@ def check_token(secret: Secret, identity: str, token: str, now: float) -> TokenS
 
     The comparison takes constant time.
     """
-    found = _TOKEN.fullmatch(token.strip())
-    if found is None or not hmac.compare_digest(_sign(secret, identity, found[1]), found[2]):
+    match = _TOKEN.fullmatch(token.strip())
+    if match is None or not hmac.compare_digest(_sign(secret, identity, match[1]), match[2]):
         return "wrong"
-    return "ok" if abs(now - int(found[1])) <= LIFE else "expired"
+    return "ok" if abs(now - int(match[1])) <= LIFE else "expired"
 
 
 def _sign(secret: Secret, identity: str, moment: str) -> str:

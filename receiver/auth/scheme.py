@@ -9,6 +9,7 @@ Rule 4: ``reason`` is for the log and contains no data of the client.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Struct
@@ -120,17 +121,24 @@ class Open:
         return Refused(reason, status=403, wrong=not stale)
 
 
-def split_authorization(request: AuthRequest) -> tuple[str, str] | Refused:
-    """Return the scheme's name in lower case, and the rest of the header.
+def read_credentials(
+    request: AuthRequest, scheme: str, challenges: Callable[[], tuple[str, ...]]
+) -> str | Refused:
+    """Return the credentials in the `Authorization` header, or the refusal of a request without.
 
-    Both are empty if there is no such header. Two headers are refused with 400, because it is
-    unknown which of them a proxy checked; so is a header longer than `MAX_AUTHORIZATION`.
+    Two headers are refused with 400, because it is unknown which of them a proxy checked; so is a
+    header longer than `MAX_AUTHORIZATION`.
+
+    Parameters:
+        scheme: its name in lower case; credentials of others are refused.
+        challenges: returns those of the refusal.
     """
-    if not request.authorization:
-        return "", ""
     if len(request.authorization) > 1:
         return Refused("more than one Authorization header", status=400)
-    if len(request.authorization[0]) > MAX_AUTHORIZATION:
+    header = request.authorization[0] if request.authorization else ""
+    if len(header) > MAX_AUTHORIZATION:
         return Refused(f"an Authorization header over {MAX_AUTHORIZATION} characters", status=400)
-    name, _, rest = request.authorization[0].strip(" \t").partition(" ")
-    return name.lower(), rest.strip(" \t")
+    name, _, credentials = header.strip(" \t").partition(" ")
+    if name.lower() == scheme:
+        return credentials.strip(" \t")
+    return Refused(OTHER_CREDENTIALS if name else NO_CREDENTIALS, challenges())

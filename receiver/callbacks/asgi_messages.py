@@ -81,34 +81,34 @@ async def read(scope: Scope, receive: Receive, limit: int = BODY_LIMIT) -> bytes
             return bytes(body)
 
 
-async def answer(there: Answers, request: Request, send: Send) -> None:
+async def answer(endpoint: Answers, request: Request, send: Send) -> None:
     """Answer a request of an ASGI server; with the fallback, if it is cancelled meanwhile.
 
     Raises:
         asyncio.CancelledError: it was cancelled; the answer was sent.
     """
-    found = await there.answer(request)
-    if found is None:
+    result = await endpoint.answer(request)
+    if result is None:
         return
-    if isinstance(found, Answer):
-        await _send(found, request, send)
+    if isinstance(result, Answer):
+        await _send(result, request, send)
         return
     try:
-        ready = await found.wait()
+        ready = await result.wait()
     except asyncio.CancelledError:
-        await _send(found.finish(), request, send)
+        await _send(result.finish(), request, send)
         raise
     await _send(ready, request, send)
 
 
-async def _send(found: Answer, request: Request, send: Send) -> None:
+async def _send(answer: Answer, request: Request, send: Send) -> None:
     sent = request.rescue is None or request.rescue.disarm()
     try:
         if sent:
-            await respond(send, found.status, found.body, found.headers)
+            await respond(send, answer.status, answer.body, answer.headers)
     finally:  # also if the client has left
-        if found.after is not None:
-            found.after(sent)
+        if answer.after is not None:
+            answer.after(sent)
 
 
 async def refuse(
@@ -116,9 +116,9 @@ async def refuse(
 ) -> None:
     """Refuse a request, after a small body was read and dropped."""
     request = Request.of_scope(scope, lambda: read(scope, receive))
-    found = await requests.refuse(request, status, headers)
-    if found is not None:
-        await respond(send, found.status, b"", found.headers)
+    answer = await requests.refuse(request, status, headers)
+    if answer is not None:
+        await respond(send, answer.status, b"", answer.headers)
 
 
 async def respond(

@@ -37,10 +37,10 @@ from receiver.storage.auth_fallback import AuthFallback
 from receiver.storage.memory import MemoryAuth
 from receiver.storage.protocols import AuthStore
 
-EVERYWHERE = 10
+OVERALL_FACTOR = 10
 """Factor of the throttle's limits for all actions together, compared to one action."""
 
-KNOWN = 256
+MAX_KNOWN_CLIENTS = 256
 """Clients with valid credentials that are recognised."""
 
 log = logging.getLogger("receiver")
@@ -82,7 +82,7 @@ class Authenticated(Struct, frozen=True, gc=False):
     spent: float = 0.0
 
 
-AT_ONCE = Authenticated()
+UNCHALLENGED = Authenticated()
 
 
 class AuthTarget(NamedTuple):
@@ -206,7 +206,7 @@ class Authenticator:
         sender = group(source.nearest)
         everywhere = await self._store.failed(sender, now)
         here = await self._store.failed(f"{sender} {target.identity}", now)
-        return max(everywhere.retry_after(EVERYWHERE), here.retry_after())
+        return max(everywhere.retry_after(OVERALL_FACTOR), here.retry_after())
 
     async def _examine(self, request: Request, target: AuthTarget, now: float) -> AuthResult:
         """Return the result of the scheme, after the nonce count was recorded as used."""
@@ -241,7 +241,7 @@ class Authenticator:
         return (client[0], sent) if len(request.fields) == len(request.headers) else None
 
     def _remember(self, key: tuple[str, bytes]) -> None:
-        if len(self._known) >= KNOWN:
+        if len(self._known) >= MAX_KNOWN_CLIENTS:
             self._known.clear()
         self._known[key] = None
 
@@ -254,7 +254,7 @@ class Authenticator:
 def _authenticated(result: Accepted, now: float) -> Authenticated:
     """Return the result; a nonce that is used for the first time was made for this callback."""
     if result.nonce_use is None or result.nonce_use.count > 1:
-        return AT_ONCE
+        return UNCHALLENGED
     return Authenticated(max(now - result.nonce_use.made, 0.0))
 
 

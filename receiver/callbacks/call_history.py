@@ -5,7 +5,7 @@ Rule 1: no caller waits for it: a callback is added by a background job after it
 Rule 2: it is in the session store, under a separate name, so that no session is locked by it. A
         history that is missing, or whose store is unavailable, is empty; it never fails an event.
 Rule 3: digits and destination of a sensitive action are not stored.
-Rule 4: bounded: the latest `MOST` callbacks of a call, for `LONG_LIFE` seconds.
+Rule 4: bounded: the latest `MAX_CALLBACKS` callbacks of a call, for `LONG_LIFE` seconds.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from receiver.dispatch.session_key import Key, history_key
 from receiver.dispatch.sessions import SessionLost
 from receiver.execution.current_time import utc
 
-MOST = 32
+MAX_CALLBACKS = 32
 """Callbacks of one call that are kept."""
 
-LONGEST = 100
+MAX_LENGTH = 100
 """Characters of a text in one."""
 
-WAIT = 1.0
+LOCK_TIMEOUT = 1.0
 """Seconds for the store; no caller waits."""
 
 _TEXTS = ("action", "ivr", "kind", "digits", "reply", "destination", "reason")
@@ -70,14 +70,16 @@ class CallHistory:
             SessionLost: the store is unavailable.
         """
         async with self._open(self._key(pbx, session_id)) as history:
-            found = history.get("callbacks")
-            earlier = found if isinstance(found, list) else []
-            history["callbacks"] = [*earlier, entry][-MOST:]
+            stored = history.get("callbacks")
+            earlier = stored if isinstance(stored, list) else []
+            history["callbacks"] = [*earlier, entry][-MAX_CALLBACKS:]
 
     async def callbacks(self, pbx: str, session_id: str) -> tuple[PastCallback, ...]:
         """Return the callbacks of a call, the oldest first; empty if they are not known."""
-        found = (await self._read(self._key(pbx, session_id))).get("callbacks")
-        entries = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        stored = (await self._read(self._key(pbx, session_id))).get("callbacks")
+        entries = (
+            [one for one in stored if isinstance(one, dict)] if isinstance(stored, list) else []
+        )
         return tuple(map(_read, sorted(entries, key=_time)))
 
     async def session(self, pbx: str, session_id: str) -> Mapping[str, Any]:
@@ -87,14 +89,16 @@ class CallHistory:
 
     async def _read(self, key: Key) -> Mapping[str, Any]:
         try:
-            async with self._open(key) as found:
-                return dict(found)
+            async with self._open(key) as history:
+                return dict(history)
         except SessionLost as error:
             log.warning("an event is handled without the callbacks of its call: %s", error)
             return {}
 
     def _open(self, key: Key) -> Any:
-        return self._backing.sessions.open(key, until=asyncio.get_running_loop().time() + WAIT)
+        return self._backing.sessions.open(
+            key, until=asyncio.get_running_loop().time() + LOCK_TIMEOUT
+        )
 
     def _key(self, pbx: str, session_id: str) -> Key:
         return history_key(session_id, pbx, secret=self._backing.secret)
@@ -111,7 +115,7 @@ class CallHistory:
 
 def _short(text: str) -> str:
     """Return a text that a session can hold."""
-    return text[:LONGEST].encode("utf-8", "replace").decode()
+    return text[:MAX_LENGTH].encode("utf-8", "replace").decode()
 
 
 def _time(entry: Mapping[str, Any]) -> float:

@@ -126,13 +126,13 @@ class Endpoint(Answers):
             if self._authenticator.is_shared and request.rescue and self._late is not None:
                 due = request.arrived + self._timeout - self._margin.of(self._timeout)
                 request.on_checked = partial(request.rescue.arm, due, self._late)
-            found = await self._authenticator.authenticate(request, self._target, now)
-            if isinstance(found, Refusal):
+            outcome = await self._authenticator.authenticate(request, self._target, now)
+            if isinstance(outcome, Refusal):
                 self._match_timing()
-                refused(found.cause)
-                headers = explain(found, request, self._check_token, now, self._epoch)
-                return await refuse(request, found.status, (*found.headers, *headers))
-            spent = found.spent
+                refused(outcome.cause)
+                headers = explain(outcome, request, self._check_token, now, self._epoch)
+                return await refuse(request, outcome.status, (*outcome.headers, *headers))
+            spent = outcome.spent
         if request.method != self._action.method:
             return await self._refuse_method(request)
         try:
@@ -209,12 +209,12 @@ class Endpoint(Answers):
             return at_once or now >= due - min(spent, action.request_timeout / 2)
 
         arrived = wall - (now - request.arrived)
-        found = self._authenticator.authenticate_blocked(
+        outcome = self._authenticator.authenticate_blocked(
             request, self._target, arrived, wall, is_due
         )
-        if isinstance(found, Refusal):
-            return Answer(found.status, b"", found.headers)
-        if found is None or request.method != self._action.method:
+        if isinstance(outcome, Refusal):
+            return Answer(outcome.status, b"", outcome.headers)
+        if outcome is None or request.method != self._action.method:
             return None
         call: Call | None = None
         with suppress(CallbackError, UnsupportedCoding, TooLarge):
@@ -245,7 +245,7 @@ class Endpoint(Answers):
                 log.debug("%s: %s", self._action.identity, "; ".join(oddities))
             if request.rescue is not None:
                 request.rescue.arm(due, self._late or encode(self.late_decision(call).reply))
-            decision = self._dispatcher.ask(self._action, call, due, loop)
+            decision = self._dispatcher.start(self._action, call, due, loop)
             if isinstance(decision, Run):
                 return Waited(self, decision, call, times, loop, trace)
         except CallbackError as error:
@@ -293,7 +293,7 @@ class Endpoint(Answers):
     def _answer_probe(self, request: Request, body: bytes, token: bytes) -> Answer:
         """Return the fallback and the result of the probe; no handler runs."""
         state = self._check_token(token.decode("latin-1"), self._now())
-        found = result(request, body, state)
-        log.info("%s checked by receiver doctor: %s", self._action.identity, found)
+        outcome = result(request, body, state)
+        log.info("%s checked by receiver doctor: %s", self._action.identity, outcome)
         reply = self._dispatcher.fallback(self._action, "invalid").reply
-        return Answer(200, encode(reply), ((PROBE, found.encode()),))
+        return Answer(200, encode(reply), ((PROBE, outcome.encode()),))

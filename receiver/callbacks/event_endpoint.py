@@ -32,7 +32,7 @@ from receiver.errors import CallbackError
 from receiver.observability.log_throttle import LogThrottle
 from receiver.observability.metrics import COUNTS, EVENTS
 
-LIMIT = 256 * 1024
+BODY_LIMIT = 256 * 1024
 """Octets of a body: a final record lists every device that rang."""
 
 BODY_TIMEOUT = 10.0
@@ -60,7 +60,7 @@ class EventAnswers(Answers):
         body_timeout: see `BODY_TIMEOUT`.
     """
 
-    body_limit = LIMIT
+    body_limit = BODY_LIMIT
 
     def __init__(
         self,
@@ -95,11 +95,11 @@ class EventAnswers(Answers):
 
     async def answer(self, request: Request) -> Answer | None:
         now = self._now()
-        found = await self._authenticator.authenticate(request, self._target, now)
-        if isinstance(found, Refusal):
-            refused(found.cause)
-            more = explain(found, request, self._check_token, now, self._epoch)
-            return await refuse(request, found.status, (*found.headers, *more))
+        outcome = await self._authenticator.authenticate(request, self._target, now)
+        if isinstance(outcome, Refusal):
+            refused(outcome.cause)
+            more = explain(outcome, request, self._check_token, now, self._epoch)
+            return await refuse(request, outcome.status, (*outcome.headers, *more))
         if request.method != "POST":
             refused("method")
             log.warning("%s refused: %s, events come by POST", self._name, request.method)
@@ -120,14 +120,14 @@ class EventAnswers(Answers):
             if body is None:
                 async with asyncio.timeout(self._body_timeout):
                     body = await request.read()
-            return decode(request.headers, body, LIMIT)
+            return decode(request.headers, body, BODY_LIMIT)
         except UnsupportedCoding as error:
             refused("coding")
             log.warning("%s refused: the body, %s", self._name, error)
             return Answer(415, b"", (ACCEPTED,))
         except TooLarge:
             refused("size")
-            log.warning("%s refused: a body over %d bytes", self._name, LIMIT)
+            log.warning("%s refused: a body over %d bytes", self._name, BODY_LIMIT)
             return Answer(413, b"", (CLOSE,))
         except TimeoutError:
             log.warning("%s refused: the body did not arrive in time", self._name)

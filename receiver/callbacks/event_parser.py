@@ -45,7 +45,7 @@ KINDS: Mapping[str, EventKind] = {
 RECORDINGS = ("recording_url", "record_url", "recording_link", "recording_file", "recording")
 """Keys under which a final record may have a link to its recording; undocumented."""
 
-MOST_TARGETS = 200
+MAX_TARGETS = 200
 """Targets of one record that are read."""
 
 _ADDRESS = re.compile(r"<?(?:sips?|tel):([^@;>]*)", re.IGNORECASE)
@@ -111,8 +111,8 @@ def _event(kind: EventKind, raw: Mapping[str, Any], pbx: str, ivrs: frozenset[st
     listed = raw.get("call_targets")
     if kind != "call_ended":
         listed = [raw] if kind not in ("call_started", "call_updated") else []
-    found = map(_lower, listed[:MOST_TARGETS] if isinstance(listed, list) else [])
-    targets = (_target(one, ivrs) for one in found)
+    entries = map(_lower, listed[:MAX_TARGETS] if isinstance(listed, list) else [])
+    targets = (_target(one, ivrs) for one in entries)
     return CallEvent(
         kind,
         session_id=_text(raw, "session_id"),
@@ -175,14 +175,14 @@ def _lower(data: object) -> dict[str, Any]:
 
 def _text(raw: Mapping[str, Any], *names: str) -> str:
     """Return the first of the fields that is text."""
-    found = (raw.get(name) for name in names)
-    return next((one.strip() for one in found if isinstance(one, str) and one.strip()), "")
+    values = (raw.get(name) for name in names)
+    return next((one.strip() for one in values if isinstance(one, str) and one.strip()), "")
 
 
 def _number(text: str) -> str:
     """Return the number in an address, or the text."""
-    found = _ADDRESS.match(text)
-    return found[1] if found else text
+    match = _ADDRESS.match(text)
+    return match[1] if match else text
 
 
 def _reason(raw: Mapping[str, Any]) -> str:
@@ -205,5 +205,5 @@ def _time(raw: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def _recording(raw: Mapping[str, Any]) -> str:
-    found = _text(raw, *RECORDINGS)
-    return found if found.lower().startswith(("http://", "https://")) else ""
+    url = _text(raw, *RECORDINGS)
+    return url if url.lower().startswith(("http://", "https://")) else ""

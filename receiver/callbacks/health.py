@@ -21,10 +21,10 @@ from starlette.types import Receive, Scope, Send
 from receiver.callbacks.asgi_messages import refuse, respond
 from receiver.callbacks.request import STOPPING
 
-LAG = 0.25
+MAX_LAG = 0.25
 """Seconds that the event loop may be late; a callback passes through it several times."""
 
-FRESH = 1.0
+MAX_AGE = 1.0
 """Seconds for which an answer is cached."""
 
 _METHODS = ("GET", "HEAD")
@@ -53,14 +53,16 @@ class Ready:
     Parameters:
         checks: of required parts, by their names in the body.
         nap: seconds of sleep against which the lag of the event loop is measured.
-        lag: see `LAG`.
+        lag: see `MAX_LAG`.
     """
 
-    def __init__(self, checks: Mapping[str, Check], *, nap: float = 0.01, lag: float = LAG) -> None:
+    def __init__(
+        self, checks: Mapping[str, Check], *, nap: float = 0.01, lag: float = MAX_LAG
+    ) -> None:
         self._checks = checks
         self._nap = nap
         self._lag = lag
-        self._asking: asyncio.Task[dict[str, object]] | None = None
+        self._checking: asyncio.Task[dict[str, object]] | None = None
         self._until = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,25 +70,25 @@ class Ready:
             await _not_allowed(scope, receive, send)
             return
         loop = asyncio.get_running_loop()
-        if self._asking is None or (self._asking.done() and loop.time() >= self._until):
-            self._asking = loop.create_task(self._ask())  # for all requests meanwhile
-        found = await asyncio.shield(self._asking)
+        if self._checking is None or (self._checking.done() and loop.time() >= self._until):
+            self._checking = loop.create_task(self._check())  # for all requests meanwhile
+        state = await asyncio.shield(self._checking)
         stopping = is_stopping(scope)
-        ready = not stopping and bool(found["in_time"])
-        body = {"ready": ready, "stopping": stopping, **found}
+        ready = not stopping and bool(state["in_time"])
+        body = {"ready": ready, "stopping": stopping, **state}
         await respond(send, 200 if ready else 503, _write(body), (_NOT_KEPT,))
 
-    async def _ask(self) -> dict[str, object]:
+    async def _check(self) -> dict[str, object]:
         loop = asyncio.get_running_loop()
-        asked = loop.time()
+        begun = loop.time()
         await asyncio.sleep(self._nap)
-        lag = max(loop.time() - asked - self._nap, 0.0)
-        found: dict[str, object] = {"in_time": lag < self._lag, "lag_ms": round(lag * 1000)}
+        lag = max(loop.time() - begun - self._nap, 0.0)
+        state: dict[str, object] = {"in_time": lag < self._lag, "lag_ms": round(lag * 1000)}
         for name, check in self._checks.items():
             if (works := await check()) is not None:
-                found[name] = works
-        self._until = loop.time() + FRESH
-        return found
+                state[name] = works
+        self._until = loop.time() + MAX_AGE
+        return state
 
 
 def health_routes(checks: Mapping[str, Check]) -> list[Route]:

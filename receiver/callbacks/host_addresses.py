@@ -2,8 +2,9 @@
 
 Rule 1: a callback never waits for the DNS: it is checked against the known addresses, and one
         look-up at a time runs in a thread.
-Rule 2: addresses are looked up when the app is created, and again when they are `REFRESH` seconds
-        old, or `SOONEST` seconds if an unknown address sends a request: the PBX may have moved.
+Rule 2: addresses are looked up when the app is created, and again when they are
+        `REFRESH_INTERVAL` seconds old, or `MIN_INTERVAL` seconds if an unknown address sends a
+        request: the PBX may have moved.
 Rule 3: a name whose look-up fails keeps its last addresses, and the log gets a warning. Before the
         first look-up a name has no addresses, so it allows none.
 """
@@ -20,10 +21,10 @@ from functools import lru_cache
 from receiver.auth.client_address import Address, read_address
 from receiver.observability.log_throttle import LogThrottle
 
-REFRESH = 60.0
+REFRESH_INTERVAL = 60.0
 """Seconds for which addresses count as fresh."""
 
-SOONEST = 5.0
+MIN_INTERVAL = 5.0
 """Shortest seconds between two look-ups that unknown addresses cause."""
 
 log = logging.getLogger("receiver")
@@ -61,7 +62,9 @@ class HostAddresses:
 
     def __contains__(self, address: object) -> bool:
         known = address in self._all
-        if self._names and self._clock() - self._looked >= (REFRESH if known else SOONEST):
+        if self._names and self._clock() - self._looked >= (
+            REFRESH_INTERVAL if known else MIN_INTERVAL
+        ):
             self._begin()
         return known
 
@@ -84,8 +87,8 @@ class HostAddresses:
             except (OSError, UnicodeError) as error:
                 self._report(name, error)
                 continue
-            found = (read_address(text) for text in addresses)
-            self._found[name] = frozenset(one for one in found if one is not None)
+            parsed = (read_address(text) for text in addresses)
+            self._found[name] = frozenset(one for one in parsed if one is not None)
         everything = frozenset[Address]().union(*self._found.values())
         if everything != self._all:
             shown = ", ".join(map(str, sorted(everything, key=str))) or "none"
@@ -106,5 +109,5 @@ def addresses_of(names: tuple[str, ...]) -> HostAddresses:
 
 
 def _ask_dns(name: str) -> list[str]:
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]
+    entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in entries]

@@ -41,8 +41,8 @@ def read_fields(text: str) -> list[tuple[str, str]]:
             one of `DECIDING` occurs twice.
     """
     places: dict[str, list[re.Match[str]]] = {}
-    for found in _KEY.finditer(text):
-        places.setdefault(found[1], []).append(found)
+    for match in _KEY.finditer(text):
+        places.setdefault(match[1], []).append(match)
     pairs = []
     for key in WIRE:
         found_here = places.get(key, [])
@@ -67,11 +67,11 @@ def _certain(text: str, key: str, places: list[re.Match[str]]) -> str:
 
 def _name(text: str, start: int) -> str:
     """Return the name that begins at ``start``, empty if its end is not certain."""
-    found = _ESCAPED.match(text, start) or _RAW.match(text, start)
-    if found is None:
+    match = _ESCAPED.match(text, start) or _RAW.match(text, start)
+    if match is None:
         return ""
     try:
-        name: str = json.loads(f'"{found[1]}"', strict=False)
+        name: str = json.loads(f'"{match[1]}"', strict=False)
     except ValueError:
-        return found[1]
+        return match[1]
     return name

@@ -4,7 +4,7 @@ Rule 1: ``/metrics`` requires a token (`receiver.callbacks.operator_access`), wh
         any address: behind a proxy on the same machine all clients have the loopback's. The page is
         that of `receiver.callbacks.metrics_page`.
 Rule 2: any worker answers for all workers of its machine: each writes its counts to a shared
-        `Folder`, every `EVERY` seconds and in a separate thread, so that no disk delays a
+        `Folder`, every `WRITE_INTERVAL` seconds and in a separate thread, so that no disk delays a
         callback. The counts of a dead worker are kept.
 Rule 3: the folder is empty when the service starts; then the counts restart, which Prometheus
         detects.
@@ -24,16 +24,16 @@ PATH = "/metrics"
 IDENTITY = "metrics"
 """The name from which its token is derived. The identity of an action has a slash."""
 
-EVERY = 1.0
+WRITE_INTERVAL = 1.0
 """Seconds between two copies in the folder."""
 
-BEAT = 0.5
+LAG_INTERVAL = 0.5
 """Seconds between two measurements of the event loop's lag."""
 
 
 @asynccontextmanager
 async def kept(
-    folder: Folder, counts: Counts = COUNTS, *, beat: float = BEAT
+    folder: Folder, counts: Counts = COUNTS, *, beat: float = LAG_INTERVAL
 ) -> AsyncIterator[None]:
     """Write copies to ``folder``, and measure the lag of the event loop.
 
@@ -45,7 +45,7 @@ async def kept(
     stop = threading.Event()
 
     def copy() -> None:
-        while not stop.wait(EVERY):
+        while not stop.wait(WRITE_INTERVAL):
             folder.write()
         folder.write()
 
@@ -57,7 +57,7 @@ async def kept(
     finally:
         measured.cancel()
         stop.set()
-        await asyncio.to_thread(thread.join, EVERY)  # no longer: the disk may hang
+        await asyncio.to_thread(thread.join, WRITE_INTERVAL)  # no longer: the disk may hang
         if not thread.is_alive():
             folder.close()
 

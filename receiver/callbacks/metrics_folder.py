@@ -27,7 +27,7 @@ from receiver.storage.file_lock import acquire, locked
 TOTAL = "total"
 """The name of the file with the counts of dead workers, without its ending."""
 
-WAIT = 0.5
+LOCK_TIMEOUT = 0.5
 """Seconds that a reader waits for the worker that adds up."""
 
 log = logging.getLogger("receiver")
@@ -112,7 +112,7 @@ class Folder:
         if self._path is None:
             return []
         try:
-            with locked(self._path / f"{TOTAL}.lock", WAIT):
+            with locked(self._path / f"{TOTAL}.lock", LOCK_TIMEOUT):
                 return list(self._snapshots(self._path))
         except OSError:  # it may be read anyway; at worst a count is missing or there twice
             return list(self._snapshots(self._path))
@@ -122,10 +122,10 @@ class Folder:
         yield total.counts
         for file in path.glob("*.json"):
             if file.stem not in (self._own, TOTAL, *total.names):
-                if (found := _read(file)) is None:
+                if (snapshot := _read(file)) is None:
                     log.warning("a file in RECEIVER_METRICS_FOLDER cannot be read")
                 else:
-                    yield found
+                    yield snapshot
 
     def _add_up(self, path: Path) -> None:
         """Add the counts of dead workers to the total, and remove their files."""
@@ -139,8 +139,8 @@ class Folder:
                 with contextlib.suppress(TimeoutError):  # it runs
                     stack.enter_context(locked(path / f"{name}.lock", 0))
                     (path / f"{name}.json.new").unlink(missing_ok=True)
-                    if (found := _read(path / f"{name}.json")) is not None:
-                        dead[name] = found
+                    if (snapshot := _read(path / f"{name}.json")) is not None:
+                        dead[name] = snapshot
                     ended.add(name)
             if dead:
                 _add(path, dead)
@@ -158,8 +158,8 @@ def _add(path: Path, dead: dict[str, Snapshot]) -> None:
 
 
 def _pids(names: Iterable[str]) -> set[int]:
-    found = (name.partition("-")[0] for name in names)
-    return {int(pid) for pid in found if pid.isdecimal() and pid.isascii()}
+    pids = (name.partition("-")[0] for name in names)
+    return {int(pid) for pid in pids if pid.isdecimal() and pid.isascii()}
 
 
 def _counted(counts: Snapshot) -> Snapshot:

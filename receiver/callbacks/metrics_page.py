@@ -148,19 +148,19 @@ def registry(snapshots: Snapshots, *, several: bool, user_folder: str = "") -> C
         several: whether there are other workers.
         user_folder: the value of `USER_FOLDER`.
     """
-    found = CollectorRegistry()
-    found.register(ServiceCollector(snapshots))
+    registry = CollectorRegistry()
+    registry.register(ServiceCollector(snapshots))
     if not several:
-        found.register(REGISTRY)
+        registry.register(REGISTRY)
     elif user_folder and Path(user_folder).is_dir():
-        found.register(UserCollector(user_folder))
+        registry.register(UserCollector(user_folder))
     elif user_folder:
         log.warning(
             "metrics of user code are left out: %s=%s is not a folder; create it and restart",
             USER_FOLDER,
             user_folder,
         )
-    return found
+    return registry
 
 
 class MetricsPage:

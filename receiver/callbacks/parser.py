@@ -33,8 +33,8 @@ from receiver.calls import WIRE, Call, make_call
 from receiver.errors import CallbackError
 
 _FIELDS = frozenset(key.encode() for key in WIRE)
-_FIELDS_MOST = 100
-_LONGEST_TYPE = 300  # characters of a content type: a boundary has at most 70 (RFC 2046 5.1.1)
+_MAX_FIELDS = 100
+_MAX_CONTENT_TYPE = 300  # characters of a content type: a boundary has at most 70 (RFC 2046 5.1.1)
 # Any other name would be looked up as a module, and be kept by Python.
 _CHARSET = re.compile(
     r"iso-?8859-?[0-9]{1,2}|latin-?[0-9]{1,2}|(?:windows-|cp)[0-9]{3,4}|(?:us-)?ascii|koi8-[ru]"
@@ -88,7 +88,7 @@ def read_body(body: bytes, content_type: str = "") -> Callback:
 
 
 def _call(pairs: Iterable[tuple[str, str | None]], *odd: str) -> Callback:
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     oddities = list(odd)
     for key, value in pairs:
         name = WIRE.get(key)
@@ -96,22 +96,22 @@ def _call(pairs: Iterable[tuple[str, str | None]], *odd: str) -> Callback:
             continue
         if value is None:
             oddities.append(f"{key} is neither text nor a number")
-        if name not in found:
-            found[name] = value or ""
+        if name not in fields:
+            fields[name] = value or ""
         else:
             oddities.append(f"{key} came more than once")
-            found[name] = _same(key, found[name], value or "")
-    if not found:
+            fields[name] = _same(key, fields[name], value or "")
+    if not fields:
         raise CallbackError(
             "the request holds none of the fields from, to, input, from_name, account_name, "
             "session_id: it is not a callback of an action URL"
         )
-    if len(found) < len(WIRE):
-        oddities += [f"{key} is missing" for key, name in WIRE.items() if name not in found]
+    if len(fields) < len(WIRE):
+        oddities += [f"{key} is missing" for key, name in WIRE.items() if name not in fields]
     for name in ("caller", "ivr"):
-        if " " in found.get(name, ""):
-            found[name] = _LOST_PLUS.sub("+", found[name])
-    return Callback(Call(**found, context=UNBACKED), tuple(oddities))
+        if " " in fields.get(name, ""):
+            fields[name] = _LOST_PLUS.sub("+", fields[name])
+    return Callback(Call(**fields, context=UNBACKED), tuple(oddities))
 
 
 def _same(key: str, first: str, second: str) -> str:
@@ -128,8 +128,8 @@ def _same(key: str, first: str, second: str) -> str:
 
 def _pairs(text: bytes, charset: str = "") -> list[tuple[str, str | None]]:
     pairs = text.strip(b"\r\n").split(b"&")
-    if len(pairs) > _FIELDS_MOST:
-        raise CallbackError(f"the request holds more than {_FIELDS_MOST} fields")
+    if len(pairs) > _MAX_FIELDS:
+        raise CallbackError(f"the request holds more than {_MAX_FIELDS} fields")
     split = (pair.partition(b"=") for pair in pairs if pair)
     return [(_unquoted(key, charset), _unquoted(value, charset)) for key, _, value in split]
 
@@ -143,15 +143,15 @@ def _plain_query(query: bytes) -> Call | None:
     if len(pairs) != len(WIRE):
         return None
     try:
-        found: dict[str, str] = dict(pairs)
+        fields: dict[str, str] = dict(pairs)
         if "%" in text or "+" in text:
-            found = {key: unquote_plus(value, errors="strict") for key, value in found.items()}
-        caller, ivr = found["from"], found["to"]
+            fields = {key: unquote_plus(value, errors="strict") for key, value in fields.items()}
+        caller, ivr = fields["from"], fields["to"]
         if " " in caller or " " in ivr:
             return None
         return make_call(
-            *(caller, found["from_name"], ivr, found["account_name"], found["input"]),
-            found["session_id"],
+            *(caller, fields["from_name"], ivr, fields["account_name"], fields["input"]),
+            fields["session_id"],
             UNBACKED,
         )
     except (ValueError, KeyError):
@@ -236,8 +236,8 @@ def _json(body: bytes, charset: str) -> Callback:
     try:
         pairs = _DECODER.decode(text)
     except (ValueError, RecursionError):
-        found = [(key, _whole(value)) for key, value in read_fields(text)]
-        return _call(found, "the body is not valid JSON; only unambiguous fields were read")
+        pairs = [(key, _whole(value)) for key, value in read_fields(text)]
+        return _call(pairs, "the body is not valid JSON; only unambiguous fields were read")
     return _call((key, _scalar(value)) for key, value in pairs)
 
 
@@ -257,7 +257,7 @@ def _multipart(body: bytes, boundary: bytes, charset: str) -> list[tuple[str, st
     pairs: list[tuple[str, str | None]] = []
 
     def on_field(field: Field) -> None:
-        if len(pairs) < _FIELDS_MOST and field.field_name is not None:
+        if len(pairs) < _MAX_FIELDS and field.field_name is not None:
             pairs.append((_text(field.field_name, charset), _text(field.value or b"", charset)))
 
     headers = {"Content-Type": b'multipart/form-data; boundary="%b"' % boundary}
@@ -273,7 +273,7 @@ def _multipart(body: bytes, boundary: bytes, charset: str) -> list[tuple[str, st
 
 def _options(content_type: str) -> tuple[str, bytes]:
     """Return the charset and the boundary of a content type, empty if missing."""
-    if ";" not in content_type or len(content_type) > _LONGEST_TYPE:
+    if ";" not in content_type or len(content_type) > _MAX_CONTENT_TYPE:
         return "", b""
     _, options = parse_options_header(content_type.encode("latin-1", "replace"))
     charset = options.get(b"charset", b"").decode("latin-1").replace("_", "-")

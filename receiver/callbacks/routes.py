@@ -58,10 +58,10 @@ class ActionTable:
         path = request.path
         if b"%" in request.target and b"%2f" in request.target.partition(b"?")[0].lower():
             return None
-        there = self._made.get(path) or self._find(path)
-        if there is not None and request.method not in METHODS:
+        endpoint = self._made.get(path) or self._find(path)
+        if endpoint is not None and request.method not in METHODS:
             return _NOT_ALLOWED
-        return there
+        return endpoint
 
     def _find(self, path: str) -> Answers | None:
         """Return the endpoint of a part, made at its first request, or that of an unknown action.

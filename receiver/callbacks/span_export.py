@@ -126,14 +126,14 @@ def _otlp(environ: Mapping[str, str]) -> str:
 
 
 def _exporter(name: str) -> SpanExporter:
-    found = list(entry_points(group=_GROUP, name=name))
+    exporters = list(entry_points(group=_GROUP, name=name))
     package = _PACKAGES.get(name, "the package that provides it")
-    if not found:
+    if not exporters:
         raise SettingsError(
             f"RECEIVER_TRACING is set, but no exporter {name!r} is installed: pip install {package}"
         )
     try:
-        made: SpanExporter = found[0].load()()
+        made: SpanExporter = exporters[0].load()()
     except ImportError as error:
         raise SettingsError(
             f"the exporter {name!r} cannot be imported ({error}): pip install {package}"

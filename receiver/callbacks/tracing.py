@@ -128,13 +128,13 @@ class Tracer:
         return Trace(whole, handler, token, offset)
 
     def _parent(self, request: Request) -> Context:
-        found = request.all(b"traceparent")
-        if len(found) != 1:
+        parents = request.all(b"traceparent")
+        if len(parents) != 1:
             return _NEW
         source = self._sources.find(request.client, request.headers, request.server)
         if not self._sources.lists(source):
             return _NEW
-        return _READER.extract({"traceparent": found[0]}, _NEW)
+        return _READER.extract({"traceparent": parents[0]}, _NEW)
 
 
 def _server(url: SplitResult) -> dict[str, str | int]:

@@ -89,25 +89,27 @@ class _Unknown(Answers):
         wall = self._now()
         arrived = wall - (now - request.arrived)
         authenticator = self._model.authenticator
-        found = authenticator.authenticate_blocked(
+        outcome = authenticator.authenticate_blocked(
             request, self._target, arrived, wall, lambda spent: False
         )
-        return Answer(found.status, b"", found.headers) if isinstance(found, Refusal) else None
+        return (
+            Answer(outcome.status, b"", outcome.headers) if isinstance(outcome, Refusal) else None
+        )
 
     async def answer(self, request: Request) -> Answer | None:
         now = self._now()
-        found = await self._model.authenticator.authenticate(request, self._target, now)
+        outcome = await self._model.authenticator.authenticate(request, self._target, now)
         more: tuple[Header, ...] = ()
-        if isinstance(found, Refusal):
-            more = explain(found, request, self._check_token, now)
+        if isinstance(outcome, Refusal):
+            more = explain(outcome, request, self._check_token, now)
         # Without credentials only a client from an allowed source is accepted here, and only where
         # the actions of the PBX ask for no more.
         is_probe = not more and has_valid_token(request, self._check_token, now)
-        if isinstance(found, Authenticated) or is_probe:
+        if isinstance(outcome, Authenticated) or is_probe:
             refused("unknown")
             return await refuse(request, 404, (NO_ACTION,) if is_probe else ())
-        refused(found.cause)
-        return await refuse(request, found.status, (*found.headers, *more))
+        refused(outcome.cause)
+        return await refuse(request, outcome.status, (*outcome.headers, *more))
 
 
 class _Model(NamedTuple):

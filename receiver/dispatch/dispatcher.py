@@ -153,13 +153,13 @@ class Dispatcher:
             due: the `deadline`.
             loop: the running event loop; `asyncio.get_running_loop` costs a system call.
         """
-        asked = self.ask(action, call, due, loop)
-        if isinstance(asked, Decision):
-            return asked
-        await asked.wait(loop)
-        return self.finish(asked, loop)
+        run = self.start(action, call, due, loop)
+        if isinstance(run, Decision):
+            return run
+        await run.wait(loop)
+        return self.finish(run, loop)
 
-    def ask(self, action: Action, call: Call, due: float, loop: Loop) -> Decision | Run:
+    def start(self, action: Action, call: Call, due: float, loop: Loop) -> Decision | Run:
         """Call the handler; return the decision, or the run of a handler that waits.
 
         Parameters:

@@ -63,6 +63,9 @@ class Session(MutableMapping[str, Value]):
     def __getitem__(self, key: str) -> Value:
         return self._values[key]
 
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._values.get(key, default)  # several times as fast as the one of a mapping
+
     def __setitem__(self, key: str, value: Value) -> None:
         """Raises:
         TypeError: a session cannot hold the value.
@@ -144,28 +147,25 @@ def _check(key: object, value: object) -> None:
         )
 
 
-def _problem(value: object, depth: int = 0) -> str:
+def _problem(value: Any, depth: int = 0) -> str:
     """Return why ``value``, or a value in it, cannot be stored; empty if it can."""
-    # By the exact type: JSON would lose what a subclass adds.
-    match value:
-        case None:
-            return ""
-        case str() if type(value) is str:
-            return "" if _whole(value) else "text with a lone surrogate"
-        case bool():
-            return ""
-        case int() if type(value) is int:
-            return "" if -(2**63) <= value < 2**64 else "a number beyond 64 bits"
-        case float() if type(value) is float:
-            return "" if isfinite(value) else "a number that is not finite"
-        case list() if type(value) is list:
-            inner = value
-        case dict() if type(value) is dict:
-            if not all(type(name) is str for name in value):
-                return "a key that is not str"
-            inner = [*value, *value.values()]
-        case _:
-            return f"a {type(value).__name__}"
+    kind = type(value)  # JSON would lose what a subclass adds
+    if kind is str:
+        return "" if _whole(value) else "text with a lone surrogate"
+    if kind is int:
+        return "" if -(2**63) <= value < 2**64 else "a number beyond 64 bits"
+    if kind is float:
+        return "" if isfinite(value) else "a number that is not finite"
+    if kind is bool or value is None:
+        return ""
+    if kind is list:
+        inner = value
+    elif kind is dict:
+        if not all(type(name) is str for name in value):
+            return "a key that is not str"
+        inner = [*value, *value.values()]
+    else:
+        return f"a {kind.__name__}"
     if depth == MAX_DEPTH:
         return f"more than {MAX_DEPTH} lists or dicts inside each other"
     return next(filter(None, (_problem(item, depth + 1) for item in inner)), "")

@@ -36,7 +36,7 @@ from receiver.storage.protocols import SESSION_LEASE, SessionStore
 POLL = 0.02
 """Seconds until a lock that another process may have is tried again."""
 
-_OUT_OF_ORDER = "the session store is unavailable"
+_UNAVAILABLE = "the session store is unavailable"
 
 T = TypeVar("T")
 
@@ -112,15 +112,15 @@ class Sessions:
         else:
             await self._breaker.close(self._store.close)
 
-    async def take(self, key: Key, token: str, until: float) -> bytes:
+    async def acquire(self, key: Key, token: str, until: float) -> bytes:
         """Lock and return a session for ``token``; parameters and errors as for `open`."""
         if key.name not in self._queues:
             stored = await self._try(key, token)
             if stored is not None:
                 return stored
-        return await self._take_in_turn(key, token, until)
+        return await self._acquire_in_turn(key, token, until)
 
-    async def _take_in_turn(self, key: Key, token: str, until: float) -> bytes:
+    async def _acquire_in_turn(self, key: Key, token: str, until: float) -> bytes:
         """The first in the queue polls, and is woken at a release; the others wait."""
         time = asyncio.get_running_loop().time
         turn = asyncio.Event()
@@ -145,67 +145,67 @@ class Sessions:
     async def _try(self, key: Key, token: str) -> bytes | None:
         """Return the stored session; None while another callback has it."""
         try:
-            return await self._ask(lambda: self._store.take(key.name, token, key.life))
+            return await self._call(lambda: self._store.acquire(key.name, token, key.life))
         except CircuitOpenError:
-            raise SessionLost(_OUT_OF_ORDER) from None
+            raise SessionLost(_UNAVAILABLE) from None
         except BaseException as error:
-            self.give_back(key, token)  # the store may have locked it without an answer
+            self.release_later(key, token)  # the store may have locked it without an answer
             if isinstance(error, StoreError):
-                raise SessionLost(_OUT_OF_ORDER) from None
+                raise SessionLost(_UNAVAILABLE) from None
             raise
 
-    async def give(self, key: Key, token: str, change: bytes | None) -> None:
+    async def release(self, key: Key, token: str, change: bytes | None) -> None:
         """Save ``change``, None for no change, and release the lock."""
         try:
-            held = await self._ask(lambda: self._store.give(key.name, token, change, key.life))
+            held = await self._call(lambda: self._store.release(key.name, token, change, key.life))
         except BaseException as error:
-            self.give_back(key, token)
+            self.release_later(key, token)
             if not isinstance(error, StoreError):
                 raise
             if change is not None:
-                raise SessionLost(_OUT_OF_ORDER) from None
+                raise SessionLost(_UNAVAILABLE) from None
             return
-        self._let_go(key, change, held)
+        self._on_release(key, change, held)
 
-    def take_now(self, key: Key, token: str) -> bytes | None:
-        """Do the same as `take` without waiting; return None if it would have to wait."""
+    def acquire_now(self, key: Key, token: str) -> bytes | None:
+        """Do the same as `acquire` without waiting; return None if it would have to wait."""
         if self._memory is None or key.name in self._queues:
             return None
-        return self._memory.take_now(key.name, token, key.life)
+        return self._memory.acquire_now(key.name, token, key.life)
 
-    def give_now(self, key: Key, token: str, change: bytes | None) -> bool:
-        """Do the same as `give` without waiting; return False if it would have to wait."""
+    def release_now(self, key: Key, token: str, change: bytes | None) -> bool:
+        """Do the same as `release` without waiting; return False if it would have to wait."""
         if self._memory is None:
             return False
-        self._let_go(key, change, self._memory.give_now(key.name, token, change, key.life))
+        self._on_release(key, change, self._memory.release_now(key.name, token, change, key.life))
         return True
 
-    def _let_go(self, key: Key, change: bytes | None, held: bool) -> None:
+    def _on_release(self, key: Key, change: bytes | None, held: bool) -> None:
         if self._queues:
             self._wake(key)
         if change is not None and not held:
             raise SessionLost(f"the session was held for more than {SESSION_LEASE:.0f} seconds")
 
-    def give_back(self, key: Key, token: str) -> asyncio.Task[None]:
+    def release_later(self, key: Key, token: str) -> asyncio.Task[None]:
         """Release the lock without a change; retries while the store may recover."""
-        task = asyncio.create_task(self._release(key, token))
+        task = asyncio.create_task(self._retry_release(key, token))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _release(self, key: Key, token: str) -> None:
+    async def _retry_release(self, key: Key, token: str) -> None:
         time = asyncio.get_running_loop().time
         end = time() + SESSION_LEASE
         while time() < end:
             try:
-                await self._ask(lambda: self._store.give(key.name, token, None, key.life))
+                await self._call(lambda: self._store.release(key.name, token, None, key.life))
             except StoreError:
                 await asyncio.sleep(self._again)
             else:
                 self._wake(key)
                 return
 
-    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+    async def _call(self, question: Callable[[], Awaitable[T]]) -> T:
         return await (question() if self._breaker is None else self._breaker.ask(question))
 
     def _wake(self, key: Key) -> None:
@@ -243,19 +243,19 @@ class OpenSession:
         if self._key is None:
             self._session = Session()
             return self._session
-        stored = self._sessions.take_now(self._key, self._token)
+        stored = self._sessions.acquire_now(self._key, self._token)
         if stored is None:
-            stored = await self._sessions.take(self._key, self._token, self._until)
+            stored = await self._sessions.acquire(self._key, self._token, self._until)
         try:
             self._session = Session(stored)
         except SessionLost:
             # Something else wrote it. Without it the next callback gets a new session.
             log.error("a session in the store cannot be decoded, something else wrote it: removed")
             with suppress(SessionLost):
-                await self._sessions.give(self._key, self._token, b"")
+                await self._sessions.release(self._key, self._token, b"")
             raise
         except BaseException:
-            await self._give_back(self._key)
+            await self._release(self._key)
             raise
         return self._session
 
@@ -263,15 +263,15 @@ class OpenSession:
         if self._key is None:
             return
         if error is not None:
-            await self._give_back(self._key)
+            await self._release(self._key)
             return
         try:
             change = self._session.change()
         except BaseException:
-            await self._give_back(self._key)
+            await self._release(self._key)
             raise
-        if not self._sessions.give_now(self._key, self._token, change):
-            await self._sessions.give(self._key, self._token, change)
+        if not self._sessions.release_now(self._key, self._token, change):
+            await self._sessions.release(self._key, self._token, change)
 
     def __enter__(self) -> Session:
         """Raises:
@@ -293,7 +293,7 @@ class OpenSession:
         except LoopUnavailable as error:
             raise SessionLost(str(error)) from None
 
-    async def _give_back(self, key: Key) -> None:
+    async def _release(self, key: Key) -> None:
         """Wait for the release as long as for a save, then release in the background."""
         sessions = self._sessions
-        await asyncio.wait({sessions.give_back(key, self._token)}, timeout=sessions.limit)
+        await asyncio.wait({sessions.release_later(key, self._token)}, timeout=sessions.limit)

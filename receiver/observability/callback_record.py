@@ -14,7 +14,7 @@ from msgspec import Struct
 STAGES = ("authentication", "body", "handler", "whole")
 """The stages of a callback; the whole is from the arrival to the answer."""
 
-LONGEST = 200
+MAX_LENGTH = 200
 """Most characters of a number or of digits that are shown."""
 
 Shown = str | int
@@ -95,7 +95,7 @@ class Record(Struct, frozen=True):
 
 def cut(text: str) -> str:
     """Return ``text``, shortened to a maximum length."""
-    return text[:LONGEST] + ("…" if len(text) > LONGEST else "")
+    return text[:MAX_LENGTH] + ("…" if len(text) > MAX_LENGTH else "")
 
 
 def _show(value: Shown) -> str:

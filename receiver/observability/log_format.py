@@ -62,7 +62,7 @@ class TextFormatter(Formatter):
         return _escaped(line)
 
     def callback(self, record: Record, when: float) -> str:
-        return _escaped(f"{_moment(when, False)} INFO {record}")
+        return f"{_moment(when, False)} INFO {record}"  # of printable characters only
 
 
 def _escaped(line: str) -> str:

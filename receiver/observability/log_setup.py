@@ -25,7 +25,7 @@ from receiver.text import counted
 MAX_LINES = 10_000
 """Lines that may wait to be written."""
 
-PAUSE = 0.02
+BATCH_INTERVAL = 0.02
 """Seconds for which lines gather before they are written together."""
 
 CLOSE_TIMEOUT = 1.0
@@ -69,7 +69,11 @@ class BackgroundHandler(logging.Handler):
         self._close_timeout = close_timeout
         self._write = write
         self._writer: background_writer.BackgroundWriter[Item] = background_writer.BackgroundWriter(
-            self._write_lines, lost=_lost, max_waiting=max_waiting, pause=PAUSE, name="receiver-log"
+            self._write_lines,
+            lost=_lost,
+            max_waiting=max_waiting,
+            pause=BATCH_INTERVAL,
+            name="receiver-log",
         )
         self._settling = threading.Lock()
         self._forks = background_writer.forks()

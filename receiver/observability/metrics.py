@@ -81,10 +81,10 @@ class Counts:
 
     def cell(self, family: Family, labels: Labels = ()) -> list[float]:
         """Return the cells of one label set, created with zeros on first use."""
-        found = self._cells[family].get(labels)
-        if found is None:
-            found = self._cells[family].setdefault(labels, [0.0] * family.cells)
-        return found
+        cells = self._cells[family].get(labels)
+        if cells is None:
+            cells = self._cells[family].setdefault(labels, [0.0] * family.cells)
+        return cells
 
     def add(self, family: Family, labels: Labels = ()) -> None:
         """Increase a counter by one."""
@@ -97,8 +97,8 @@ class Counts:
     def snapshot(self) -> Snapshot:
         """Return a copy; any thread may call this."""
         return {
-            family.name: [(labels, cell[:]) for labels, cell in list(there.items())]
-            for family, there in self._cells.items()
+            family.name: [(labels, cell[:]) for labels, cell in list(label_sets.items())]
+            for family, label_sets in self._cells.items()
         }
 
 
@@ -124,9 +124,9 @@ def add_up(snapshots: Iterable[Snapshot]) -> Snapshot:
     """Return the sum of ``snapshots``; cells of different lengths are not added."""
     total: dict[str, dict[tuple[Labels, int], list[float]]] = {}
     for snapshot in snapshots:
-        for name, there in snapshot.items():
+        for name, label_sets in snapshot.items():
             sums = total.setdefault(name, {})
-            for labels, cell in there:
+            for labels, cell in label_sets:
                 key = (labels, len(cell))
                 before = sums.get(key, [0.0] * len(cell))
                 sums[key] = [one + more for one, more in zip(before, cell, strict=True)]

@@ -23,10 +23,10 @@ from receiver.text import counted
 MAX_LINES = 10_000
 """Pieces that may wait to be written."""
 
-PIECE = 4096
+PIECE_SIZE = 4096
 """Most octets of a piece."""
 
-PAUSE = 0.02
+BATCH_INTERVAL = 0.02
 """Seconds for which pieces gather before they are written together."""
 
 CLOSE_TIMEOUT = 1.0
@@ -50,7 +50,11 @@ class BackgroundRawIO(io.RawIOBase):
         self._name = name
         self._forks = forks()
         self._writer = BackgroundWriter[bytes](
-            self._write, lost=_count, max_waiting=max_waiting, pause=PAUSE, name=f"receiver-{name}"
+            self._write,
+            lost=_count,
+            max_waiting=max_waiting,
+            pause=BATCH_INTERVAL,
+            name=f"receiver-{name}",
         )
 
     def writable(self) -> bool:
@@ -64,8 +68,8 @@ class BackgroundRawIO(io.RawIOBase):
         if self._forks != forks():
             write_all(self._descriptor, data)
         else:
-            for begin in range(0, len(data), PIECE):
-                self._writer.put(data[begin : begin + PIECE])
+            for begin in range(0, len(data), PIECE_SIZE):
+                self._writer.put(data[begin : begin + PIECE_SIZE])
         return len(data)
 
     def end(self) -> None:

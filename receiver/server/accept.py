@@ -26,7 +26,7 @@ from receiver.server.sockets import BACKLOG, IS_POSIX, has_unread
 RETRY_INTERVAL = 0.02
 """Seconds until the next attempt after a connection could not be accepted."""
 
-_LOOKS = 16  # handshakes that are searched for one that can be evicted
+_MAX_CANDIDATES = 16  # handshakes that are searched for one that can be evicted
 
 log = logging.getLogger("receiver")
 
@@ -133,7 +133,9 @@ class Acceptor:
 
     def _evict(self) -> bool:
         """End the oldest handshake; return whether there is one that can be evicted."""
-        for task, (connected, since) in islice(self._making.items(), _LOOKS if self._tls else 0):
+        for task, (connected, since) in islice(
+            self._making.items(), _MAX_CANDIDATES if self._tls else 0
+        ):
             if self._loop.time() - since < self._handshake_time:
                 return False
             descriptor = connected.fileno()

@@ -22,19 +22,6 @@ MAX_BUFFERED = 65_536
 class Cycle(Exchange):
     """A request for the app; ``version`` is that of HTTP, ``path`` the raw one."""
 
-    __slots__ = (
-        "_body",
-        "_changed",
-        "_has_begun",
-        "_head",
-        "_is_chunked",
-        "_is_complete",
-        "_is_over",
-        "_left",
-        "_path",
-        "_version",
-        "_writable",
-    )  # fmt: skip
     request: Request
 
     def __init__(

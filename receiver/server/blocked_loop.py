@@ -116,18 +116,20 @@ class BlockedLoop:
     def _add_accepted(self, copy: int) -> None:
         """Add a copied socket if it is the server's end of a connection to a listener."""
         try:
-            found = socket.socket(fileno=copy)
+            connected = socket.socket(fileno=copy)
         except OSError:  # another thread closed it and opened another file
             os.close(copy)
             return
         try:
-            is_connection = is_served(found, self._places) and found.getpeername() is not None
+            is_connection = (
+                is_served(connected, self._places) and connected.getpeername() is not None
+            )
         except OSError:  # it listens
             is_connection = False
         if not is_connection:
-            found.close()
+            connected.close()
             return
-        pending = Pending(found, is_copy=True)
+        pending = Pending(connected, is_copy=True)
         self._connections.unmade[pending.inode] = pending
         self._connections.pending.add(pending)
 
@@ -135,12 +137,12 @@ class BlockedLoop:
         """Add a connection with unread octets, if it has no request in progress."""
         if connection.pending or not connection.is_free:
             return
-        found: socket.socket = connection.transport.get_extra_info("socket")
-        if connection.partial is not None and has_unread(found.fileno()):
+        connected: socket.socket = connection.transport.get_extra_info("socket")
+        if connection.partial is not None and has_unread(connected.fileno()):
             with contextlib.suppress(OSError):  # descriptors are short
-                if os.fstat(found.fileno()).st_ino in self._connections.unmade:
+                if os.fstat(connected.fileno()).st_ino in self._connections.unmade:
                     return  # `Connections.add` waits for the lock, to take that copy
-                pending = Pending(found.dup(), before=connection.partial, is_copy=True)
+                pending = Pending(connected.dup(), before=connection.partial, is_copy=True)
                 connection.pending = pending
                 self._connections.pending.add(pending)
 
@@ -149,8 +151,8 @@ class BlockedLoop:
         if not self._acceptor.is_closed:
             for connected in islice(self._acceptor.waiting(), MAX_ACCEPTED_CONNECTIONS):
                 self._connections.pending.add(Pending(connected))
-        while self._handover is not None and (taken := self._handover.take()) is not None:
-            self._connections.pending.add(taken)
+        while self._handover is not None and (pending := self._handover.receive()) is not None:
+            self._connections.pending.add(pending)
 
     def _serve(self, pending: Pending, since: float, now: float) -> str:
         """Answer or hand over a request; return "handed", "answered", "challenged", or ""."""
@@ -158,6 +160,8 @@ class BlockedLoop:
             return ""
         is_open = pending.receive(since)
         done = self._answer(pending, now) if pending.data else ""
+        if not done and pending.data and self._handover and self._handover.send(pending):
+            done = "handed"
         if done == "challenged":
             pending.data, pending.since = b"", 0.0
         elif done or not (is_open or pending.data):
@@ -168,13 +172,6 @@ class BlockedLoop:
         return "" if done == "handed" and pending.is_shared else done  # it is counted only once
 
     def _answer(self, pending: Pending, now: float) -> str:
-        """Hand a request over, or answer it if no other worker accepts it."""
-        done = self._answer_now(pending, now)
-        if not done and self._handover is not None and self._handover.send(pending):
-            return "handed"
-        return done
-
-    def _answer_now(self, pending: Pending, now: float) -> str:
         callbacks, connected = self._connections.callbacks, pending.connected
         try:
             peer, here = connected.getpeername(), connected.getsockname()
@@ -182,9 +179,9 @@ class BlockedLoop:
             return ""
         whole = WholeRequest(address_of(peer), place_of(here), self._loop)
         request = whole.read(pending.before + pending.data, pending.since)
-        if callbacks is None or request is None or (there := callbacks.find(request)) is None:
+        if callbacks is None or request is None or (endpoint := callbacks.find(request)) is None:
             return ""
-        answer = there.answer_blocked(request, now, self._is_urgent)
+        answer = endpoint.answer_blocked(request, now, self._is_urgent)
         if answer is None:
             return ""
         # After a request that the event loop's parser has begun, no other can follow.
@@ -201,7 +198,7 @@ class BlockedLoop:
 
     def adopt(self) -> None:
         """Serve the connections that other workers handed over."""
-        while self._handover is not None and (pending := self._handover.take()) is not None:
+        while self._handover is not None and (pending := self._handover.receive()) is not None:
             self._make(pending)
 
     def _make(self, pending: Pending) -> None:

@@ -38,7 +38,7 @@ HEAD_TIME = 5.0
 MAX_ACCEPTED = 16
 """Connections without a protocol above the connection limit, for which descriptors are left."""
 
-_LOOKS = 16  # connections that are searched for one that can be evicted
+_MAX_CANDIDATES = 16  # connections that are searched for one that can be evicted
 
 log = logging.getLogger("receiver")
 
@@ -162,13 +162,13 @@ class Connections:
 
     def _evictable(self) -> Any | None:
         """Return the connection that is idle longest, if it can be evicted."""
-        for one, since in islice(self.idle.items(), _LOOKS):
+        for one, since in islice(self.idle.items(), _MAX_CANDIDATES):
             if one.loop.time() - since < self._idle_time:
                 return None
             if one.pending is not None:
                 continue
-            found = one.transport.get_extra_info("socket")
-            if found is None or found.fileno() < 0 or not has_unread(found.fileno()):
+            connected = one.transport.get_extra_info("socket")
+            if connected is None or connected.fileno() < 0 or not has_unread(connected.fileno()):
                 return one
         return None
 

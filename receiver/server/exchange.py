@@ -87,8 +87,8 @@ class Exchange(ABC):
     def write_late(self) -> None:
         """Send the fallback; called by the watchdog's thread, which holds `Watchdog.writing`."""
         whole = head_of(Answer(200, self.late, (CLOSE,)), True)
-        found: socket.socket = self.connection.transport.get_extra_info("socket")
-        with contextlib.suppress(OSError), found.dup() as connected:
+        connected_socket: socket.socket = self.connection.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError), connected_socket.dup() as connected:
             self.written = send_last(connected, whole)
 
     def give_up(self) -> None:
@@ -101,8 +101,6 @@ class Exchange(ABC):
 class Refusal(Exchange):
     """A request with invalid framing."""
 
-    __slots__ = ("_bad",)
-
     def __init__(self, connection: Any, bad: Bad) -> None:
         super().__init__(connection, None, False)
         self._bad = bad
@@ -114,18 +112,19 @@ class Refusal(Exchange):
 class Callback(Exchange):
     """A request for an action, answered by the core."""
 
-    __slots__ = ("_is_gone", "_is_large", "_limit", "_parts", "_size", "_there", "_waiter")
+    __slots__ = ("_endpoint", "_is_gone", "_is_large", "_limit", "_parts", "_size", "_waiter")
     request: Request
 
-    def __init__(self, connection: Any, request: Request, there: Answers, keep_alive: bool) -> None:
-        self.connection, self.request, self.keep_alive = connection, request, keep_alive
-        self.due, self.late, self.written = 0.0, b"", False
+    def __init__(
+        self, connection: Any, request: Request, endpoint: Answers, keep_alive: bool
+    ) -> None:
+        super().__init__(connection, request, keep_alive)
         request.rescue = self
         request.transport = connection.transport
-        self._there = there
+        self._endpoint = endpoint
         self._parts: list[bytes] = []
         self._size = 0
-        self._limit = there.body_limit
+        self._limit = endpoint.body_limit
         length = request.fields.get(b"content-length", b"")
         self._is_large = len(length) > 4 and int(length) > self._limit
         self._waiter: asyncio.Future[bytes] | None = None
@@ -153,17 +152,17 @@ class Callback(Exchange):
         request, loop = self.request, self.connection.loop
         if request.body is None:
             request.read = self._read
-        there = self._there
+        endpoint = self._endpoint
         try:
-            if there.may_wait(request):
-                begun = begin(there.answer(request), loop)
+            if endpoint.may_wait(request):
+                begun = begin(endpoint.answer(request), loop)
                 if not begun.done():
                     self.connection.shared.tasks.add(begun.task)
                     begun.task.add_done_callback(self._ended)
                     return
                 answer = begun.result()
             else:
-                there.answer(request).send(None)
+                endpoint.answer(request).send(None)
                 raise RuntimeError("the core waits outside of a task")
         except StopIteration as end:
             answer = end.value
@@ -191,7 +190,7 @@ class Callback(Exchange):
         if not self.written:
             self.connection.shared.log_error(error)
         if self.late:  # the credentials were right
-            self._done(self._there.failed(self.request, error))
+            self._done(self._endpoint.failed(self.request, error))
         else:
             self._done(Answer(500, b"", (CLOSE,)))
 

@@ -109,9 +109,9 @@ class Handover:
     def received(cls, channel: socket.socket) -> Handover | None:
         """Return the pair that arrived on ``channel``, if one did."""
         with contextlib.suppress(BlockingIOError):
-            _, found, _, _ = socket.recv_fds(channel, 1, 2)
-            if len(found) == 2:
-                return cls(*(socket.socket(fileno=descriptor) for descriptor in found))
+            _, descriptors, _, _ = socket.recv_fds(channel, 1, 2)
+            if len(descriptors) == 2:
+                return cls(*(socket.socket(fileno=descriptor) for descriptor in descriptors))
         return None
 
     def send(self, pending: Pending) -> bool:
@@ -124,15 +124,15 @@ class Handover:
         except OSError:
             return False
 
-    def take(self) -> Pending | None:
+    def receive(self) -> Pending | None:
         """Return a connection that another worker handed over; None without one."""
         try:
-            data, found, _, _ = socket.recv_fds(self._out, 1 + _TIME.size + MAX_OCTETS, 1)
+            data, descriptors, _, _ = socket.recv_fds(self._out, 1 + _TIME.size + MAX_OCTETS, 1)
         except OSError:  # another worker was faster
             return None
-        if not found:  # no descriptor was left for it
+        if not descriptors:  # no descriptor was left for it
             return None
-        connected = stream_socket(found[0])
+        connected = stream_socket(descriptors[0])
         connected.setblocking(False)
         begin = len(_MARK) + _TIME.size
         since: float = _TIME.unpack_from(data, len(_MARK))[0]

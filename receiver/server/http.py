@@ -30,7 +30,7 @@ from receiver.server.exchange import CONTINUE, Callback, Exchange, Refusal, head
 from receiver.server.handover import Pending
 from receiver.server.request_parser import RequestParser
 
-LATE = 0.1
+GRACE_TIME = 0.1
 """Seconds added at the end of a time limit: octets that arrived in time may be unread."""
 
 PIPELINE_LIMIT = 32
@@ -104,9 +104,6 @@ class Http(RequestParser, asyncio.Protocol):
         self._queue.clear()
         self.drop_parser()
 
-    def eof_received(self) -> bool:
-        return False
-
     def pause_writing(self) -> None:
         self._is_write_paused, self._is_overdue = True, False
         self._until = self.loop.time() + self.head_time
@@ -174,8 +171,8 @@ class Http(RequestParser, asyncio.Protocol):
             request.arrived = self._arrived
         callbacks = self.shared.callbacks
         exchange: Exchange
-        if callbacks is not None and (there := callbacks.find(request)) is not None:
-            exchange = Callback(self, request, there, keep_alive)
+        if callbacks is not None and (endpoint := callbacks.find(request)) is not None:
+            exchange = Callback(self, request, endpoint, keep_alive)
         else:
             exchange = Cycle(self, request, version, keep_alive, path)
         self._queue.append(exchange)
@@ -260,7 +257,7 @@ class Http(RequestParser, asyncio.Protocol):
                 log.debug("connection closed: no request in time")
                 self.transport.abort()
                 return
-            self._is_overdue, until = True, now + LATE
+            self._is_overdue, until = True, now + GRACE_TIME
             self._until = until
         later = self._step if until is None else min(until - now, self._step)
         self._timer = self.loop.call_later(later, self._on_time)

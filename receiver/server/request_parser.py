@@ -181,11 +181,11 @@ class RequestParser(ABC):
                 return b""
             return data
         line = data[:end]
-        if (line.isascii() and line.count(b" ") == 2) or (found := _LINE.fullmatch(line)) is None:
+        if (line.isascii() and line.count(b" ") == 2) or (match := _LINE.fullmatch(line)) is None:
             return data
-        self._target = found[2]
-        quoted = _RAW.sub(lambda octet: b"%%%02X" % octet[0][0], found[2])
-        return b"%b %b %b%b" % (found[1], quoted, found[3], data[end:])
+        self._target = match[2]
+        quoted = _RAW.sub(lambda octet: b"%%%02X" % octet[0][0], match[2])
+        return b"%b %b %b%b" % (match[1], quoted, match[3], data[end:])
 
     def _feed(self, data: bytes) -> None:
         while True:

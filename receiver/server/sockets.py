@@ -99,7 +99,7 @@ def place_of_listener(listener: socket.socket) -> Place:
     return listener.family, "" if is_any else name[0], name[1]
 
 
-def is_served(found: socket.socket, places: Collection[Place]) -> bool:
+def is_served(sock: socket.socket, places: Collection[Place]) -> bool:
     """Return whether a socket listens at one of ``places``, or is connected to such a listener.
 
     The app itself may have servers on the same port of other addresses.
@@ -107,12 +107,12 @@ def is_served(found: socket.socket, places: Collection[Place]) -> bool:
     Raises:
         OSError: it is closed.
     """
-    if found.type != socket.SOCK_STREAM:
+    if sock.type != socket.SOCK_STREAM:
         return False
-    name = found.getsockname()
+    name = sock.getsockname()
     if not isinstance(name, tuple):
         return name in places
-    return (found.family, "", name[1]) in places or (found.family, *name[:2]) in places
+    return (sock.family, "", name[1]) in places or (sock.family, *name[:2]) in places
 
 
 def _give_up_served(null: int) -> None:
@@ -123,13 +123,13 @@ def _give_up_served(null: int) -> None:
         with contextlib.suppress(OSError):
             if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 continue
-            found = socket.socket(fileno=descriptor)
+            sock = socket.socket(fileno=descriptor)
             try:
-                if is_served(found, _SERVED):
+                if is_served(sock, _SERVED):
                     # The number stays in use, because an object in this process will close it.
                     os.dup2(null, descriptor, inheritable=False)
             finally:
-                found.detach()
+                sock.detach()
 
 
 def max_connections() -> int:
@@ -162,8 +162,8 @@ def stream_socket(descriptor: int) -> socket.socket:
     Raises:
         OSError: it is not a socket.
     """
-    with socket.socket(fileno=descriptor) as found:
-        family, kept = found.family, found.detach()
+    with socket.socket(fileno=descriptor) as sock:
+        family, kept = sock.family, sock.detach()
     protocol = socket.IPPROTO_TCP if family in (socket.AF_INET, socket.AF_INET6) else 0
     return socket.socket(family, socket.SOCK_STREAM, protocol, fileno=kept)
 

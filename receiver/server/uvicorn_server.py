@@ -52,7 +52,7 @@ ADVICE = (
     "them the right answer"
 )
 
-_STEP = 0.02
+_POLL_INTERVAL = 0.02
 
 
 class Server(uvicorn.Server):
@@ -202,10 +202,10 @@ class Server(uvicorn.Server):
 
     async def _wait(self, most: float, enough: Callable[[], bool] = lambda: False) -> None:
         """Wait ``most`` seconds, until ``enough``, or until a second signal."""
-        for _ in range(round(most / _STEP)):
+        for _ in range(round(most / _POLL_INTERVAL)):
             if self.force_exit or enough():
                 return
-            await asyncio.sleep(_STEP)
+            await asyncio.sleep(_POLL_INTERVAL)
 
 
 class _Inner(Server):

@@ -99,6 +99,8 @@ class _Kept(Struct, frozen=True, gc=False):
 class _Lock(Struct, frozen=True, gc=False):
     token: str
     end: float
+    data: bytes  # of the session, which is kept again if its holder does not give it back
+    life: float
 
 
 class MemorySessions:
@@ -114,42 +116,41 @@ class MemorySessions:
     ) -> None:
         self._max_sessions = max_sessions
         self._clock = clock
-        self._kept: dict[str, _Kept] = {}  # the one used last is last
+        self._kept: dict[str, _Kept] = {}  # those that are not held; the one used last is last
         self._locks: dict[str, _Lock] = {}  # the one taken last is last
 
-    async def take(self, name: str, token: str, life: float) -> bytes | None:
-        return self.take_now(name, token, life)
+    async def acquire(self, name: str, token: str, life: float) -> bytes | None:
+        return self.acquire_now(name, token, life)
 
-    async def give(self, name: str, token: str, data: bytes | None, life: float) -> bool:
-        return self.give_now(name, token, data, life)
+    async def release(self, name: str, token: str, data: bytes | None, life: float) -> bool:
+        return self.release_now(name, token, data, life)
 
-    def take_now(self, name: str, token: str, life: float) -> bytes | None:
-        """Do the same as `take`, without a coroutine."""
+    def acquire_now(self, name: str, token: str, life: float) -> bytes | None:
+        """Do the same as `acquire`, without a coroutine."""
         now = self._clock()
         while self._locks:
             oldest, lock = next(iter(self._locks.items()))
             if now < lock.end:
                 break
             del self._locks[oldest]
+            if lock.data:
+                self._keep(oldest, lock.data, lock.end, lock.life)
         if name in self._locks:
             return None
-        self._locks[name] = _Lock(token, now + SESSION_LEASE)
         kept = self._kept.pop(name, None)
-        if kept is None or kept.end <= now:
-            return b""
-        self._keep(name, kept.data, now, SESSION_LEASE + life)
-        return kept.data
+        data = b"" if kept is None or kept.end <= now else kept.data
+        self._locks[name] = _Lock(token, now + SESSION_LEASE, data, life)
+        return data
 
-    def give_now(self, name: str, token: str, data: bytes | None, life: float) -> bool:
-        """Do the same as `give`, without a coroutine."""
+    def release_now(self, name: str, token: str, data: bytes | None, life: float) -> bool:
+        """Do the same as `release`, without a coroutine."""
         now = self._clock()
         lock = self._locks.get(name)
         if lock is None or lock.token != token or lock.end <= now:
             return False
         del self._locks[name]
-        kept = self._kept.pop(name, None)
-        if data is None and kept is not None:
-            data = kept.data
+        if data is None:
+            data = lock.data
         if data:
             self._keep(name, data, now, life)
         return True

@@ -54,7 +54,7 @@ class AuthStore(Protocol):
 class SessionStore(Protocol):
     """Sessions by name, each with a lock."""
 
-    async def take(self, name: str, token: str, life: float) -> bytes | None:
+    async def acquire(self, name: str, token: str, life: float) -> bytes | None:
         """Return what ``name`` holds, empty for nothing; None while another process holds it.
 
         Parameters:
@@ -64,11 +64,11 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def give(self, name: str, token: str, data: bytes | None, life: float) -> bool:
+    async def release(self, name: str, token: str, data: bytes | None, life: float) -> bool:
         """Save and unlock the session; return False without a change if the lock expired.
 
         Parameters:
-            name, token: as they were for `take`.
+            name, token: as they were for `acquire`.
             data: the new content, empty for nothing; None leaves the content as it is.
             life: seconds that the session is kept for, from now on.
         """

@@ -46,12 +46,12 @@ redis.call('EXPIRE', KEYS[1], forget)
 redis.call('EXPIRE', KEYS[2], forget)
 return failures
 """
-_TAKE_SESSION = """
+_ACQUIRE_SESSION = """
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return false end
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return redis.call('GET', KEYS[2]) or ''
 """
-_GIVE_SESSION = """
+_RELEASE_SESSION = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 if ARGV[3] == 'leave' then redis.call('PEXPIRE', KEYS[2], ARGV[2])
@@ -141,17 +141,17 @@ class RedisSessions:
         self, url: Secret, setting: str = SETTING, *, limit: float = REQUEST_TIMEOUT
     ) -> None:
         self._client = connect(url, setting, limit)
-        self._take = self._client.register_script(_TAKE_SESSION)
-        self._give = self._client.register_script(_GIVE_SESSION)
+        self._acquire_script = self._client.register_script(_ACQUIRE_SESSION)
+        self._release_script = self._client.register_script(_RELEASE_SESSION)
 
-    async def take(self, name: str, token: str, life: float) -> bytes | None:
+    async def acquire(self, name: str, token: str, life: float) -> bytes | None:
         args = [token, _milliseconds(SESSION_LEASE), _milliseconds(SESSION_LEASE + life)]
-        data = await ask(self._take(keys=_keys(name), args=args))
+        data = await ask(self._acquire_script(keys=_keys(name), args=args))
         return None if data is None else bytes(data)
 
-    async def give(self, name: str, token: str, data: bytes | None, life: float) -> bool:
+    async def release(self, name: str, token: str, data: bytes | None, life: float) -> bool:
         args = [token, _milliseconds(life), "leave" if data is None else "save", data or b""]
-        return bool(await ask(self._give(keys=_keys(name), args=args)))
+        return bool(await ask(self._release_script(keys=_keys(name), args=args)))
 
     async def close(self) -> None:
         await self._client.aclose()

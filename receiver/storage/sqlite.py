@@ -210,7 +210,7 @@ class SqliteSessions:
         self._clock = clock
         self._file = File(path, _SESSIONS, self._tidy, waits=waits)
 
-    async def take(self, name: str, token: str, life: float) -> bytes | None:
+    async def acquire(self, name: str, token: str, life: float) -> bytes | None:
         now = self._clock()
         values = {
             "name": name,
@@ -230,7 +230,7 @@ class SqliteSessions:
 
         return await self._file.transact(work, now)
 
-    async def give(self, name: str, token: str, data: bytes | None, life: float) -> bool:
+    async def release(self, name: str, token: str, data: bytes | None, life: float) -> bool:
         now = self._clock()
         values = {"name": name, "token": token, "now": now, "life": life, "data": data}
         change = _RENEW if data is None else _SAVE if data else _FORGET

@@ -341,7 +341,16 @@ def test_accepts_a_target_with_quotes_that_was_escaped_after_it_was_hashed(
     assert result.wrong
 
 
-@pytest.mark.parametrize("text", [*QUOTED_TARGETS, '"a" <1>, uri="b', '", nc="00000001'])
+UNESCAPED_TARGETS = [
+    *QUOTED_TARGETS,
+    '"a" <1>, uri="b',
+    '", nc="00000001',
+    '", x="',
+    '", opaque="1',
+]
+
+
+@pytest.mark.parametrize("text", UNESCAPED_TARGETS)
 @pytest.mark.parametrize("scheme", ["", "https://ivr.example"])
 def test_accepts_a_target_with_quotes_that_was_not_escaped(text: str, scheme: str) -> None:
     """libcurl before 8.19.0, Java, neon, POCO and cpp-httplib send such targets."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.callbacks.event_parser import KINDS, MOST_TARGETS, key_of_event, read_event
+from receiver.callbacks.event_parser import KINDS, MAX_TARGETS, key_of_event, read_event
 from receiver.declarations.call_events import (
     EVENT_KINDS,
     CallEvent,
@@ -231,7 +231,7 @@ def test_any_bytes_are_an_event_or_none(body: bytes) -> None:
 def test_targets_are_bounded_and_garbage_among_them_is_left_out() -> None:
     body = json.loads(record())
     body["call_targets"] = [None, "x", {}, *[UNANSWERED] * 1000]
-    assert len(read_event(json.dumps(body))[0].targets) == MOST_TARGETS - 3
+    assert len(read_event(json.dumps(body))[0].targets) == MAX_TARGETS - 3
 
 
 def test_a_repetition_has_the_same_key_and_no_other_event_has() -> None:

@@ -29,7 +29,7 @@ from receiver.auth.client_address import read_networks
 from receiver.auth.probe_token import HEADER, make_token
 from receiver.auth.throttle import FREE_FAILURES
 from receiver.callbacks import call_history
-from receiver.callbacks.event_endpoint import LIMIT
+from receiver.callbacks.event_endpoint import BODY_LIMIT
 from receiver.callbacks.event_forward import Forwarder, split_credentials
 from receiver.credentials import derive
 from receiver.dispatch.sessions import SessionLost, Sessions
@@ -237,7 +237,7 @@ async def test_what_is_refused(line: Line, recorder: Recorder) -> None:
     for _ in range(FREE_FAILURES):
         await line.post(Authorization="Bearer wrong")
     assert await line.post(Authorization="Bearer wrong") == 429
-    assert await line.post(b"x" * (LIMIT + 1)) == 413
+    assert await line.post(b"x" * (BODY_LIMIT + 1)) == 413
     assert await line.post(**{"Content-Encoding": "br"}) == 415
     credentials = {"Authorization": f"Bearer {line.token}"}
     assert (await line.http.get("/events", headers=credentials)).status_code == 405
@@ -376,19 +376,19 @@ async def test_no_history_is_no_error(
 async def test_the_history_is_bounded_and_garbage_in_it_is_left_out(recorder: Recorder) -> None:
     async with recorder.app.lifespan():
         history = recorder.app._inside._events._history  # type: ignore[union-attr]
-        for number in range(call_history.MOST + 5):
+        for number in range(call_history.MAX_CALLBACKS + 5):
             entry = {"action": "8000/pick", "digits": str(number), "time": 1e9 + number}
             await history.add("", "7", entry)
         await history.add("", "7", {"action": 8, "time": "x", "sensitive": 1})
         found = await history.callbacks("", "7")
-        assert len(found) == call_history.MOST
+        assert len(found) == call_history.MAX_CALLBACKS
         assert (found[0].action, found[0].sensitive) == ("", False)
-        assert found[-1].digits == str(call_history.MOST + 4)
+        assert found[-1].digits == str(call_history.MAX_CALLBACKS + 4)
         assert await history.callbacks("", "unknown") == ()
 
 
 def test_a_long_text_and_half_a_character_can_be_stored() -> None:
-    assert call_history._short("\ud800" + "x" * 1000) == "?" + "x" * (call_history.LONGEST - 1)
+    assert call_history._short("\ud800" + "x" * 1000) == "?" + "x" * (call_history.MAX_LENGTH - 1)
 
 
 # to another receiver --------------------------------------------------------------------------

@@ -11,7 +11,12 @@ import pytest
 
 from receiver import Settings
 from receiver.callbacks import host_addresses
-from receiver.callbacks.host_addresses import REFRESH, SOONEST, HostAddresses, addresses_of
+from receiver.callbacks.host_addresses import (
+    MIN_INTERVAL,
+    REFRESH_INTERVAL,
+    HostAddresses,
+    addresses_of,
+)
 from tests.support import FIELDS, SECRET, Counted, make_app
 
 OLD, NEW = ip_address("203.0.113.7"), ip_address("203.0.113.8")
@@ -51,7 +56,7 @@ def test_names_are_looked_up_at_once_and_stay_fresh() -> None:
     addresses.wait(60)
     for address in (OLD, NEW, ip_address("fe80::1")):
         assert holds(addresses, address)
-    clock.now += REFRESH - 1
+    clock.now += REFRESH_INTERVAL - 1
     assert holds(addresses, OLD)
     assert dns.asked == 1
 
@@ -61,7 +66,7 @@ def test_addresses_are_refreshed_off_the_request_path() -> None:
     addresses = HostAddresses(["pbx"], lookup=dns, clock=clock)
     addresses.wait(60)
     dns.known["pbx"] = [str(NEW)]
-    clock.now += REFRESH
+    clock.now += REFRESH_INTERVAL
     assert holds(addresses, OLD)  # by what was known when it asked
     assert (holds(addresses, OLD), holds(addresses, NEW), dns.asked) == (False, True, 2)
 
@@ -74,7 +79,7 @@ def test_an_unknown_address_has_names_looked_up_sooner_but_not_each_time() -> No
     for _ in range(100):
         assert not holds(addresses, NEW)
     assert dns.asked == 1
-    clock.now += SOONEST
+    clock.now += MIN_INTERVAL
     assert not holds(addresses, NEW)
     assert holds(addresses, NEW)
     assert dns.asked == 2
@@ -88,7 +93,7 @@ def test_a_name_that_cannot_be_resolved_keeps_its_addresses(
         addresses = HostAddresses(["pbx", "gone"], lookup=dns, clock=clock)
         addresses.wait(60)
         del dns.known["pbx"]
-        clock.now += REFRESH
+        clock.now += REFRESH_INTERVAL
         assert holds(addresses, OLD)
         assert holds(addresses, OLD)
     assert "gone cannot be resolved, none is allowed yet (gaierror)" in caplog.text
@@ -109,7 +114,7 @@ def test_nothing_waits_for_the_dns() -> None:
     addresses = HostAddresses(["pbx"], lookup=slow, clock=clock)
     assert going.wait(60)
     for _ in range(10):
-        clock.now += 2 * REFRESH
+        clock.now += 2 * REFRESH_INTERVAL
         assert OLD not in addresses
     addresses.wait(0)
     let_go.set()

@@ -51,17 +51,17 @@ class Frail(MemorySessions):
             self.broken -= 1
             raise OSError("4711")
 
-    async def take(self, name: str, token: str, life: float) -> bytes | None:
+    async def acquire(self, name: str, token: str, life: float) -> bytes | None:
         self.asked += 1
-        data = await super().take(name, token, life)
+        data = await super().acquire(name, token, life)
         await self._hinder()
         return data
 
-    async def give(self, name: str, token: str, data: bytes | None, life: float) -> bool:
+    async def release(self, name: str, token: str, data: bytes | None, life: float) -> bool:
         self.asked += 1
         if self.broken:
             await self._hinder()
-        good = await super().give(name, token, data, life)
+        good = await super().release(name, token, data, life)
         await self._hinder()
         return good
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from receiver.observability.callback_record import LONGEST, Record
+from receiver.observability.callback_record import MAX_LENGTH, Record
 
 MASKED = Record("8000/pick", "", "DTMF", "call", "handled", 4, 10, 8, 0.001, 0.0002, 0.5, 0.6, 2.0)
 SHOWN = replace(MASKED, digits="41\n11", caller="+49\x1b[2J", session="abc")
@@ -17,7 +17,7 @@ def test_the_line_for_people() -> None:
 
 def test_what_is_shown_stays_on_its_line() -> None:
     assert "digits '41\\n11' from '+49\\x1b[2J':" in str(SHOWN)
-    assert len(str(replace(SHOWN, digits="1" * 9999))) < LONGEST + 150
+    assert len(str(replace(SHOWN, digits="1" * 9999))) < MAX_LENGTH + 150
 
 
 def test_programs_get_fields_of_one_type_each() -> None:

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 
 from receiver import CallEvent, Events, Receiver, Secret
 from receiver.auth.probe_token import HEADER, make_token
-from receiver.callbacks.event_endpoint import LIMIT
+from receiver.callbacks.event_endpoint import BODY_LIMIT
 from receiver.callbacks.http_limits import APART, TRAILERS
 from receiver.credentials import derive
 from receiver.server import Http
@@ -250,7 +250,7 @@ def event_requests() -> Iterator[tuple[str, list[tuple[bytes, bytes]], bytes]]:
     """Methods, headers and bodies; the credentials are added by the test."""
     whole = json.dumps({"event_type": "call_cdr", "session_id": "7"}).encode()
     large = json.dumps({"event_type": "call_cdr", "x": "y" * 100_000}).encode()
-    for body in (whole, whole, large, b"", b"{", b"[]", b"x" * (LIMIT + 1), b"x" * 600_000):
+    for body in (whole, whole, large, b"", b"{", b"[]", b"x" * (BODY_LIMIT + 1), b"x" * 600_000):
         yield "POST", [], body
     yield "POST", [(b"Content-Encoding", b"br")], whole
     yield "POST", [(b"Content-Encoding", b"gzip")], gzip.compress(large)

@@ -14,21 +14,21 @@ from tests.server.conftest import Pair
 
 def test_a_connection_goes_on_elsewhere(pair: Pair, handover: Handover) -> None:
     ours, theirs = pair
-    assert handover.take() is None
+    assert handover.receive() is None
     theirs.sendall(b"two")
     assert ours.recv(0, socket.MSG_PEEK) == b""  # it is there
     pending = Pending(ours, before=b"one ")
     assert pending.receive(7.25)
     assert handover.send(pending)
     ours.close()
-    taken = handover.take()
+    taken = handover.receive()
     assert taken is not None
     with taken.connected as connected:
         assert (taken.data, taken.since) == (b"one two", 7.25)
         assert connected.getpeername() == theirs.getsockname()
         connected.sendall(b"three")
         assert theirs.recv(5) == b"three"
-    assert handover.take() is None
+    assert handover.receive() is None
 
 
 def test_a_silent_or_long_request_stays(pair: Pair, handover: Handover) -> None:
@@ -85,7 +85,7 @@ def test_the_pair_is_shared_through_a_channel(pair: Pair, handover: Handover) ->
         other = Handover.received(far)
         assert other is not None
         assert other.send(Pending(pair[0], b"hello", 1.0))
-        taken = handover.take()
+        taken = handover.receive()
         assert taken is not None
         assert taken.data == b"hello"
         taken.connected.close()

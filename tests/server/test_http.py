@@ -15,7 +15,7 @@ from receiver.callbacks.http_limits import APART, HEAD_LIMIT, TRAILERS
 from receiver.callbacks.request import Request
 from receiver.server.connection_limit import HEAD_TIME
 from receiver.server.exchange import Callback, Exchange
-from receiver.server.http import LATE, PIPELINE_LIMIT, Http
+from receiver.server.http import GRACE_TIME, PIPELINE_LIMIT, Http
 from receiver.server.uvicorn_server import configure
 from tests.bench.requests_sent import KINDS, Kind
 from tests.support import Counted, make_app
@@ -152,7 +152,7 @@ async def test_a_silent_client_is_closed(stage: Stage) -> None:
     stage.clock.advance(HEAD_TIME - 0.1)
     assert stage.open
     stage.clock.advance(0.1)
-    stage.clock.advance(LATE)
+    stage.clock.advance(GRACE_TIME)
     assert stage.transport.ended == "aborted"
     assert not stage.transport.written
 
@@ -211,7 +211,7 @@ async def test_a_client_that_sends_a_head_octet_by_octet_is_closed(stage: Stage)
     for octet in GET[:8]:
         await stage.send(bytes([octet]))
         stage.clock.advance(HEAD_TIME / 8)
-    stage.clock.advance(LATE)
+    stage.clock.advance(GRACE_TIME)
     assert stage.transport.ended == "aborted"
     assert not stage.app.scopes
 
@@ -224,7 +224,7 @@ async def test_the_time_of_a_later_head_runs_from_its_first_octet(stage: Stage) 
     assert stage.open
     await stage.send(GET[3:6])
     stage.clock.advance(0.1)
-    stage.clock.advance(LATE)
+    stage.clock.advance(GRACE_TIME)
     assert stage.transport.ended == "aborted"
     assert stage.statuses == [204]
 
@@ -233,7 +233,7 @@ async def test_a_head_behind_a_request_in_one_segment(stage: Stage) -> None:
     await stage.send(GET + GET[:9])
     assert stage.statuses == [204]
     stage.clock.advance(HEAD_TIME)
-    stage.clock.advance(LATE)
+    stage.clock.advance(GRACE_TIME)
     assert stage.transport.ended
 
 
@@ -243,7 +243,7 @@ async def test_empty_lines_do_not_keep_a_connection(stage: Stage) -> None:
     for _ in range(5):
         await stage.send(b"\r\n")
         stage.clock.advance(HEAD_TIME / 5)
-    stage.clock.advance(LATE)
+    stage.clock.advance(GRACE_TIME)
     assert stage.transport.ended == "aborted"
 
 
@@ -270,7 +270,7 @@ async def test_a_client_that_sends_on_after_the_answer_is_closed(stage: Stage) -
     await stage.send(b"o")
     assert stage.open
     stage.clock.advance(0.1)
-    stage.clock.advance(LATE)
+    stage.clock.advance(GRACE_TIME)
     assert stage.transport.ended
 
 
@@ -284,7 +284,7 @@ async def test_a_client_that_does_not_read_is_closed(stage: Stage) -> None:
     stage.clock.advance(HEAD_TIME - 0.1)
     assert stage.open
     stage.clock.advance(0.1)
-    stage.clock.advance(LATE)
+    stage.clock.advance(GRACE_TIME)
     assert stage.transport.ended == "aborted"
 
 

@@ -66,8 +66,8 @@ async def test_the_file_of_sessions_does_not_grow(path: Path) -> None:
 
     async def put(number: int, now: float) -> None:
         clock.time = now
-        await sessions.take(f"{number:040x}", "t", 3600)
-        await sessions.give(f"{number:040x}", "t", b"x" * 500, 3600)
+        await sessions.acquire(f"{number:040x}", "t", 3600)
+        await sessions.release(f"{number:040x}", "t", b"x" * 500, 3600)
 
     await plateau(path, 3600, put)
     await sessions.close()
@@ -77,13 +77,13 @@ async def test_the_file_shrinks_after_a_burst(path: Path) -> None:
     clock = Clock(NOW)
     sessions = SqliteSessions(path, clock=clock)
     for number in range(300):
-        await sessions.take(str(number), "t", 60)
-        await sessions.give(str(number), "t", b"x" * 16_000, 60)
+        await sessions.acquire(str(number), "t", 60)
+        await sessions.release(str(number), "t", b"x" * 16_000, 60)
     full = size(path)
     clock.time += 3600
     for number in range(1000):
-        await sessions.take(str(number % 3), "t", 60)
-        await sessions.give(str(number % 3), "t", b"x", 60)
+        await sessions.acquire(str(number % 3), "t", 60)
+        await sessions.release(str(number % 3), "t", b"x", 60)
     await sessions.close()
     assert full > 4_000_000
     assert size(path) <= 2 * files.SPARE_PAGES * files.PAGE_SIZE

@@ -25,7 +25,7 @@ def other(backend: Backend, workers: Workers) -> Sessions:
 async def test_the_lock_of_a_dead_holder_expires(one: Sessions, backend: Backend) -> None:
     await add_one(one)
     dead = backend.sessions()
-    assert await dead.take(KEY.name, "dead", LIFE)
+    assert await dead.acquire(KEY.name, "dead", LIFE)
     for seconds in (0, SESSION_LEASE - 1):
         backend.advance(seconds)
         with pytest.raises(SessionLost):
@@ -34,7 +34,7 @@ async def test_the_lock_of_a_dead_holder_expires(one: Sessions, backend: Backend
     backend.advance(1)
     await add_one(one)
     assert await stored(one) == {"count": 2}
-    assert not await dead.give(KEY.name, "dead", b"{}", LIFE)
+    assert not await dead.release(KEY.name, "dead", b"{}", LIFE)
     await dead.close()
 
 
@@ -42,7 +42,7 @@ async def test_expired_sessions_and_locks_are_deleted(one: Sessions, backend: Ba
     await add_one(one, Key("forgotten"))
     dead = backend.sessions()
     for name in "abc":
-        await dead.take(name, name, LIFE)
+        await dead.acquire(name, name, LIFE)
     assert len(backend.session_names()) == 4
     backend.advance(LIFE)
     for _ in range(100):  # a file is tidied now and then

@@ -244,8 +244,8 @@ async def test_a_session_that_cannot_be_decoded_is_removed(
     one: Sessions, backend: Backend, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = backend.sessions()
-    await store.take(KEY.name, "token", LIFE)
-    assert await store.give(KEY.name, "token", data, LIFE)
+    await store.acquire(KEY.name, "token", LIFE)
+    assert await store.release(KEY.name, "token", data, LIFE)
     with pytest.raises(SessionLost, match="the stored session of this call is invalid"):
         async with one.open(KEY, until=soon(0.05)):
             pytest.fail("it was read")

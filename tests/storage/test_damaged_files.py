@@ -116,12 +116,12 @@ async def test_a_damaged_file_of_sessions_is_replaced(tmp_path: Path, damage: Da
     path = tmp_path / "shared.db"
     for _ in range(2):
         shelf = SqliteSessions(path)
-        assert await shelf.take("a call", "t", 60) == b""
-        assert await shelf.give("a call", "t", b"{}" * 5000, 60)
+        assert await shelf.acquire("a call", "t", 60) == b""
+        assert await shelf.release("a call", "t", b"{}" * 5000, 60)
         damage(path)
-        assert await shelf.take("another", "t", 60) == b""
-        assert await shelf.give("another", "t", b"{}", 60)
-        assert await shelf.take("another", "t", 60) == b"{}"
+        assert await shelf.acquire("another", "t", 60) == b""
+        assert await shelf.release("another", "t", b"{}", 60)
+        assert await shelf.acquire("another", "t", 60) == b"{}"
         await shelf.close()
         damage(path)
 

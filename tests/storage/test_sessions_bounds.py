@@ -111,7 +111,7 @@ async def test_a_clock_set_back_extends_no_lease_and_no_session(
     store = SqliteSessions(tmp_path / "shared.db", clock=clock)
     sessions = workers.on(store)
     await add_one(sessions)
-    await store.take(KEY.name, "dead", KEY.life)
+    await store.acquire(KEY.name, "dead", KEY.life)
     clock.time -= 24 * 3600
     assert await stored(sessions) == {"count": 1}
     await add_one(sessions, Key("idle"))
@@ -127,9 +127,8 @@ async def test_a_lease_holds_for_workers_that_read_the_clock_earlier(
 ) -> None:
     clock = Clock(time.time())
     store = SqliteSessions(tmp_path / "shared.db", clock=clock)
-    await store.take(KEY.name, "another", KEY.life)
-    # Another worker read the clock before the holder.
-    for seconds in (SESSION_LEASE - 1, -SESSION_LEASE - 1):
+    await store.acquire(KEY.name, "another", KEY.life)
+    for seconds in (SESSION_LEASE - 1, -SESSION_LEASE - 1):  # another worker read the clock before the holder
         clock.time += seconds
         with pytest.raises(SessionLost):
             async with workers.on(store).open(KEY, until=soon(0)):
