@@ -125,7 +125,7 @@ def _enabled(
     declared = {(one.ivr, key(one.action.url)): one for one in both}
     for change in changes:
         action, before = change.resource, change.before
-        if not isinstance(action, ActionUrl) or before is None or not action.enabled:
+        if not (isinstance(action, ActionUrl) and isinstance(before, ActionUrl) and action.enabled):
             continue
         want = declared.get((change.ivr.extension_number, key(action.url)))
         if want is not None and hidden_fields(before) and not hidden_fields(action):

@@ -95,7 +95,9 @@ class Round:
             case Holiday() as holiday:
                 self.holidays[holiday.name] = await put_holiday(self.client, holiday)
             case EventUrl() as event_url:
-                await self.client.tenant.set_event_url(event_url)
+                before = step.change.before
+                replaces = before.url if before else None
+                await self.client.tenant.set_event_url(event_url, replaces=replaces)
             case ActionUrl() as action_url:
                 await self._send_action_url(step.change, action_url)
 
