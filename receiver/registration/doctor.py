@@ -23,6 +23,7 @@ from receiver.pbx.models_events import EventUrl
 from receiver.pbx.pbx_client import PbxClient
 from receiver.phone_numbers.numbers import NumberFormat
 from receiver.registration import findings, plans
+from receiver.registration.actual_state import Actual, read_actual, read_event_url
 from receiver.registration.changes import EVENT_URL, Plan
 from receiver.registration.compare import carries, is_ahead
 from receiver.registration.concurrency import together
@@ -32,13 +33,11 @@ from receiver.registration.desired import (
     desired_action_urls,
 )
 from receiver.registration.diagnosis import NUMBER
-from receiver.registration.event_url_plan import read_event_url
 from receiver.registration.event_urls import as_action_url
 from receiver.registration.findings import Finding, Level
 from receiver.registration.ownership import owner_mark
 from receiver.registration.probe import FindProtocol, find_trouble, probe
 from receiver.registration.reachability import Address, doubt
-from receiver.registration.registrar import Actual, read_actual
 from receiver.registration.urls import parse
 from receiver.text import counted, line
 
