@@ -23,9 +23,11 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
         raise errors.exceptions[0] from None
 
 
-async def for_each(items: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:
-    """Await ``do`` for each of ``items``, at most `LIMIT` at the same time; errors as before."""
-    gate = asyncio.Semaphore(LIMIT)
+async def for_each(
+    items: Iterable[T], do: Callable[[T], Awaitable[None]], limit: int = LIMIT
+) -> None:
+    """Await ``do`` for each of ``items``, at most ``limit`` at the same time; errors as before."""
+    gate = asyncio.Semaphore(limit)
 
     async def limited(item: T) -> None:
         async with gate:
