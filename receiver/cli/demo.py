@@ -81,7 +81,7 @@ async def _change_token(local: LocalService, name: str) -> None:
     for change in (await local.plan()).of("unchanged"):
         if change.resource.name == name:
             wrong = msgspec.structs.replace(change.resource, token=Secret("Changed-In-Portal"))
-            await local.client.update_action_url(change.ivr.id, wrong)
+            await local.client.action_urls(change.ivr.id).put(wrong.id, wrong)
 
 
 async def _stay(local: LocalService) -> None:

@@ -114,7 +114,7 @@ async def find_ivrs(
     """
     there = _Pbx()
     summaries = [await pbx.ivrs.find(name) for name in names]
-    summaries = summaries or [one async for one in pbx.list_ivrs()]
+    summaries = summaries or [one async for one in pbx.ivrs.list()]
     await _show(pbx, {one.id: one for one in summaries}.values(), there)
     found = []
     for ivr in sorted(there.ivrs.values(), key=order):
@@ -139,7 +139,9 @@ async def _show(pbx: PbxClient, summaries: Iterable[IvrSummary], there: _Pbx) ->
 
         async def one(ivr: IvrSummary) -> None:
             there.ivrs[ivr.id] = await pbx.ivrs.show(ivr.id)
-            there.action_urls[ivr.id] = await pbx.list_action_urls(ivr.id)
+            there.action_urls[ivr.id] = tuple(
+                [item async for item in pbx.action_urls(ivr.id).list()]
+            )
             reading(len(there.action_urls), len(summaries))
 
         await for_each(summaries, one)

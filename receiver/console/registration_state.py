@@ -18,11 +18,12 @@ from receiver.declarations.ivr import desired_ivrs
 from receiver.errors import ReceiverError
 from receiver.pbx.accounts import BackgroundCheck, client
 from receiver.pbx.pbx_client import PbxClient
+from receiver.registration.actual_state import Reading, read_rules
 from receiver.registration.changes import SYMBOLS, Change, Plan, Resource
 from receiver.registration.event_urls import desired_event_state
 from receiver.registration.ivr_changes import Speak
 from receiver.registration.plan_file import PlanOptions
-from receiver.registration.registrar import Reading, make_plan, read_own
+from receiver.registration.registrar import make_plan
 from receiver.settings import Settings
 
 Json = dict[str, Any]
@@ -105,7 +106,7 @@ class RegistrationState:
         app, settings = self._app, self._app.settings_for(label).need("public_url")
         pbx = await self._visits.client(label, settings)
         plan = await read_plan(pbx, app, settings, label)
-        own = await read_own(pbx, plan)
+        own = await read_rules(pbx, plan)
         menus = {(label, number): one.keys for number, one in own.items()}
         if not plan.pending:
             return Found("in step", text=f"{prefix}no differences", menus=menus)

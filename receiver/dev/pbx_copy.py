@@ -16,9 +16,9 @@ from receiver.errors import PbxError
 from receiver.pbx.models import ActionUrl, IvrSummary, with_defaults, without_masked, write
 from receiver.pbx.models_ivr import Ivr
 from receiver.pbx.pbx_client import PbxClient
+from receiver.registration.actual_state import read_actual
 from receiver.registration.concurrency import for_each
 from receiver.registration.ownership import without_mark
-from receiver.registration.registrar import read_actual
 from receiver.registration.urls import is_below, rebased
 from receiver.text import counted
 

@@ -18,21 +18,20 @@ Source: the PBX's REST API, "Virtual Receptionists".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
 
-from receiver.errors import PbxUnreachable, RegistrationError
+from receiver.errors import PbxUnreachable
 from receiver.pbx.access_tokens import TokenSource
 from receiver.pbx.authorized_connection import AuthorizedConnection
 from receiver.pbx.collections import Collection
 from receiver.pbx.connection import Connection
 from receiver.pbx.fields import Model
 from receiver.pbx.ivr_collections import ActionUrls, Ivrs, Servers
-from receiver.pbx.models import ActionUrl, IvrSummary, known_ivrs
 from receiver.pbx.prompt_files import PromptFiles
 from receiver.pbx.resource_types import HOLIDAY, ResourceType
 from receiver.pbx.tenant import Tenant
@@ -119,60 +118,3 @@ class PbxClient:
     def action_urls(self, ivr_id: str) -> ActionUrls:
         """Return the collection of the action URLs of one IVR."""
         return ActionUrls(self._authorized, ivr_id)
-
-    # shorthands for the registration ---------------------------------------------------------
-
-    def list_ivrs(self) -> AsyncIterator[IvrSummary]:
-        """List all IVRs, page by page."""
-        return self.ivrs.list()
-
-    async def find_ivr(self, number_or_name: str) -> IvrSummary:
-        """Return the IVR with this extension number, else the only one with this name.
-
-        Raises:
-            RegistrationError: no IVR or several match; the text lists candidates.
-        """
-        ivrs = [ivr async for ivr in self.list_ivrs()]
-        for ivr in ivrs:
-            if ivr.extension_number == number_or_name:
-                return ivr
-        named = [ivr for ivr in ivrs if ivr.name == number_or_name]
-        if len(named) == 1:
-            return named[0]
-        if named:
-            numbers = ", ".join(ivr.extension_number for ivr in named)
-            raise RegistrationError(
-                f"{len(named)} IVRs have the name {number_or_name!r}: say which by its number, one "
-                f"of {numbers}"
-            )
-        raise RegistrationError(
-            f"there is no IVR {number_or_name!r}: {known_ivrs(ivrs, number_or_name)}"
-        )
-
-    async def list_action_urls(self, ivr_id: str) -> tuple[ActionUrl, ...]:
-        """Return all action URLs of an IVR, in the PBX's order."""
-        return tuple([item async for item in self.action_urls(ivr_id).list()])
-
-    async def get_action_url(self, ivr_id: str, url_id: str) -> ActionUrl:
-        """Return one action URL."""
-        return await self.action_urls(ivr_id).show(url_id)
-
-    async def create_action_url(self, ivr_id: str, action: ActionUrl) -> str:
-        """Create an action URL unchecked, without a retry, and return its id."""
-        return await self.action_urls(ivr_id).create_once(action)
-
-    async def update_action_url(
-        self, ivr_id: str, action: ActionUrl, *, clear: Iterable[str] = ()
-    ) -> None:
-        """Update the action URL with the id ``action.id`` to ``action``.
-
-        Parameters:
-            ivr_id: of its IVR.
-            action: all fields: whether an update replaces or merges is not documented.
-            clear: names of fields to empty.
-        """
-        await self.action_urls(ivr_id).put(action.id, action, clear=clear)
-
-    async def destroy_action_url(self, ivr_id: str, url_id: str) -> None:
-        """Delete an action URL."""
-        await self.action_urls(ivr_id).destroy(url_id)

@@ -4,7 +4,8 @@ Rule 1: ``POST /tenant`` is documented without required fields, and updates as r
         the API): so the tenant is read, and all fields that the documentation lists for the request
         are sent back as they were, with the new event URL.
 Rule 2: a secret that the PBX masks cannot be sent back, so the object that has it is left out.
-Rule 3: the tenant is read again afterwards. Another field that changed is an error that names the
+Rule 3: a tenant has one event URL, so an unexpected one is not replaced.
+Rule 4: the tenant is read again afterwards. Another field that changed is an error that names the
         field.
 
 Source: the PBX's REST API, ``GET /tenant`` and ``POST /tenant``.
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from receiver.errors import PbxInvalid
+from receiver.errors import PbxInvalid, PbxRefused
 from receiver.pbx.authorized_connection import AuthorizedConnection
 from receiver.pbx.fields import is_blank
 from receiver.pbx.models import MASKED, read, write
@@ -66,13 +67,24 @@ class Tenant:
         """Return the event URL for calls; blank if the tenant has none."""
         return _event_url(await self._read())
 
-    async def set_event_url(self, url: EventUrl) -> None:
+    async def set_event_url(self, url: EventUrl, *, replaces: str | None = None) -> None:
         """Set the event URL for calls.
 
+        Parameters:
+            url: the event URL.
+            replaces: the URL that may be replaced, such as the one of a plan; None for any.
+
         Raises:
+            PbxRefused: the tenant has yet another URL; nothing was changed.
             PbxInvalid: the PBX changed other fields, too; the text names them.
         """
         before = await self._read()
+        if replaces is not None and _event_url(before).url not in (replaces, url.url):
+            raise PbxRefused(
+                "the tenant's event URL was not replaced, because another client has set it since "
+                "it was read",
+                status=409,
+            )
         sent = {**_resendable(before), "cdr_event": write(url)}
         await self._connection.post("setting the event URL of the tenant", TENANT, sent)
         after = await self._read()

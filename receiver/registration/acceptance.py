@@ -4,11 +4,11 @@ Rule 1: credentials that the service refuses take every call down, and the PBX a
         same. So callbacks with the new credentials are sent to the public URL first, and
         nothing is changed unless the service accepts all of them.
 Rule 2: a plan that changes neither credentials nor URLs sends nothing.
-Rule 3: one action URL is tried alone, the others only after it was accepted: wrong credentials are
+Rule 3: one action URL is probed alone, the others only after it was accepted: wrong credentials are
         sent once, so that the service does not throttle.
-Rule 4: a service accepts its epoch and the next one, so one action URL is also tried with the epoch
-        after that of the command: a service that refuses it is an epoch behind, and the operator
-        has not requested a rotation.
+Rule 4: a service accepts its epoch and the next one, so one action URL is also probed with the
+        epoch after that of the command: a service that refuses it is an epoch behind, and the
+        operator has not requested a rotation.
 Rule 5: ``--unchecked`` is suggested only where the service did not answer.
 Rule 6: to enable an action URL whose credentials the PBX hides stores those of this command, so
         ``undrain`` sends one probe. Only a service with another secret or epoch stops it.
@@ -28,7 +28,7 @@ from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.pbx.models_events import EventUrl
 from receiver.registration.changes import EVENT_URL, NO_IVR, Change, Plan, Resource
 from receiver.registration.compare import carries, hidden_fields
-from receiver.registration.concurrency import together
+from receiver.registration.concurrency import for_each
 from receiver.registration.desired import DesiredActionUrl
 from receiver.registration.diagnosis import NUMBER, SECRET, URL, Trouble
 from receiver.registration.event_urls import as_action_url
@@ -36,8 +36,8 @@ from receiver.registration.probe import FindProtocol, find_trouble, make_callbac
 from receiver.registration.urls import key, shown
 from receiver.text import line
 
-AT_ONCE = 4
-"""The number of action URLs that are tried at the same time."""
+CONCURRENT_PROBES = 4
+"""The number of action URLs that are probed at the same time; more would slow each other."""
 
 _PROBED = {"url", "method", "auth", "username", "password", "token", "headers", "owner"}
 """Differences after which the service may refuse a callback."""
@@ -68,23 +68,23 @@ async def check(
             names the setting that differs.
     """
     items = list(_items(plan))
-    trials = [*items[:1], *_next_epoch(items), *items[1:]]
-    alone = len(trials) - len(items[1:])
+    alone = [*items[:1], *_next_epoch(items)]
+    total, done = len(alone) + len(items[1:]), 0
     client = callbacks or make_callback_client()
-    troubles: list[tuple[DesiredActionUrl, Trouble]] = []
-
     find = partial(find_trouble, secret=secret, callbacks=client, epoch=epoch, protocol=protocol)
-    clock = time.time if now is None else lambda: now
 
-    async def one(item: DesiredActionUrl, ivr: IvrSummary) -> None:
-        if (trouble := await find(item, ivr, now=clock())) is not None:
-            troubles.append((item, trouble))
+    async def probe(trial: tuple[DesiredActionUrl, IvrSummary]) -> None:
+        nonlocal done
+        item, ivr = trial
+        trouble = await find(item, ivr, now=time.time() if now is None else now)
+        if trouble is not None:
+            raise RegistrationError(_refused(item, trouble))
+        done += 1
+        progress(done, total)
 
-    for start, end in _batches(len(trials), alone):
-        await together(one(item, ivr) for item, ivr in trials[start:end])
-        progress(min(end, len(trials)), len(trials))
-        if troubles:
-            raise RegistrationError(_refused(*troubles[0]))
+    for trial in alone:
+        await probe(trial)
+    await for_each(items[1:], probe, CONCURRENT_PROBES)
 
 
 async def check_enabling(
@@ -125,7 +125,7 @@ def _enabled(
     declared = {(one.ivr, key(one.action.url)): one for one in both}
     for change in changes:
         action, before = change.resource, change.before
-        if not isinstance(action, ActionUrl) or before is None or not action.enabled:
+        if not (isinstance(action, ActionUrl) and isinstance(before, ActionUrl) and action.enabled):
             continue
         want = declared.get((change.ivr.extension_number, key(action.url)))
         if want is not None and hidden_fields(before) and not hidden_fields(action):
@@ -157,14 +157,6 @@ def _next_epoch(
         if item.coming is not None and not carries(item.action, item.coming):
             yield replace(item, action=item.coming), ivr
             return
-
-
-def _batches(count: int, alone: int) -> Iterator[tuple[int, int]]:
-    """Yield where each batch starts and ends; the first ``alone`` have one item each."""
-    for start in range(alone):
-        yield start, start + 1
-    for start in range(alone, count, AT_ONCE):
-        yield start, start + AT_ONCE
 
 
 def _refused(item: DesiredActionUrl, trouble: Trouble) -> str:

@@ -61,7 +61,8 @@ class Change(Generic[R_co]):
             which service; for one that renames, from which name; for an unmanaged one that this
             project registered, what to do about it.
         where: ``file:line`` of the declaration, if there is one.
-        before: for the update of an action URL, the actual state.
+        before: for the update of an action URL, and for every change of the event URL, the actual
+            state.
         notes: warnings about the resource.
     """
 
@@ -72,7 +73,7 @@ class Change(Generic[R_co]):
     clear: tuple[str, ...] = ()
     reason: str = ""
     where: str = ""
-    before: ActionUrl | None = None
+    before: ActionUrl | EventUrl | None = None
     notes: tuple[str, ...] = ()
 
     @property

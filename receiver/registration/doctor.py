@@ -23,30 +23,27 @@ from receiver.pbx.models_events import EventUrl
 from receiver.pbx.pbx_client import PbxClient
 from receiver.phone_numbers.numbers import NumberFormat
 from receiver.registration import findings, plans
+from receiver.registration.acceptance import CONCURRENT_PROBES
+from receiver.registration.actual_state import Actual, read_actual, read_event_url
 from receiver.registration.changes import EVENT_URL, Plan
 from receiver.registration.compare import carries, is_ahead
-from receiver.registration.concurrency import together
+from receiver.registration.concurrency import for_each
 from receiver.registration.desired import (
     DesiredActionUrl,
     DesiredEventUrl,
     desired_action_urls,
 )
 from receiver.registration.diagnosis import NUMBER
-from receiver.registration.event_url_plan import read_event_url
 from receiver.registration.event_urls import as_action_url
 from receiver.registration.findings import Finding, Level
 from receiver.registration.ownership import owner_mark
 from receiver.registration.probe import FindProtocol, find_trouble, probe
 from receiver.registration.reachability import Address, doubt
-from receiver.registration.registrar import Actual, read_actual
 from receiver.registration.urls import parse
 from receiver.text import counted, line
 
 Resolve = Callable[[str], Awaitable[Sequence[Address]]]
 """Find the addresses of a host; none if it is not known."""
-
-AT_ONCE = 4
-"""The number of action URLs that are probed at the same time; more would slow each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +253,7 @@ async def _examine_service(
         refused = refused or finding.level == "fault"
         report.add(finding)
 
-    for start in range(0, len(items), AT_ONCE):
-        await together(one(item) for item in items[start : start + AT_ONCE])
+    await for_each(items, one, CONCURRENT_PROBES)
     return refused
 
 

@@ -24,7 +24,7 @@ from receiver.credentials import Secret
 from receiver.declarations.event_actions import EventEndpoint
 from receiver.pbx.models import ActionUrl, with_defaults
 from receiver.pbx.models_events import EventUrl
-from receiver.registration.changes import EVENT_URL, NO_IVR, Change
+from receiver.registration.changes import EVENT_URL, NO_IVR, Change, Op
 from receiver.registration.compare import carries, event_url_differences, hides_credentials
 from receiver.registration.desired import (
     DesiredActionUrl,
@@ -91,23 +91,23 @@ def plan_event_url(
         if not managed or not actual.enabled:
             return None
         off = EventUrl(enabled=False, auth="DISABLE", url=actual.url)
-        return Change("delete", NO_IVR, off, reason=UNDECLARED)
+        return Change("delete", NO_IVR, off, reason=UNDECLARED, before=actual)
     if not actual.url:
-        return Change("create", NO_IVR, desired.url, where=desired.where)
+        return Change("create", NO_IVR, desired.url, where=desired.where, before=actual)
     if not managed and not take_over:
         reason = _rivalry(actual, forwards=desired.forwards)
         return Change("blocked", NO_IVR, desired.url, reason=reason, where=desired.where)
     actual, want = with_defaults(actual), desired.url
     if desired.coming is not None and _is_ahead(actual, want, desired.coming):
         want = desired.coming
-    drift = tuple(event_url_differences(want, actual, certain=certain))
+    drift, reason = tuple(event_url_differences(want, actual, certain=certain)), ""
     if not managed:
         receiver = origin(actual.url)
         drift = tuple(replace(one, before=receiver) if one.field == "url" else one for one in drift)
         lost = "" if desired.forwards else ", which no longer receives events"
         reason = f"taken over from {receiver}{lost}"
-        return Change("update", NO_IVR, want, drift, reason=reason, where=desired.where)
-    return Change("update" if drift else "unchanged", NO_IVR, want, drift, where=desired.where)
+    op: Op = "update" if drift else "unchanged"
+    return Change(op, NO_IVR, want, drift, reason=reason, where=desired.where, before=actual)
 
 
 def as_action_url(desired: DesiredEventUrl, url: EventUrl) -> DesiredActionUrl:

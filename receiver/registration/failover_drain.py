@@ -13,12 +13,12 @@ from typing import Protocol
 
 from receiver.errors import RegistrationError
 from receiver.pbx.pbx_client import PbxClient
+from receiver.registration.actual_state import Reading, read_actual
 from receiver.registration.changes import Change, Resource
 from receiver.registration.desired import DesiredActionUrl
 from receiver.registration.failover_switch import By, missing, switch_off, switch_on
 from receiver.registration.plan_requests import Progress, send
 from receiver.registration.plans import Actual
-from receiver.registration.registrar import Reading, read_actual
 from receiver.text import counted
 
 ROUNDS = 4

@@ -242,7 +242,7 @@ async def _create(client: PbxClient, item: Ivr) -> str:
 
 async def _at(client: PbxClient, number: str) -> str:
     """Return the id of the IVR with this extension number; empty without one."""
-    ids = [ivr.id async for ivr in client.list_ivrs() if ivr.extension_number == number]
+    ids = [ivr.id async for ivr in client.ivrs.list() if ivr.extension_number == number]
     return ids[0] if ids else ""
 
 

@@ -26,6 +26,7 @@ from receiver.errors import (
     PbxUnauthorized,
 )
 from receiver.pbx.api_errors import may_have_happened
+from receiver.pbx.ivr_collections import ActionUrls
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.pbx.models_events import EventUrl
 from receiver.pbx.models_shared import Holiday
@@ -95,20 +96,22 @@ class Round:
             case Holiday() as holiday:
                 self.holidays[holiday.name] = await put_holiday(self.client, holiday)
             case EventUrl() as event_url:
-                await self.client.tenant.set_event_url(event_url)
+                before = step.change.before
+                replaces = before.url if before else None
+                await self.client.tenant.set_event_url(event_url, replaces=replaces)
             case ActionUrl() as action_url:
                 await self._send_action_url(step.change, action_url)
 
     async def _send_action_url(self, change: Change[Resource], action_url: ActionUrl) -> None:
-        client, ivr = self.client, change.ivr
-        ivr_id = ivr.id or self.ivrs[ivr.extension_number].id
+        ivr_id = change.ivr.id or self.ivrs[change.ivr.extension_number].id
+        action_urls = self.client.action_urls(ivr_id)
         if change.op == "create":
-            await _create(client, ivr_id, action_url)
+            await _create(action_urls, action_url)
         elif change.op == "update":
-            await client.update_action_url(ivr_id, action_url, clear=change.clear)
+            await action_urls.put(action_url.id, action_url, clear=change.clear)
         else:
             with contextlib.suppress(PbxNotFound):  # another client deleted it first
-                await client.destroy_action_url(ivr_id, action_url.id)
+                await action_urls.destroy(action_url.id)
 
 
 async def send(
@@ -138,12 +141,12 @@ def _is_about_ivr(error: PbxError) -> bool:
     return isinstance(error, PbxRefused | PbxInvalid)
 
 
-async def _create(client: PbxClient, ivr_id: str, action_url: ActionUrl) -> None:
+async def _create(action_urls: ActionUrls, action_url: ActionUrl) -> None:
     try:
-        await client.create_action_url(ivr_id, action_url)
+        await action_urls.create_once(action_url)
     except PbxError as error:
         if not may_have_happened(error):
             raise
-        there = await client.list_action_urls(ivr_id)
-        if not any(same(item.url, action_url.url) for item in there):
-            await client.create_action_url(ivr_id, action_url)
+        actual = [item async for item in action_urls.list()]
+        if not any(same(item.url, action_url.url) for item in actual):
+            await action_urls.create_once(action_url)

@@ -14,9 +14,8 @@ Rule 5: nothing is deleted that the plan did not show, except duplicates of this
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Unpack
 
@@ -25,16 +24,22 @@ from receiver.declarations.actions import Action
 from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.errors import PbxError, RegistrationError
 from receiver.pbx.api_errors import may_have_happened
-from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models import ActionUrl
 from receiver.pbx.pbx_client import PbxClient
 from receiver.phone_numbers.numbers import NumberFormat
 from receiver.registration import ivr_changes, plans
+from receiver.registration.actual_state import (
+    Reading,
+    read_action_urls,
+    read_actual,
+    read_event_url,
+    read_rules,
+)
 from receiver.registration.changes import Change, Plan, Resource
-from receiver.registration.concurrency import for_each, random_delay
+from receiver.registration.concurrency import random_delay
 from receiver.registration.desired import DesiredEventUrl, desired_action_urls
-from receiver.registration.event_url_plan import read_event_url, with_event_url
 from receiver.registration.holiday_changes import plan_holidays
-from receiver.registration.lints import IvrRules, lint, with_declared
+from receiver.registration.lints import lint, with_declared
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_requests import Progress, Round, send
 from receiver.registration.render import complaints, listed, reasons
@@ -45,10 +50,6 @@ ROUNDS = 8
 
 TRIES = 3
 """The number of times that an update is sent which another client may have undone."""
-
-Actual = tuple[tuple[IvrSummary, tuple[ActionUrl, ...]], ...]
-Reading = Callable[[int, int], None]
-"""Called with the number of IVRs that have been read, and the number of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +65,6 @@ class Result:
     done: tuple[Change[Resource], ...]
     left: tuple[Change[Resource], ...]
     after: Plan
-
-
-async def read_actual(client: PbxClient, reading: Reading = lambda done, all: None) -> Actual:
-    """Return all IVRs of the PBX with all of their action URLs.
-
-    Parameters:
-        client: of the PBX.
-        reading: see `Reading`.
-
-    Raises:
-        PbxError: see `receiver.pbx.pbx_client`.
-    """
-    return await _read([ivr async for ivr in client.list_ivrs()], client, reading)
 
 
 async def make_plan(
@@ -120,8 +108,9 @@ async def make_plan(
     changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain, speak=speak)
     made = plans.plan(desired, found, base, ivrs=changes, owner=owner_mark(secret, pbx), **options)
     made = replace(made, holidays=await plan_holidays(client, desired_ivrs))
-    made = await with_event_url(client, made, event_url, **options)
-    own = with_declared(await read_own(client, made) if look else {}, desired_ivrs)
+    actual_event_url = await read_event_url(client, event_url)
+    made = plans.with_event_url(made, event_url, actual_event_url, **options)
+    own = with_declared(await read_rules(client, made) if look else {}, desired_ivrs)
     numbers = [ivr.extension_number for ivr in there]
     return replace(made, warnings=lint(made, numbers, own, number_format))
 
@@ -148,7 +137,7 @@ async def plan_destroy(
     changes = (replace(one, reason=reason) if one.op == "delete" else one for one in made.changes)
     made = replace(made, changes=tuple(changes))
     undeclared = event_url and replace(event_url, url=None, coming=None)
-    made = await with_event_url(client, made, undeclared)
+    made = plans.with_event_url(made, undeclared, await read_event_url(client, undeclared))
     return replace(made, event_url=made.event_url and replace(made.event_url, reason=reason))
 
 
@@ -235,7 +224,7 @@ async def _read_back(client: PbxClient, plan: Plan) -> Plan:
     """A new plan for the same IVRs."""
     ivrs = {change.ivr.id: change.ivr for change in plan.changes if change.op != "missing"}
     try:
-        actual = await _read(ivrs.values(), client)
+        actual = await read_action_urls(client, ivrs.values())
         event_url = await read_event_url(client, plan.desired_event_url)
     except PbxError as error:
         raise RegistrationError(
@@ -264,32 +253,3 @@ def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:
             + ". If another client changes it now, run the same command again; otherwise this PBX "
             "does not take these values"
         )
-
-
-async def read_own(client: PbxClient, plan: Plan) -> dict[str, IvrRules]:
-    """Return the behaviour of the IVRs of ``plan``, by number, as far as they can be read."""
-    numbers = {item.ivr for item in plan.desired}
-    ivrs = {change.ivr.id: change.ivr for change in plan.changes if change.op != "missing"}
-    own: dict[str, IvrRules] = {}
-
-    async def one(ivr: IvrSummary) -> None:
-        with contextlib.suppress(PbxError):
-            own[ivr.extension_number] = IvrRules.of(await client.ivrs.show(ivr.id))
-
-    await for_each((ivr for ivr in ivrs.values() if ivr.extension_number in numbers), one)
-    return own
-
-
-async def _read(
-    ivrs: Iterable[IvrSummary], client: PbxClient, reading: Reading = lambda done, all: None
-) -> Actual:
-    """Return the action URLs of each IVR, a few at a time; the first error ends it."""
-    ivrs = tuple(ivrs)
-    actual: dict[str, tuple[ActionUrl, ...]] = {}
-
-    async def one(ivr: IvrSummary) -> None:
-        actual[ivr.id] = await client.list_action_urls(ivr.id)
-        reading(len(actual), len(ivrs))
-
-    await for_each(ivrs, one)
-    return tuple((ivr, actual[ivr.id]) for ivr in ivrs)

@@ -21,12 +21,13 @@ from receiver.errors import RegistrationError
 from receiver.pbx.difference import UNREADABLE
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration import plans
+from receiver.registration.actual_state import Reading, read_actual
 from receiver.registration.changes import Change, Plan, Resource
 from receiver.registration.desired import desired_action_urls
 from receiver.registration.event_urls import desired_event_state
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_requests import Progress
-from receiver.registration.registrar import Reading, Result, apply, read_actual
+from receiver.registration.registrar import Result, apply
 from receiver.registration.render import listed, named, reasons, what
 
 
@@ -49,7 +50,7 @@ async def plan_rotation(
         base: the public URL of this service.
         secret: the service's.
         epoch: the service's, which accepts the next one too.
-        reading: see `receiver.registration.registrar.Reading`.
+        reading: see `receiver.registration.actual_state.Reading`.
         pbx: the label of the PBX; actions for another one are skipped.
         events: the event URL of the PBX, as declared; None if none is.
 

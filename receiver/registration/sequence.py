@@ -93,7 +93,7 @@ def in_order(changes: Sequence[Change[ActionUrl]]) -> tuple[Step[ActionUrl], ...
 
 def _waits(changes: Sequence[Change[ActionUrl]]) -> list[set[int]]:
     """Return for each change those that must come before it: they add what it removes."""
-    befores = [_cover(change.before) if change.before else None for change in changes]
+    befores = list(map(_cover_before, changes))
     afters = [_cover(change.resource) for change in changes]
     losses = list(map(_less, befores, afters))
     gains = list(map(_less, afters, befores))
@@ -120,6 +120,10 @@ def _cover(action: ActionUrl) -> _Cover | None:
         return None
 
 
+def _cover_before(change: Change[ActionUrl]) -> _Cover | None:
+    return _cover(change.before) if isinstance(change.before, ActionUrl) else None
+
+
 def _less(one: _Cover | None, other: _Cover | None) -> _Cover | None:
     """Return what ``other`` lacks of ``one``; an entry of which it has a part counts whole."""
     if one is None or other is None or one.kind != other.kind:
@@ -136,7 +140,7 @@ def _meet(one: _Cover | None, other: _Cover | None) -> bool:
 
 def _both(change: Change[ActionUrl]) -> ActionUrl | None:
     """Return the action URL with its old and its new mask; None if that is not possible."""
-    before, after = change.before and _cover(change.before), _cover(change.resource)
+    before, after = _cover_before(change), _cover(change.resource)
     if not before or not after or before.kind != after.kind:
         return None
     rest = _less(before, after)

@@ -115,7 +115,7 @@ async def test_json_of_every_command(setting: Setting) -> None:
     assert (finished["finished"], finished["done"]) == (True, [])
     gone = await setting.json("destroy calls_app:app --yes")
     assert [item["op"] for item in gone["done"]] == ["delete"] * 3
-    assert {item["reason"] for item in gone["plan"]["changes"]} == {"of this service"}
+    assert {item["reason"] for item in gone["plan"]["changes"]} == {"it is managed by this service"}
     assert setting.there() == {}
 
 

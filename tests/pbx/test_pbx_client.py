@@ -24,14 +24,13 @@ from receiver.errors import (
     PbxThrottled,
     PbxUnauthorized,
     PbxUnreachable,
-    RegistrationError,
     SettingsError,
 )
 from receiver.pbx.access_tokens import GivenToken, Login
 from receiver.pbx.address import normalise
 from receiver.pbx.api_errors import ConnectFailed, ConnectionLost, may_have_happened
 from receiver.pbx.connection import MAX_ANSWER, Connection
-from receiver.pbx.models import ActionUrl, IvrSummary
+from receiver.pbx.models import ActionUrl
 from receiver.pbx.pbx_client import PbxClient
 from tests.pbx.fake_pbx import TOKEN, FakePbx, no_sleep
 
@@ -141,7 +140,7 @@ async def test_all_pages_whatever_skip_counts_from(count: int, origin: int, coun
         page: dict[str, Any] = {"items": numbers[start : start + top]}
         return httpx.Response(200, json=page | ({"count": count} if counted else {}))
 
-    found = [ivr.id async for ivr in client(handler).list_ivrs()]
+    found = [ivr.id async for ivr in client(handler).ivrs.list()]
     assert found == [str(n) for n in range(count)]
 
 
@@ -156,7 +155,7 @@ async def test_missing_items_are_looked_for_one_item_earlier(
         start = skip + 1 if skip else 0
         return httpx.Response(200, json={"count": 100, "items": numbers[start : start + 40]})
 
-    found = [ivr.id async for ivr in client(handler).list_ivrs()]
+    found = [ivr.id async for ivr in client(handler).ivrs.list()]
     assert found == [str(n) for n in range(100)]
     assert "one item earlier" in caplog.text
 
@@ -166,7 +165,7 @@ async def test_a_list_that_never_becomes_complete_ends(
     items: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     page = {"count": 1000, "items": [{"id": str(n)} for n in range(items)]}
-    found = [ivr async for ivr in client(answering(200, page)).list_ivrs()]
+    found = [ivr async for ivr in client(answering(200, page)).ivrs.list()]
     assert len(found) == items
     assert f"counts 1000 IVRs but lists only {items}" in caplog.text
 
@@ -177,44 +176,30 @@ async def test_a_list_is_read_unordered_if_the_pbx_refuses_the_order() -> None:
             return httpx.Response(400, json={"errors": [{"code": "VALIDATE_FAILED"}]})
         return httpx.Response(200, json={"items": [{"id": "1"}]})
 
-    assert [ivr.id async for ivr in client(handler).list_ivrs()] == ["1"]
+    assert [ivr.id async for ivr in client(handler).ivrs.list()] == ["1"]
     with pytest.raises(PbxForbidden):
-        await client(answering(403)).find_ivr("8000")
-
-
-async def test_an_ivr_by_number_or_name() -> None:
-    pbx = FakePbx("8000", "9000")
-    pbx.ivrs[1]["name"] = "8000"
-    by_number = await pbx.client().find_ivr("8000")
-    assert by_number == IvrSummary(id="id8000", name="Name 8000", extension_number="8000")
-    assert (await pbx.client().find_ivr("Name 8000")).id == "id8000"
-
-
-async def test_an_ivr_that_is_missing_or_ambiguous() -> None:
-    pbx = FakePbx("8000", "8001", "9000")
-    with pytest.raises(RegistrationError, match="no IVR '8009': the PBX has 800"):
-        await pbx.client().find_ivr("8009")
-    for ivr in pbx.ivrs:
-        ivr["name"] = "Sales"
-    with pytest.raises(RegistrationError, match="one of 8000, 8001, 9000"):
-        await pbx.client().find_ivr("Sales")
+        _ = [ivr async for ivr in client(answering(403)).ivrs.list()]
 
 
 # action URLs ---------------------------------------------------------------------------------
+
+
+async def list_action_urls(api: PbxClient, ivr: str = "i") -> list[ActionUrl]:
+    return [item async for item in api.action_urls(ivr).list()]
 
 
 async def test_the_life_of_an_action_url() -> None:
     pbx = FakePbx("8000")
     async with pbx.client() as api:
         assert api.url == "http://localhost/api"
-        made = await api.create_action_url("id8000", ACTION)
-        there = msgspec.structs.replace(ACTION, id=made)
-        assert await api.get_action_url("id8000", made) == there
-        await api.update_action_url("id8000", ActionUrl(id=made, name="b"), clear=["headers"])
-        (updated,) = await api.list_action_urls("id8000")
+        action_urls = api.action_urls("id8000")
+        made = await action_urls.create_once(ACTION)
+        assert await action_urls.show(made) == msgspec.structs.replace(ACTION, id=made)
+        await action_urls.put(made, ActionUrl(name="b"), clear=["headers"])
+        (updated,) = await list_action_urls(api, "id8000")
         assert (updated.name, updated.headers, updated.dtmf_mask) == ("b", "", "1")
-        await api.destroy_action_url("id8000", made)
-        assert await api.list_action_urls("id8000") == ()
+        await action_urls.destroy(made)
+        assert await list_action_urls(api, "id8000") == []
     assert pbx.log == [
         "POST /ivrs/id8000/action_urls",
         f"GET /ivrs/id8000/action_urls/{made}",
@@ -232,22 +217,22 @@ async def test_ids_are_opaque() -> None:
         asked.append(request.url.raw_path.decode())
         return httpx.Response(200)
 
-    await client(handler).destroy_action_url("a/b?c#d=", "..")
+    await client(handler).action_urls("a/b?c#d=").destroy("..")
     assert asked == ["/api/ivrs/a%2Fb%3Fc%23d%3D/action_urls/%2E%2E/destroy"]
     with pytest.raises(PbxInvalid, match="an id is empty"):
-        await client(handler).destroy_action_url("i", "")
+        await client(handler).action_urls("i").destroy("")
 
 
 @pytest.mark.parametrize("data", [None, {}, [], {"id": ""}, {"items": []}])
 async def test_a_create_without_an_id_in_its_answer(data: object) -> None:
     with pytest.raises(PbxInvalid, match=r"^creating 'pick': ") as caught:
-        await client(answering(201, data)).create_action_url("i", ACTION)
+        await client(answering(201, data)).action_urls("i").create_once(ACTION)
     assert may_have_happened(caught.value)
 
 
 async def test_an_action_url_without_an_id_is_nonsense() -> None:
     with pytest.raises(PbxInvalid, match="has no id"):
-        await client(answering(200, {"items": [{"name": "x"}]})).list_action_urls("i")
+        await list_action_urls(client(answering(200, {"items": [{"name": "x"}]})))
 
 
 # errors --------------------------------------------------------------------------------------
@@ -272,7 +257,7 @@ async def test_each_status_is_one_clear_line(
     status: int, error: type[PbxError], words: str
 ) -> None:
     with pytest.raises(PbxError, match=words) as caught:
-        await client(answering(status, {})).list_action_urls("i")
+        await list_action_urls(client(answering(status, {})))
     assert type(caught.value) is error
     assert "\n" not in str(caught.value)
 
@@ -295,7 +280,7 @@ async def test_each_status_is_one_clear_line(
 )
 async def test_the_error_envelope_is_read_leniently(body: bytes, code: str, detail: str) -> None:
     with pytest.raises(PbxRefused) as caught:
-        await client(lambda request: httpx.Response(400, content=body)).list_action_urls("i")
+        await list_action_urls(client(lambda request: httpx.Response(400, content=body)))
     assert (caught.value.status, caught.value.code, caught.value.detail) == (400, code, detail)
 
 
@@ -305,7 +290,7 @@ async def test_no_error_repeats_a_secret_that_the_pbx_echoes() -> None:
         return httpx.Response(400, json={"errors": [{"code": said, "message": said}]})
 
     with pytest.raises(PbxRefused) as caught:
-        await client(handler).create_action_url("i", ACTION)
+        await client(handler).action_urls("i").create_once(ACTION)
     shown = f"{caught.value} {caught.value.code} {caught.value.detail}"
     assert "***" in shown
     assert "sesame" not in shown
@@ -328,7 +313,7 @@ async def test_redirects_are_not_followed(location: str, shown: str) -> None:
         return httpx.Response(307, headers={"location": location} if location else {})
 
     with pytest.raises(PbxInvalid, match="not followed") as caught:
-        await client(handler).list_action_urls("i")
+        await list_action_urls(client(handler))
     assert shown in str(caught.value)
     assert "sesame" not in str(caught.value)
     assert len(asked) == 1
@@ -349,7 +334,7 @@ async def test_redirects_are_not_followed(location: str, shown: str) -> None:
 )
 async def test_answers_that_are_not_json(body: bytes, words: str) -> None:
     with pytest.raises(PbxInvalid, match=words):
-        await client(lambda request: httpx.Response(200, content=body)).list_action_urls("i")
+        await list_action_urls(client(lambda request: httpx.Response(200, content=body)))
 
 
 # repetition ----------------------------------------------------------------------------------
@@ -382,11 +367,11 @@ FINAL = [httpx.Response(400), httpx.Response(500), httpx.ReadTimeout("x")]
 @pytest.mark.parametrize("fault", REPEATED + REPEATED_READS, ids=repr)
 async def test_reads_are_retried(fault: httpx.Response | Exception) -> None:
     handler, asked = failing(3, fault)
-    assert await client(handler).list_action_urls("i") == ()
+    assert await list_action_urls(client(handler)) == []
     assert asked == ["GET"] * 4
     handler, asked = failing(99, fault)
     with pytest.raises(PbxError):
-        await client(handler).list_action_urls("i")
+        await list_action_urls(client(handler))
     assert asked == ["GET"] * 4
 
 
@@ -394,18 +379,18 @@ async def test_reads_are_retried(fault: httpx.Response | Exception) -> None:
 async def test_permanent_errors_are_not_retried(fault: httpx.Response | Exception) -> None:
     handler, asked = failing(99, fault)
     with pytest.raises(PbxError):
-        await client(handler).list_action_urls("i")
+        await list_action_urls(client(handler))
     assert len(asked) == 1
 
 
 @pytest.mark.parametrize("fault", REPEATED, ids=repr)
 async def test_a_write_without_effect_is_retried(fault: Any) -> None:
     handler, asked = failing(2, fault)
-    assert await client(handler).create_action_url("i", ACTION) == "u1"
+    assert await client(handler).action_urls("i").create_once(ACTION) == "u1"
     assert len(asked) == 3
     handler, asked = failing(99, fault)
     with pytest.raises(PbxError) as caught:
-        await client(handler).create_action_url("i", ACTION)
+        await client(handler).action_urls("i").create_once(ACTION)
     assert not may_have_happened(caught.value)
 
 
@@ -413,7 +398,7 @@ async def test_a_write_without_effect_is_retried(fault: Any) -> None:
 async def test_a_write_that_may_have_had_an_effect_is_not_retried(fault: Any) -> None:
     handler, asked = failing(99, fault)
     with pytest.raises(PbxError) as caught:
-        await client(handler).create_action_url("i", ACTION)
+        await client(handler).action_urls("i").create_once(ACTION)
     assert len(asked) == 1
     assert may_have_happened(caught.value)
 
@@ -425,10 +410,10 @@ async def test_backoff_grows_and_honours_retry_after() -> None:
         slept.append(seconds)
 
     handler, _ = failing(3, httpx.Response(429, headers={"retry-after": "7"}))
-    await client(handler, sleep).list_action_urls("i")
+    await list_action_urls(client(handler, sleep))
     assert [7 <= seconds <= 11 for seconds in slept] == [True] * 3
     handler, _ = failing(3, httpx.Response(503, headers={"retry-after": "Wed, 21 Oct 2026"}))
-    await client(handler, sleep).list_action_urls("i")
+    await list_action_urls(client(handler, sleep))
     assert [0 <= seconds <= 4 for seconds in slept[3:]] == [True] * 3
 
 
@@ -449,21 +434,21 @@ async def test_retry_after_as_a_date(until: str, seconds: float | None) -> None:
     now = b"Sun, 22 Nov 2026 10:00:00 GMT"
     coded = [(b"retry-after", until.encode()), (b"date", now)]
     with pytest.raises(PbxThrottled) as caught:
-        await client(lambda request: httpx.Response(429, headers=coded)).list_action_urls("i")
+        await list_action_urls(client(lambda request: httpx.Response(429, headers=coded)))
     assert caught.value.retry_after == seconds
 
 
 async def test_retry_after_as_a_date_from_a_pbx_that_has_none() -> None:
     past = {"retry-after": "Sun, 22 Nov 2020 10:00:00 GMT"}
     with pytest.raises(PbxThrottled) as caught:
-        await client(failing(99, httpx.Response(429, headers=past))[0]).list_action_urls("i")
+        await list_action_urls(client(failing(99, httpx.Response(429, headers=past))[0]))
     assert caught.value.retry_after == 0
 
 
 async def test_a_long_retry_after_is_an_error() -> None:
     handler, asked = failing(99, httpx.Response(429, headers={"retry-after": "31"}))
     with pytest.raises(PbxThrottled) as caught:
-        await client(handler).list_action_urls("i")
+        await list_action_urls(client(handler))
     assert caught.value.retry_after == 31
     assert len(asked) == 1
 
@@ -482,12 +467,12 @@ async def test_a_401_renews_the_token_once() -> None:
     pbx = FakePbx()
     pbx.before = handler
     async with pbx.client(Login("ann", Secret("open-sesame"))) as api:
-        await api.list_action_urls("i")
+        await list_action_urls(api)
         good.append("second")
-        await asyncio.gather(*(api.list_action_urls("i") for _ in range(8)))
+        await asyncio.gather(*(list_action_urls(api) for _ in range(8)))
         good.append("never")
         with pytest.raises(PbxUnauthorized, match="did not accept the token"):
-            await api.list_action_urls("i")
+            await list_action_urls(api)
     counts = {line: pbx.log.count(line) for line in pbx.log if "/auth/" in line}
     assert counts == {
         "POST /auth/sign_in": 1,
@@ -500,7 +485,7 @@ async def test_a_sign_in_is_not_retried_if_the_pbx_may_have_seen_the_password() 
     pbx = FakePbx()
     pbx.before = answering(503)
     with pytest.raises(PbxThrottled):
-        await pbx.client(Login("ann", Secret("open-sesame"))).list_action_urls("i")
+        await list_action_urls(pbx.client(Login("ann", Secret("open-sesame"))))
     assert pbx.log == ["POST /auth/sign_in"]
 
 
@@ -515,14 +500,14 @@ async def test_no_sign_out_from_an_unreachable_pbx() -> None:
     login, transport = Login("ann", Secret("open-sesame")), httpx.MockTransport(handler)
     with pytest.raises(PbxUnreachable, match="within 10 s"):
         async with PbxClient("http://localhost", login, transport=transport) as api:
-            await api.list_action_urls("i")
+            await list_action_urls(api)
     assert asked == ["/api/auth/sign_in", "/api/ivrs/i/action_urls"]
 
 
 @pytest.mark.parametrize("fault", [httpx.DecodingError("x"), httpx.UnsupportedProtocol("x")])
 async def test_what_is_not_http_is_nonsense(fault: Exception) -> None:
     with pytest.raises(PbxInvalid, match="cannot be read as HTTP"):
-        await client(failing(99, fault)[0]).list_action_urls("i")
+        await list_action_urls(client(failing(99, fault)[0]))
 
 
 # real sockets --------------------------------------------------------------------------------
@@ -566,7 +551,7 @@ async def server(
 async def ask(url: str, timeout: float = 5, **options: Any) -> None:  # noqa: ASYNC109
     given = GivenToken(Secret(TOKEN))
     async with PbxClient(url, given, timeout=timeout, sleep=no_sleep, **options) as api:
-        await api.list_action_urls("i")
+        await list_action_urls(api)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
@@ -650,7 +635,7 @@ async def test_a_certificate_without_a_name_that_is_the_configured_one(
         url = f"https://{host}:{port}"
         async with PbxClient(url, given, ca=certificate, sleep=no_sleep) as api:
             for _ in range(2):
-                await api.list_action_urls("i")
+                await list_action_urls(api)
 
 
 async def test_a_certificate_without_a_name_that_is_not_the_configured_one() -> None:
@@ -680,7 +665,7 @@ async def test_http_to_a_port_for_https() -> None:
 async def test_an_exceeded_quota_is_not_reported_as_a_role() -> None:
     error = {"errors": [{"code": "QUOTA_EXCEEDED", "message": "no more receptionists"}]}
     with pytest.raises(PbxForbidden) as caught:
-        await client(answering(403, error)).create_action_url("i1", ActionUrl(name="a"))
+        await client(answering(403, error)).action_urls("i1").create_once(ActionUrl(name="a"))
     text = str(caught.value)
     assert "raise the quota" in text
     assert "403 QUOTA_EXCEEDED: no more receptionists" in text

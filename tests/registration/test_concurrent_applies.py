@@ -84,7 +84,7 @@ async def test_of_two_created_at_once_everybody_keeps_the_one_of_the_smaller_id(
         plan = await make_plan(one, NEW, BASE, SECRET)
         ivr = stage.ivr("8000").id
         for change in plan.of("create"):
-            await other.create_action_url(ivr, change.resource)
+            await other.action_urls(ivr).create_once(change.resource)
         result = await apply(one, plan, allow_deletes=False)
     assert [change.op for change in result.done] == ["create"] * 5 + ["delete"] * 5
     assert stage.names("8000") == ["a", "b", "c", "c~2", "d"]

@@ -216,6 +216,23 @@ async def test_another_receiver_is_never_replaced_without_consent() -> None:
     assert stored(stage)["url"] == f"{BASE}/events"
 
 
+@pytest.mark.parametrize("declared", [True, False])
+async def test_one_that_another_client_set_since_the_plan_is_not_replaced(declared: bool) -> None:
+    """Two services that register at the same time: each had found none, or its own."""
+    stage = stage_of()
+    if not declared:
+        await run(stage, wanted())
+    desired = wanted(BEARER if declared else None)
+    async with stage.client() as client:
+        plan = await make_plan(client, (), BASE, SECRET, event_url=desired)
+        stage.pbx.update_tenant({"cdr_event": {"enabled": True, "url": OTHER}})
+        with pytest.raises(RegistrationError, match="another client has set it") as caught:
+            await apply(client, plan, allow_deletes=True)
+    assert "secret-path" not in str(caught.value)
+    assert "may have taken effect" not in str(caught.value)
+    assert stored(stage)["url"] == OTHER
+
+
 async def test_it_is_disabled_only_where_deletes_are_allowed() -> None:
     stage = stage_of()
     await run(stage, wanted())

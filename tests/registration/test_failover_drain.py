@@ -354,7 +354,7 @@ async def test_a_pbx_that_does_not_take_it_is_found_out(monkeypatch: pytest.Monk
 
     async def nothing(*args: object, **options: object) -> None: ...
 
-    monkeypatch.setattr("receiver.pbx.pbx_client.PbxClient.update_action_url", nothing)
+    monkeypatch.setattr("receiver.pbx.ivr_collections.ActionUrls.put", nothing)
     with pytest.raises(RegistrationError, match="after 4 rounds changes are left"):
         await turn(stage, OFF)
 
@@ -362,10 +362,10 @@ async def test_a_pbx_that_does_not_take_it_is_found_out(monkeypatch: pytest.Monk
 async def test_a_failure_says_what_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = make_stage()
 
-    async def refuse(self: object, ivr: str, action: ActionUrl, *, clear: object) -> None:
+    async def refuse(self: object, item_id: str, item: ActionUrl, *, clear: object) -> None:
         raise PbxError("the PBX is on fire")
 
-    monkeypatch.setattr("receiver.pbx.pbx_client.PbxClient.update_action_url", refuse)
+    monkeypatch.setattr("receiver.pbx.ivr_collections.ActionUrls.put", refuse)
     text = r"update 8000/pick failed; 0 action URLs switched before; run .* on fire"
     with pytest.raises(RegistrationError, match=text):
         await turn(stage, OFF)

@@ -252,7 +252,8 @@ def test_nothing_of_another_installation_is_touched(found: list[ActionUrl], form
     whose = Ownership(BASE, "", owner_mark(SECRET), former)
     made = plan_it(want("pick", "hours"), found, former)
     touched = made.of("update", "delete")
-    assert all(whose.owns(item.before or item.resource) for item in touched)
+    before = [item.before if item.op == "update" else item.resource for item in touched]
+    assert all(isinstance(item, ActionUrl) and whose.owns(item) for item in before)
     assert not any(
         item.op == "delete" and whose.has_other_mark(item.resource) and item.reason != DUPLICATE
         for item in touched

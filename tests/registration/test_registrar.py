@@ -15,6 +15,7 @@ from receiver.declarations.ivr import Ivr
 from receiver.errors import DeclarationError, PbxForbidden, PbxUnreachable, RegistrationError
 from receiver.pbx.access_tokens import GivenToken
 from receiver.pbx.pbx_client import PbxClient
+from receiver.registration.actual_state import read_actual
 from receiver.registration.changes import Change, Plan, Resource
 from receiver.registration.concurrency import LIMIT
 from receiver.registration.ownership import OWNER, owner_mark
@@ -23,7 +24,6 @@ from receiver.registration.registrar import (
     apply,
     make_plan,
     plan_destroy,
-    read_actual,
 )
 from receiver.replies import Forward, Reply
 from tests.pbx.fake_pbx import TOKEN, FakePbx, Json
