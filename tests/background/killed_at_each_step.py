@@ -41,7 +41,7 @@ AFTER_A_LEASE = 10_000
 MAX_REPEATS = 3
 
 step: list[Callable[[str], None]] = []
-"""What is called at each step of a worker, with the kind of the step."""
+"""Called at each step of a worker, with the kind of the step."""
 
 
 def noted(folder: Path, name: str) -> list[str]:
