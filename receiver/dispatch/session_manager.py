@@ -206,7 +206,7 @@ class Sessions:
                 return
 
     async def _call(self, question: Callable[[], Awaitable[T]]) -> T:
-        return await (question() if self._breaker is None else self._breaker.ask(question))
+        return await (question() if self._breaker is None else self._breaker.request(question))
 
     def _wake(self, key: Key) -> None:
         if queue := self._queues.get(key.name):

@@ -75,19 +75,19 @@ class AuthFallback:
     async def confirm(self, nonce: str, count: int, made: float, now: float) -> bool:
         """Finish `use` in the shared store, after this process's memory."""
         try:
-            return await self._counts.ask(lambda: self._shared.use(nonce, count, made, now))
+            return await self._counts.request(lambda: self._shared.use(nonce, count, made, now))
         except StoreError as error:
             self._count(error)
             return True
 
     async def failed(self, key: str, now: float) -> FailureRecord:
         own = await self.memory.failed(key, now)
-        answer = await self._ask_in_turn(lambda: self._shared.failed(key, now))
+        answer = await self._request_failures(lambda: self._shared.failed(key, now))
         return own if answer is None else self.memory.learn(key, answer, now)
 
     async def reach(self) -> None:
         try:
-            await self._counts.ask(self._shared.reach)
+            await self._counts.request(self._shared.reach)
         except StoreError as error:  # it is logged, and the service starts
             self._count(error)
 
@@ -104,13 +104,13 @@ class AuthFallback:
         if not isinstance(error, CircuitOpenError):
             COUNTS.add(OUTAGES, (self._kind,))
 
-    async def _ask_in_turn(self, question: Callable[[], Awaitable[T]]) -> T | None:
+    async def _request_failures(self, send: Callable[[], Awaitable[T]]) -> T | None:
         """Return the shared store's answer; None during an outage or if too many are waited for."""
         if self._running >= MAX_FAILURE_REQUESTS:
             return None
         self._running += 1
         try:
-            return await self._failures.ask(question)
+            return await self._failures.request(send)
         except StoreError as error:
             self._count(error)
             return None

@@ -95,8 +95,8 @@ class CircuitBreaker:
         """Whether the last request failed."""
         return self._again is not None
 
-    async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
-        """Return the answer of ``question``.
+    async def request(self, send: Callable[[], Awaitable[T]]) -> T:
+        """Return the answer to the request that ``send`` sends.
 
         Raises:
             CircuitOpenError: the circuit is open.
@@ -109,7 +109,7 @@ class CircuitBreaker:
             self._again = self._clock() + OPEN_TIME  # one request tries, the others fail at once
         try:
             async with asyncio.timeout(self.limit):
-                answer = await question()
+                answer = await send()
         except Exception as error:  # any error: a caller is on the line
             failed = error if isinstance(error, StoreError) else StoreError(type(error).__name__)
             self._fail(failed)

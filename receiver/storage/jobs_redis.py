@@ -31,7 +31,7 @@ from receiver.storage.job_queue import (
     to_octets,
     to_text,
 )
-from receiver.storage.redis_client import ask, connect
+from receiver.storage.redis_client import answer_of, connect
 
 PREFIX = "receiver:{jobs}:"
 """The prefix of all keys."""
@@ -232,4 +232,4 @@ class RedisJobs:
         if script not in self._scripts:
             self._scripts[script] = self._client.register_script(_COMMON + script)
         octets = [to_octets(arg) if isinstance(arg, str) else arg for arg in args]
-        return await ask(self._scripts[script](keys=_KEYS, args=octets))
+        return await answer_of(self._scripts[script](keys=_KEYS, args=octets))

@@ -156,7 +156,7 @@ class SqliteJobs:
             log_undecodable(broken)
             return jobs
 
-        return await self._file.ask(work) if self._at_once or self._path.exists() else []
+        return await self._file.run(work) if self._at_once or self._path.exists() else []
 
     async def renew(self, jobs: Sequence[Job[str]], until: float) -> Collection[Job[str]]:
         def work(connection: sqlite3.Connection) -> Collection[Job[str]]:
@@ -182,31 +182,31 @@ class SqliteJobs:
                 return None
             return JobState(found[0], to_text(found[1]) if found[0] == "done" else "")
 
-        return await self._file.ask(work) if self._at_once or self._path.exists() else None
+        return await self._file.run(work) if self._at_once or self._path.exists() else None
 
     async def reschedule(self, job: Job[str], due: float, tries: int) -> None:
-        await self._file.ask(_change(_RESCHEDULE, (due, tries, job.key, job.claim)))
+        await self._file.run(_change(_RESCHEDULE, (due, tries, job.key, job.claim)))
 
     async def dead_letter(self, job: Job[str], reason: str, now: float) -> None:
-        await self._file.ask(_change(_DEAD_LETTER, (now, reason, job.key, job.claim)), now)
+        await self._file.run(_change(_DEAD_LETTER, (now, reason, job.key, job.claim)), now)
 
     async def dead(self, max_jobs: int = 100) -> list[DeadJob[str]]:
         def work(connection: sqlite3.Connection) -> list[DeadJob[str]]:
             return [read_dead_job(*row) for row in connection.execute(_READ_DEAD, (max_jobs,))]
 
-        return await self._file.ask(work)
+        return await self._file.run(work)
 
     async def retry(self, key: str, now: float) -> bool:
         octets = to_octets(key)
-        return await self._file.ask(_change(_RETRY, (now, octets, octets))) == 1
+        return await self._file.run(_change(_RETRY, (now, octets, octets))) == 1
 
     async def drop(self, key: str) -> bool:
         octets = to_octets(key)
-        return await self._file.ask(_change(_DROP, (octets, octets))) == 1
+        return await self._file.run(_change(_DROP, (octets, octets))) == 1
 
     async def check(self) -> None:
         """Raise a StoreError if the file cannot be used."""
-        await self._file.ask(lambda connection: None)
+        await self._file.run(lambda connection: None)
 
     async def put_back(self, jobs: Sequence[SavedJob]) -> int:
         """Insert jobs rescued from another file; return how many keys were not taken yet."""
@@ -243,12 +243,12 @@ class SqliteJobs:
     async def _insert(self, batch: Sequence[_New]) -> list[bool]:
         put_in, now = partial(_put_in, batch, self._bounds), batch[-1].now
         try:
-            return await self._file.ask(put_in, now)
+            return await self._file.run(put_in, now)
         except StoreError as error:
             if str(error) != "SQLITE_BUSY":
                 raise
-            # SQLite's locks are not fair; one more turn is as much as those who ask wait for.
-            return await self._file.ask(put_in, now)
+            # SQLite's locks are not fair; one more wait is as long as a request waits.
+            return await self._file.run(put_in, now)
 
     def _tidy(self, connection: sqlite3.Connection, now: float) -> None:
         connection.execute(_FORGET, (now - KEY_LIFETIME,))

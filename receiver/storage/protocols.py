@@ -10,7 +10,7 @@ Rule 5: only the holder may change a session: a write after the end of the lease
 Rule 6: taking a session that does not exist stores nothing once it is given back.
 JobQueue: see `receiver.storage.job_queue`. Leases: see `receiver.storage.leases`.
 
-Every method that asks a shared store raises `receiver.storage.breaker.StoreError` if that fails;
+Every method that uses a shared store raises `receiver.storage.breaker.StoreError` if that fails;
 ``close`` closes connections and threads and raises nothing.
 """
 

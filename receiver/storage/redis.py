@@ -20,7 +20,7 @@ from receiver.storage.breaker import REQUEST_TIMEOUT, SETTING
 from receiver.storage.job_queue import JobQueue
 from receiver.storage.jobs_redis import RedisJobs
 from receiver.storage.protocols import SESSION_LEASE
-from receiver.storage.redis_client import PREFIX, ask, connect
+from receiver.storage.redis_client import PREFIX, answer_of, connect
 
 LEASES = PREFIX + "lease:"
 """The prefix of the keys of leases."""
@@ -120,15 +120,15 @@ class RedisAuth:
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
         key = f"{PREFIX}nonce:{nonce}:{count}"
-        return bool(await ask(self._client.set(key, 1, nx=True, px=self._keep)))
+        return bool(await answer_of(self._client.set(key, 1, nx=True, px=self._keep)))
 
     async def failed(self, key: str, now: float) -> FailureRecord:
         args = [key, repr(now), FAILURE_LIFE, BLOCK_TIME, self._most]
-        failures = await ask(self._failed(keys=[_COUNTS, _LASTS], args=args))
+        failures = await answer_of(self._failed(keys=[_COUNTS, _LASTS], args=args))
         return FailureRecord(int(failures), now)
 
     async def reach(self) -> None:
-        await ask(self._client.exists(PREFIX + "nonce:"))
+        await answer_of(self._client.exists(PREFIX + "nonce:"))
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -146,12 +146,12 @@ class RedisSessions:
 
     async def acquire(self, name: str, token: str, life: float) -> bytes | None:
         args = [token, _milliseconds(SESSION_LEASE), _milliseconds(SESSION_LEASE + life)]
-        data = await ask(self._acquire_script(keys=_keys(name), args=args))
+        data = await answer_of(self._acquire_script(keys=_keys(name), args=args))
         return None if data is None else bytes(data)
 
     async def release(self, name: str, token: str, data: bytes | None, life: float) -> bool:
         args = [token, _milliseconds(life), "leave" if data is None else "save", data or b""]
-        return bool(await ask(self._release_script(keys=_keys(name), args=args)))
+        return bool(await answer_of(self._release_script(keys=_keys(name), args=args)))
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -182,7 +182,7 @@ class RedisLease:
         await self._client.aclose()
 
     async def _run(self, script: str, *args: object) -> int:
-        return int(await ask(self._client.eval(script, 1, self._key, *args)))
+        return int(await answer_of(self._client.eval(script, 1, self._key, *args)))
 
 
 def _keys(name: str) -> list[str]:

@@ -60,8 +60,8 @@ def connect(url: Secret, setting: str = SETTING, limit: float = REQUEST_TIMEOUT)
     return Redis.from_pool(pool)
 
 
-async def ask(answer: Awaitable[T]) -> T:
-    """Return the answer of a client.
+async def answer_of(request: Awaitable[T]) -> T:
+    """Return the answer of a request.
 
     Raises:
         StoreError: the request failed.
@@ -71,10 +71,10 @@ async def ask(answer: Awaitable[T]) -> T:
     task = asyncio.current_task()
     cancelled = task.cancelling() if task else 0
     try:
-        found = await answer
+        answer = await request
     except Exception as error:  # redis-py's own, the system's, TLS's
         # redis-py wraps a wrong password in a ConnectionError; its cause is more exact.
         raise StoreError(type(error.__cause__ or error).__name__) from None
     if task and task.cancelling() > cancelled:
         raise asyncio.CancelledError
-    return found
+    return answer

@@ -34,7 +34,7 @@ from receiver.storage.sqlite_file import WAITS, File, Waits
 
 MAX_CLOCK_LAG = 5.0
 """Seconds by which a lock may end later than one taken now would: one of two workers may have read
-the clock before the other, but asked the file after it."""
+the clock before the other, but used the file after it."""
 _BUSY_SHARE = 2 / 3  # of a request's time, to wait for another worker that writes
 _COUNTS = """
 create table if not exists used
@@ -132,7 +132,7 @@ class SqliteAuth:
             values = (nonce, count, made, made, now + SKEW)
             return connection.execute(statement, values).rowcount == 1
 
-        return await self._counts.ask(work, now)
+        return await self._counts.run(work, now)
 
     async def failed(self, key: str, now: float) -> FailureRecord:
         def work(connection: sqlite3.Connection) -> FailureRecord:
@@ -149,7 +149,7 @@ class SqliteAuth:
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("select nonce, count, used.made from used, floor").fetchone()
 
-        await self._counts.ask(work)
+        await self._counts.run(work)
 
     async def close(self) -> None:
         await self._counts.close()
@@ -294,7 +294,7 @@ class SqliteLease:
             statement = "delete from leases where name = ? and owner = ?"
             return file.execute(statement, (self._name, self._owner)).rowcount == 1
 
-        await self._file.ask(work)
+        await self._file.run(work)
 
     async def close(self) -> None:
         await self._file.close()

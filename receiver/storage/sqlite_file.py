@@ -110,7 +110,7 @@ class File:
         self._cure = cure
         self._waits = waits
         self._pages = max_size // PAGE_SIZE
-        self._asked = 0
+        self._requests = 0
         self._connection: sqlite3.Connection | None = None
         self._identity: quarantine.Identity = (0, 0)
         self._damaged: tuple[State, str] | None = None  # its state then, and the kind of error
@@ -118,7 +118,7 @@ class File:
         if at_once:
             self._thread.submit(self._open).result()
 
-    async def ask(self, work: Callable[[sqlite3.Connection], T], now: float | None = None) -> T:
+    async def run(self, work: Callable[[sqlite3.Connection], T], now: float | None = None) -> T:
         """Return what ``work`` returns, in the file's thread.
 
         Parameters:
@@ -134,7 +134,7 @@ class File:
     async def transact(
         self, work: Callable[[sqlite3.Connection], T], now: float | None = None
     ) -> T:
-        """Do the same as `ask`, with ``work`` in one transaction."""
+        """Do the same as `run`, with ``work`` in one transaction."""
 
         def transaction(connection: sqlite3.Connection) -> T:
             connection.execute("begin immediate")
@@ -142,7 +142,7 @@ class File:
             connection.execute("commit")
             return result
 
-        return await self.ask(transaction, now)
+        return await self.run(transaction, now)
 
     async def close(self) -> None:
         """Close the connection and end the thread."""
@@ -191,12 +191,12 @@ class File:
         if quarantine.identity(self._path) != self._identity:
             raise FileNotFoundError
         if self._tidy is not None and now is not None:
-            if self._asked % TIDY_INTERVAL == 0:
+            if self._requests % TIDY_INTERVAL == 0:
                 connection.execute("begin immediate")
                 self._tidy(connection, now)
                 connection.execute("commit")
                 _shrink(connection)
-            self._asked += 1
+            self._requests += 1
         return work(connection)
 
     def _connect(self) -> sqlite3.Connection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -71,6 +73,33 @@ async def test_a_second_worker_does_the_jobs_of_a_killed_one(start: Start, tmp_p
     victim.wait()
     await soon(lambda: set(noted(tmp_path, "done")) == ALL)
     assert len(noted(tmp_path, "done")) - JOBS <= MOST_AT_ONCE
+
+
+@BOTH
+async def test_a_kill_at_any_step_loses_no_job_and_repeats_at_most_one_try(
+    where: Secret, tmp_path: Path
+) -> None:
+    program = "from tests.background.killed_at_each_step import run; run()"
+    url = where.reveal() if "://" in where.reveal() else ""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, url, str(tmp_path)),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    printed, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()[-2000:]
+    rows = [json.loads(line) for line in printed.splitlines()]
+    assert sum(killed for _, killed, *_ in rows) > 20
+    for (kind, _), killed, accepted, effects, failures, result in rows:
+        assert result == "record 4711"
+        assert failures in (3, 4)  # of four tries the kill may take one
+        assert set(accepted) <= {"a", "b"}
+        assert len(accepted) == len(set(accepted))  # a key is accepted once
+        if kind == "after the effect":
+            assert (killed, effects) == (True, 2)  # that is why jobs have keys
+        assert effects in (1, 2)
 
 
 async def test_a_redis_killed_during_jobs_loses_none(

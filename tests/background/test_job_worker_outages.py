@@ -79,10 +79,10 @@ async def test_a_queue_that_accepts_no_reports_is_logged_once(
 class NoRenewals(SqliteJobs):
     """A queue whose renewals raise an error that is no outage."""
 
-    asked = 0
+    requests = 0
 
     async def renew(self, jobs: Sequence[Job[str]], until: float) -> Collection[Job[str]]:
-        self.asked += 1
+        self.requests += 1
         raise RuntimeError
 
 
@@ -93,7 +93,7 @@ async def test_an_error_of_a_renewal_does_not_end_the_worker(tmp_path: Path) -> 
     assert await owner.of_call().durably(wait, "777")
     await soon(lambda: saved == ["777"])
     clock.time += POLLING.lease / 3
-    await soon(lambda: jobs.asked > 1)
+    await soon(lambda: jobs.requests > 1)
     assert await owner.of_call().durably(save, "888")
     await soon(lambda: saved == ["777", "888"])
     await owner.close(0)

@@ -47,7 +47,7 @@ async def phase(
 ) -> None:
     weights = [1 / (rank + 1) for rank in range(callers)]
     drawn = random.Random(7).choices(range(callers), weights, k=seconds * RATE)
-    loop, before = asyncio.get_running_loop(), len(fake.asked)
+    loop, before = asyncio.get_running_loop(), len(fake.requests)
     took: list[float] = []
     replies: Counter[str] = Counter()
 
@@ -63,7 +63,7 @@ async def phase(
             await asyncio.sleep(max(0.0, began + turn / RATE - loop.time()))
             calls.create_task(one(number))
     whole = loop.time() - began
-    kinds = Counter(asked.path.rsplit("/", 1)[0] for asked in fake.asked[before:])
+    kinds = Counter(request.path.rsplit("/", 1)[0] for request in fake.requests[before:])
     took.sort()
     print(f"{title}: {len(drawn)} calls of {len(set(drawn))} callers in {whole:.1f} s")
     print(f"  to the owner {replies['the owner'] / len(drawn):.1%}, unknown {replies['unknown']}")

@@ -100,18 +100,18 @@ async def test_one_pin_for_all_and_one_per_caller() -> None:
 
 
 async def test_cards_are_checked_before_the_function_runs() -> None:
-    asked: list[str] = []
+    checked: list[str] = []
 
     async def known(call: Call) -> bool:
-        asked.append(call.digits)
+        checked.append(call.digits)
         return call.digits == VISA
 
     card = Account(known, then=RIGHT, kind="card", attempts=9)
     found = await key_in(card, VISA, VISA[:-1] + "2", "5500005555555559", "18", "a" * 16)
     assert found == [RIGHT, WRONG, WRONG, WRONG, WRONG]
-    assert asked == [VISA, "5500005555555559"]
+    assert checked == [VISA, "5500005555555559"]
     assert await key_in(Account(then=RIGHT, kind="card"), VISA, VISA[1:]) == [RIGHT, WRONG]
-    assert await key_in(Account([VISA], RIGHT, kind="card"), VISA, asked[1]) == [RIGHT, WRONG]
+    assert await key_in(Account([VISA], RIGHT, kind="card"), VISA, checked[1]) == [RIGHT, WRONG]
 
 
 async def test_attempts_of_a_call() -> None:

@@ -139,10 +139,10 @@ async def test_calls_are_found_in_the_crm_with_their_outcome(stage: Stage) -> No
     assert len(stage.pbx.files) == 2  # the prompt and the announcement
     assert await stage.register() == []
     # The CRM knows the caller, and is down when the call is to be logged.
-    before = len(stage.crm.asked)
+    before = len(stage.crm.requests)
     stage.crm.fails = {"/crm/v3/objects/calls/search", "/crm/v3/objects/calls"}
     answered = await stage.call()
-    await soon(lambda: len(stage.crm.asked) > before + 1, LIMIT)
+    await soon(lambda: len(stage.crm.requests) > before + 1, LIMIT)
     stage.kill()
     stage.crm.fails = set()
     # The event of the end is refused, and sent again when the service is back.

@@ -37,7 +37,7 @@ def base(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield base
 
 
-async def ask(table: Table, caller: str = "101") -> Reply:
+async def reply_to(table: Table, caller: str = "101") -> Reply:
     return await table(Call(caller=caller))
 
 
@@ -48,12 +48,15 @@ async def test_a_file_decides(file: Path) -> None:
     )
     table = Table(file, unknown="0")
     for caller in ("+4930123456", "004930123456", "4930123456", "+49 (30) 123456"):
-        assert await ask(table, caller) == Forward("222")
-    assert [await ask(table, caller) for caller in ("101", "102")] == [Forward("333"), Hangup()]
+        assert await reply_to(table, caller) == Forward("222")
+    assert [await reply_to(table, caller) for caller in ("101", "102")] == [
+        Forward("333"),
+        Hangup(),
+    ]
     for caller in ("30123456", "030123456", "", "anonymous"):
-        assert await ask(table, caller) == Forward("0")
-    assert await ask(Table(str(file), region="DE"), "030 123456") == Forward("222")
-    assert await ask(Table(str(file)), "9") == Repeat()
+        assert await reply_to(table, caller) == Forward("0")
+    assert await reply_to(Table(str(file), region="DE"), "030 123456") == Forward("222")
+    assert await reply_to(Table(str(file)), "9") == Repeat()
 
 
 async def test_digits_and_columns_of_other_names(file: Path) -> None:
@@ -69,7 +72,7 @@ async def test_a_function_decides() -> None:
         return known.get(number)
 
     table = Table(find)
-    assert [await ask(table, c) for c in ("101", "102", "103")] == [
+    assert [await reply_to(table, c) for c in ("101", "102", "103")] == [
         Forward("222"),
         Hangup(),
         Repeat(),
@@ -79,7 +82,7 @@ async def test_a_function_decides() -> None:
 async def test_sqlite(base: sqlite3.Connection, tmp_path: Path) -> None:
     base.execute("PRAGMA journal_mode=WAL")
     table = Table(tmp_path / "office.db", query=QUERY)
-    assert [await ask(table, c) for c in ("004930123456", "101")] == [
+    assert [await reply_to(table, c) for c in ("004930123456", "101")] == [
         Forward("222"),
         Forward("333"),
     ]
@@ -92,7 +95,7 @@ async def test_sqlite(base: sqlite3.Connection, tmp_path: Path) -> None:
     base.execute("UPDATE staff SET extension = '444' WHERE phone = 101")  # in the log alone
     assert (tmp_path / "office.db").stat().st_mtime == 1
     read_again(table._table)
-    assert await ask(table) == Forward("444")
+    assert await reply_to(table) == Forward("444")
     assert (tmp_path / "office.db-wal").exists()
 
 
@@ -100,11 +103,11 @@ async def test_any_database(
     base: sqlite3.Connection, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     table = Table(f"sqlite+pysqlite:///{tmp_path}/office.db", query=QUERY, every=0)
-    assert await ask(table) == Forward("333")
+    assert await reply_to(table) == Forward("333")
     base.execute("UPDATE staff SET extension = '444' WHERE phone = 101")
-    assert await ask(table) == Forward("444")
+    assert await reply_to(table) == Forward("444")
     base.execute("DROP TABLE staff")
-    assert await ask(table) == Forward("444")
+    assert await reply_to(table) == Forward("444")
     assert caplog.messages == [
         "the database of a Table cannot be read, the old value is kept: the database does not "
         "answer the query: no such table: staff"
@@ -116,7 +119,7 @@ async def test_a_query_of_a_server_gives_two_columns(
 ) -> None:
     table = Table("sqlite://", query="SELECT 1, 2, 3")
     with pytest.raises(Unavailable):
-        await ask(table)
+        await reply_to(table)
     assert "no value yet: the query gives two columns" in caplog.text
 
 
@@ -125,12 +128,12 @@ async def test_a_database_that_is_down_at_the_start(
 ) -> None:
     table = Table(f"sqlite:///{tmp_path}/later/office.db", query=QUERY, every=0)
     with pytest.raises(Unavailable, match="could not be read yet"):
-        await ask(table)
+        await reply_to(table)
     assert "no value yet: the database does not answer the query: unable to" in caplog.text
     (tmp_path / "later").mkdir()
     with closing(sqlite3.connect(tmp_path / "later" / "office.db")) as late, late:
         late.execute("CREATE TABLE staff AS SELECT '101' phone, '222' extension")
-    assert await ask(table) == Forward("222")
+    assert await reply_to(table) == Forward("222")
 
 
 async def test_a_changed_file_is_reloaded_and_an_invalid_one_refused(
@@ -138,19 +141,19 @@ async def test_a_changed_file_is_reloaded_and_an_invalid_one_refused(
 ) -> None:
     file.write_text("number,destination\n101,222\n")
     table = Table(file)
-    assert await ask(table) == Forward("222")
+    assert await reply_to(table) == Forward("222")
     for broken in ("", "number,destination\n101,333\n102,x\n", "number,destination\n1", "\0"):
         file.write_text(broken)
         read_again(table._table)
-        assert await ask(table) == Forward("222")
+        assert await reply_to(table) == Forward("222")
     file.unlink()
     read_again(table._table)
-    assert await ask(table) == Forward("222")
+    assert await reply_to(table) == Forward("222")
     assert len(caplog.messages) == 5
     assert f"the old value is kept: {file}:3: column 'destination': the destination" in caplog.text
     file.write_text("number,destination\n101,333\n")
     read_again(table._table)
-    assert await ask(table) == Forward("333")
+    assert await reply_to(table) == Forward("333")
 
 
 async def test_an_unchanged_file_is_not_read_again(file: Path) -> None:
@@ -163,7 +166,7 @@ async def test_an_unchanged_file_is_not_read_again(file: Path) -> None:
     file.write_text("number,destination\n101,333\n")  # as long as before
     os.utime(file, (2, 2))
     read_again(table._table)
-    assert await ask(table) == Forward("333")
+    assert await reply_to(table) == Forward("333")
 
 
 async def test_a_hanging_disk_delays_no_call(file: Path) -> None:
@@ -172,7 +175,7 @@ async def test_a_hanging_disk_delays_no_call(file: Path) -> None:
     file.unlink()
     os.mkfifo(file)
     for _ in range(3):
-        assert await ask(table) == Forward("222")
+        assert await reply_to(table) == Forward("222")
     assert len([t for t in threading.enumerate() if t.name == "receiver-handler"]) >= 1
     writer = await asyncio.to_thread(file.open, "w")
     writer.close()
@@ -312,7 +315,7 @@ async def test_a_plus_that_a_spreadsheet_or_a_trunk_dropped(
     file: Path, cell: str, caller: str
 ) -> None:
     file.write_text(f"number,destination\n{cell},222\n", "utf-8")
-    assert await ask(Table(file, region="DE", unknown="0"), caller) == Forward("222")
+    assert await reply_to(Table(file, region="DE", unknown="0"), caller) == Forward("222")
 
 
 @pytest.mark.parametrize(
@@ -344,8 +347,8 @@ async def test_anonymous_callers_are_not_looked_up() -> None:
 
     table = Table(find, unknown="0")
     for caller in ("", "anonymous@192.0.2.10", "+266696687", "000"):
-        assert await ask(table, caller) == Forward("0")
-    assert await ask(table) == Forward("222")
+        assert await reply_to(table, caller) == Forward("0")
+    assert await reply_to(table) == Forward("222")
     assert await Table(find, key="digits")(Call(digits="1")) == Forward("222")
 
 
@@ -354,4 +357,4 @@ async def test_the_format_of_the_trunk_counts(file: Path) -> None:
     table = Table(file, region="DE", unknown="0")
     said = Detached(number_format="e164-without-plus")
     assert await table(Call(caller="33123456789", context=said)) == Forward("222")
-    assert await ask(table, "33123456789") == Forward("0")
+    assert await reply_to(table, "33123456789") == Forward("0")

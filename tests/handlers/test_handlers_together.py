@@ -135,8 +135,8 @@ async def test_they_compose() -> None:
         clock=lambda: night,  # of a Sunday
     )
     assert is_sensitive(office)
-    asked = [("1", "1"), ("1", "1"), ("2580", "1"), ("7", "77"), ("7", "1"), ("9", "1")]
-    found = [await office(Call(digits=d, caller=c)) for d, c in asked]
+    calls = [("1", "1"), ("1", "1"), ("2580", "1"), ("7", "77"), ("7", "1"), ("9", "1")]
+    found = [await office(Call(digits=d, caller=c)) for d, c in calls]
     assert found == [*map(Forward, ("8001", "8002", "300", "77", "0")), Repeat()]
     night = datetime(2026, 11, 23, 3, tzinfo=UTC)
     assert await office(Call(digits="7", caller="666")) == Hangup()

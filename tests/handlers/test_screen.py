@@ -23,35 +23,35 @@ class Clock:
         return self.now
 
 
-async def ask(screen: Screen, *callers: str) -> list[Reply]:
+async def replies_to(screen: Screen, *callers: str) -> list[Reply]:
     return [await screen(Call(caller=caller)) for caller in callers]
 
 
 async def test_numbers_masks_ranges_and_prefixes() -> None:
     screen = Screen("1", block=["+49 30 123456", "200-299", "+49301***", "+49900...", "77..."])
     out = ("+4930123456", "004930123456", "250", "+49301999", "00499001", "7701")
-    assert await ask(screen, *out) == [OUT] * len(out)
+    assert await replies_to(screen, *out) == [OUT] * len(out)
     passing = ("030123456", "300", "+493019999", "+4990", "+77", "", "anonymous")
-    assert await ask(screen, *passing) == [IN] * len(passing)
+    assert await replies_to(screen, *passing) == [IN] * len(passing)
 
 
 async def test_numbers_as_they_are_dialled_in_a_region() -> None:
     screen = Screen("1", block=["0900...", "030 123456", "0301234***"], region="DE")
     out = ("+499001234567", "0049900123456", "4930123456", "+49301234999", "0301234999")
-    assert await ask(screen, *out) == [OUT] * len(out)
-    assert await ask(screen, "+12015550900", "101") == [IN, IN]
+    assert await replies_to(screen, *out) == [OUT] * len(out)
+    assert await replies_to(screen, "+12015550900", "101") == [IN, IN]
 
 
 async def test_prefixes_compare_in_any_notation() -> None:
     for entry in ("0049900...", "+49 900...", "+49 (900) ...", "(+49)900..."):
         screen = Screen("1", block=[entry])
-        assert await ask(screen, "+499001", "00499001", "+49901") == [OUT, OUT, IN]
-    assert await ask(Screen("1", block=["0900..."]), "+499001") == [IN]
+        assert await replies_to(screen, "+499001", "00499001", "+49901") == [OUT, OUT, IN]
+    assert await replies_to(Screen("1", block=["0900..."]), "+499001") == [IN]
 
 
 async def test_allowed_callers_take_precedence() -> None:
     screen = Screen("1", allow=["101", "2**"], block=["1..."], most=1, blocked="0", often="9")
-    assert await ask(screen, "101", "101", "102", "200", "200") == [
+    assert await replies_to(screen, "101", "101", "102", "200", "200") == [
         IN,
         IN,
         Forward("0"),
@@ -59,14 +59,14 @@ async def test_allowed_callers_take_precedence() -> None:
         IN,
     ]
     only = Screen("1", allow=["101"], others="hangup")
-    assert await ask(only, "101", "102", "") == [IN, OUT, OUT]
+    assert await replies_to(only, "101", "102", "") == [IN, OUT, OUT]
 
 
 async def test_anonymous_callers() -> None:
     screen = Screen("1", anonymous="8", block=["1"], most=1)
     anonymous = ("", "anonymous", "Restricted", "+", "anonymous")
-    assert await ask(screen, *anonymous) == [Forward("8")] * 5
-    assert await ask(Screen("1", most=1), *anonymous) == [IN] * 5
+    assert await replies_to(screen, *anonymous) == [Forward("8")] * 5
+    assert await replies_to(Screen("1", most=1), *anonymous) == [IN] * 5
 
 
 async def test_lists_in_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -75,21 +75,21 @@ async def test_lists_in_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     allow.write_text("101\n")
     screen = Screen("1", block_file=block, allow_file=str(allow), block=["300"])
     reread = partial(read_again, screen._block._file, screen._allow._file)
-    found = await ask(screen, "+4930123456", "102", "101", "300", "301")
+    found = await replies_to(screen, "+4930123456", "102", "101", "300", "301")
     assert found == [OUT, OUT, IN, OUT, IN]
     block.write_text("301\n")
     allow.write_text("")
     reread()
-    assert await ask(screen, "102", "101", "300", "301") == [IN, IN, OUT, OUT]
+    assert await replies_to(screen, "102", "101", "300", "301") == [IN, IN, OUT, OUT]
     block.write_text("302\n303 unknown\n")
     reread()
-    assert await ask(screen, "301", "302") == [OUT, IN]
+    assert await replies_to(screen, "301", "302") == [OUT, IN]
     block.write_bytes(b"\xff")
     reread()
-    assert await ask(screen, "301") == [OUT]
+    assert await replies_to(screen, "301") == [OUT]
     block.unlink()
     reread()
-    assert await ask(screen, "301") == [OUT]
+    assert await replies_to(screen, "301") == [OUT]
     assert [m.partition("kept: ")[2].partition(":")[2][:20] for m in caplog.messages[:1]] == [
         "2: it is not a phone"
     ]
@@ -100,14 +100,14 @@ async def test_lists_in_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 async def test_too_many_calls_of_one_number() -> None:
     clock = Clock()
     screen = Screen("1", most=2, within=60, often="0", clock=clock)
-    assert await ask(screen, "101", "102", "00101", "+101") == [IN, IN, IN, Forward("0")]
+    assert await replies_to(screen, "101", "102", "00101", "+101") == [IN, IN, IN, Forward("0")]
     clock.now = 59.9
-    assert await ask(screen, "101", "102") == [Forward("0"), IN]
+    assert await replies_to(screen, "101", "102") == [Forward("0"), IN]
     clock.now = 119.8
-    assert await ask(screen, "101", "101") == [IN, Forward("0")]  # that of 59.9 still counts
+    assert await replies_to(screen, "101", "101") == [IN, Forward("0")]  # that of 59.9 still counts
     clock.now = 300
-    assert await ask(screen, "101", "101", "101") == [IN, IN, Forward("0")]
-    assert await ask(Screen("1", most=1), "1", "1") == [IN, OUT]  # as the blocked
+    assert await replies_to(screen, "101", "101", "101") == [IN, IN, Forward("0")]
+    assert await replies_to(Screen("1", most=1), "1", "1") == [IN, OUT]  # as the blocked
 
 
 def test_the_window_is_exact_and_the_least_recent_is_dropped() -> None:
@@ -219,7 +219,7 @@ async def test_the_number_format_applies_to_callers_only() -> None:
 )
 async def test_anonymous_callers_in_the_spellings_of_pbxs(caller: str) -> None:
     screen = Screen("1", anonymous="8", block=["+266...", "0...", "***"])
-    assert await ask(screen, caller) == [Forward("8")]
+    assert await replies_to(screen, caller) == [Forward("8")]
 
 
 async def test_an_ambiguous_dash_is_an_error(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ async def test_an_ambiguous_dash_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "block.txt"
     file.write_text("415-555-2671\n6555..7777\n", "utf-8")
     screen = Screen("1", block_file=file, region="US")
-    assert await ask(screen, "7000", "+14155552671", "65557777") == [OUT, OUT, IN]
+    assert await replies_to(screen, "7000", "+14155552671", "65557777") == [OUT, OUT, IN]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from handlers.table import Table
 from receiver import Call, DeclarationError, Forward, Hangup, Reply
 from tests.config.files import built, of_action, problems
+from tests.handlers.file_changes import read_again
 
 FOLDER = Path(__file__).parent / "exports"
 EXPORTS = sorted(FOLDER.iterdir())
 
 
-async def ask(table: Table, caller: str) -> Reply:
+async def reply_to(table: Table, caller: str) -> Reply:
     return await table(Call(caller=caller))
 
 
@@ -27,15 +28,15 @@ async def ask(table: Table, caller: str) -> Reply:
 async def test_every_export_is_read_without_an_option(path: Path) -> None:
     table = Table(path, unknown="0")
     found = [
-        await ask(table, f"+49{number}") for number in ("301234567", "1711234567", "401234567")
+        await reply_to(table, f"+49{number}") for number in ("301234567", "1711234567", "401234567")
     ]
     assert found == [Forward("201"), Forward("201"), Forward("202")]
     for other in ("+49309990", "+49309991", "+49309992", "+49409990", "+49891234567", "201", ""):
-        assert await ask(table, other) == Forward("0")
+        assert await reply_to(table, other) == Forward("0")
 
 
 async def test_several_numbers_in_a_cell_of_google_are_read() -> None:
-    assert await ask(Table(FOLDER / "google.csv"), "+49407654321") == Forward("202")
+    assert await reply_to(Table(FOLDER / "google.csv"), "+49407654321") == Forward("202")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,8 @@ async def test_skipped_rows_are_logged_once_per_change(
         path.write_text("number,destination\n" + rows)
         if rows == "1,2\n,3\n" and not caplog.messages:
             table = Table(path)
-        assert await ask(table, "1") == Forward("2")
+        read_again(table._table)
+        assert await reply_to(table, "1") == Forward("2")
     assert len(caplog.messages) == 2
 
 
@@ -84,7 +86,7 @@ async def test_one_number_with_one_destination_is_merged(tmp_path: Path) -> None
     path = tmp_path / "callers.csv"
     path.write_text("name,phone,mobile,destination\na,101,102,201\nb,102,103,201\nc,104,,202\n")
     table = Table(path)
-    found = [await ask(table, caller) for caller in ("101", "102", "103", "104")]
+    found = [await reply_to(table, caller) for caller in ("101", "102", "103", "104")]
     assert found == [*map(Forward, ("201", "201", "201", "202"))]
     path.write_text("name,phone,mobile,destination\na,101,102,201\n\nb,103,102,202\n")
     problem = f"{path}:4: column 'mobile': the number is also in {path}:2 with another"
@@ -96,7 +98,7 @@ async def test_columns_delimiter_and_encoding_can_be_named(tmp_path: Path) -> No
     path = tmp_path / "callers.csv"
     path.write_bytes("Größe^WHO ^Also^To\n1^101^102^201\n".encode("cp437"))
     table = Table(path, columns=("who", "ALSO", "to"), delimiter="^", encoding="cp437", unknown="0")
-    assert [await ask(table, c) for c in ("101", "102", "1")] == [
+    assert [await reply_to(table, c) for c in ("101", "102", "1")] == [
         *map(Forward, ("201", "201", "0"))
     ]
     with pytest.raises(DeclarationError, match="there is no column 'whom': name the columns"):
@@ -161,7 +163,7 @@ async def test_columns_of_phones_have_many_names(tmp_path: Path, name: str) -> N
     path = tmp_path / "callers.csv"
     path.write_text(f"Name;{name};Telex;Fax;Ziel\na;101;102;103;201\n", "utf-8")
     table = Table(path, unknown="0")
-    assert [await ask(table, c) for c in ("101", "102", "103")] == [
+    assert [await reply_to(table, c) for c in ("101", "102", "103")] == [
         *map(Forward, ("201", "0", "0"))
     ]
 
@@ -171,7 +173,7 @@ async def test_a_dash_is_no_number_and_destinations_ignore_case(
 ) -> None:
     path = tmp_path / "callers.csv"
     path.write_text("phone,destination\n-,201\n --- ,202\n?,203\n101,Hangup\n101,hangup\n\x1a")
-    assert await ask(Table(path), "101") == Hangup()
+    assert await reply_to(Table(path), "101") == Hangup()
     assert "skipped rows without a number: 4, without a destination: 0" in caplog.text
     for text in ("anonymous", "unbekannt", "0000"):
         path.write_text(f"phone,destination\n101,201\n{text},202\n")
@@ -252,7 +254,7 @@ async def test_any_dialect_is_read_as_it_was_written(
     path.write_bytes(text.getvalue().encode(encoding))
     handler = Table(path, unknown="0")
     for number, destination in table.items():
-        assert await ask(handler, number) == Forward(destination)
+        assert await reply_to(handler, number) == Forward(destination)
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"]))

@@ -23,14 +23,14 @@ class Shared(MemoryAuth):
 
     def __init__(self) -> None:
         super().__init__(life=LIFE)
-        self.asked = 0
+        self.requests = 0
         self.reached = asyncio.Event()
         self.error: Exception | None = None
         self.bad = ALL  # the requests that raise the error
         self.stuck: asyncio.Event | None = None
 
-    async def _ask(self, question: str) -> None:
-        self.asked += 1
+    async def _count(self, question: str) -> None:
+        self.requests += 1
         self.reached.set()
         if self.stuck is not None:
             await self.stuck.wait()
@@ -38,15 +38,15 @@ class Shared(MemoryAuth):
             raise self.error
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
-        await self._ask("use")
+        await self._count("use")
         return await super().use(nonce, count, made, now)
 
     async def failed(self, key: str, now: float) -> FailureRecord:
-        await self._ask("failed")
+        await self._count("failed")
         return await super().failed(key, now)
 
     async def reach(self) -> None:
-        await self._ask("reach")
+        await self._count("reach")
 
     async def close(self) -> None:
         if self.error is not None:
@@ -61,7 +61,7 @@ def shared() -> Shared:
 async def test_a_known_replay_is_refused_without_a_request(shared: Shared, guard: Guard) -> None:
     store = guard(shared)
     assert [await use(store, 1) for _ in range(3)] == [True, False, False]
-    assert shared.asked == 1
+    assert shared.requests == 1
 
 
 async def test_failures_that_other_workers_counted_are_kept_in_an_outage(
@@ -96,16 +96,16 @@ async def test_any_error_falls_back_and_a_count_is_used_once(
     shared.error = error
     assert [await use(store, count) for count in (1, 1, 2)] == [True, False, True]
     assert [(await store.failed("k", NOW)).failures for _ in range(2)] == [1, 2]
-    assert shared.asked == 2  # the other three requests were not made
+    assert shared.requests == 2  # the other three requests were not made
     clock.time = OPEN_TIME
     assert await use(store, 3)
     assert await use(store, 4)
-    assert shared.asked == 3
+    assert shared.requests == 3
     shared.error = None
     clock.time = 2 * OPEN_TIME
     assert [await use(store, count) for count in (5, 6)] == [True, True]
     assert await store.failed("k", NOW) == FailureRecord(3, NOW)
-    assert shared.asked == 6
+    assert shared.requests == 6
     kind = type(error).__name__
     assert lines(caplog) == [out(kind), out(kind, FAILURES), back(), back(FAILURES)]
 
@@ -136,7 +136,7 @@ async def test_an_outage_at_the_start_is_logged_once(
 ) -> None:
     store = guard(shared)
     await store.reach()
-    assert shared.asked == 1
+    assert shared.requests == 1
     assert not lines(caplog)
     shared.error = OSError("a secret")
     await store.reach()
@@ -157,7 +157,7 @@ async def test_one_request_probes_the_store_after_an_outage(
     shared.stuck = asyncio.Event()
     shared.error = None
     assert all(await asyncio.gather(*(use(store, count) for count in range(1, 20))))
-    assert shared.asked == 2
+    assert shared.requests == 2
     assert lines(caplog) == [out("OSError")]
 
 
@@ -167,7 +167,7 @@ async def test_many_late_answers_are_logged_as_one_outage(
     store = guard(shared)
     shared.stuck = asyncio.Event()
     assert all(await asyncio.gather(*(use(store, count) for count in range(20))))
-    assert shared.asked == 20
+    assert shared.requests == 20
     assert lines(caplog) == [out("TimeoutError")]
 
 
@@ -184,7 +184,7 @@ async def test_the_answer_to_an_earlier_request_does_not_end_the_outage(
     stuck.set()
     assert await early
     assert await use(store, 3)
-    assert shared.asked == 2
+    assert shared.requests == 2
     assert lines(caplog) == [out("OSError")]
 
 
@@ -194,7 +194,7 @@ async def test_a_flood_of_failures_delays_no_client_with_the_password(
     store = guard(shared)
     shared.stuck = asyncio.Event()
     for count in range(2):  # the second round shows that the first left no state
-        shared.asked = 0
+        shared.requests = 0
         keys = map(str, range(2 * MAX_FAILURE_REQUESTS))
         flood = [asyncio.create_task(store.failed(key, NOW)) for key in keys]
         call = asyncio.create_task(store.use("n", count, NOW, NOW))
@@ -202,7 +202,7 @@ async def test_a_flood_of_failures_delays_no_client_with_the_password(
         assert all(standing == FailureRecord(found[0].failures, NOW) for standing in found)
         shared.stuck.set()
         await asyncio.gather(*flood, call)
-        assert shared.asked == MAX_FAILURE_REQUESTS + 1
+        assert shared.requests == MAX_FAILURE_REQUESTS + 1
         shared.stuck.clear()
 
 
@@ -218,7 +218,7 @@ async def test_a_cancelled_request_is_no_outage(
         await task
     shared.stuck = None
     assert await use(store, 2)
-    assert shared.asked == 2
+    assert shared.requests == 2
     assert not lines(caplog)
 
 
@@ -232,7 +232,7 @@ async def test_the_default_clock_is_that_of_the_event_loop(shared: Shared) -> No
     store = AuthFallback(shared, "Kind", MemoryAuth(life=LIFE))
     shared.error = OSError()
     assert [await use(store, count) for count in range(3)] == [True] * 3
-    assert shared.asked == 1
+    assert shared.requests == 1
 
 
 async def test_each_outage_is_counted_in_the_metrics(

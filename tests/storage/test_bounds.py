@@ -112,16 +112,16 @@ async def test_a_file_has_a_largest_size(path: Path) -> None:
         connection.execute("insert into t values (?)", ("x" * 3000,))
 
     for _ in range(90):
-        await file.ask(put)
+        await file.run(put)
 
     def put_more(connection: sqlite3.Connection) -> None:
         for _ in range(20):
             put(connection)
 
     with pytest.raises(StoreError, match=r"^SQLITE_FULL$") as caught:
-        await file.ask(put_more)
+        await file.run(put_more)
     assert "largest size" in caught.value.advice
-    await file.ask(lambda connection: connection.execute("delete from t"))
-    await file.ask(put)
+    await file.run(lambda connection: connection.execute("delete from t"))
+    await file.run(put)
     await file.close()
     assert size(path) <= 100 * files.PAGE_SIZE

@@ -28,7 +28,7 @@ async def test_a_long_outage_is_logged_again(
     for time in range(0, int(2 * REMINDER_INTERVAL) + 1, int(OPEN_TIME)):
         clock.time = NOW + time
         with pytest.raises(StoreError):
-            await store.ask(bad)
+            await store.request(bad)
         said += [time] if len(lines(caplog)) > len(said) else []
     assert said == [0, REMINDER_INTERVAL, 2 * REMINDER_INTERVAL]
     assert lines(caplog) == [OUT] * 3
@@ -40,7 +40,7 @@ async def test_each_outage_is_logged_at_once(
     store = CircuitBreaker("the store", "falling back", clock)
     for _ in range(2):
         with pytest.raises(StoreError):
-            await store.ask(bad)
+            await store.request(bad)
         clock.time += OPEN_TIME
-        await store.ask(good)
+        await store.request(good)
     assert lines(caplog) == [OUT, BACK] * 2

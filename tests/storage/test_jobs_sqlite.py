@@ -32,16 +32,16 @@ async def test_jobs_accepted_at_once_share_a_commit(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = SqliteJobs(path, "RECEIVER_JOBS")
-    asked: list[object] = []
-    ask = jobs._file.ask
+    requests: list[object] = []
+    run = jobs._file.run
 
     async def count(work: Callable[[sqlite3.Connection], object], now: float) -> object:
-        asked.append(work)
-        return await ask(work, now)
+        requests.append(work)
+        return await run(work, now)
 
-    monkeypatch.setattr(jobs._file, "ask", count)
+    monkeypatch.setattr(jobs._file, "run", count)
     assert all(await asyncio.gather(*(jobs.accept(str(n), "", NOW) for n in range(100))))
-    assert len(asked) == 1
+    assert len(requests) == 1
     await jobs.close()
 
 

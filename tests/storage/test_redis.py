@@ -14,7 +14,7 @@ from receiver.credentials import Secret
 from receiver.errors import SettingsError
 from receiver.storage.breaker import StoreError
 from receiver.storage.redis import RedisAuth
-from receiver.storage.redis_client import PREFIX, ask
+from receiver.storage.redis_client import PREFIX, answer_of
 from tests.shared_stage import LONG, Server
 from tests.storage.conftest import LIFE, NOW
 
@@ -147,7 +147,7 @@ async def test_a_cancellation_that_redis_py_swallows_is_raised() -> None:
             return 1
         return 0
 
-    task = asyncio.create_task(ask(swallow()))
+    task = asyncio.create_task(answer_of(swallow()))
     await reached.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -115,7 +115,7 @@ async def test_a_full_disk(tmp_path: Path, workers: Workers, clock: Clock) -> No
     store = SqliteSessions(tmp_path / "shared.db")
     sessions = workers.on(store, clock)
     await add_one(sessions)
-    await store._file.ask(lambda c: c.execute("pragma max_page_count = 1").fetchall(), 0)
+    await store._file.run(lambda c: c.execute("pragma max_page_count = 1").fetchall(), 0)
     with pytest.raises(SessionLost, match=OUT):
         async with sessions.open(KEY, until=soon()) as session:
             session["text"] = "x" * 10_000

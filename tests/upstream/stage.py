@@ -72,7 +72,7 @@ class Crm:
         async with self._changed, asyncio.timeout(60):
             await self._changed.wait_for(condition)
 
-    async def asked(self, count: int) -> None:
+    async def received(self, count: int) -> None:
         """Wait until ``count`` requests have arrived."""
         await self.until(lambda: self.count >= count)
 

@@ -30,7 +30,7 @@ async def test_the_owner_is_requested_ahead(crm: Crm, monkeypatch: pytest.Monkey
     assert isinstance(app, Receiver)
     arrive, my_contact = app
     assert await ask(arrive, Call(caller="101")) == Repeat()
-    await crm.asked(2)
+    await crm.received(2)
     assert await ask(my_contact, Call(caller="101", digits="1")) == Forward("222")
     assert [request.split()[1] for request in crm.requests] == ["/contacts?phone=101", "/owners/7"]
     assert await ask(my_contact, Call(caller="102", digits="1")) == Forward("0")

@@ -25,7 +25,7 @@ async def late(crm: Crm, clock: Clock, client: Client, call: Call | None, second
     """Send a request to a CRM that hangs, advance the clock and return the error's text."""
     before = crm.count
     task = asyncio.create_task(client.get("/c", call=call))
-    await crm.asked(before + 1)
+    await crm.received(before + 1)
     clock.advance(seconds)
     with pytest.raises(UpstreamLate) as error:
         await task
@@ -255,7 +255,7 @@ async def test_a_cancelled_handler_leaves_the_pool_usable(crm: Crm) -> None:
     crm.script = [HANG, OK]
     client = Client(crm.url, max_connections=1, failures=1)
     task = asyncio.create_task(client.get("/c"))
-    await crm.asked(1)
+    await crm.received(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -35,7 +35,7 @@ class Source:
             self.cancelled += 1
             raise
 
-    async def asked(self, count: int) -> None:
+    async def received(self, count: int) -> None:
         async with self._more, asyncio.timeout(60):
             await self._more.wait_for(lambda: len(self.ends) >= count)
 
@@ -52,7 +52,7 @@ def source() -> Source:
 
 async def first(lookup: Lookup[str, str], source: Source, text: str = "Ada") -> None:
     task = asyncio.create_task(lookup("k"))
-    await source.asked(1)
+    await source.received(1)
     source.ends[0].set_result(text)
     assert await task == text
 
@@ -81,7 +81,7 @@ async def test_fresh_then_refreshed_then_expired(source: Source, clock: Clock) -
     assert len(source.keys) == 1
     clock.advance(2)
     assert [await lookup("k") for _ in range(3)] == ["Ada"] * 3  # does not wait
-    await source.asked(2)
+    await source.received(2)
     source.ends[1].set_result("Grace")
     await source.settled()
     assert await lookup("k") == "Grace"
@@ -99,12 +99,12 @@ async def test_a_failed_refresh_keeps_the_result(
     clock.advance(61)
     for count in (2, 3):
         assert await lookup("k") == "Ada"
-        await source.asked(count)
+        await source.received(count)
         source.ends[-1].set_exception(UpstreamError("down, says " + NUMBER))
         await source.settled()
         assert await lookup("k") == "Ada"
         await source.settled()
-        assert len(source.keys) == count  # not asked again at once
+        assert len(source.keys) == count  # not fetched again at once
         clock.advance(1.01)
     assert caplog.messages == ["Source raised UpstreamError in the background"]
 
@@ -127,15 +127,15 @@ async def test_failures_are_raised_and_not_cached(
 
 
 async def test_none_is_a_result(clock: Clock) -> None:
-    asked = []
+    keys = []
 
     async def find(number: str) -> str | None:
-        asked.append(number)
+        keys.append(number)
         return None
 
     lookup = Lookup(find, fresh=60, stale=60)
     assert [await lookup("k"), await lookup("k")] == [None, None]
-    assert asked == ["k"]
+    assert keys == ["k"]
 
 
 async def test_a_fetch_started_ahead_is_used_by_the_next_callback(crm: Crm) -> None:
@@ -149,7 +149,7 @@ async def test_a_fetch_started_ahead_is_used_by_the_next_callback(crm: Crm) -> N
     caller, dtmf = (Timed(caller=NUMBER, digits=digits, left=1.5) for digits in ("", "1"))
     for _ in range(2):
         lookup.ahead(caller.caller)
-    await crm.asked(1)
+    await crm.received(1)
     taken = asyncio.create_task(lookup(dtmf.caller, dtmf))
     crm.released.set()
     assert await taken == "Ada"
@@ -161,7 +161,7 @@ async def test_a_fetch_outlives_the_deadline_of_a_call(source: Source, clock: Cl
     lookup = Lookup(source, fresh=60, stale=60)
     early = asyncio.create_task(lookup("k", Timed(left=1.0)))
     cut = asyncio.create_task(lookup("k"))
-    await source.asked(1)
+    await source.received(1)
     cut.cancel()
     clock.advance(0.96)
     with pytest.raises(UpstreamLate, match=r"^Source has no result"):
@@ -176,7 +176,7 @@ async def test_a_fetch_outlives_the_deadline_of_a_call(source: Source, clock: Cl
 async def test_a_fetch_times_out(source: Source, clock: Clock) -> None:
     lookup = Lookup(source, fresh=60, stale=60, timeout=10)
     task = asyncio.create_task(lookup("k"))
-    await source.asked(1)
+    await source.received(1)
     clock.advance(10)
     with pytest.raises(UpstreamLate, match=r"^Source took longer than 10 s$"):
         await task
@@ -187,7 +187,7 @@ async def test_limits(source: Source) -> None:
     lookup = Lookup(source, fresh=60, stale=60, max_size=2)
     for key in "abc":
         lookup.ahead(key)
-    await source.asked(2)
+    await source.received(2)
     with pytest.raises(UpstreamError, match=r"^Source is already fetching 2 keys, the limit$"):
         await lookup("c")
     assert source.keys == ["a", "b"]
@@ -196,12 +196,12 @@ async def test_limits(source: Source) -> None:
     await source.settled()
     assert await lookup("a") == "x"
     task = asyncio.create_task(lookup("c"))
-    await source.asked(3)
+    await source.received(3)
     source.ends[2].set_result("y")
     await task
     lookup.ahead("a")  # used last, so kept
     lookup.ahead("b")
-    await source.asked(4)
+    await source.received(4)
     assert source.keys == ["a", "b", "c", "b"]
 
 
@@ -218,7 +218,7 @@ async def test_aclose_cancels_all_tasks(source: Source) -> None:
     lookup = Lookup(source, fresh=60, stale=60)
     lookup.ahead("a")
     waiting = asyncio.create_task(lookup("b"))
-    await source.asked(2)
+    await source.received(2)
     await lookup.aclose()
     assert source.cancelled == 2
     with pytest.raises(UpstreamError, match="being closed"):
@@ -231,7 +231,7 @@ def test_tasks_end_with_their_loop(source: Source) -> None:
 
     async def use() -> None:
         lookup.ahead("a")
-        await source.asked(1)
+        await source.received(1)
 
     asyncio.run(use())
     assert source.cancelled == 1

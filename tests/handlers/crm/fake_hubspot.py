@@ -173,12 +173,12 @@ class FakeHubSpot(Fake):
 
 def _holds(row: dict[str, Any], one: dict[str, str]) -> bool:
     """``EQ`` compares as typed: a number in another form is another value."""
-    there = row["properties"].get(one["propertyName"], "")
+    stored = row["properties"].get(one["propertyName"], "")
     if one["operator"] == "EQ":
-        return bool(there == one["value"])
+        return bool(stored == one["value"])
     if one["value"].startswith("*"):
-        return bool(there.endswith(one["value"][1:]))
-    return one["value"] in re.findall(r"\w+", there)
+        return bool(stored.endswith(one["value"][1:]))
+    return one["value"] in re.findall(r"\w+", stored)
 
 
 def _national(phone: str) -> str:

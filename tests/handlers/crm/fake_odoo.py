@@ -101,8 +101,8 @@ class FakeOdoo(Fake):
             if len(value) < 3:
                 raise Wrong(422, "odoo.exceptions.UserError")
             return _national(row["phone"]) == _national(value)
-        there = row[field]
-        return bool(there == value if operator == "=" else value in there)
+        stored = row[field]
+        return bool(stored == value if operator == "=" else value in stored)
 
     def _post(self, ids: list[int], body: str, message_type: str, subtype_xmlid: str) -> int:
         if not any(row["id"] == ids[0] for row in self.tables["res.partner"]):

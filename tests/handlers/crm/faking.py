@@ -1,7 +1,7 @@
 """The base of the simulated CRMs: it records requests and injects faults.
 
-Each fake behaves as its CRM's documentation says, at its strictest: what is not asked for in the
-documented way is an error, and numbers compare only as far as the documentation promises.
+Each fake behaves as its CRM's documentation says, at its strictest: a request in another form is an
+error, and numbers compare only as far as the documentation promises.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Serve = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class SeenRequest:
     method: str
     path: str
     query: dict[str, str] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Fake(ABC):
         self.trouble: Trouble = ""
         self.fails: set[str] = set()  # paths that answer 503
         self.late = False  # the index of the search has nothing that was written
-        self.asked: list[Asked] = []
+        self.requests: list[SeenRequest] = []
         self.released = asyncio.Event()
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Fake(ABC):
         json = request.headers.get("Content-Type", "").startswith("application/json")
         body = await request.json() if json and await request.body() else None
         query, headers = dict(request.query_params), dict(request.headers)
-        self.asked.append(Asked(request.method, request.url.path, query, headers, body))
+        self.requests.append(SeenRequest(request.method, request.url.path, query, headers, body))
         if request.url.path in self.fails:
             return self.refused(503, "SERVICE_UNAVAILABLE")
         match self.trouble:

@@ -21,38 +21,38 @@ class MemoryCrm:
         self.completed: list[str] = []
         self.tasks: list[Task] = []
         self.finds = 0
-        self.owner_asks = 0
+        self.owner_requests = 0
         self.error: Exception | None = None
 
-    def _ask(self) -> None:
+    def _fail(self) -> None:
         if self.error is not None:
             raise self.error
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
         self.finds += 1
-        self._ask()
+        self._fail()
         return self.contacts.get(number.digits, ())
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
-        self.owner_asks += 1
-        self._ask()
+        self.owner_requests += 1
+        self._fail()
         return self.owners.get(contact.owner)
 
     async def log(self, engagement: Engagement) -> str:
-        self._ask()
-        keys = [there.key for there in self.engagements]
+        self._fail()
+        keys = [one.key for one in self.engagements]
         if engagement.key not in keys:
             self.engagements.append(engagement)
             return str(len(keys))
         return str(keys.index(engagement.key))
 
     async def complete(self, record: str, engagement: Engagement) -> None:
-        self._ask()
+        self._fail()
         self.completed.append(record)
-        there = self.engagements[int(record)]
-        self.engagements[int(record)] = replace(there, end=engagement.end)
+        logged = self.engagements[int(record)]
+        self.engagements[int(record)] = replace(logged, end=engagement.end)
 
     async def add_task(self, task: Task) -> None:
-        self._ask()
-        if all(task.key != there.key for there in self.tasks):
+        self._fail()
+        if all(task.key != one.key for one in self.tasks):
             self.tasks.append(task)

@@ -53,7 +53,7 @@ async def test_an_unknown_number_has_no_contact(stage: Stage) -> None:
 
 async def test_an_anonymous_caller_is_not_searched_for(stage: Stage) -> None:
     assert await stage.crm.find(Number.parse("anonymous")) == ()
-    assert not stage.fake.asked
+    assert not stage.fake.requests
 
 
 async def test_two_contacts_of_one_number_are_each_returned_once(stage: Stage) -> None:
@@ -73,7 +73,7 @@ async def test_the_owner_is_a_user_of_the_crm(stage: Stage) -> None:
 
 async def test_a_contact_without_an_owner(stage: Stage) -> None:
     assert await stage.crm.owner(Contact("1")) is None
-    assert not stage.fake.asked
+    assert not stage.fake.requests
 
 
 async def test_a_deleted_owner_is_none(stage: Stage) -> None:
@@ -99,7 +99,7 @@ async def test_a_slow_crm_is_abandoned_at_the_deadline(stage: Stage) -> None:
     stage.fake.trouble = "slow"
     with pytest.raises(Unavailable):
         await stage.crm.find(BERLIN, Timed(left=1.0))
-    assert stage.fake.asked
+    assert stage.fake.requests
 
 
 async def test_no_request_is_sent_before_retry_after(stage: Stage) -> None:
@@ -108,10 +108,10 @@ async def test_no_request_is_sent_before_retry_after(stage: Stage) -> None:
     with pytest.raises(UpstreamRefused) as caught:
         await crm.find(BERLIN)
     assert (caught.value.status, caught.value.retry_after) == (429, RETRY_AFTER)
-    asked, stage.fake.trouble = len(stage.fake.asked), ""
+    before, stage.fake.trouble = len(stage.fake.requests), ""
     with pytest.raises(Unavailable):
         await crm.find(BERLIN)
-    assert len(stage.fake.asked) == asked
+    assert len(stage.fake.requests) == before
 
 
 async def test_the_error_names_wrong_credentials(stage: Stage) -> None:

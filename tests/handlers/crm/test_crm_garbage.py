@@ -40,7 +40,7 @@ def wrapped(answer: Any, keys: tuple[str, ...]) -> Any:
     return answer if not keys else {keys[0]: wrapped(answer, keys[1:])}
 
 
-async def ask(name: str, answer: Any, status: int) -> None:
+async def check(name: str, answer: Any, status: int) -> None:
     crm: Any = CRMS[name][1]("https://crm.example.com")
 
     async def given_answer(*_: object, **__: object) -> Answer:
@@ -48,9 +48,9 @@ async def ask(name: str, answer: Any, status: int) -> None:
 
     crm._api.request = given_answer
     grace = Contact("7", owner="7")
-    for asked in (crm.find(BERLIN), crm.owner(grace), crm.log(engagement_of(grace))):
+    for result in (crm.find(BERLIN), crm.owner(grace), crm.log(engagement_of(grace))):
         try:
-            found = await asked
+            found = await result
         except Unavailable:
             continue
         if isinstance(found, tuple):
@@ -61,14 +61,14 @@ async def ask(name: str, answer: Any, status: int) -> None:
 @pytest.mark.parametrize("name", OURS)
 @given(answer=ANSWERS, status=st.sampled_from([200, 201, 204]))
 def test_any_answer(name: str, answer: Any, status: int) -> None:
-    asyncio.run(ask(name, answer, status))
+    asyncio.run(check(name, answer, status))
 
 
 @pytest.mark.parametrize("name", OURS)
 @given(rows=st.lists(st.dictionaries(NAMES, ANSWERS, max_size=6), max_size=3))
 def test_any_records_in_a_list(name: str, rows: Any) -> None:
     """The form is right down to the list, so that the records are read."""
-    asyncio.run(ask(name, wrapped(rows, LISTS[name]), 200))
+    asyncio.run(check(name, wrapped(rows, LISTS[name]), 200))
 
 
 async def test_surplus_contacts_are_ignored() -> None:
@@ -92,7 +92,7 @@ def test_the_text_contains_no_keyed_input() -> None:
 
 
 def _says(answer: Any) -> Any:
-    async def ask(*_: object, **__: object) -> Answer:
+    async def respond(*_: object, **__: object) -> Answer:
         return Answer("https://crm.example.com", 200, json.dumps(answer).encode())
 
-    return ask
+    return respond

@@ -84,7 +84,7 @@ async def test_a_search_sends_all_required_keys_and_returns_fields(stage: Stage)
         "77",
         "gold",
     )
-    body = stage.fake.asked[0].body
+    body = stage.fake.requests[0].body
     assert set(body) == {"after", "filterGroups", "limit", "properties", "sorts"}
     assert len(body["filterGroups"]) == 5
 
@@ -131,7 +131,7 @@ async def test_one_of_many_calls_of_a_contact_is_found_while_the_index_lags(stag
 async def test_a_call_of_a_deleted_contact_is_not_searched_for_in_vain(stage: Stage) -> None:
     with pytest.raises(UpstreamRefused):
         await stage.crm.log(engagement_of(Contact("4711")))
-    assert stage.fake.asked[-1].path == "/crm/v3/objects/calls"
+    assert stage.fake.requests[-1].path == "/crm/v3/objects/calls"
 
 
 async def test_the_call_of_an_unknown_caller_is_found_by_the_search(stage: Stage) -> None:

@@ -45,7 +45,7 @@ async def test_simple_salesforce_finds_contacts_owners_and_tasks(
     record = stage.fake.add("+49 30 23125000", "Grace Hopper")
     query = 'FIND {"493023125000"} IN PHONE FIELDS RETURNING Contact(Id, Name, OwnerId)'
 
-    def ask() -> None:
+    def run() -> None:
         judge = salesforce(stage)
         with judge.session:
             (contact,) = judge.search(query)["searchRecords"]
@@ -58,13 +58,13 @@ async def test_simple_salesforce_finds_contacts_owners_and_tasks(
             soql = "SELECT Id FROM Task WHERE CallObject = 'o\\'key'"
             assert [row["Id"] for row in judge.query(soql)["records"]] == [made["id"]]
 
-    await asyncio.to_thread(ask)
+    await asyncio.to_thread(run)
 
 
 async def test_simple_salesforce_understands_the_errors(staged: Callable[[str], Stage]) -> None:
     stage = staged("salesforce")
 
-    def ask() -> None:
+    def run() -> None:
         judge, other = salesforce(stage), salesforce(stage, session_id="00D5g!another")
         old = salesforce(stage, version="19.0")
         with judge.session, other.session, old.session:
@@ -80,7 +80,7 @@ async def test_simple_salesforce_understands_the_errors(staged: Callable[[str], 
             with pytest.raises(SalesforceGeneralError):
                 judge.query("SELECT Id FROM Task WHERE CallObject = 'x'")
 
-    await asyncio.to_thread(ask)
+    await asyncio.to_thread(run)
 
 
 async def test_pipedrives_own_client_finds_persons_owners_and_calls(
@@ -105,4 +105,4 @@ async def test_pipedrives_own_client_finds_persons_owners_and_calls(
     assert said["logged"]["data"]["subject"] == "judged"
     assert [one["subject"] for one in said["activities"]["data"]] == ["judged"]
     assert [said[name]["errorCode"] for name in ("short", "missing", "wrong")] == [400, 404, 400]
-    assert stage.fake.asked[0].query == {"term": "3023125000", "fields": "phone", "limit": "10"}
+    assert stage.fake.requests[0].query == {"term": "3023125000", "fields": "phone", "limit": "10"}

@@ -80,15 +80,15 @@ async def test_a_field_of_the_contact_may_hold_the_extension(crm: MemoryCrm) -> 
 
 async def test_the_owner_is_requested_only_if_a_route_needs_it(crm: MemoryCrm) -> None:
     await lookup(crm, owners={"7": "201"}, found="9")(CALL)
-    assert crm.owner_asks == 0
+    assert crm.owner_requests == 0
     await lookup(crm, owners={"7": "201", "x@example.com": "1"})(CALL)
-    assert crm.owner_asks == 0
+    assert crm.owner_requests == 0
     await lookup(crm, owners={"olga@example.com": "201"})(CALL)
-    assert crm.owner_asks == 1
+    assert crm.owner_requests == 1
 
 
 @pytest.mark.parametrize("caller", ["", "anonymous", "101", "+"])
-async def test_extensions_and_the_anonymous_are_not_asked_for(crm: MemoryCrm, caller: str) -> None:
+async def test_extensions_and_the_anonymous_are_not_looked_up(crm: MemoryCrm, caller: str) -> None:
     one = lookup(crm, log="all")
     assert await one(Call(caller=caller)) == Forward("0")
     assert await one.ahead(Call(caller=caller)) == Repeat()
@@ -110,16 +110,16 @@ async def test_concurrent_callers_share_one_request(crm: MemoryCrm) -> None:
     one = lookup(crm, owner_field="extension")
     replies = await asyncio.gather(*(one(CALL) for _ in range(20)))
     assert set(replies) == {Forward("777")}
-    assert (crm.finds, crm.owner_asks) == (1, 1)
+    assert (crm.finds, crm.owner_requests) == (1, 1)
 
 
 async def test_ahead_requests_contact_and_owner(crm: MemoryCrm) -> None:
     one = lookup(crm, owner_field="extension")
     assert await one.ahead(CALL) == Repeat()
-    await soon(lambda: crm.owner_asks == 1)
+    await soon(lambda: crm.owner_requests == 1)
     crm.error = Unavailable("the CRM is down")
     assert await one(CALL) == Forward("777")
-    assert (crm.finds, crm.owner_asks) == (1, 1)
+    assert (crm.finds, crm.owner_requests) == (1, 1)
 
 
 @pytest.mark.parametrize("error", [Unavailable("it is down"), KeyError("+4930123456")])

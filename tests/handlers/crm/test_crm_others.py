@@ -26,11 +26,11 @@ async def test_requests_to_odoo_have_the_documented_form(staged: Callable[[str],
     odoo = staged("odoo")
     odoo.fake.database = "acme"
     await odoo.make(database="acme").find(BERLIN)
-    (asked,) = odoo.fake.asked
-    assert asked.headers["authorization"] == "bearer odoo-key-of-the-tests"
-    assert asked.headers["x-odoo-database"] == "acme"
-    assert asked.path == "/json/2/res.partner/search_read"
-    assert asked.body["domain"] == [
+    (request,) = odoo.fake.requests
+    assert request.headers["authorization"] == "bearer odoo-key-of-the-tests"
+    assert request.headers["x-odoo-database"] == "acme"
+    assert request.path == "/json/2/res.partner/search_read"
+    assert request.body["domain"] == [
         "|",
         "|",
         ["phone_sanitized", "=", "+493023125000"],
@@ -52,9 +52,9 @@ async def test_the_error_of_odoo_contains_its_name_only(staged: Callable[[str], 
 async def test_odoo_is_not_searched_for_two_digits(staged: Callable[[str], Stage]) -> None:
     odoo = staged("odoo")
     assert await odoo.crm.find(Number.parse("10")) == ()
-    assert not odoo.fake.asked
+    assert not odoo.fake.requests
     assert await odoo.crm.find(Number.parse("101")) == ()
-    assert odoo.fake.asked
+    assert odoo.fake.requests
 
 
 @module_loop
@@ -69,7 +69,7 @@ async def test_a_partner_may_have_no_salesperson(staged: Callable[[str], Stage])
 async def test_odoo_logs_no_calls_of_unknown_callers(staged: Callable[[str], Stage]) -> None:
     odoo = staged("odoo")
     await odoo.crm.log(engagement_of())
-    assert not odoo.fake.asked
+    assert not odoo.fake.requests
 
 
 @module_loop
@@ -79,7 +79,7 @@ async def test_pipedrive_is_not_searched_for_one_character(
 ) -> None:
     pipedrive = staged("pipedrive")
     assert await pipedrive.crm.find(Number.parse(term)) == ()
-    assert not pipedrive.fake.asked
+    assert not pipedrive.fake.requests
 
 
 @module_loop
@@ -100,7 +100,7 @@ async def test_an_oauth_token_is_sent_as_bearer(staged: Callable[[str], Stage]) 
     pipedrive = staged("pipedrive")
     await pipedrive.make(bearer=True).find(BERLIN)
     await pipedrive.crm.find(BERLIN)
-    bearer, own = (asked.headers for asked in pipedrive.fake.asked)
+    bearer, own = (request.headers for request in pipedrive.fake.requests)
     assert bearer["authorization"] == "Bearer pipedrive-token-of-the-tests"
     assert "x-api-token" not in bearer
     assert own["x-api-token"] == "pipedrive-token-of-the-tests"
@@ -115,7 +115,7 @@ async def test_an_engagement_is_found_on_a_later_page(staged: Callable[[str], St
     await pipedrive.crm.log(engagement_of())
     await pipedrive.crm.log(engagement_of())
     assert sum(KEY in call["subject"] for call in pipedrive.logged()) == 1
-    assert pipedrive.fake.asked[-1].query["cursor"] == "4"
+    assert pipedrive.fake.requests[-1].query["cursor"] == "4"
 
 
 @module_loop
@@ -153,7 +153,7 @@ async def test_objects_are_sorted_by_the_option(staged: Callable[[str], Stage]) 
     lead = salesforce.fake.add("+493023125000", "Grace Hopper", kind="Lead")
     found = await salesforce.make(objects=["Lead", "Contact"]).find(BERLIN)
     assert [one.id for one in found] == [lead, contact]
-    assert len(salesforce.fake.asked) == 1
+    assert len(salesforce.fake.requests) == 1
 
 
 @module_loop

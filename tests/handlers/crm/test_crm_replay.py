@@ -67,9 +67,9 @@ async def test_a_recorded_call_is_replayed_without_the_crm(
     add(stage)
     # Known twice, the second time by the cache; and one that the CRM does not know.
     text = await record(stage, tmp_path, CALLER, CALLER, "+493099999999", **shown)
-    asked = len(stage.fake.asked)
+    before = len(stage.fake.requests)
     results = await replayed(stage, tmp_path)
-    assert len(stage.fake.asked) == asked
+    assert len(stage.fake.requests) == before
     ends = [one.now.destination for one in results if one.record.kind == "DTMF"]
     assert ends == ["201", "201", "8000"]
     assert [(one.differs, one.now.reason) for one in results] == [(False, "handled")] * 6

@@ -31,13 +31,13 @@ def zoho(staged: Callable[[str], Stage]) -> Stage:
 
 async def test_the_header_of_zoho(zoho: Stage) -> None:
     await zoho.crm.find(BERLIN)
-    sent = {asked.headers["authorization"] for asked in zoho.fake.asked}
+    sent = {request.headers["authorization"] for request in zoho.fake.requests}
     assert sent == {"Zoho-oauthtoken 1000.token-of-the-tests-0"}
 
 
 async def test_all_modules_and_forms_are_searched_at_once(zoho: Stage) -> None:
     await zoho.crm.find(BERLIN)
-    assert {(one.path, one.query["phone"]) for one in zoho.fake.asked} == {
+    assert {(one.path, one.query["phone"]) for one in zoho.fake.requests} == {
         (f"/crm/v8/{module}/search", form)
         for module in ("Contacts", "Leads")
         for form in ("+493023125000", "03023125000")
@@ -60,9 +60,9 @@ async def test_only_the_configured_fields_are_read(zoho: Stage) -> None:
 async def test_an_owner_in_the_record_is_not_requested(zoho: Stage) -> None:
     zoho.fake.add("03023125000", "Grace Hopper")
     (contact,) = await zoho.crm.find(BERLIN)
-    asked = len(zoho.fake.asked)
+    before = len(zoho.fake.requests)
     known = await zoho.crm.owner(contact)
-    assert len(zoho.fake.asked) == asked
+    assert len(zoho.fake.requests) == before
     found = await zoho.crm.owner(Contact(contact.id, owner=contact.owner))
     assert known is not None
     assert found is not None
@@ -91,7 +91,7 @@ async def test_a_unique_field_prevents_duplicates(zoho: Stage) -> None:
     for _ in range(2):
         await zoho.make(key_field="Receiver_Key").log(engagement_of())
     assert [call["Receiver_Key"] for call in zoho.logged()] == [KEY]
-    assert {asked.method for asked in zoho.fake.asked} == {"POST"}
+    assert {request.method for request in zoho.fake.requests} == {"POST"}
 
 
 async def test_a_call_that_zoho_refuses_is_not_logged(zoho: Stage) -> None:
@@ -147,8 +147,8 @@ async def test_a_refused_token_request_is_not_repeated_at_once(
     for _ in range(3):
         with pytest.raises(Unavailable):
             await crm.find(BERLIN)
-    assert len(zoho.fake.asked) == 1
-    assert zoho.fake.asked[0].path == "/oauth/v2/token"
+    assert len(zoho.fake.requests) == 1
+    assert zoho.fake.requests[0].path == "/oauth/v2/token"
     assert not [secret for secret in REFRESH.values() if secret in caplog.text]
 
 
