@@ -12,7 +12,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Coroutine, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
@@ -72,10 +72,15 @@ def _loop() -> Iterator[None]:
 def hostile(beginning: str, piece: str, end: str, length: int) -> str:
     """Return an input of about ``length`` characters; ``{0}`` in a piece is a counter."""
     if "{0}" in piece:
-        middle = "".join(piece.format(n) for n in range(length // (len(piece) + 1)))
+        middle = numbered(piece, length // (len(piece) + 1))
     else:
         middle = piece * (length // len(piece))
     return beginning + middle + end
+
+
+@cache  # each pattern and parser has the same ones
+def numbered(piece: str, count: int) -> str:
+    return "".join(piece.format(n) for n in range(count))
 
 
 def too_steep(parse: Parse, length: int) -> Iterator[str]:

@@ -145,4 +145,5 @@ async def test_a_page_of_an_earlier_start_says_so(dev: Dev, tab: Tab) -> None:
         await expect(tab.at("#notice")).to_contain_text("Open the URL that receiver dev printed")
     finally:
         other.stop(signal.SIGKILL)
+    await tab.page.goto("about:blank")  # it stops asking
     tab.said.clear()  # of what the browser asked meanwhile

@@ -124,6 +124,7 @@ async def test_a_banner_moves_nothing(sized: Tab, stage: Stage, pictures: Path) 
     assert [await box_of(sized, one) for one in visible] == before
     await look(sized, pictures, "lost")
     await stage.start()
+    await expect(sized.at("#connection")).to_have_text("connected")
     sized.said.clear()  # the browser's lines on the lost connection
 
 
