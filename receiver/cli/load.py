@@ -17,8 +17,8 @@ from receiver.app import Receiver
 from receiver.cli.common import app_argument, json_option, load_app, write_whole
 from receiver.cli.dial import from_option
 from receiver.cli.exit_status import FINDING
+from receiver.cli.local_service import find_declared_ivr
 from receiver.cli.progress_bar import progress_bar
-from receiver.config.load_app import find_ivr
 from receiver.declarations.actions import sensitive_names
 from receiver.errors import SettingsError
 from receiver.simulator.line import Line, PhoneCall
@@ -118,7 +118,7 @@ def _write(path: Path, text: str) -> None:
 @asynccontextmanager
 async def _dialer(app: Receiver, ivr: str, caller: str, url: str | None) -> AsyncIterator[Dial]:
     """Yield a function that calls the app in this process, or the service at ``url``."""
-    label, number = find_ivr(app, ivr)
+    label, number = find_declared_ivr(app, ivr)
     if url is None:
         async with Phone(app) as phone:
 

@@ -113,8 +113,8 @@ async def upload_prompts(
 def _recording(path: str, unchecked: bool = False) -> bytes:
     try:
         data = Path(path).read_bytes()
-    except OSError:
-        raise DeclarationError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DeclarationError(f"{path} cannot be read: {error.strerror}") from None
     if not unchecked:
         examine(path, data)
     return data
