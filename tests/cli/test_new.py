@@ -21,7 +21,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from receiver.cli.project_template import create_project
+from receiver.cli.new import create_project
 from receiver.server.supervisor import STOP_TIMEOUT
 from receiver.settings import Settings
 from tests.processes import Processes

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from receiver.cli import main
-from receiver.cli.project_template import FILES
+from receiver.cli.new import FILES
 from receiver.settings import Settings, unknown_settings
 from tests.command_line import CliRunner
 
