@@ -15,7 +15,7 @@ import click
 FINDING = 1
 """The command has a finding: a difference, a fault, a failed call."""
 
-LEFT = 3
+DELETES_LEFT = 3
 """``apply`` made all changes except deletes, which were not allowed."""
 
 UNEXPECTED = 70
@@ -60,7 +60,9 @@ _ERRORS = {
 }
 _OTHERS = {
     "apply": {
-        LEFT: "everything is done except deletes, which need --allow-deletes without a terminal"
+        DELETES_LEFT: (
+            "everything is done except deletes, which need --allow-deletes without a terminal"
+        )
     },
 }
 

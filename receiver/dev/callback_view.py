@@ -70,7 +70,7 @@ class Callback:
 
     @property
     def reason(self) -> str | None:
-        """The reason of the reply; ``failed`` without one, whatever the service sent."""
+        """The reason of the reply; ``failed`` if none reached the PBX."""
         if self.step is not None and self.step.outcome.kind == "failed":
             return "failed"
         reason: str | None = self.report["reason"] if self.report else None

@@ -124,7 +124,7 @@ async def test_a_banner_moves_nothing(sized: Tab, stage: Stage, pictures: Path) 
     assert [await box_of(sized, one) for one in visible] == before
     await look(sized, pictures, "lost")
     await stage.start()
-    sized.said.clear()  # the browser's lines on the lost connection
+    sized.logged.clear()  # the browser's lines on the lost connection
 
 
 async def test_a_focus_ring_overlaps_no_key(sized: Tab, stage: Stage, pictures: Path) -> None:

@@ -181,7 +181,7 @@ async def test_a_callback_that_failed_says_what_the_pbx_does_then() -> None:
         assert page.view.summary()["reason"] == "failed"
 
 
-async def test_an_answer_that_does_not_arrive_is_a_failure_whatever_the_handler_did() -> None:
+async def test_an_answer_that_does_not_arrive_is_a_failure_even_if_the_handler_succeeded() -> None:
     page = Page(make_pbx(), refuse)
     phone = await page.line.dial("8000", caller="101")
     await phone.press("1")
