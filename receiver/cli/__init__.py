@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 import sys
 from importlib import import_module
 from typing import Any
@@ -68,8 +69,15 @@ COMMANDS = {name: place for group in GROUPS.values() for name, (place, _) in gro
 """The module and the attribute of each command."""
 
 
+_NARROW = 52
+"""Columns; click writes help for at least so wide a terminal, unless it gets the width."""
+
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Errors of a file without a name, such as standard output: it is full, or gone."""
+
+
+def _is_output_error(error: Exception) -> bool:
+    """Return whether a file without a name, such as standard output, is full or gone."""
+    return isinstance(error, OSError) and not error.filename and error.errno in _OUTPUT_ERRORS
 
 
 class _Cli(click.Group):
@@ -82,7 +90,16 @@ class _Cli(click.Group):
         accept_any_character()
         if os.environ.get("NO_COLOR"):  # see no-color.org
             options.setdefault("color", False)
-        return super().main(*args, **options)
+        columns = shutil.get_terminal_size().columns
+        if columns < _NARROW:
+            options.setdefault("terminal_width", columns - 2)
+        try:
+            return super().main(*args, **options)
+        except OSError as error:
+            if not _is_output_error(error):
+                raise
+            click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            sys.exit(exit_status.FINDING)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -116,11 +133,8 @@ class _Cli(click.Group):
         except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
-            if ctx.params["show_traceback"]:
+            if ctx.params["show_traceback"] or _is_output_error(error):
                 raise
-            if isinstance(error, OSError) and error.errno in _OUTPUT_ERRORS and not error.filename:
-                click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
-                ctx.exit(exit_status.FINDING)
             kind = type(error).__name__
             click.echo(
                 f"Error: unexpected {kind}; run receiver --traceback … for details", err=True

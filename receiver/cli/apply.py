@@ -24,7 +24,7 @@ from receiver.cli.common import (
     unchecked_option,
 )
 from receiver.cli.each_pbx import over_pbxs, pbx_option, registration_settings
-from receiver.cli.exit_status import LEFT
+from receiver.cli.exit_status import DELETES_LEFT
 from receiver.cli.plan import make_plan
 from receiver.cli.progress import Progress, result_as_json, say, status_of, tell_left
 from receiver.cli.progress_bar import is_terminal, progress_bar
@@ -96,7 +96,7 @@ def apply(
             _check_unchanged(found, make_plan(app, label, options))
         result = _apply(app, found, allowed, machine)
         _report(result, target, former, machine)
-        left = LEFT if result.left and not interactive else 0
+        left = DELETES_LEFT if result.left and not interactive else 0
         return result_as_json(found, result), status_of(found, left)
 
     over_pbxs(app, only, machine, one)

@@ -13,6 +13,15 @@ def complete_path(
     return [CompletionItem(incomplete, type="file")]
 
 
-app_argument = click.argument("target", metavar="APP", shell_complete=complete_path)
+class AppType(click.types.StringParamType):
+    """The name of an app; the error says how one is written."""
+
+    def get_missing_message(
+        self, param: click.Parameter, ctx: click.Context | None = None
+    ) -> str | None:
+        return "Name the app, as in app:app, or its file, as in app.py or receiver.toml."
+
+
+app_argument = click.argument("target", type=AppType(), metavar="APP", shell_complete=complete_path)
 
 json_option = click.option("--json", "machine", is_flag=True, help="Print JSON, for programs.")

@@ -10,6 +10,7 @@ import click
 
 from receiver.cli.arguments import app_argument, complete_path, json_option
 from receiver.config.load_app import load_app
+from receiver.errors import SettingsError
 from receiver.pbx.accounts import client
 from receiver.registration.changes import SYMBOLS
 from receiver.registration.urls import parse
@@ -62,17 +63,28 @@ unchecked_option = click.option(
 )
 
 
-def write_whole(path: Path, data: bytes, *, mode: int = 0o600, replaces: bool = True) -> None:
+def write_file(
+    path: Path, data: bytes, *, option: str = "", mode: int = 0o600, replaces: bool = True
+) -> None:
     """Write a file, whole or not at all; a device or a pipe is written to.
 
     Parameters:
         path: of the file; a link stays one.
+        option: that names the file, for the error.
         mode: of a new file.
         replaces: whether there may be a file already.
 
     Raises:
-        OSError: it cannot be written; what was there is unchanged.
+        SettingsError: it cannot be written; an existing file is unchanged.
     """
+    try:
+        _write_whole(path, data, mode, replaces)
+    except OSError as error:
+        name = f"{option} {path}".lstrip()
+        raise SettingsError(f"{name} cannot be written: {error.strerror}") from None
+
+
+def _write_whole(path: Path, data: bytes, mode: int, replaces: bool) -> None:
     goal = Path(os.path.realpath(path))
     if os.path.exists(goal) and not replaces:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))

@@ -16,7 +16,7 @@ from receiver.cli.dial import name_option
 from receiver.credentials import derive
 from receiver.declarations.actions import Action
 from receiver.errors import LoadError
-from receiver.text import counted
+from receiver.text import short
 
 
 @click.command()
@@ -62,7 +62,10 @@ def _find(app: Receiver, name: str) -> Action:
     if len(found) == 1:
         return found[0]
     choices = ", ".join(action.identity for action in found or app)
-    raise LoadError(f"{name!r} names {counted(len(found), 'action')}; choose one of {choices}")
+    if not choices:
+        raise LoadError("this app declares no action")
+    problem = "is the name of several actions" if found else "is the name of no action"
+    raise LoadError(f"{short(name)!r} {problem}: choose one of {choices}")
 
 
 def _command(app: Receiver, action: Action, call: Call) -> list[str]:

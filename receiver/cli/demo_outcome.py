@@ -18,8 +18,8 @@ from receiver.replies import Forward, Reply
 from receiver.simulator.call import PhoneCall
 from receiver.simulator.events import Event
 
-CALLER = "+4930123456"
-TALK = 95.0
+CALLER_NUMBER = "+4930123456"
+TALK_SECONDS = 95.0
 WELCOME = Speech("Welcome to Acme. Press 1 for your contact.")
 ANSWERED = "A caller whom the CRM knows: spoken prompt, look-up, announcement, answered"
 MISSED = "The same caller, who is not answered: a follow-up"
@@ -29,7 +29,7 @@ class SimulatedCrm:
     """Contacts by number, logged calls and tasks, in memory."""
 
     def __init__(self) -> None:
-        self.contacts = {CALLER: ("Grace Hopper", "222")}
+        self.contacts = {CALLER_NUMBER: ("Grace Hopper", "222")}
         self.calls = list[str]()
         self.tasks = list[str]()
 
@@ -64,10 +64,10 @@ async def place_with_outcome(local: LocalService) -> list[str]:
     crm.calls.clear()
     crm.tasks.clear()
     wrong = []
-    for title, talk in ((ANSWERED, TALK), (MISSED, 0.0)):
+    for title, talk in ((ANSWERED, TALK_SECONDS), (MISSED, 0.0)):
         click.secho(f"\n{title}", bold=True)
         report = EventReport(local, talk)
-        call = await local.line.dial("8200", caller=CALLER, listener=partial(_show, report))
+        call = await local.line.dial("8200", caller=CALLER_NUMBER, listener=partial(_show, report))
         await report.arrived()
         await call.press("1")
         good = (call.announcements, call.forwarded_to) == (("8201",), "222")

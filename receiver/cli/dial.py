@@ -8,14 +8,14 @@ import time
 from collections import deque
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import click
 
 from receiver.app import Receiver
 from receiver.cli.common import app_argument, load_app
 from receiver.cli.exit_status import FINDING
-from receiver.cli.local_service import LocalService, run_local
-from receiver.config.load_app import find_ivr
+from receiver.cli.local_service import LocalService, find_declared_ivr, run_local
 from receiver.declarations.introspection import from_here
 from receiver.declarations.missing_action import missing_action
 from receiver.execution.blocking_calls import BlockingCall, BlockingCallDetector
@@ -25,13 +25,24 @@ from receiver.simulator.event_sender import reported
 from receiver.simulator.events import Event
 from receiver.simulator.line import PhoneCall
 
+
+class _DateTime(click.DateTime):
+    """A date and time; the error has an example in place of the codes of the formats."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f'write a date and time, as in "2026-11-22 09:00", not {value!r}', param, ctx)
+
+
 from_option = click.option(
     "--from", "caller", default="101", show_default=True, help="The caller's number."
 )
 name_option = click.option("--name", "caller_name", default="", help="The caller's name.")
 at_option = click.option(
     "--at",
-    type=click.DateTime(["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S"]),
+    type=_DateTime(["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S"]),
     metavar='"YYYY-MM-DD HH:MM"',
     help="The date and time at the PBX and for handlers; by default now.",
 )
@@ -80,7 +91,7 @@ async def _dial(
     at: datetime | None,
     talk: float,
 ) -> PhoneCall:
-    label, number = find_ivr(app, ivr)
+    label, number = find_declared_ivr(app, ivr)
     blocking = deque[BlockingCall]()
 
     def listen(call: PhoneCall, event: Event) -> None:

@@ -23,7 +23,7 @@ from receiver.registration.probe import make_callback_client, protocol_at
 from receiver.registration.reachability import Address
 from receiver.text import counted
 
-_LOOK_UP = 3.0  # seconds
+_DNS_TIMEOUT = 3.0  # seconds
 
 _LEVELS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "fault": ("FAULT", "red")}
 
@@ -96,7 +96,7 @@ async def _addresses(host: str) -> list[Address]:
     """Return the addresses to which this machine resolves a host name."""
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(_LOOK_UP):
+        async with asyncio.timeout(_DNS_TIMEOUT):
             found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError):
         return []

@@ -20,7 +20,7 @@ from receiver.app import Receiver
 from receiver.errors import LoadError, ReceiverError, SettingsError
 from receiver.settings import Settings, own_prefix
 
-_OWN = re.compile("RECEIVER_(PBX_|PUBLIC_URL|ALLOWED_SOURCES)")
+_PER_PBX = re.compile("RECEIVER_(PBX_|PUBLIC_URL|ALLOWED_SOURCES)")
 """Variables that may differ between PBXs."""
 
 _NEEDED = ("public_url", "pbx_url", "pbx_account")
@@ -107,8 +107,8 @@ def chosen(app: Receiver, only: str | None) -> tuple[str, ...]:
         return app.pbxs
     if only in app.pbxs:
         return (only,)
-    there = ", ".join(label or '""' for label in app.pbxs)
-    raise LoadError(f"the app declares no IVR on a PBX {only!r}: there are {there}")
+    known = ", ".join(label or '""' for label in app.pbxs)
+    raise LoadError(f"the app declares no IVR on a PBX {only!r}: there are {known}")
 
 
 def _one_by_one(app: Receiver, labels: tuple[str, ...], machine: bool, work: Work) -> int:
@@ -132,7 +132,7 @@ def _one(app: Receiver, label: str, machine: bool, work: Work) -> tuple[dict[str
         return work(label)
     except ReceiverError as error:
         own = f" ({own_prefix(label)}… applies to this one only)" if label else ""
-        hint = own if isinstance(error, SettingsError) or _OWN.search(str(error)) else ""
+        hint = own if isinstance(error, SettingsError) or _PER_PBX.search(str(error)) else ""
         for problem in str(error).splitlines():
             click.echo(f"Error: PBX {label or 'without a label'}: {problem}{hint}", err=True)
         return {"error": str(error)}, error.exit_code

@@ -7,6 +7,7 @@ Rule 2: where 1 is a difference (``drift``, ``plan --exit-code``), 2 is any erro
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 
 import click
@@ -14,7 +15,7 @@ import click
 FINDING = 1
 """The command has a finding: a difference, a fault, a failed call."""
 
-LEFT = 3
+DELETES_LEFT = 3
 """``apply`` made all changes except deletes, which were not allowed."""
 
 UNEXPECTED = 70
@@ -59,7 +60,9 @@ _ERRORS = {
 }
 _OTHERS = {
     "apply": {
-        LEFT: "everything is done except deletes, which need --allow-deletes without a terminal"
+        DELETES_LEFT: (
+            "everything is done except deletes, which need --allow-deletes without a terminal"
+        )
     },
 }
 
@@ -72,7 +75,10 @@ def documented(command: click.Command, name: str) -> click.Command:
         return command
     statuses = {0: "success", 1: _FINDINGS.get(name, _FAILED), 2: _ERRORS.get(name, _WRONG)}
     lines = ["\b", "Exit status:"]
+    width = min(76, shutil.get_terminal_size().columns - 4)
     for status, text in {**statuses, **_OTHERS.get(name, {})}.items():
-        lines += textwrap.wrap(text, 76, initial_indent=f"  {status}  ", subsequent_indent=" " * 5)
+        lines += textwrap.wrap(
+            text, width, initial_indent=f"  {status}  ", subsequent_indent=" " * 5
+        )
     command.epilog = "\n".join(lines)
     return command

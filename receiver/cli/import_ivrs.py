@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -89,14 +88,6 @@ def import_command(
 # the PBX -------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Pbx:
-    """The configuration that was read from a PBX."""
-
-    ivrs: dict[str, Ivr] = field(default_factory=dict)
-    action_urls: dict[str, tuple[ActionUrl, ...]] = field(default_factory=dict)
-
-
 async def find_ivrs(
     pbx: PbxClient, names: Sequence[str], whose: Ownership | None, copies: PromptCopies | None
 ) -> list[FoundIvr]:
@@ -112,16 +103,24 @@ async def find_ivrs(
         PbxError: the PBX could not be read. A prompt that could not is named in its copy.
         RegistrationError: no IVR has one of ``names``, or several have.
     """
-    there = _Pbx()
-    summaries = [await pbx.ivrs.find(name) for name in names]
-    summaries = summaries or [one async for one in pbx.ivrs.list()]
-    await _show(pbx, {one.id: one for one in summaries}.values(), there)
+    summaries = {one.id: one for one in [await pbx.ivrs.find(name) for name in names]}
+    summaries = summaries or {one.id: one async for one in pbx.ivrs.list()}
+    read: dict[str, tuple[Ivr, tuple[ActionUrl, ...]]] = {}
+    with progress_bar("reading IVRs") as reading:
+
+        async def read_ivr(ivr: IvrSummary) -> None:
+            read[ivr.id] = (
+                await pbx.ivrs.show(ivr.id),
+                tuple([item async for item in pbx.action_urls(ivr.id).list()]),
+            )
+            reading(len(read), len(summaries))
+
+        await for_each(summaries.values(), read_ivr)
     found = []
-    for ivr in sorted(there.ivrs.values(), key=order):
-        tried = {option: await _copy(pbx, ivr, option, copies) for option in _PROMPTS}
-        prompts = {option: copy for option, copy in tried.items() if copy is not None}
-        action_urls = import_action_urls(there.action_urls[ivr.id], whose)
-        found.append(FoundIvr(ivr, action_urls, prompts))
+    for ivr, action_urls in sorted(read.values(), key=lambda one: order(one[0])):
+        copies_made = {option: await _copy(pbx, ivr, option, copies) for option in _PROMPTS}
+        prompts = {option: copy for option, copy in copies_made.items() if copy is not None}
+        found.append(FoundIvr(ivr, import_action_urls(action_urls, whose), prompts))
     return found
 
 
@@ -131,20 +130,6 @@ def _ownership(settings: Settings, label: str) -> Ownership | None:
         return None
     mark = owner_mark(settings.secret, label) if settings.secret else ""
     return Ownership(settings.public_url, label, mark)
-
-
-async def _show(pbx: PbxClient, summaries: Iterable[IvrSummary], there: _Pbx) -> None:
-    summaries = tuple(summaries)
-    with progress_bar("reading IVRs") as reading:
-
-        async def one(ivr: IvrSummary) -> None:
-            there.ivrs[ivr.id] = await pbx.ivrs.show(ivr.id)
-            there.action_urls[ivr.id] = tuple(
-                [item async for item in pbx.action_urls(ivr.id).list()]
-            )
-            reading(len(there.action_urls), len(summaries))
-
-        await for_each(summaries, one)
 
 
 async def _copy(
@@ -195,9 +180,9 @@ def _has(path: Path, data: bytes) -> bool:
 
 
 def _refuse_existing(paths: Iterable[Path]) -> None:
-    if there := [path for path in paths if path.exists()]:
+    if existing := [path for path in paths if path.exists()]:
         raise SettingsError(
-            f"{there[0]} already exists: use --yes to overwrite it, or another --out"
+            f"{existing[0]} already exists: use --yes to overwrite it, or another --out"
         )
 
 

@@ -14,13 +14,12 @@ from typing import Any
 import click
 
 from receiver.app import Receiver
-from receiver.cli.common import app_argument, json_option, load_app, write_whole
+from receiver.cli.common import app_argument, json_option, load_app, write_file
 from receiver.cli.dial import from_option
 from receiver.cli.exit_status import FINDING
+from receiver.cli.local_service import find_declared_ivr
 from receiver.cli.progress_bar import progress_bar
-from receiver.config.load_app import find_ivr
 from receiver.declarations.actions import sensitive_names
-from receiver.errors import SettingsError
 from receiver.simulator.line import Line, PhoneCall
 from receiver.testing.declared_pbx import make_pbx, register
 from receiver.testing.load import Dial, Load, check_target, load
@@ -99,7 +98,8 @@ def load_command(
 
     done = asyncio.run(run())
     if page is not None:
-        _write(page, as_page(done, f"Load on {ivr} of {target}"))
+        text = as_page(done, f"Load on {ivr} of {target}")
+        write_file(page, text.encode(), option="--html", mode=0o666)
     if machine:
         click.echo(json.dumps(as_object(done, least), indent=2))
     else:
@@ -108,17 +108,10 @@ def load_command(
         raise SystemExit(FINDING)
 
 
-def _write(path: Path, text: str) -> None:
-    try:
-        write_whole(path, text.encode(), mode=0o666)
-    except OSError as error:
-        raise SettingsError(f"--html {path} cannot be written: {error.strerror}") from None
-
-
 @asynccontextmanager
 async def _dialer(app: Receiver, ivr: str, caller: str, url: str | None) -> AsyncIterator[Dial]:
     """Yield a function that calls the app in this process, or the service at ``url``."""
-    label, number = find_ivr(app, ivr)
+    label, number = find_declared_ivr(app, ivr)
     if url is None:
         async with Phone(app) as phone:
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from receiver.app import Receiver
+from receiver.config.load_app import find_ivr
 from receiver.credentials import Secret
 from receiver.declarations.actions import Handler, sensitive_names
+from receiver.errors import LoadError
 from receiver.pbx.access_tokens import GivenToken
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration import registrar
@@ -28,6 +30,24 @@ from receiver.simulator.line import Line
 from receiver.simulator.model import Pbx
 from receiver.testing.declared_pbx import make_pbx
 from receiver.testing.ivr_copy import IvrCopy
+from receiver.text import short
+
+
+def find_declared_ivr(app: Receiver, ivr: str) -> tuple[str, str]:
+    """Return the label of the PBX and the number of the declared IVR that ``ivr`` names.
+
+    Parameters:
+        ivr: as in ``8000``, or with several PBXs ``north/8000``.
+
+    Raises:
+        LoadError: the app declares no such IVR.
+    """
+    label, number = find_ivr(app, ivr)
+    numbers = [one.number for one in app.ivrs if one.pbx == label]
+    if number not in numbers:
+        known = f"choose one of {', '.join(numbers)}" if numbers else "it declares none"
+        raise LoadError(f"this app declares no IVR {short(ivr)!r}: {known}")
+    return label, number
 
 
 @dataclass(frozen=True, slots=True)

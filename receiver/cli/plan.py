@@ -20,7 +20,7 @@ from receiver.cli.common import (
     moved_option,
     take_over_events_option,
     take_over_option,
-    write_whole,
+    write_file,
 )
 from receiver.cli.each_pbx import chosen, over_pbxs, pbx_option, registration_settings
 from receiver.cli.exit_status import FINDING
@@ -96,7 +96,8 @@ def plan(
     finally:
         if out is not None and len(saved) == len(chosen(app, only)):
             seal = plan_file.seal(target, Settings.read().secret)
-            _write(out, PlanFile(target, options.saved, tuple(saved), seal))
+            content = PlanFile(target, options.saved, tuple(saved), seal)
+            write_file(out, plan_file.encode(content), option="--out")
             say(machine, f"Saved. To make these changes: receiver apply {out}")
 
 
@@ -148,10 +149,3 @@ def make_plan(app: Receiver, label: str, options: PlanOptions, *, speaks: bool =
                 )
 
     return asyncio.run(work())
-
-
-def _write(path: Path, content: PlanFile) -> None:
-    try:
-        write_whole(path, plan_file.encode(content))
-    except OSError as error:
-        raise SettingsError(f"--out {path} cannot be written: {error.strerror}") from None

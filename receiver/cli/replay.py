@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from receiver.app import Receiver
-from receiver.cli.common import app_argument, load_app, write_whole
+from receiver.cli.common import app_argument, load_app, write_file
 from receiver.cli.exit_status import FINDING
 from receiver.cli.progress_bar import progress_bar
 from receiver.errors import SettingsError
@@ -72,7 +72,7 @@ def replay(
         click.echo(pytest_module(calls, target), nl=False)
         return
     if save:
-        _save(calls, save)
+        write_file(save, b"".join(recording_lines(calls)), option="--save", replaces=False)
     skipped = _skipped(found)
     if as_json:
         click.echo(json.dumps(as_objects(calls, skipped), indent=2))
@@ -105,10 +105,3 @@ def _settings(app: Receiver) -> Settings:
         return app.settings
     except SettingsError:
         return Settings.read()
-
-
-def _save(calls: Sequence[Sequence[ReplayResult]], path: Path) -> None:
-    try:
-        write_whole(path, b"".join(recording_lines(calls)), replaces=False)
-    except OSError as error:
-        raise RecordingError(f"{path} cannot be written: {error.strerror}") from None

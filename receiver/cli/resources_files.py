@@ -91,20 +91,20 @@ async def upload_prompts(
         prompts: paths by ``prompt`` and ``transfer_prompt``.
         ivr_id: of the IVR to change; empty for a new one.
     """
-    wanted = {
+    recordings = {
         name: Prompt.of(Path(path), _recording(path)) for name, path in prompts.items() if path
     }
-    ivr = await pbx.ivrs.show(ivr_id) if wanted and ivr_id else Ivr()
-    there = Prompts(pbx, lambda prompt: _send(pbx, prompt.name, prompt.data))
+    ivr = await pbx.ivrs.show(ivr_id) if recordings and ivr_id else Ivr()
+    uploads = Prompts(pbx, lambda prompt: _send(pbx, prompt.name, prompt.data))
     try:
         yield {
-            f"{name}_file_id": await there.bring(prompt)
-            for name, prompt in wanted.items()
+            f"{name}_file_id": await uploads.bring(prompt)
+            for name, prompt in recordings.items()
             if not prompt.is_of(ivr, name)
         }
     except BaseException as error:
         if not (isinstance(error, PbxError) and may_have_happened(error)):
-            for made in there.uploaded:
+            for made in uploads.uploaded:
                 with contextlib.suppress(PbxError):
                     await pbx.files.destroy(made)
         raise
@@ -113,8 +113,8 @@ async def upload_prompts(
 def _recording(path: str, unchecked: bool = False) -> bytes:
     try:
         data = Path(path).read_bytes()
-    except OSError:
-        raise DeclarationError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DeclarationError(f"{path} cannot be read: {error.strerror}") from None
     if not unchecked:
         examine(path, data)
     return data

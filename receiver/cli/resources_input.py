@@ -87,8 +87,10 @@ def gather(model: type[Model], sets: tuple[str, ...], source: str | None) -> Fie
 def _read(source: str) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise DeclarationError(f"--file {source}: no such text file") from None
+    except OSError as error:
+        raise DeclarationError(f"--file {source} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DeclarationError(f"--file {source}: this is not text in UTF-8") from None
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:

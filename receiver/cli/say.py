@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from receiver.cli.common import write_file
 from receiver.declarations.speech import Speech
 from receiver.errors import SettingsError
 from receiver.pbx.audio import examine
@@ -30,13 +29,6 @@ def say(text: str, voice: str, out: Path, yes: bool) -> None:
     if out.exists() and not yes:
         raise SettingsError(f"{out} already exists: use --yes to overwrite it, or another --out")
     made = Voices(Settings.read()).spoken(Speech(text, voice))
-    part = out.with_name(f"{out.name}.part")
-    try:
-        part.write_bytes(made.data)
-        os.replace(part, out)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise SettingsError(f"{out} cannot be written: {error.strerror}") from None
+    write_file(out, made.data, option="--out", mode=0o666)
     found = examine(out.name, made.data)
     click.echo(f"{out}: {found.seconds:.1f} s at {found.rate / 1000:g} kHz, by {made.synthesizer}")

@@ -45,6 +45,12 @@ def load(target: str, default: str = "app") -> object:
 
 
 def _import(name: str) -> ModuleType:
+    if not name.endswith(".py") and (name.startswith(".") or os.path.dirname(name)):
+        what = "a folder" if os.path.isdir(name) else "not a module"
+        raise LoadError(
+            f"{short(name)} is {what}: name the app, as in app:app, or its file, as in app.py or "
+            "receiver.toml"
+        )
     here = _working_directory()
     if "" not in sys.path and here not in sys.path:
         sys.path.insert(0, here)

@@ -28,10 +28,10 @@ MAX_CALLS = 10_000
 MAX_STEPS = 1000
 """Steps of one call that are kept."""
 
-BACKLOG = 2000
+MAX_BACKLOG = 2000
 """Events that are kept for viewers that reconnect."""
 
-QUEUE = 1000
+MAX_QUEUE = 1000
 """Events that may wait for a viewer before it is dropped."""
 
 RESET: Json = {"type": "reset"}
@@ -106,8 +106,8 @@ class Feed:
         *,
         max_calls: int = MAX_CALLS,
         max_steps: int = MAX_STEPS,
-        backlog: int = BACKLOG,
-        queue: int = QUEUE,
+        backlog: int = MAX_BACKLOG,
+        queue: int = MAX_QUEUE,
         start: int = 0,
     ) -> None:
         self._parts = dict(parts)

@@ -41,10 +41,10 @@ from receiver.server.uvicorn_server import Server, configure, serve_on
 from receiver.server.worker import Channel
 from receiver.storage.memory import MemoryAuth
 
-TICK = 1.0
+TICK_INTERVAL = 1.0
 """Seconds between two updates of the totals."""
 
-BATCH = 50
+MAX_BATCH = 50
 """Datagrams that are read before other work of the event loop runs."""
 
 
@@ -67,8 +67,8 @@ class Live:
         end: socket.socket,
         *,
         now: Callable[[], float] = time.time,
-        batch: int = BATCH,
-        tick: float = TICK,
+        batch: int = MAX_BATCH,
+        tick: float = TICK_INTERVAL,
     ) -> None:
         self._batch = batch
         self._tick = tick

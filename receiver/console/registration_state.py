@@ -1,6 +1,7 @@
 """The differences between the declarations and the PBX, for the console in production.
 
-Rule 1: a PBX is only read, at most every `FRESH` seconds, and only while the console has a viewer.
+Rule 1: a PBX is only read, at most every `CHECK_INTERVAL` seconds, and only while the console has a
+        viewer.
 Rule 2: nothing waits for the PBX: the last result is shown, with its time.
 Rule 3: the client of a PBX is kept, so that a refused password is not sent twice
         (`receiver.pbx.accounts`).
@@ -30,7 +31,7 @@ Json = dict[str, Any]
 Menus = dict[tuple[str, str], tuple[str, ...]]
 """The keys of the IVRs' own menus, by the PBX's label and the IVR's number."""
 
-FRESH = 180.0
+CHECK_INTERVAL = 180.0
 """Seconds for which a result is kept."""
 
 
@@ -51,7 +52,7 @@ class Found:
     menus: Menus = field(default_factory=dict)
 
 
-OFF = Found("off", text="no PBX is configured: RECEIVER_PBX_URL and an account")
+NOT_CONFIGURED = Found("off", text="no PBX is configured: RECEIVER_PBX_URL and an account")
 
 
 class RegistrationState:
@@ -73,11 +74,11 @@ class RegistrationState:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
-        self._visits = BackgroundCheck(FRESH, make, clock)
+        self._visits = BackgroundCheck(CHECK_INTERVAL, make, clock)
         self._now = now
-        settings = [app.settings_for(label) for label in app.pbxs]
+        is_configured = any(app.settings_for(label).pbx_url for label in app.pbxs)
         self.menus: Menus = {}
-        self.json: Json = _json([OFF] if not any(one.pbx_url for one in settings) else [], None)
+        self.json: Json = _json([] if is_configured else [NOT_CONFIGURED], None)
 
     def refresh(self, then: Callable[[], object]) -> None:
         """Read the PBXs again, if the result is old, and call ``then`` afterwards."""

@@ -32,7 +32,7 @@ PAGE = Path(__file__).parent / "page"
 MAX_BODY = 4096
 """Bytes of a request's body."""
 
-CALLER = "101"
+DEFAULT_CALLER = "101"
 """The number of the caller by default, also in the form of the page."""
 
 DEFAULT_LIMIT, MAX_LIMIT = 200, 1000
@@ -60,7 +60,7 @@ class Dial(Struct, forbid_unknown_fields=True, frozen=True):
     """Call an IVR, ``"8000"`` or ``"label/8000"``."""
 
     ivr: _Short
-    caller: _Short = CALLER
+    caller: _Short = DEFAULT_CALLER
     name: _Short = ""
 
 

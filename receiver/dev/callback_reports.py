@@ -39,7 +39,7 @@ from receiver.upstream import request_observer
 MAX_ENTRIES = 200
 """Log records, and requests to a CRM, in one report."""
 
-DELAY = 0.02
+REPORT_DELAY = 0.02
 """Seconds for which changes of a report are collected before it is sent."""
 
 _MAX_MESSAGE = 2000  # characters
@@ -144,7 +144,7 @@ class ReportBuilder(request_observer.RequestObserver):
                 self._reporter.loop.call_soon_threadsafe(self._start_timer)
 
     def _start_timer(self) -> None:
-        self._reporter.loop.call_later(DELAY, self._send_scheduled)
+        self._reporter.loop.call_later(REPORT_DELAY, self._send_scheduled)
 
     def _send_scheduled(self) -> None:
         if self._is_scheduled:

@@ -70,11 +70,11 @@ class Callback:
 
     @property
     def reason(self) -> str | None:
-        """The reason of the reply."""
-        if self.report and self.report["reason"]:
-            return str(self.report["reason"])
-        failed = self.step is not None and self.step.outcome.kind == "failed"
-        return "failed" if failed else None
+        """The reason of the reply; ``failed`` if none reached the PBX."""
+        if self.step is not None and self.step.outcome.kind == "failed":
+            return "failed"
+        reason: str | None = self.report["reason"] if self.report else None
+        return reason
 
     def json(self, handler: str, after_failure: str) -> Json:
         """Return the step, as the page gets it."""

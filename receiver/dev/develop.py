@@ -67,7 +67,7 @@ class Terminal:
     missing: OnMissing
 
 
-QUERY = "token"
+QUERY_PARAMETER = "token"
 """The query parameter of the console's URL with the token."""
 
 MakeClient = Callable[[Settings], PbxClient]
@@ -166,7 +166,7 @@ async def _console(feed: Feed, calls: PhoneCalls, port: int) -> AsyncIterator[st
     async with running(app, lifespan="off", port=port) as url:
         hosts |= loopback(urlsplit(url).port or 0)
         try:
-            yield f"{url}/?{QUERY}={token.reveal()}"
+            yield f"{url}/?{QUERY_PARAMETER}={token.reveal()}"
         finally:
             feed.close()
 
@@ -186,7 +186,7 @@ def with_url_token(console: ASGIApp, token: Secret, hosts: Collection[str]) -> A
         page=lambda: page_of(PAGE, "token.html"),
         page_status=401,
         hint="no session: open the URL that receiver dev printed, with the token in it",
-        query=QUERY,
+        query=QUERY_PARAMETER,
     )
     checker = token_authenticator(token, MemoryAuth(life=NONCE_LIFE), LogThrottle())
     return OperatorAccess(console, "dev", checker, login)

@@ -11,7 +11,7 @@ from receiver.simulator.event_records import CallEnd
 from receiver.simulator.event_sender import EventSender, events_of, reported
 from receiver.simulator.model import Pbx
 
-TALK = 5.0
+TALK_SECONDS = 5.0
 """Seconds that the destination talks: the page cannot answer for it."""
 
 
@@ -34,7 +34,7 @@ async def report(
     if not pbx.tenant_settings["cdr_event"]["enabled"]:
         return
     sender = EventSender(lambda: pbx.tenant_settings["cdr_event"])
-    async for events in events_of(phone, CallEnd(TALK), time.time()):
+    async for events in events_of(phone, CallEnd(TALK_SECONDS), time.time()):
         await hold()
         show([view.note(phone.now, reported(events))])
         missed = sum(not one.acknowledged for one in await sender.send(events))

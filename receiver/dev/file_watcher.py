@@ -21,7 +21,7 @@ except ImportError:  # part of the extra "dev"
         "receiver dev needs a further package: pip install 'portsip-receiver[dev]'"
     ) from None
 
-STEP = 50
+DEBOUNCE = 50
 """Milliseconds without a change after which changes are reported."""
 
 
@@ -80,7 +80,7 @@ class FileWatcher:
 
     async def _run(self, folders: Iterable[str]) -> None:
         async for changes in awatch(
-            *sorted(folders), watch_filter=self._is_watched, recursive=False, step=STEP
+            *sorted(folders), watch_filter=self._is_watched, recursive=False, step=DEBOUNCE
         ):
             self._add({path for _, path in changes})
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from receiver.console.web import CALLER
+from receiver.console.web import DEFAULT_CALLER
 from receiver.declarations.actions import split_path
 from receiver.declarations.speech import Speech
 from receiver.dev.declaration_messages import DeclaredAction
@@ -112,7 +112,7 @@ def _example(actions: Iterable[ActionUrl]) -> Json | None:
         with suppress(MaskError):  # of a copied PBX
             masks[one.type] += Mask.parse(one.mask)
     callers, keys = Mask(tuple(masks["CALLER"])), Mask(tuple(masks["DTMF"]))
-    if callers.matches(CALLER):
+    if callers.matches(DEFAULT_CALLER):
         return {"caller": "", "keys": ""}
     if keys.entries:
         single = (Mask((one,)) for one in keys)

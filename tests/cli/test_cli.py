@@ -18,7 +18,7 @@ import click
 import pytest
 from click.testing import Result
 
-from receiver.cli import GROUPS, main
+from receiver.cli import COMMANDS, GROUPS, main
 from receiver.credentials import Secret
 from receiver.declarations.actions import Handler
 from receiver.execution.blocking_calls import BlockingCall, BlockingCallDetector, Report
@@ -139,13 +139,17 @@ def test_check_of_an_app_without_actions(project: Path) -> None:
         ("check nowhere.py", 2, "there is no file nowhere.py"),
         ("check myapp:nothing", 2, "myapp has no 'nothing'"),
         ("check myapp:sales", 2, "is of type Ivr, not a Receiver"),
-        ("check", 2, "Missing argument 'APP'"),
+        ("check", 2, "Missing argument 'APP'. Name the app, as in app:app, or its file"),
+        ("check .", 2, r"\. is a folder: name the app, as in app:app"),
+        ("check ./gone:app", 2, "./gone is not a module: name the app, as in app:app"),
         ("serve myapp:app --port 99999", 2, "99999 is not in the range"),
         ("plan myapp:app", 2, "RECEIVER_SECRET is not set"),
         ("apply myapp:app", 2, "RECEIVER_SECRET is not set"),
         ("destroy myapp:app", 2, "RECEIVER_SECRET is not set"),
         ("curl myapp:app pick", 2, "RECEIVER_SECRET is not set"),
-        ("dial myapp:app 9999", 2, "no IVR with the extension number '9999'"),
+        ("dial myapp:app 9999", 2, "declares no IVR '9999': choose one of 8000"),
+        ("load myapp:app 9999", 2, "declares no IVR '9999': choose one of 8000"),
+        ("dial myapp:app 8000 --at noon", 2, 'write a date and time, as in "2026-11-22 09:00"'),
         ("dial myapp:app 8000 --from 1 --press x", 2, "a telephone has the keys"),
         ("nonsense", 2, "No such command 'nonsense'"),
     ],
@@ -332,7 +336,17 @@ def test_curl_lists_the_actions_if_the_name_is_unknown(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECEIVER_SECRET", SECRET)
-    fails("curl myapp:app nope", 2, "'nope' names 0 actions; choose one of 8000/pick, 8000/queue")
+    problem = "'nope' is the name of no action: choose one of 8000/pick, 8000/queue"
+    fails("curl myapp:app nope", 2, problem)
+    (project / "bare.py").write_text("from receiver import Receiver\napp = Receiver()\n")
+    fails("curl bare nope", 2, "this app declares no action")
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"rotate"}))  # its list is as it is
+def test_help_fits_a_narrow_terminal(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text, *_ = run(f"{command} --help").stdout.partition("Options:")
+    assert all(len(line) <= 40 for line in text.splitlines())
 
 
 def test_demo_succeeds() -> None:

@@ -213,7 +213,9 @@ def test_a_name_that_no_file_can_have_is_wrong_use(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
-@pytest.mark.parametrize("command", ["dial status_app:app 8000 --press 1", "guide tutorial"])
+@pytest.mark.parametrize(
+    "command", ["dial status_app:app 8000 --press 1", "guide tutorial", "--help", "dial --help"]
+)
 def test_a_full_disk_behind_the_output_is_a_failed_operation(command: str, project: Path) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(

@@ -1,9 +1,10 @@
-"""The CI workflow and the container image of a project that ``receiver new`` creates.
+"""A project that ``receiver new`` creates works, with its CI workflow and its container image.
 
 Not tested, for want of network and containers: downloads of pip, accounts and folders of the image.
 """
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -20,12 +21,12 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from receiver.cli.project_template import create_project
+from receiver.cli.new import create_project
 from receiver.server.supervisor import STOP_TIMEOUT
 from receiver.settings import Settings
-from tests.cli.test_project_template import ROOT, environ, run
 from tests.processes import Processes
 
+ROOT = Path(__file__).parent.parent.parent
 WAIT = 240.0
 """The timeout of a process in seconds."""
 
@@ -34,6 +35,22 @@ WAIT = 240.0
 def project(tmp_path: Path) -> Path:
     create_project("shop", tmp_path)
     return tmp_path / "shop"
+
+
+def environ() -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # another version may be installed here
+        "PYTEST_ADDOPTS": "-p pytest_asyncio.plugin -p receiver.testing.pytest_plugin",
+    }
+
+
+def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` as a Python module in the folder of the project."""
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=project, env=environ(), capture_output=True, text=True
+    )
 
 
 def workflow(project: Path) -> dict[Any, Any]:
@@ -82,6 +99,29 @@ def check_install(command: str, project: Path) -> None:
     assert "does not provide the extra" not in done.stderr
     for wanted in re.findall(r"\[(.*)\]", command):
         assert set(wanted.split(",")) <= extras(project)
+
+
+def test_it_passes_its_own_tests(project: Path) -> None:
+    done = run(project, "pytest")
+    assert "3 passed" in done.stdout, done.stdout
+    app = project / "app.py"
+    app.write_text(app.read_text().replace('"222"', '"223"'))
+    assert "1 failed, 2 passed" in run(project, "pytest").stdout
+
+
+def test_its_imports_are_sorted(project: Path) -> None:
+    done = run(project, "ruff", "check", "--isolated", "--select", "I", ".")
+    assert done.returncode == 0, done.stdout
+
+
+def test_it_is_typed(project: Path) -> None:
+    done = run(project, "mypy", "--strict", "app.py", "tests/test_app.py")
+    assert done.returncode == 0, done.stdout
+
+
+def test_its_call_is_forwarded(project: Path) -> None:
+    done = run(project, "receiver", "dial", "app:app", "8000", "--from", "101", "--press", "1")
+    assert "forwarded to 222" in done.stdout
 
 
 def test_its_requirements_on_this_package_exist(project: Path) -> None:

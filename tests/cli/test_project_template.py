@@ -1,10 +1,7 @@
-"""A project from ``receiver new`` works, and nothing is overwritten."""
+"""The files of a project from ``receiver new``; nothing is overwritten."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -14,11 +11,9 @@ import pytest
 from click.testing import Result
 
 from receiver.cli import main
-from receiver.cli.project_template import FILES
+from receiver.cli.new import FILES
 from receiver.settings import Settings, unknown_settings
 from tests.command_line import CliRunner
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 def new(name: str) -> Result:
@@ -30,47 +25,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     assert new("shop-2").exit_code == 0
     return tmp_path / "shop-2"
-
-
-def environ() -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # another version may be installed here
-        "PYTEST_ADDOPTS": "-p pytest_asyncio.plugin -p receiver.testing.pytest_plugin",
-    }
-
-
-def run(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run ``command`` as a Python module in the folder of the project."""
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=project, env=environ(), capture_output=True, text=True
-    )
-
-
-def test_it_passes_its_own_tests(project: Path) -> None:
-    done = run(project, "pytest")
-    assert "3 passed" in done.stdout, done.stdout
-    app = project / "app.py"
-    app.write_text(app.read_text().replace('"222"', '"223"'))
-    assert "1 failed, 2 passed" in run(project, "pytest").stdout
-
-
-@pytest.mark.parametrize("command", ["check", "format --check", "check --isolated --select I"])
-def test_linters_find_nothing(project: Path, command: str) -> None:
-    done = run(project, "ruff", *command.split(), ".")
-    assert done.returncode == 0, done.stdout
-
-
-def test_it_is_typed(project: Path) -> None:
-    done = run(project, "mypy", "--strict", "app.py", "tests/test_app.py")
-    assert done.returncode == 0, done.stdout
-
-
-def test_its_call_is_forwarded(project: Path) -> None:
-    done = run(project, "receiver", "dial", "app:app", "8000", "--from", "101", "--press", "1")
-    assert "forwarded to 222" in done.stdout
-    assert run(project, "receiver", "check", "app:app").returncode == 0
 
 
 def test_its_files_are_those_of_the_template(project: Path) -> None:

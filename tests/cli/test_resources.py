@@ -293,7 +293,8 @@ def test_a_recording_that_the_pbx_does_not_play(
     wav(tmp_path / "tel.wav", 8000)
     requests.clear()
     bad(run("files upload tel.wav"), "8 kHz, .* convert it with  ffmpeg -i tel.wav", 2)
-    bad(run("files upload none.wav"), "none.wav: no such file", 2)
+    bad(run("files upload none.wav"), "none.wav cannot be read: No such file", 2)
+    bad(run("files upload ."), "\\. cannot be read: Is a directory", 2)
     assert requests == []
     bad(run("ivrs update 8000 --prompt tel.wav"), "8 kHz", 2)
     assert {line.split()[0] for line in requests} == {"GET"}
@@ -324,7 +325,8 @@ def test_a_recording_that_the_pbx_does_not_play(
         ("ivrs update 8000 --set name.x=1", 2, "no field name.x: name is not an object"),
         ("ivrs update 8000 --set failure_forward_rule.number=", 2, "only a whole field"),
         ("ivrs update 8000 --set failure_forward_rule.x=1", 2, "no field failure_forward_rule.x"),
-        ("ivrs update 8000 --file none.json", 2, "--file none.json: no such text file"),
+        ("ivrs update 8000 --file none.json", 2, "--file none.json cannot be read: No such file"),
+        ("ivrs update 8000 --file latin.json", 2, "--file latin.json: this is not text in UTF-8"),
         ("ivrs update 8000 --file text.json", 2, "--file text.json: this is not JSON"),
         ("ivrs update 8000 --file list.json", 2, "--file list.json: this is not a JSON object"),
         ("ivrs create --set id=7", 2, "id is set by the PBX itself"),
@@ -338,6 +340,7 @@ def test_a_mistake_is_one_clear_line(
 ) -> None:
     (tmp_path / "text.json").write_text("{")
     (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "latin.json").write_bytes(b"\xfc")
     made(run, SALES)
     bad(run(command), problem, status)
 

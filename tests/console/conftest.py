@@ -40,7 +40,7 @@ async def tab(browser: BrowserContext, stage: Stage, live_stage: Stage) -> Async
     tab = Tab(page)
     yield tab
     await page.close()
-    assert tab.said == []
+    assert tab.logged == []
 
 
 @pytest_asyncio.fixture(loop_scope="session")

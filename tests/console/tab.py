@@ -15,30 +15,30 @@ expect.set_options(timeout=PATIENCE)
 
 
 class Tab:
-    """A page, what it asked for, and what the browser had to say about it.
+    """A page, its requests, and the browser's log of it.
 
     Attributes:
-        asked: the URLs it requested, in their order.
+        requested: the URLs it requested, in their order.
         sent: the headers of each.
-        said: errors and warnings of the browser's log; a test may clear what it caused on purpose.
+        logged: errors and warnings of the browser's log; a test clears those that it expects.
     """
 
     def __init__(self, page: Page) -> None:
         self.page = page
         page.set_default_timeout(PATIENCE)  # also of navigation
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.sent: list[dict[str, str]] = []
-        self.said: list[str] = []
+        self.logged: list[str] = []
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self.said.append(f"uncaught: {error}"))
+        page.on("pageerror", lambda error: self.logged.append(f"uncaught: {error}"))
         page.on("request", self._request)
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.said.append(message.text)
+            self.logged.append(message.text)
 
     def _request(self, request: Request) -> None:
-        self.asked.append(request.url)
+        self.requested.append(request.url)
         self.sent.append(request.headers)
 
     def at(self, selector: str) -> Locator:

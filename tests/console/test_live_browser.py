@@ -99,8 +99,8 @@ async def test_a_wrong_password_is_refused_and_the_right_one_opens_the_console(
     await tab.page.keyboard.type("ein falsches Paßwort")
     await tab.page.keyboard.press("Enter")
     await expect(tab.at("#trouble")).to_contain_text("wrong password")
-    assert len(tab.said) == 1  # the browser's own line on the 401
-    tab.said.clear()
+    assert len(tab.logged) == 1  # the browser's own line on the 401
+    tab.logged.clear()
     await sign_in(service, tab)
     await expect(tab.at("#phone")).to_be_hidden()
     await expect(tab.at("#registration")).to_contain_text("Not compared")
@@ -163,4 +163,4 @@ async def test_signed_out_elsewhere(service: Service, tab: Tab) -> None:
     await other.locator("#logout").click()
     await expect(other.locator("#password")).to_be_visible()
     await expect(tab.at("#notice")).to_contain_text("You are signed out")
-    tab.said.clear()  # the browser's own line on the 401
+    tab.logged.clear()  # the browser's own line on the 401

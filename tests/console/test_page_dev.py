@@ -119,7 +119,7 @@ async def test_without_the_token_a_page_says_where_it_is(dev: Dev, tab: Tab) -> 
     assert answer is not None
     assert answer.status == 401
     await expect(tab.at("main")).to_contain_text("Open the whole URL that receiver dev printed")
-    tab.said.clear()  # of the status
+    tab.logged.clear()  # of the status
 
 
 async def test_the_token_is_left_behind(dev: Dev, tab: Tab, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ async def test_the_token_is_left_behind(dev: Dev, tab: Tab, tmp_path: Path) -> N
     await expect(tab.at("#connection")).to_have_text("connected")
     assert "token" not in tab.page.url
     token = dev.opened.partition("?token=")[2]
-    assert [url for url in tab.asked if token in url] == [dev.opened]
+    assert [url for url in tab.requested if token in url] == [dev.opened]
     assert [one for one in tab.sent if token in str(one.get("referer"))] == []
     assert await tab.page.evaluate("document.cookie") == ""
 
@@ -146,4 +146,4 @@ async def test_a_page_of_an_earlier_start_says_so(dev: Dev, tab: Tab) -> None:
     finally:
         other.stop(signal.SIGKILL)
     await tab.page.goto("about:blank")  # it stops asking
-    tab.said.clear()  # of what the browser asked meanwhile
+    tab.logged.clear()  # of what the browser asked meanwhile

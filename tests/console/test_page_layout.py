@@ -125,7 +125,7 @@ async def test_a_banner_moves_nothing(sized: Tab, stage: Stage, pictures: Path) 
     await look(sized, pictures, "lost")
     await stage.start()
     await expect(sized.at("#connection")).to_have_text("connected")
-    sized.said.clear()  # the browser's lines on the lost connection
+    sized.logged.clear()  # the browser's lines on the lost connection
 
 
 async def test_a_focus_ring_overlaps_no_key(sized: Tab, stage: Stage, pictures: Path) -> None:

@@ -38,7 +38,7 @@ async def test_everything_comes_in_one_round(tab: Tab, stage: Stage) -> None:
     )
     # Once each, nothing that the page does not name, nothing from elsewhere.
     wanted = ["", *named, "state", "events?after=0"]
-    assert sorted(tab.asked) == sorted(stage.url + path for path in wanted)
+    assert sorted(tab.requested) == sorted(stage.url + path for path in wanted)
 
 
 async def test_no_script_reads_markup() -> None:
@@ -138,9 +138,9 @@ async def test_it_comes_back_with_the_server(tab: Tab, stage: Stage) -> None:
     await expect(tab.at("#calls-count")).to_have_text("0 calls")
     await tab.dial("22")
     await expect(tab.at(".display-state")).to_have_text("forwarded to 222")
-    assert [text for text in tab.said if "Failed to load resource" not in text] == []
-    assert sum("403" in text for text in tab.said) == 1  # the old token, renewed at once
-    tab.said.clear()
+    assert [text for text in tab.logged if "Failed to load resource" not in text] == []
+    assert sum("403" in text for text in tab.logged) == 1  # the old token, renewed at once
+    tab.logged.clear()
 
 
 async def test_a_viewer_that_missed_too_much_reads_all_anew(tab: Tab, stage: Stage) -> None:
@@ -158,5 +158,5 @@ async def test_a_refusal_is_said_beside_the_form(tab: Tab, stage: Stage) -> None
     await tab.open(stage)
     await tab.at("#call-button").click()
     await expect(tab.at("#phone-error")).to_have_text("The service is starting.")
-    assert len(tab.said) == 1  # the browser's own line on the 409
-    tab.said.clear()
+    assert len(tab.logged) == 1  # the browser's own line on the 409
+    tab.logged.clear()

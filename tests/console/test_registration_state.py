@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
-from receiver.console.registration_state import FRESH, RegistrationState
+from receiver.console.registration_state import CHECK_INTERVAL, RegistrationState
 from receiver.errors import PbxError
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.registrar import apply, make_plan
@@ -70,7 +70,7 @@ async def test_differences_are_shown_without_values() -> None:
     pbx.stage.pbx.action_urls(pbx.stage.ivr("8000").id).update(
         pbx.stage.action_urls("8000")[0].id, {"dtmf_mask": "7"}
     )
-    pbx.now = FRESH
+    pbx.now = CHECK_INTERVAL
     assert await pbx.refresh()
     assert pbx.registration.json["lines"] == ["~ update 8000/pick: dtmf_mask"]
     await pbx.registration.close()
@@ -81,9 +81,9 @@ async def test_it_asks_seldom_and_keeps_its_client() -> None:
     await pbx.apply()
     assert await pbx.refresh()
     assert pbx.registration.json["state"] == "in step"
-    pbx.now = FRESH - 1
+    pbx.now = CHECK_INTERVAL - 1
     assert not await pbx.refresh()
-    pbx.now = FRESH
+    pbx.now = CHECK_INTERVAL
     assert await pbx.refresh()
     assert pbx.made == 1
     await pbx.registration.close()
@@ -135,7 +135,7 @@ async def test_refreshing_does_not_wait() -> None:
     pbx.stage.transport.handle_async_request = stuck  # type: ignore[assignment, method-assign]
     pbx.registration.refresh(lambda: None)
     await asyncio.sleep(0)
-    pbx.now = 10 * FRESH
+    pbx.now = 10 * CHECK_INTERVAL
     first = pbx.registration._visits._task
     pbx.registration.refresh(lambda: None)
     assert pbx.registration._visits._task is first  # one at a time

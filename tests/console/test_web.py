@@ -35,28 +35,28 @@ class RecordedControls:
     """Controls that note what was asked for."""
 
     def __init__(self) -> None:
-        self.asked: list[Any] = []
+        self.requested: list[Any] = []
 
     async def dial(self, wanted: Dial) -> str:
         if wanted.ivr == "9999":
             raise ControlError("there is no IVR 9999: choose another")
-        self.asked.append(wanted)
+        self.requested.append(wanted)
         return "c1"
 
     async def key(self, call: str, pressed: Key) -> None:
-        self.asked.append((call, pressed))
+        self.requested.append((call, pressed))
 
     async def hang_up(self, call: str) -> None:
-        self.asked.append(call)
+        self.requested.append(call)
 
     async def clock(self, wanted: Clock) -> None:
-        self.asked.append(wanted)
+        self.requested.append(wanted)
 
     async def night(self, wanted: Night) -> None:
-        self.asked.append(wanted)
+        self.requested.append(wanted)
 
     async def faults(self, wanted: Faults) -> None:
-        self.asked.append(wanted)
+        self.requested.append(wanted)
 
     async def audio(self, file_id: str) -> Audio | None:
         return Audio(b"RIFF", "audio/vnd.wave") if file_id == "f1" else None
@@ -151,7 +151,7 @@ async def test_what_the_page_asks_for_is_done(
     for headers in (HEAD, {**HEAD, "Origin": "http://localhost:8080"}):
         answer = await browser.post(path, json=body, headers=headers)
         assert answer.status_code == 200
-        assert noted.asked.pop() == asked
+        assert noted.requested.pop() == asked
     assert answer.json() == ({"call": "c1"} if path == "phone/dial" else {})
 
 
@@ -174,7 +174,7 @@ async def test_other_pages_are_refused(
     browser: httpx.AsyncClient, noted: RecordedControls, path: str, headers: dict[str, str]
 ) -> None:
     answer = await browser.post(path, json=POSTS[path][0], headers=headers)
-    assert (answer.status_code, noted.asked) == (403, [])
+    assert (answer.status_code, noted.requested) == (403, [])
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -182,7 +182,7 @@ async def test_a_get_changes_nothing(
     browser: httpx.AsyncClient, noted: RecordedControls, path: str
 ) -> None:
     assert (await browser.get(path, headers=HEAD)).status_code in (404, 405)
-    assert noted.asked == []
+    assert noted.requested == []
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ async def test_invalid_requests_are_refused(
     browser: httpx.AsyncClient, noted: RecordedControls, path: str, body: str
 ) -> None:
     answer = await browser.post(path, content=body, headers=HEAD)
-    assert (answer.status_code, noted.asked) == (400, [])
+    assert (answer.status_code, noted.requested) == (400, [])
     assert "invalid request" in answer.json()["error"]
 
 

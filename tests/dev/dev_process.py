@@ -186,6 +186,9 @@ class Dev:
             with self._came:
                 self.lines.append(line)
                 self._came.notify_all()
+        self.process.wait()
+        with self._came:
+            self._came.notify_all()
 
     def _watch(self) -> None:
         try:

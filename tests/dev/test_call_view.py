@@ -147,7 +147,8 @@ def test_credentials_in_a_url_are_masked_and_a_long_body_is_cut() -> None:
 
 
 async def test_what_the_service_tells_belongs_to_its_callback() -> None:
-    page = Page(make_pbx(), lambda request: httpx.Response(200, content=b'{"action":"repeat"}'))
+    repeat = {"status_code": 200, "action": "repeat"}
+    page = Page(make_pbx(), lambda request: httpx.Response(200, json=repeat))
     phone = await page.line.dial("8000", caller="101")
     await phone.press("1")
     await phone.press("22")
@@ -178,6 +179,15 @@ async def test_a_callback_that_failed_says_what_the_pbx_does_then() -> None:
         assert words in outcome["then"]
         assert "not documented" in outcome["then"]
         assert page.view.summary()["reason"] == "failed"
+
+
+async def test_an_answer_that_does_not_arrive_is_a_failure_even_if_the_handler_succeeded() -> None:
+    page = Page(make_pbx(), refuse)
+    phone = await page.line.dial("8000", caller="101")
+    await phone.press("1")
+    report: Json = {"handler": "app.pick", "stages": None, "reason": "handled", "error": None}
+    page.view.report("8000/pick", "report 1", {**report, "log": [], "upstream": []})
+    assert page.view.summary()["reason"] == "failed"
 
 
 async def test_the_menu_silence_and_a_caller_who_leaves() -> None:

@@ -30,7 +30,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield run
     for dev in started:
-        dev.stop(signal.SIGKILL)
+        dev.stop()
 
 
 def callbacks(call: dict[str, Any]) -> list[dict[str, Any]]:

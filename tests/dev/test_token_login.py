@@ -58,7 +58,7 @@ async def assert_no_access(browser: httpx.AsyncClient, noted: RecordedControls) 
     for path, (body, _) in POSTS.items():
         assert (await browser.post(path, json=body)).status_code == 401, path
     assert (await browser.post("/page/main.js")).status_code == 401
-    assert noted.asked == []
+    assert noted.requested == []
 
 
 async def test_without_the_token_nothing_is_served(
@@ -123,7 +123,7 @@ async def test_the_token_is_exchanged_for_a_session(
     assert (await browser.get("/state")).json()["mode"] == "dev"
     for path, (body, asked) in POSTS.items():
         assert (await browser.post(path, json=body)).status_code == 200
-        assert noted.asked.pop() == asked
+        assert noted.requested.pop() == asked
 
 
 async def test_the_cookie(browser: httpx.AsyncClient, noted: RecordedControls) -> None:

@@ -37,7 +37,7 @@ export function ofStep(step) {
 /** The arrows of a callback in their order, as far as they are known. */
 export function ofCallback(callback) {
   const exchanges = callback.exchanges ?? [];
-  const crm = (callback.upstream ?? []).flatMap(asked);
+  const crm = (callback.upstream ?? []).flatMap(crmArrows);
   if (!exchanges.length) return unseen(callback, crm);
   return exchanges.flatMap((exchange, i) => {
     const last = i === exchanges.length - 1;
@@ -83,7 +83,7 @@ function meaning(body) {
   }
 }
 
-function asked(one) {
+function crmArrows(one) {
   const text = `${one.method} ${one.host}${one.path ?? ""}`;
   if (one.from === "circuit") {
     return [

@@ -199,14 +199,14 @@ function exchange(one, i, n) {
           ["Leg 2: request with the proof", "Leg 2: answer"],
         ]
       : [];
-  const [asked, answered] = names[i] ?? ["Request", "Answer"];
+  const [requestTitle, answerTitle] = names[i] ?? ["Request", "Answer"];
   const status = one.status ? `HTTP/1.1 ${one.status}` : "no answer";
   return h(
     "div",
     { class: "exchange" },
-    wire(asked, `${one.method} ${one.url}`, one.request_headers, one.request_body),
+    wire(requestTitle, `${one.method} ${one.url}`, one.request_headers, one.request_body),
     wire(
-      `${answered}, after ${duration(one.seconds)}`,
+      `${answerTitle}, after ${duration(one.seconds)}`,
       status,
       one.response_headers,
       one.response_body,
@@ -239,8 +239,8 @@ function log({ log: lines = [] }) {
 
 const FROM = { network: "request", cache: "from the cache", circuit: "circuit open" };
 
-function upstream({ upstream: asked = [] }) {
-  return entryList("CRM", asked, (one) => [
+function upstream({ upstream: requests = [] }) {
+  return entryList("CRM", requests, (one) => [
     one.status && one.status < 500 ? "INFO" : "ERROR",
     one.status ?? "none",
     FROM[one.from] ?? one.from,

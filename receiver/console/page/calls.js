@@ -6,7 +6,7 @@ import { callerName, isWell, ivrName, standing } from "./words.js";
 import { get } from "./wire.js";
 
 const PAGE = 200;
-const MOST = 20000;
+const MAX_CALLS = 20000;
 
 export class Calls {
   constructor() {
@@ -42,7 +42,7 @@ export class Calls {
     }
     this.line.splice(low, 0, entry);
     this.byId.set(entry.call.id, entry);
-    if (this.line.length <= MOST) return;
+    if (this.line.length <= MAX_CALLS) return;
     this.byId.delete(this.line.pop().call.id);
     this.complete = false;
   }
@@ -67,7 +67,7 @@ export class Calls {
 
   /** Whether the server may have older calls, and the limit is not reached. */
   get more() {
-    return !this.complete && this.line.length > 0 && this.line.length < MOST;
+    return !this.complete && this.line.length > 0 && this.line.length < MAX_CALLS;
   }
 
   /** Gets the next page of older calls; one request at a time. */

@@ -8,7 +8,7 @@ import { isMuted } from "./sounds.js";
 import { callerName, counted, duration, firstStep, percent, STATES } from "./words.js";
 
 const TICK = 100; // milliseconds
-const MOST_KEYS = 12; // that fit
+const MAX_KEYS = 12; // that fit
 
 export class Display {
   constructor() {
@@ -117,7 +117,7 @@ export function promptText(prompt) {
 
 const nextKeys = (ivr) => (ivr?.example?.keys ? `Now press ${ivr.example.keys}` : "");
 
-const lastOf = (keys = "") => (keys.length > MOST_KEYS ? `…${keys.slice(1 - MOST_KEYS)}` : keys);
+const lastOf = (keys = "") => (keys.length > MAX_KEYS ? `…${keys.slice(1 - MAX_KEYS)}` : keys);
 
 function headline(call) {
   if (call.end) return call.end.text || call.end.kind;

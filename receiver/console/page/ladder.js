@@ -110,8 +110,8 @@ function heads(lanes, store, call) {
 }
 
 function crmOf(call) {
-  const asked = call.steps.flatMap((step) => step?.callback?.upstream ?? []);
-  return asked[0]?.host;
+  const requests = call.steps.flatMap((step) => step?.callback?.upstream ?? []);
+  return requests[0]?.host;
 }
 
 function drawn(step) {

@@ -127,7 +127,7 @@ export class List {
   key(event) {
     const page = Math.max(1, Math.floor(this.box.clientHeight / this.row) - 1);
     const here = this.shown.findIndex((entry) => entry.call.id === this.store.open);
-    const there = {
+    const target = {
       ArrowDown: here + 1,
       ArrowUp: here - 1,
       PageDown: here + page,
@@ -138,7 +138,7 @@ export class List {
     if (event.key === "Enter") {
       showPart("call");
       at("call").focus();
-    } else if (there !== undefined) this.move(there);
+    } else if (target !== undefined) this.move(target);
     else return;
     event.preventDefault();
   }

@@ -33,8 +33,8 @@ function load(state) {
   if (at("main").hidden) showPart(live ? "calls" : "phone");
   at("main").hidden = false;
   store.load(state);
-  const wanted = decodeURIComponent(location.hash.match(/^#call=(.+)/)?.[1] ?? "");
-  if (!store.open) store.select(wanted || store.mine || state.calls[0]?.id || null);
+  const linked = decodeURIComponent(location.hash.match(/^#call=(.+)/)?.[1] ?? "");
+  if (!store.open) store.select(linked || store.mine || state.calls[0]?.id || null);
 }
 
 let was = null;

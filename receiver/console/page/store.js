@@ -17,7 +17,7 @@ export class Store {
     this.mine = null; // the id of the call on this page's phone
     this.trouble = ""; // why the open call cannot be shown
     this.details = new Map(); // id -> call with its steps
-    this.asked = new Map(); // id -> events that arrived while its details were loaded
+    this.loading = new Map(); // id -> events that arrived while its details were loaded
     this.views = new Map();
     this.changed = new Set();
   }
@@ -49,7 +49,7 @@ export class Store {
     this.state = { ivrs: [], ...state };
     this.calls.load(state.calls);
     this.details.clear();
-    this.asked.clear();
+    this.loading.clear();
     this.touch("state", "calls", "open", "mine", ...PARTS);
     for (const id of new Set([this.open, this.mine])) this.find(id);
   }
@@ -64,7 +64,7 @@ export class Store {
       this.touch("calls");
     }
     const id = event.type === "call" ? event.call.id : event.id;
-    if (this.asked.has(id)) this.asked.get(id).push(event);
+    if (this.loading.has(id)) this.loading.get(id).push(event);
     else this.grow(id, event);
   }
 
@@ -107,18 +107,18 @@ export class Store {
   }
 
   async fetch(id) {
-    if (!id || this.details.has(id) || this.asked.has(id)) return;
+    if (!id || this.details.has(id) || this.loading.has(id)) return;
     const missed = [];
-    this.asked.set(id, missed);
+    this.loading.set(id, missed);
     try {
       const call = await get(`calls/${encodeURIComponent(id)}`);
-      if (this.asked.get(id) !== missed) return; // everything was reloaded in between
+      if (this.loading.get(id) !== missed) return; // everything was reloaded in between
       this.details.set(id, call);
     } catch (error) {
-      if (this.asked.get(id) !== missed) return;
+      if (this.loading.get(id) !== missed) return;
       if (id === this.open) this.trouble = reasonOf(error);
     }
-    this.asked.delete(id);
+    this.loading.delete(id);
     for (const event of missed) this.grow(id, event);
     this.prune();
     this.tell(id);
