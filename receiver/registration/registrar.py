@@ -90,15 +90,14 @@ async def make_plan(
         base, secret, epoch: as for `receiver.registration.desired.desired_action_urls`.
         look: read the IVRs too, for the warnings about their own menus.
         ivrs: the declared IVRs; the others must be on the PBX.
-        number_format: how the trunk writes callers' numbers, for the warnings.
         event_url: the desired event URL of the tenant; None leaves the tenant alone, unread.
         speak: as for `receiver.registration.ivr_changes.plan_ivrs`; `apply` needs it.
-        reading, options: see `Reading` and `receiver.registration.plans.Options`.
+        number_format, reading, options: see `NumberFormat`, `Reading` and `plans.Options`.
 
     Raises:
         DeclarationError: a URL is too long or there twice, or see `ivr_changes.prepare`.
-        SettingsError, RegistrationError: ``base`` is no URL, a spoken prompt cannot be made.
-        PbxError: the PBX could not be read.
+        SettingsError: ``base`` is no URL.
+        RegistrationError: a spoken prompt cannot be made. PbxError: the PBX could not be read.
     """
     pbx, certain = options.get("pbx", ""), options.get("certain", False)
     desired = desired_action_urls(actions, base, secret, epoch, pbx=pbx)  # fails before a request
@@ -108,11 +107,11 @@ async def make_plan(
     changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain, speak=speak)
     made = plans.plan(desired, found, base, ivrs=changes, owner=owner_mark(secret, pbx), **options)
     made = replace(made, holidays=await plan_holidays(client, desired_ivrs))
-    actual_event_url = await read_event_url(client, event_url)
-    made = plans.with_event_url(made, event_url, actual_event_url, **options)
-    own = with_declared(await read_rules(client, made) if look else {}, desired_ivrs)
-    numbers = [ivr.extension_number for ivr in there]
-    return replace(made, warnings=lint(made, numbers, own, number_format))
+    actual = await read_event_url(client, event_url)
+    made = plans.with_event_url(made, event_url, actual, **options)
+    rules = with_declared(await read_rules(client, made) if look else {}, desired_ivrs)
+    warnings = lint(made, [ivr.extension_number for ivr in there], rules, number_format)
+    return replace(made, warnings=warnings)
 
 
 async def plan_destroy(

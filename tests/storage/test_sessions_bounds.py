@@ -128,10 +128,8 @@ async def test_a_lease_holds_for_workers_that_read_the_clock_earlier(
     clock = Clock(time.time())
     store = SqliteSessions(tmp_path / "shared.db", clock=clock)
     await store.acquire(KEY.name, "another", KEY.life)
-    for seconds in (
-        SESSION_LEASE - 1,
-        -SESSION_LEASE - 1,
-    ):  # another worker read the clock before the holder
+    # Another worker read the clock before the holder.
+    for seconds in (SESSION_LEASE - 1, -SESSION_LEASE - 1):
         clock.time += seconds
         with pytest.raises(SessionLost):
             async with workers.on(store).open(KEY, until=soon(0)):
