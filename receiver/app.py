@@ -56,7 +56,7 @@ class Receiver:
         parts: the IVRs whose actions are served, announcements, and `Events`, whose handlers get
             the events of calls; several modules may each export one.
         fallback: the reply of actions that declare none, when their handler exceeds its deadline,
-            raises or returns nonsense. A mapping gives each PBX its own, by the label that
+            raises or returns no reply. A mapping gives each PBX its own, by the label that
             ``Ivr(…, pbx=…)`` names; ``""`` is for all others.
         settings: by default read from ``RECEIVER_*`` at the start or the first request. A
             mapping gives each PBX its own, as for ``fallback``; what is not about a PBX counts
@@ -269,10 +269,10 @@ class Receiver:
             request = Request.of_scope(
                 scope, lambda: read(scope, receive), asyncio.get_running_loop()
             )
-            if (there := inside.table.find(request)) is not None:
-                if there.body_limit != BODY_LIMIT:
-                    request.read = partial(read, scope, receive, there.body_limit)
-                await answer(there, request, send)
+            if (endpoint := inside.table.find(request)) is not None:
+                if endpoint.body_limit != BODY_LIMIT:
+                    request.read = partial(read, scope, receive, endpoint.body_limit)
+                await answer(endpoint, request, send)
                 return
         await inside.starlette(scope, receive, send)
         if scope["type"] == "lifespan":

@@ -106,7 +106,8 @@ class Assembly:
         self._store = open_auth_store(settings.store, life=NONCE_LIFE)
         self._recorder, self._publisher = _recorder(settings, actions), publisher
         self._is_traced, self.is_live = make_tracer is not None, False
-        self._events = self._event_jobs(events) if events else None
+        jobs = self._backing.jobs
+        self._events = EventJobs(events, jobs, CallHistory(self._backing)) if events else None
         context = EndpointContext(
             *(by_pbx, self._dispatcher, self._store, log_throttle),
             tracer=make_tracer,
@@ -129,10 +130,6 @@ class Assembly:
     async def idle(self) -> None:
         """Wait until no background job of this process is due or runs."""
         await self._backing.jobs.idle()
-
-    def _event_jobs(self, events: Mapping[str, PbxEvents]) -> EventJobs:
-        backing = self._backing
-        return EventJobs(events, backing.jobs, CallHistory(backing))
 
     @asynccontextmanager
     async def lifespan(self, _: object = None) -> AsyncIterator[None]:

@@ -14,10 +14,10 @@
     ├── Unavailable           the operator's: a store, a CRM or a queue does not work
     │   ├── (sessions) SessionLost    ... what a call remembers
     │   ├── (after) AfterError        ... the queue of durable work
-    │   └── UpstreamError     ... a service that it asked, such as a CRM: no good answer
+    │   └── UpstreamError     ... a service such as a CRM: no valid answer
     │       ├── UpstreamLate      within the time that the call had
     │       ├── UpstreamRefused   but one with another status than 2xx
-    │       └── CircuitOpen       it was not asked, since it failed again and again
+    │       └── CircuitOpen       no request was sent, since it failed again and again
     ├── (sessions) SessionError  the developer's: too much in a session, or used after its end
     ├── RegistrationError     the operator's: what is declared does not fit what the PBX has
     ├── (stores) StoreError    the operator's: the shared store is unavailable
@@ -100,7 +100,7 @@ class SettingsError(ReceiverError):
 
 
 class LoadError(ReceiverError):
-    """``module:attribute`` does not lead to what was asked for."""
+    """``module:attribute`` does not name what the command needs."""
 
     exit_code = 2
 
@@ -118,11 +118,11 @@ class RegistrationError(ReceiverError):
 
 
 class UpstreamError(Unavailable):
-    """A service that a handler asked gave no good answer; the text names its host at most."""
+    """A service that a handler needs gave no valid answer; the text names its host at most."""
 
 
 class UpstreamLate(UpstreamError):
-    """The call's time, or the time set for the service, ended before an answer was there."""
+    """The call's time, or the time set for the service, ended before the answer."""
 
 
 class UpstreamRefused(UpstreamError):
@@ -142,11 +142,11 @@ class UpstreamRefused(UpstreamError):
 
 
 class CircuitOpen(UpstreamError):
-    """The service was not asked, since it failed again and again."""
+    """No request was sent, since the service failed again and again."""
 
 
 class PbxError(ReceiverError):
-    """The PBX's REST API did not do what was asked."""
+    """The PBX's REST API refused a request, or did not answer it."""
 
 
 class PbxUnreachable(PbxError):

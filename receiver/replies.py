@@ -157,13 +157,9 @@ class Forward(
     destination: str
 
     def __init__(self, destination: str | Destination) -> None:
-        number = destination if isinstance(destination, str) else _number_of(destination)
+        number = getattr(destination, "number", destination)
         object.__setattr__(self, "destination", number)
         self.__post_init__()
-
-
-def _number_of(destination: object) -> object:
-    return getattr(destination, "number", destination)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ OF_A_PBX = (
 # Groups of settings that a PBX takes from the common ones together or not at all.
 _LOGIN = ("pbx_token", "pbx_username", "pbx_password")
 _TRUST = ("pbx_ca", "pbx_insecure")
-_WHERE = ("pbx_domain", "pbx_tenant")
+_TENANT = ("pbx_domain", "pbx_tenant")
 _OF_A_PBX = re.compile(rf"{PREFIX}([A-Z][A-Z0-9]{{0,15}})_.+")
 
 
@@ -159,7 +159,7 @@ class Settings:
         wrong: list[tuple[str, str]] = []
         values = _parse(found, PREFIX, PARSERS, wrong)
         own = _parse(found, own_prefix(pbx), OF_A_PBX, wrong) if pbx else {}
-        for group in (_LOGIN, _TRUST, _WHERE):
+        for group in (_LOGIN, _TRUST, _TENANT):
             if own.keys() & group:
                 values = {name: value for name, value in values.items() if name not in group}
         if own.keys() & _LOGIN:  # another account does not know the id of this tenant

@@ -13,7 +13,7 @@ directly above a block say how:
 - ``not run: REASON``
 
 Two comments are for a whole page: ``setup`` with code for the beginning of each Python block, and
-``stage NAME``, see `tests.document_stages`.
+``stage NAME``, see `tests.page_setup`.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.page_setup import add_pip, set_stage
 
 from receiver.cli import COMMANDS, main
 from receiver.console.guide import GROUPS, list_topics
-from tests.document_stages import add_pip, set_stage
 from tests.documents import GUIDE, ROOT, Runner, environ, free_ports, parse
 
 README = ROOT / "README.md"

@@ -28,8 +28,7 @@ from receiver.simulator.event_records import Json
 from receiver.simulator.event_sender import EventDelivery, EventSender, no_wait
 from receiver.simulator.line import Line
 from receiver.simulator.model import Pbx
-from receiver.testing.declared_pbx import make_pbx
-from receiver.testing.ivr_copy import IvrCopy
+from receiver.testing.declared_pbx import IvrCopy, make_pbx
 from receiver.text import short
 
 

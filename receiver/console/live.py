@@ -82,9 +82,9 @@ class Live:
             for ivr in app.ivrs
         }
         self._texts = {
-            (ivr.pbx, ivr.number): ivr.desired.prompt.words
+            (ivr.pbx, ivr.number): prompt.words
             for ivr in app.ivrs
-            if ivr.desired and isinstance(ivr.desired.prompt, Speech)
+            if ivr.desired and isinstance(prompt := ivr.desired.prompts.get("prompt"), Speech)
         }
         self._announcements = [ivr for ivr in app.ivrs if isinstance(ivr, Announcement)]
         self._traffic = Traffic({row.action.identity: row.handler for row in self._rows})

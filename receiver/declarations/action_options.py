@@ -33,7 +33,7 @@ class ActionOptions(TypedDict, total=False):
             ``("SHA-256",)``, which 9 of 23 measured clients do not know, or ``("MD5", "SHA-256")``.
         uri_without_query: True accepts a digest whose ``uri`` lacks the query, as old libcurl and
             .NET may send it. It then proves nothing about the query: use it with POST.
-        fallback: the answer if the handler is late, raises or returns nonsense: a reply, or a plain
+        fallback: the answer if the handler is late, raises or returns no reply: a reply, or a plain
             function of the call that gives one at once.
         on_timeout: ``"cancel"`` (the default) ends a handler that exceeds its deadline. With
             ``"continue"`` it runs on, the caller hears the prompt again, and its reply is given at

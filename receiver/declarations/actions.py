@@ -90,7 +90,7 @@ class Action:
     def path(self) -> str:
         """The path on this service, decoded.
 
-        The PBX's API shows a pattern for URLs that wants six lower-case letters or digits in a
+        The PBX's API shows a pattern for URLs that requires six lower-case letters or digits in a
         row; "action" supplies them, should a PBX enforce it.
         """
         return f"/action/{self.identity}"

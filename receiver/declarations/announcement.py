@@ -106,7 +106,7 @@ class Announcement(ivr.Ivr):
     @property
     def words(self) -> str:
         """The text, or the name of the recording."""
-        prompt = self.desired.prompt if self.desired else None
+        prompt = self.desired.prompts.get("prompt") if self.desired else None
         return prompt.words if isinstance(prompt, Speech) else prompt.name if prompt else ""
 
 

@@ -90,11 +90,11 @@ def flow_json(
                 "number": key[1],
                 "pbx": key[0],
                 "name": names.get(key, ""),
-                "inputs": [_input(row, observed.get(row.action.identity, {})) for row in there],
+                "inputs": [_input(row, observed.get(row.action.identity, {})) for row in of_ivr],
                 "menu": sorted(menus[key]) if key in menus else None,
-                "nowhere": list(_nowhere(there, menus.get(key, ()))),
+                "nowhere": list(_nowhere(of_ivr, menus.get(key, ()))),
             }
-            for key, there in by_ivr.items()
+            for key, of_ivr in by_ivr.items()
         ]
         + [
             {
@@ -210,13 +210,13 @@ def _goes_through(entry: Plain, begun: str) -> bool:
 
 def _goes_on(entries: Iterable[Plain], taken: Iterable[str], begun: str) -> bool:
     """Whether some longer input begins so, and not just any will do."""
-    there = [entry for entry in entries if _goes_through(entry, begun)]
-    longest = max((len(str(_first(entry))) for entry in there), default=0)
+    longer = [entry for entry in entries if _goes_through(entry, begun)]
+    longest = max((len(str(_first(entry))) for entry in longer), default=0)
     if any(len(key) > len(begun) and key.startswith(begun) for key in taken):
         return True
     if longest <= len(begun):
         return False
-    return not any(len(_first(one)) == longest and _takes_any(one, begun) for one in there)
+    return not any(len(_first(one)) == longest and _takes_any(one, begun) for one in longer)
 
 
 def _first(entry: Plain) -> str:

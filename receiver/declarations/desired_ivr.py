@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TypedDict
@@ -93,50 +93,23 @@ class DesiredIvr:
     Attributes:
         fields: the declared fields with the extension number; the rest is blank. The id of a
             holiday is its name.
-        prompt: the file or the text of its prompt; None if that is not declared.
+        prompts: the files or texts of its prompts, by the option that declares them.
         where: ``file:line`` of the declaration.
-        recording: the content of ``prompt``, once it was read; that of a text may be blank.
-        transfer_prompt, transfer_recording: the same of its transfer prompt.
+        recordings: their content, once it was read; that of a text may be blank.
         holidays: those of its menu, as the PBX's fields.
         clear: fields that are declared empty.
     """
 
     fields: Ivr
-    prompt: Path | Speech | None = None
+    prompts: Mapping[str, Path | Speech] = field(default_factory=dict)
     where: str = field(default="", compare=False)
-    recording: Prompt | None = None
-    transfer_prompt: Path | Speech | None = None
-    transfer_recording: Prompt | None = None
+    recordings: Mapping[str, Prompt] = field(default_factory=dict)
     holidays: tuple[Holiday, ...] = ()
     clear: tuple[str, ...] = ()
 
     @property
     def number(self) -> str:
         return self.fields.extension_number
-
-    @property
-    def prompts(self) -> dict[str, Path | Speech]:
-        """The files or texts of its prompts, by the option that declares them."""
-        found = {"prompt": self.prompt, "transfer_prompt": self.transfer_prompt}
-        return {option: one for option, one in found.items() if one is not None}
-
-    def with_prompts(self, prompts: Mapping[str, Path | Speech]) -> DesiredIvr:
-        """Return the same with these prompts, by the option that declares them."""
-        return replace(
-            self, prompt=prompts.get("prompt"), transfer_prompt=prompts.get("transfer_prompt")
-        )
-
-    @property
-    def recordings(self) -> dict[str, Prompt]:
-        """The content of its prompts, by the option that declares them, once it was read."""
-        found = {"prompt": self.recording, "transfer_prompt": self.transfer_recording}
-        return {option: one for option, one in found.items() if one is not None}
-
-    def with_recordings(self, read: Mapping[str, Prompt]) -> DesiredIvr:
-        """Return the same with the content of its prompts."""
-        return replace(
-            self, recording=read.get("prompt"), transfer_recording=read.get("transfer_prompt")
-        )
 
     def with_holiday_ids(self, ids: Mapping[str, str]) -> Ivr:
         """Return its fields with the ids that the PBX gave to its holidays, by their names."""
@@ -210,12 +183,16 @@ def declare(number: str, options: IvrOptions, where: str) -> DesiredIvr | None:
     except DeclarationError as error:
         raise DeclarationError(error.problem, where) from None
     folder = Path(where.rpartition(":")[0]).parent
-    prompt, transfer = options.get("prompt"), options.get("transfer_prompt")
+    sources = {"prompt": options.get("prompt"), "transfer_prompt": options.get("transfer_prompt")}
     return DesiredIvr(
         fields,
-        _source(prompt, folder),
+        # The path of a file counts from the file that declares it.
+        {
+            option: one if isinstance(one, Speech) else folder / one
+            for option, one in sources.items()
+            if one is not None
+        },
         where,
-        transfer_prompt=_source(transfer, folder),
         holidays=holidays,
         clear=("exclude_list",) if "exclude_list" in options and not fields.exclude_list else (),
     )
@@ -237,11 +214,6 @@ def check_together(ivrs: Iterable[DesiredIvr]) -> tuple[DesiredIvr, ...]:
                 one.where,
             )
     return tuple(seen.values())
-
-
-def _source(prompt: str | Path | Speech | None, folder: Path) -> Path | Speech | None:
-    """Return what a recording is read or made of; a path counts from the declaring file."""
-    return prompt if prompt is None or isinstance(prompt, Speech) else folder / prompt
 
 
 def holidays_of(ivrs: Iterable[DesiredIvr]) -> tuple[Holiday, ...]:

@@ -28,7 +28,7 @@ E = TypeVar("E", bound=EventHandler)
 
 PATH = "/events"
 """The path of the event URL; it has the six lower-case letters that the vendor's pattern of a URL
-wants. A label of a PBX follows after a slash."""
+requires. A label of a PBX follows after a slash."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable
 
 from receiver.calls import Call
+from receiver.declarations.limits import takes_call
 from receiver.replies import Repeat, Reply, is_reply
 
 Fallback = Reply | Callable[[Call], Reply]
@@ -28,13 +29,7 @@ def problem_of_fallback(fallback: object) -> str:
         )
     if inspect.iscoroutinefunction(fallback):
         return "fallback must be a plain function: the deadline leaves no time to await anything"
-    try:
-        inspect.signature(fallback).bind(Call())
-    except TypeError:
-        return "fallback must take exactly one argument, the Call"
-    except ValueError:
-        return ""  # a built-in without a signature
-    return ""
+    return "" if takes_call(fallback) else "fallback must take exactly one argument, the Call"
 
 
 def first_reply(fallbacks: Iterable[Fallback | None], call: Call) -> tuple[Reply, tuple[str, ...]]:

@@ -189,8 +189,8 @@ def desired_ivrs(ivrs: Iterable[Ivr], pbx: str = "") -> tuple[desired_ivr.Desire
     Raises:
         DeclarationError: two of them are for one IVR and differ.
     """
-    there = (ivr.desired for ivr in ivrs if ivr.pbx == pbx)
-    return desired_ivr.check_together(found for found in there if found)
+    on_pbx = (ivr.desired for ivr in ivrs if ivr.pbx == pbx)
+    return desired_ivr.check_together(desired for desired in on_pbx if desired)
 
 
 def _check(action: Action) -> None:
@@ -201,8 +201,8 @@ def _check(action: Action) -> None:
         limits.problem_of_choice("kind", action.kind, get_args(Kind)),
         limits.problem_of_choice("method", action.method, get_args(Method)),
         limits.problem_of_choice("auth", action.auth, (*get_args(Auth), None)),
-        limits.problem_of_timeout("request_timeout", action.request_timeout),
-        limits.problem_of_timeout("connection_timeout", action.connection_timeout),
+        limits.problem_of_count("request_timeout", action.request_timeout, limits.TIMEOUTS),
+        limits.problem_of_count("connection_timeout", action.connection_timeout, limits.TIMEOUTS),
         limits.problem_of_mask(action.kind, action.name, action.mask),
         limits.problem_of_headers(action.headers, action.auth),
         limits.problem_of_secret_header(action.secret_header, action.headers),

@@ -20,9 +20,9 @@ def by_label(
     """
     if not isinstance(given, Mapping):
         return {} if given is None else {"": given}
-    if strangers := given.keys() - {"", *labels}:
+    if unknown := given.keys() - {"", *labels}:
         raise DeclarationError(
-            f"{option} has {min(strangers)!r}, which is the pbx= of no Ivr: there are "
+            f"{option} has {min(unknown)!r}, which is the pbx= of no Ivr: there are "
             f"{', '.join(map(repr, labels))}"
         )
     return dict(given)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from receiver.auth.probe_token import HEADER as MARK
 from receiver.calls import Call
@@ -98,12 +98,6 @@ def problem_of_choice(option: str, value: object, choices: tuple[object, ...]) -
     if value in choices:
         return ""
     return f"{option}={value!r} is none of {', '.join(map(repr, choices))}"
-
-
-def problem_of_timeout(option: str, value: object) -> str:
-    if type(value) is int and value in TIMEOUTS:
-        return ""
-    return f"{option}={value!r} is not a whole number of seconds from 1 to {TIMEOUTS[-1]}"
 
 
 def problem_of_count(option: str, value: object, counts: range) -> str:
@@ -204,10 +198,15 @@ def problem_of_uri(uri_without_query: object, auth: object) -> str:
 def problem_of_handler(handler: object) -> str:
     if not callable(handler):
         return f"the handler must be a function of one Call, not {handler!r}"
+    return "" if takes_call(handler) else "the handler must take exactly one argument, the Call"
+
+
+def takes_call(function: Callable[..., object]) -> bool:
+    """Return whether ``function`` can be called with a `Call` alone, as far as can be seen."""
     try:
-        inspect.signature(handler).bind(Call())
+        inspect.signature(function).bind(Call())
     except TypeError:
-        return "the handler must take exactly one argument, the Call"
-    except ValueError:
-        return ""  # built in, without a signature to look at
-    return ""
+        return False
+    except ValueError:  # built in, without a signature
+        return True
+    return True

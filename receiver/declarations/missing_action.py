@@ -61,11 +61,11 @@ def missing_action(
     Returns:
         None if an action matches the input already, or if no mask can (an anonymous caller).
     """
-    there = [one for one in actions if (one.pbx, one.ivr) == (pbx, ivr)]
-    rivals = [one for one in there if one.kind == kind and one.enabled]
+    declared = [one for one in actions if (one.pbx, one.ivr) == (pbx, ivr)]
+    rivals = [one for one in declared if one.kind == kind and one.enabled]
     if any(one.mask.matches(number) for one in rivals):
         return None
-    mask = _mask(kind, number, is_sensitive=any(one.sensitive for one in there))
+    mask = _mask(kind, number, is_sensitive=any(one.sensitive for one in declared))
     if mask is None:
         return None
     note = ""
@@ -73,7 +73,7 @@ def missing_action(
         if str(mask) != "ALL":
             return None
         note = _ONLY
-    name = _unique(_name(kind, mask), {one.name.lower() for one in there})
+    name = _unique(_name(kind, mask), {one.name.lower() for one in declared})
     return MissingAction(
         _python(ivr, pbx, kind, mask, name), _toml(ivr, pbx, kind, mask, name), note
     )

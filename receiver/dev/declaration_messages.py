@@ -78,9 +78,8 @@ class DeclaredIvr(Struct, frozen=True):
         prompts |= {option: Path(path) for option, path in self.prompts.items()}
         return DesiredIvr(
             parse(Fields, self.fields),
-            prompts.get("prompt"),
+            prompts,
             self.where,
-            transfer_prompt=prompts.get("transfer_prompt"),
             holidays=tuple(parse(Holiday, one) for one in self.holidays),
             clear=self.clear,
         )

@@ -14,7 +14,7 @@ import itertools
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import httpx
@@ -211,7 +211,7 @@ class SimulatedPbxs:
         """Return the IVRs without the spoken prompts of which no recording can be made, and why."""
         made, problems = list[DesiredIvr](), list[str]()
         for one in ivrs:
-            prompts = one.prompts
+            prompts = dict(one.prompts)
             for option, speech in one.prompts.items():
                 try:
                     if isinstance(speech, Speech):
@@ -220,7 +220,7 @@ class SimulatedPbxs:
                     what = f"the {option.replace('_', ' ')} of IVR {one.number}"
                     problems.append(f"Warning: the page shows {what}: {error}")
                     del prompts[option]
-            made.append(one.with_prompts(prompts))
+            made.append(replace(one, prompts=prompts))
         return made, problems
 
     def _set_event_url(self, site: SimulatedPbx, declared: Mapping[str, Auth | None]) -> None:

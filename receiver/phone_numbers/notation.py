@@ -5,7 +5,7 @@ Rule 1: Text that is not exactly one number is refused, never joined: two number
 Rule 2: Invisible characters (direction marks, zero width) and punctuation (dashes of every kind,
         no-break spaces, brackets, dots) are removed. Digits of other scripts count as digits.
 Rule 3: A number is the caller's data: no error text contains one.
-Rule 4: Texts have at most `MAX_LENGTH` characters, so text from strangers is cheap to parse.
+Rule 4: Texts have at most `MAX_LENGTH` characters, so untrusted text is cheap to parse.
 
 Sources: RFC 3261 (SIP URIs), RFC 3966 (tel URIs), RFC 3323 (``anonymous.invalid``).
 """

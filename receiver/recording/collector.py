@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from receiver.callbacks.observer import Times
 from receiver.calls import Call
@@ -19,7 +19,7 @@ from receiver.observability.background_writer import BackgroundWriter
 from receiver.recording.format import Recorded
 from receiver.recording.masking import Masker
 
-PAUSE = 0.1
+COLLECT_TIME = 0.1
 """Seconds for which callbacks are collected."""
 
 CLOSE_TIMEOUT = 2.0
@@ -60,7 +60,7 @@ class Collector:
 
     def __init__(
         self,
-        write: Callable[[list[Answered], int], int],
+        write: Callable[[list[Any], int], int],
         *,
         lost: Callable[[int], object],
         max_waiting: int,
@@ -68,8 +68,8 @@ class Collector:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
-        self._writer: BackgroundWriter[Answered] = BackgroundWriter(
-            write, lost=lost, max_waiting=max_waiting, pause=PAUSE, name=name
+        self._writer: BackgroundWriter[Any] = BackgroundWriter(
+            write, lost=lost, max_waiting=max_waiting, pause=COLLECT_TIME, name=name
         )
 
     def of(self, action: Action) -> Callable[[Call, Decision, Times], None]:

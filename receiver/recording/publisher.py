@@ -1,6 +1,6 @@
 """Publishes the callbacks of a worker to the console in production.
 
-Rule 1: answered callbacks are sent from a thread, in datagrams, masked as in a recording
+Rule 1: answered callbacks and events are sent from a thread, in datagrams, masked as in a recording
         (`receiver.recording.masking`). No callback waits for the console; callbacks that it does
         not read in time are dropped, and their number is reported.
 Rule 2: a destination that the declarations name is not masked, except for sensitive actions: the
@@ -24,16 +24,15 @@ from receiver.declarations.actions import Action
 from receiver.declarations.call_events import CallEvent
 from receiver.declarations.fallbacks import Fallback
 from receiver.declarations.introspection import declared
-from receiver.observability.background_writer import BackgroundWriter
-from receiver.recording.collector import CLOSE_TIMEOUT, PAUSE, Answered, Collector
+from receiver.recording.collector import Answered, Collector
 from receiver.recording.format import Recorded
 from receiver.recording.masking import Masker
 
 MAX_WAITING = 2000
-"""Callbacks that may wait to be sent."""
+"""Callbacks and events that may wait to be sent."""
 
 BATCH = 20
-"""Callbacks in one datagram."""
+"""Callbacks and events in one datagram."""
 
 SEND_TIMEOUT = 1.0
 """Seconds in which the console must read a datagram."""
@@ -87,7 +86,7 @@ class Message(Struct, frozen=True, array_like=True):
     Attributes:
         worker: its process id.
         callbacks: that it answered.
-        lost: the number of callbacks before these that were dropped.
+        lost: the number of callbacks and events before these that were dropped.
         events: of calls that came.
     """
 
@@ -130,7 +129,7 @@ class Publisher(Collector):
         caller_data: whether digits, numbers and names are shown, except for sensitive actions.
         clock: seconds since the epoch.
         send_timeout: seconds in which the console must read a datagram.
-        max_waiting: callbacks that may wait to be sent.
+        max_waiting: callbacks and events that may wait to be sent.
     """
 
     def __init__(
@@ -161,20 +160,13 @@ class Publisher(Collector):
             name="receiver-console",
             clock=clock,
         )
-        self._events = BackgroundWriter[PublishedEvent](
-            self._write_events,
-            lost=lambda count: None,
-            max_waiting=max_waiting,
-            pause=PAUSE,
-            name="receiver-console-events",
-        )
 
     def event(self, event: CallEvent) -> None:
         """Publish an event of a call with a session id."""
         if not event.session_id or event.kind == "call_missed":  # call_ended has it, too
             return
         person = event.answered_by if event.kind == "call_ended" else event.target
-        self._events.put(
+        self._writer.put(
             PublishedEvent(
                 self._masker.session(event.pbx, event.session_id),
                 event.kind,
@@ -186,26 +178,18 @@ class Publisher(Collector):
         )
 
     def close(self) -> None:
-        """Send the remaining callbacks, and close the socket."""
+        """Send the remaining callbacks and events, and close the socket."""
         super().close()
-        self._events.close(CLOSE_TIMEOUT)
         self._end.close()
 
-    def _write_events(self, events: list[PublishedEvent], lost: int) -> int:
-        for first in range(0, len(events), BATCH):
-            batch = tuple(events[first : first + BATCH])
+    def _write(self, items: list[Answered | PublishedEvent], lost: int) -> int:
+        left = len(items)
+        for first in range(0, len(items), BATCH):
+            batch = items[first : first + BATCH]
+            callbacks = tuple(self._published(one) for one in batch if isinstance(one, Answered))
+            events = tuple(one for one in batch if isinstance(one, PublishedEvent))
             try:
-                self._end.send(_encode(Message(os.getpid(), (), 0, batch)))
-            except OSError:
-                return len(events) - first
-        return 0
-
-    def _write(self, callbacks: list[Answered], lost: int) -> int:
-        left = len(callbacks)
-        for first in range(0, len(callbacks), BATCH):
-            batch = tuple(map(self._published, callbacks[first : first + BATCH]))
-            try:
-                self._end.send(_encode(Message(os.getpid(), batch, lost)))
+                self._end.send(_encode(Message(os.getpid(), callbacks, lost, events)))
             except OSError:  # not read in time, or closed: drop the rest
                 return left
             left -= len(batch)

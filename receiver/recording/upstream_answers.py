@@ -38,8 +38,8 @@ MAX_DEPTH = 100
 MAX_TEXT = 1000
 """Characters of a text that are kept."""
 
-_LEAST = 6  # digits of a phone number
-_LEAST_KEYS = 3  # fewer keys may be any number
+_MIN_DIGITS = 6  # digits of a phone number
+_MIN_KEYS = 3  # fewer keys may be any number
 _NAME = re.compile(r"[A-Za-z_$@][A-Za-z0-9_$@.:-]{0,63}")
 _NO_NAME = re.compile(r"\d{3}|[^@]@(?!odata\.)", re.IGNORECASE)
 """Parts that no field name contains: a number, or the @ of a mail address (OData has one, too)."""
@@ -206,7 +206,7 @@ class _CallMasking:
     def _mark(self, text: str) -> str:
         """Return the name of the call's field that ``text`` repeats; empty for none."""
         call = self._call
-        if len(call.digits) >= _LEAST_KEYS and text == call.digits:
+        if len(call.digits) >= _MIN_KEYS and text == call.digits:
             return "digits"
         if call.caller and (text == call.caller or _is_same_number(text, call.caller)):
             return "caller"
@@ -244,7 +244,7 @@ def _is_same_number(text: str, caller: str) -> bool:
         return False
     one, other = (re.sub(r"\D", "", number).lstrip("0") for number in (text, caller))
     size = min(len(one), len(other), SAME_NUMBER)
-    return size >= _LEAST and one[-size:] == other[-size:]
+    return size >= _MIN_DIGITS and one[-size:] == other[-size:]
 
 
 def resolved(body: str, call: Call) -> bytes:

@@ -59,7 +59,7 @@ def prepare(ivrs: Iterable[DesiredIvr]) -> tuple[DesiredIvr, ...]:
     Raises:
         DeclarationError: two declarations of one IVR differ; a recording cannot be read or played.
     """
-    return tuple(one.with_recordings(_recordings(one)) for one in check_together(ivrs))
+    return tuple(replace(one, recordings=_recordings(one)) for one in check_together(ivrs))
 
 
 async def plan_ivrs(
@@ -224,7 +224,7 @@ async def _with_speech(change: Change[DesiredIvr], speak: Speak | None) -> Chang
             problem = f"the {what} of {change.name} cannot be made ({change.where}): {error}"
             raise type(error)(problem) from error
         made[option] = replace(made[option], data=data)
-    return replace(change, resource=resource.with_recordings(made))
+    return replace(change, resource=replace(resource, recordings=made))
 
 
 async def _create(client: PbxClient, item: Ivr) -> str:

@@ -192,8 +192,8 @@ def _placeless(change: Change[Resource]) -> Change[Resource]:
             option: replace(one, data=b"") if one.spoken else one
             for option, one in resource.recordings.items()
         }
-        bare = replace(resource, where="", prompt=None, transfer_prompt=None)
-        return replace(change, where="", resource=bare.with_recordings(recordings))
+        bare = replace(resource, where="", prompts={}, recordings=recordings)
+        return replace(change, where="", resource=bare)
     return replace(change, where="")
 
 

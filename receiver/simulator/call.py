@@ -115,8 +115,8 @@ class PhoneCall:
         lines = [line(f'{call.caller}{name} calls {call.ivr}, "{call.ivr_name}"')]
         for event in self.events:
             at = f"{event.seconds - self.events[0].seconds:7.1f} s  "
-            asked = event.step is not None and event.step.action is not None
-            shown = render(event.step)[1:] if asked and event.step else [line(event.text)]
+            is_callback = event.step is not None and event.step.action is not None
+            shown = render(event.step)[1:] if is_callback and event.step else [line(event.text)]
             lines += [at + shown[0], *(" " * len(at) + more for more in shown[1:])]
         return "\n".join(lines)
 

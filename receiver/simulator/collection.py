@@ -14,7 +14,7 @@ from receiver.pbx.resource_types import ResourceType
 from receiver.simulator import conditions, validation
 from receiver.simulator.validation import Context, Json, invalid, missing
 
-_TOP = 100
+_MAX_PAGE = 100
 
 
 class Collection:
@@ -76,7 +76,7 @@ class Collection:
         found = self._order(found, query.get("orderby", ""))
         start = _whole(query, "skip", 0, 2**31 - 1, 0)
         start = max(0, start - self._context().behaviour.skip_origin)
-        page = found[start : start + _whole(query, "top", 1, _TOP, _TOP)]
+        page = found[start : start + _whole(query, "top", 1, _MAX_PAGE, _MAX_PAGE)]
         return {
             "count": len(found),
             "items": [self._present(self.type.summary, item) for item in page],

@@ -20,7 +20,7 @@ from receiver.simulator.validation import ApiError, Json, invalid
 Test = Callable[[Json], bool]
 
 _TOKEN = re.compile(r"\s*(?:'((?:[^']|'')*)'|([A-Za-z_]\w*|-?[0-9]+|[(),]))")
-_DEEPEST = 20
+_MAX_DEPTH = 20
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
     "ne": operator.ne,
@@ -29,7 +29,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "lt": operator.lt,
     "le": operator.le,
 }
-_WITHIN: dict[str, Callable[[str, str], bool]] = {
+_TEXT_TESTS: dict[str, Callable[[str, str], bool]] = {
     "startswith": str.startswith,
     "endswith": str.endswith,
     "contains": operator.contains,
@@ -74,19 +74,19 @@ class _Parser:
 
     def _one(self, depth: int) -> Test:
         if self._skip("("):
-            if depth == _DEEPEST:
+            if depth == _MAX_DEPTH:
                 raise _unreadable()
             test = self.either(depth + 1)
             self._need(")")
             return test
         word = self._word()
-        if word in _WITHIN:
+        if word in _TEXT_TESTS:
             self._need("(")
             name = self._name(self._word())
             self._need(",")
             wanted = str(self._literal())
             self._need(")")
-            return lambda item: _WITHIN[word](str(item.get(name) or ""), wanted)
+            return lambda item: _TEXT_TESTS[word](str(item.get(name) or ""), wanted)
         name, sign, value = self._name(word), self._word(), self._literal()
         if sign not in _COMPARE:
             raise _unreadable()
@@ -120,10 +120,10 @@ class _Parser:
             raise _unreadable()
 
     def _skip(self, mark: str) -> bool:
-        there = bool(self.rest) and self.rest[0] == (None, mark)
-        if there:
+        is_next = bool(self.rest) and self.rest[0] == (None, mark)
+        if is_next:
             del self.rest[0]
-        return there
+        return is_next
 
 
 def _tokens(text: str) -> list[tuple[str | None, str]]:

@@ -123,7 +123,7 @@ class FaultPlan:
 
     def add(self, *plan: PlannedFault) -> None:
         """Add faults; they count requests from now on."""
-        self._plan += [(mishap, [0]) for mishap in plan]
+        self._plan += [(planned, [0]) for planned in plan]
 
     def clear(self) -> None:
         """Remove all faults."""
@@ -132,11 +132,11 @@ class FaultPlan:
     def due(self, method: str, path: str) -> list[PlannedFault]:
         """Count a request and return the faults that are due."""
         found = []
-        for mishap, seen in self._plan:
-            if mishap.matches(method, path):
+        for planned, seen in self._plan:
+            if planned.matches(method, path):
                 seen[0] += 1
-                if mishap.nth in (0, seen[0]):
-                    found.append(mishap)
+                if planned.nth in (0, seen[0]):
+                    found.append(planned)
         return found
 
 

@@ -127,12 +127,12 @@ class Flow:
 
     def answered(self, outcome: Outcome, at: Moment) -> Events:
         """Continue with the outcome of a callback; ignored if the caller has hung up."""
-        asked, self.asking = self.asking, None
-        if asked is None or self.outcome is not None:
+        callback, self.asking = self.asking, None
+        if callback is None or self.outcome is not None:
             return ()
         if outcome.kind == "failed":
-            return self._failed(asked, at)
-        return self._result(outcome, asked.trigger, at)
+            return self._failed(callback, at)
+        return self._result(outcome, callback.trigger, at)
 
     def hang_up(self, at: Moment) -> Events:
         """Hang up."""
@@ -185,15 +185,15 @@ class Flow:
             return self._decide(Outcome("hung up"), step, at)
         return self._follow(rule, step, at)
 
-    def _failed(self, asked: PendingCallback, at: Moment) -> Events:
+    def _failed(self, callback: PendingCallback, at: Moment) -> Events:
         how = self._pbx.behaviour.after_failure
         if how == "failure_rule":
-            step = _Cause("failure", "the failure rule", asked.call.digits)
+            step = _Cause("failure", "the failure rule", callback.call.digits)
             return self._follow(self._ivr.get("failure_forward_rule"), step, at)
         if how == "hang_up":
-            step = _Cause("failure", "the PBX hangs up", asked.call.digits)
+            step = _Cause("failure", "the PBX hangs up", callback.call.digits)
             return self._decide(Outcome("hung up"), step, at)
-        if how == "menu" and asked.kind == "DTMF":
+        if how == "menu" and callback.kind == "DTMF":
             return self._menu(at)
         return self._prompt(at)
 

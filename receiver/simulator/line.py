@@ -47,7 +47,6 @@ class Line:
             ``time.monotonic``, the application calls `PhoneCall.on_time` when it is due.
         today: the local date and time of the PBX, for office hours and holidays.
         real_time: False counts the delay of a slow network (`CallbackFaults`) without sleeping.
-        listener: called with each event of all calls.
         sensitive: returns the names of an IVR's sensitive actions; texts hide their DTMF input.
 
     Attributes:
@@ -67,7 +66,6 @@ class Line:
         seconds: Callable[[], float] | None = None,
         today: Callable[[], datetime] = datetime.now,
         real_time: bool = True,
-        listener: Listener = lambda call, event: None,
         sensitive: Callable[[str], Collection[str]] = lambda ivr: (),
     ) -> None:
         self._pbx = pbx
@@ -83,7 +81,6 @@ class Line:
         self._has_clock = seconds is not None
         self._seconds = seconds or (lambda: 0.0)
         self._today = today
-        self._listener = listener
         self._sensitive = sensitive
 
     @property
@@ -100,7 +97,7 @@ class Line:
         *,
         caller: str,
         caller_name: str = "",
-        listener: Listener | None = None,
+        listener: Listener = lambda call, event: None,
     ) -> PhoneCall:
         """Call an IVR; a CALLER action URL that matches gets a callback.
 
@@ -108,7 +105,7 @@ class Line:
             extension: the extension number of the IVR.
             caller: the caller's number.
             caller_name: the caller's display name.
-            listener: called with each event of this call, instead of the line's.
+            listener: called with each event of the call.
 
         Raises:
             LineError: there is no such IVR.
@@ -123,7 +120,7 @@ class Line:
             call=call,
             ask=self._ask,
             moment=self._moment,
-            listener=listener or self._listener,
+            listener=listener,
         )
         await phone_call.arrive()
         if not self._has_clock:

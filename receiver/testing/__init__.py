@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from receiver.simulator.line import LineError, PhoneCall
     from receiver.simulator.validation import ApiError
     from receiver.testing.phone import BlockingCallWarning, Phone
-    from receiver.testing.phone_clock import Clock
-    from receiver.testing.phone_faults import Faults
+    from receiver.testing.phone_controls import Clock, Faults
 
 __all__ = [
     "ApiError",
@@ -45,12 +44,12 @@ _MODULES = {
     "ApiError": "receiver.simulator.validation",
     "Behaviour": "receiver.simulator.behaviour",
     "BlockingCallWarning": "receiver.testing.phone",
-    "Clock": "receiver.testing.phone_clock",
+    "Clock": "receiver.testing.phone_controls",
     "Event": "receiver.simulator.events",
     "EventDelivery": "receiver.simulator.event_sender",
     "EventFaults": "receiver.simulator.event_sender",
     "Exchange": "receiver.pbx.callback_trace",
-    "Faults": "receiver.testing.phone_faults",
+    "Faults": "receiver.testing.phone_controls",
     "LineError": "receiver.simulator.line",
     "Outcome": "receiver.pbx.callback_trace",
     "Phone": "receiver.testing.phone",

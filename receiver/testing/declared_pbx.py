@@ -1,15 +1,18 @@
-"""A simulated PBX for an app: with its declared IVRs, and its actions registered."""
+"""A simulated PBX for an app, with its actions registered; copies of its IVRs."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from receiver.app import Receiver
 from receiver.credentials import Secret
+from receiver.declarations.actions import Action, Handler
 from receiver.declarations.desired_ivr import holidays_of
-from receiver.declarations.ivr import desired_ivrs
+from receiver.declarations.ivr import Ivr, desired_ivrs
 from receiver.pbx.models import write
 from receiver.registration.desired import desired_action_urls, desired_event_url
 from receiver.settings import Settings
@@ -57,3 +60,19 @@ def phone_settings(folder: Path) -> Settings:
 def _secret() -> Secret:
     """Return the secret of all phones of a process: deriving keys from a new one takes 40 ms."""
     return Secret(secrets.token_hex(32))
+
+
+class IvrCopy(Ivr):
+    """A copy of an IVR whose handlers are wrapped; the original's declarations were checked.
+
+    Parameters:
+        ivr: the original.
+        wrap: returns the function to call instead of a handler.
+    """
+
+    def __init__(self, ivr: Ivr, wrap: Callable[[Handler], Handler]) -> None:
+        super().__init__(ivr.number, pbx=ivr.pbx, fallback=ivr.fallback)
+        self.desired = ivr.desired
+        self._actions: dict[str, Action] = {
+            action.name: replace(action, handler=wrap(action.handler)) for action in ivr
+        }

@@ -41,11 +41,9 @@ from receiver.simulator.event_records import CallEnd
 from receiver.simulator.event_sender import EventDelivery, EventFaults
 from receiver.simulator.events import Event
 from receiver.simulator.line import Line, PhoneCall
-from receiver.testing.declared_pbx import make_pbx, phone_settings, register
-from receiver.testing.ivr_copy import IvrCopy
-from receiver.testing.phone_clock import Clock
+from receiver.testing.declared_pbx import IvrCopy, make_pbx, phone_settings, register
+from receiver.testing.phone_controls import Clock, Faults, HandlerGate, LateApp
 from receiver.testing.phone_events import CallEnds
-from receiver.testing.phone_faults import Faults, HandlerGate, LateApp
 
 PHONES: weakref.WeakSet[Phone] = weakref.WeakSet()
 """All phones that still exist, for the reports of failed tests."""

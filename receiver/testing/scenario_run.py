@@ -13,7 +13,7 @@ from receiver.app import Receiver
 from receiver.simulator.events import ENDS
 from receiver.simulator.line import PhoneCall
 from receiver.testing.phone import Phone
-from receiver.testing.phone_faults import Faults
+from receiver.testing.phone_controls import Faults
 from receiver.testing.scenarios import Act, Scenario, ScenarioError, Scenarios, parse
 
 

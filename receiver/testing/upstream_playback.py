@@ -110,9 +110,9 @@ def _fits(answer: UpstreamAnswer, request: httpx.Request) -> bool:
     url = request.url
     if (answer.method, answer.host) != (request.method, url.netloc.decode("ascii")):
         return False
-    recorded, asked = answer.path.split("/"), url.path.split("/")
-    return len(recorded) == len(asked) and all(
-        one in ("*", other) for one, other in zip(recorded, asked, strict=True)
+    recorded, requested = answer.path.split("/"), url.path.split("/")
+    return len(recorded) == len(requested) and all(
+        one in ("*", other) for one, other in zip(recorded, requested, strict=True)
     )
 
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.shared_stage import Server
+from tests.stores import Server
+
 from tests.support import SECRET
 
 STORES = ("memory", "sqlite", "redis")

@@ -39,9 +39,9 @@ name = "Bye"
 def test_a_file_declares_what_python_does() -> None:
     app = built(FILE, NAME="Acme")
     sales, closed, bye = desired_ivrs(app.ivrs)
-    assert sales.prompt == Speech("Welcome to Acme.", "en-gb")
-    assert (closed.prompt, closed.where) == (Speech("We are closed."), "app.toml:10")
-    assert (bye.prompt, bye.fields.name) == (FOLDER / "bye.wav", "Bye")
+    assert sales.prompts["prompt"] == Speech("Welcome to Acme.", "en-gb")
+    assert (closed.prompts["prompt"], closed.where) == (Speech("We are closed."), "app.toml:10")
+    assert (bye.prompts["prompt"], bye.fields.name) == (FOLDER / "bye.wav", "Bye")
     assert [type(one) for one in app.ivrs[1:]] == [Announcement, Announcement]
     assert isinstance(app.ivrs[1], Announcement)
     assert app.ivrs[1].then == Forward("222")

@@ -101,7 +101,7 @@ def test_identity_path_url_and_headers() -> None:
         ({"name": "ü" * 64}, "the PBX takes 128"),
         ({"method": "PUT"}, "method='PUT' is none of 'GET', 'POST'"),
         ({"auth": "none"}, "auth='none' is none of 'bearer', 'basic', 'digest', None"),
-        ({"request_timeout": 0}, "request_timeout=0 is not a whole number of seconds from 1 to 30"),
+        ({"request_timeout": 0}, "request_timeout=0 is not a whole number from 1 to 30"),
         ({"request_timeout": 31}, "from 1 to 30"),
         ({"request_timeout": 1.5}, "from 1 to 30"),
         ({"request_timeout": True}, "from 1 to 30"),

@@ -48,7 +48,11 @@ def test_it_is_an_ivr_that_repeats_nothing_and_leads_on() -> None:
             "repeat_times": 0,
         },
     }
-    assert (late.desired.prompt, late.then, late.words) == (CLOSED, Forward("222"), CLOSED.words)
+    assert (late.desired.prompts["prompt"], late.then, late.words) == (
+        CLOSED,
+        Forward("222"),
+        CLOSED.words,
+    )
     assert (repr(late), list(late)) == ("Announcement('8801')", [])
 
 
@@ -72,7 +76,10 @@ def test_all_of_its_options() -> None:
     rule = fields.timeout_forward_rule
     assert (rule.action, rule.timeout, rule.repeat_times) == ("HANGUP", 4, 0)
     assert fields.failure_forward_rule.number == "0"
-    assert (made.desired.prompt, made.words) == (Path(__file__).parent / "closed.wav", "closed.wav")
+    assert (made.desired.prompts["prompt"], made.words) == (
+        Path(__file__).parent / "closed.wav",
+        "closed.wav",
+    )
     assert repr(made) == "Announcement('8801', pbx='north')"
 
 

@@ -80,7 +80,7 @@ def test_options_become_the_fields_of_the_pbx() -> None:
         "enable_pin": True,
         "pin": PIN,
     }
-    assert made.prompt == Path(__file__).parent / "sounds/welcome.wav"
+    assert made.prompts["prompt"] == Path(__file__).parent / "sounds/welcome.wav"
     assert made.where.startswith(f"{__file__}:")
     assert PIN not in repr(made)
 
@@ -262,7 +262,7 @@ def test_a_recording_is_known_by_its_octets() -> None:
 
 def test_a_plan_shows_ivrs_before_their_action_urls() -> None:
     wanted = declared(language="en-US", pin=PIN)
-    created = plan_ivr(replace(wanted, recording=PROMPT), None, None)
+    created = plan_ivr(replace(wanted, recordings={"prompt": PROMPT}), None, None)
     assert str(created) == "create IVR 8000"
     plan = Plan("https://x", (), (), ivrs=(created,))
     assert render(plan).splitlines() == [
@@ -292,10 +292,3 @@ def test_what_is_as_it_should_be_shows_as_such() -> None:
     changed = plan_ivr(declared(name="New"), SUMMARY, on_pbx(wanted))
     text = render(replace(plan, ivrs=(changed,)))
     assert text.splitlines()[:2] == ["~ IVR 8000 New", "      name: Sales → New"]
-
-
-def test_prompts_by_option() -> None:
-    first, second = Path("a.wav"), Path("b.wav")
-    one = DesiredIvr(models_ivr.Ivr(), first, transfer_prompt=second)
-    assert one.prompts == {"prompt": first, "transfer_prompt": second}
-    assert one.with_prompts({"transfer_prompt": first}).prompts == {"transfer_prompt": first}

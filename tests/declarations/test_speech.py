@@ -72,7 +72,7 @@ def test_voices(voice: str) -> None:
 def test_an_ivr_declares_it_without_a_recording() -> None:
     desired = Ivr("8000", name="Sales", prompt=WELCOME).desired
     assert desired is not None
-    assert (desired.prompt, desired.recording) == (WELCOME, None)
+    assert (desired.prompts, desired.recordings) == ({"prompt": WELCOME}, {})
 
 
 def test_it_is_recognized_by_its_name_alone() -> None:

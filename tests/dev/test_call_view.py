@@ -36,13 +36,17 @@ class Page:
             seconds=lambda: self.seconds,
             clock=lambda: 0.0,
             today=lambda: BEGUN.replace(tzinfo=None),
-            listener=self.listen,
         )
         self.view = CallView("c1", 1, "8000", "", "101", "Ann", BEGUN, 100.0, {"text": None})
         self.view.after_failure = pbx.behaviour.after_failure
         self.steps: list[Json] = []
         self.before: list[Json] = []
         self.missing: MissingAction | None = None
+
+    async def dial(self, caller_name: str = "") -> PhoneCall:
+        return await self.line.dial(
+            "8000", caller="101", caller_name=caller_name, listener=self.listen
+        )
 
     def listen(self, phone: PhoneCall, event: Event) -> None:
         name = "8000/pick" if event.ask else ""
@@ -94,7 +98,7 @@ def refuse(request: httpx.Request) -> httpx.Response:
 
 async def test_a_call_from_dial_to_forward() -> None:
     page = Page(make_pbx(), forward)
-    phone = await page.line.dial("8000", caller="101", caller_name="Ann")
+    phone = await page.dial(caller_name="Ann")
     assert page.types == ["prompt"]
     assert page.view.summary()["state"] == "prompt"
     assert page.view.now()["timeout_until"] == "2026-11-22T09:00:30.000+00:00"
@@ -127,7 +131,7 @@ async def test_a_call_from_dial_to_forward() -> None:
 
 async def test_no_secret_is_shown() -> None:
     page = Page(make_pbx(), forward)
-    phone = await page.line.dial("8000", caller="101")
+    phone = await page.dial()
     await phone.press("1")
     (exchange,) = page.steps[-2]["callback"]["exchanges"]
     shown = dict(map(tuple, exchange["request_headers"]))
@@ -149,7 +153,7 @@ def test_credentials_in_a_url_are_masked_and_a_long_body_is_cut() -> None:
 async def test_what_the_service_tells_belongs_to_its_callback() -> None:
     repeat = {"status_code": 200, "action": "repeat"}
     page = Page(make_pbx(), lambda request: httpx.Response(200, json=repeat))
-    phone = await page.line.dial("8000", caller="101")
+    phone = await page.dial()
     await phone.press("1")
     await phone.press("22")
     report: Json = {"handler": "app.pick", "stages": None, "reason": None, "error": None}
@@ -172,7 +176,7 @@ async def test_what_the_service_tells_belongs_to_its_callback() -> None:
 async def test_a_callback_that_failed_says_what_the_pbx_does_then() -> None:
     for after, words in (("prompt", "plays its prompt"), ("hang_up", "hangs up")):
         page = Page(make_pbx(Behaviour(after_failure=after)), refuse)  # type: ignore[arg-type]
-        phone = await page.line.dial("8000", caller="101")
+        phone = await page.dial()
         await phone.press("1")
         outcome = next(s for s in page.steps if s["type"] == "callback")["callback"]["outcome"]
         assert outcome["kind"] == "failed"
@@ -183,7 +187,7 @@ async def test_a_callback_that_failed_says_what_the_pbx_does_then() -> None:
 
 async def test_an_answer_that_does_not_arrive_is_a_failure_even_if_the_handler_succeeded() -> None:
     page = Page(make_pbx(), refuse)
-    phone = await page.line.dial("8000", caller="101")
+    phone = await page.dial()
     await phone.press("1")
     report: Json = {"handler": "app.pick", "stages": None, "reason": "handled", "error": None}
     page.view.report("8000/pick", "report 1", {**report, "log": [], "upstream": []})
@@ -193,7 +197,7 @@ async def test_an_answer_that_does_not_arrive_is_a_failure_even_if_the_handler_s
 async def test_the_menu_silence_and_a_caller_who_leaves() -> None:
     entry = {"user_input": "9", "office_hours_forward_rule": {"action": "REPEAT"}}
     page = Page(make_pbx(custom_forward_rules=[entry]), forward)
-    phone = await page.line.dial("8000", caller="101")
+    phone = await page.dial()
     await phone.key("9")
     assert page.types == ["prompt", "key", "menu", "prompt"]
     await phone.press("5")
@@ -210,7 +214,7 @@ async def test_keys_that_nothing_takes_show_what_to_declare() -> None:
     entry = {"user_input": "9", "office_hours_forward_rule": {"action": "REPEAT"}}
     page = Page(make_pbx(custom_forward_rules=[entry]), forward)
     page.missing = MissingAction('@ivr.dtmf("5")', 'mask = "5"', "a note")
-    phone = await page.line.dial("8000", caller="101")
+    phone = await page.dial()
     await phone.press("5")
     await phone.press("9")
     await phone.press("1")
@@ -232,7 +236,7 @@ async def test_repeat_before_the_prompt_continues_to_it() -> None:
     fields = {"name": "vip", "type": "CALLER", "caller_mask": "101", "dtmf_mask": ""}
     pbx.action_urls(ivr.id).create({**action, **fields})
     page = Page(pbx, lambda request: httpx.Response(200, content=REPEAT))
-    phone = await page.line.dial("8000", caller="101")
+    phone = await page.dial()
     await phone.press("1")
     arrived, pressed = [step["callback"] for step in page.steps if step["type"] == "callback"]
     assert arrived["outcome"]["text"] == "the call continues to the prompt"
@@ -242,7 +246,7 @@ async def test_repeat_before_the_prompt_continues_to_it() -> None:
 
 async def test_silence_ends_a_call() -> None:
     page = Page(make_pbx(timeout_forward_rule={"timeout": 5, "repeat_times": 0}), forward)
-    phone = await page.line.dial("8000", caller="101")
+    phone = await page.dial()
     await phone.wait(5)
     assert page.types == ["prompt", "no input", "hang up"]
     assert page.view.summary()["end"] == {"kind": "hung up", "text": "hung up"}
@@ -254,7 +258,7 @@ async def test_silence_ends_a_call() -> None:
 async def test_at_night(action: str, kind: str) -> None:
     rule = {"action": action, "number": "100"}
     page = Page(make_pbx(enable_night_mode=True, night_mode_forward_rule=rule), forward)
-    await page.line.dial("8000", caller="101")
+    await page.dial()
     assert page.types == ["night", "forward"]
     assert page.view.summary()["end"]["kind"] == kind
 
@@ -268,7 +272,7 @@ async def test_keys_that_are_not_heard() -> None:
         return httpx.Response(200, content=FORWARD)
 
     page.line._client._transport = httpx.MockTransport(press)
-    phone = await page.line.dial("8000", caller="101")
+    phone = await page.dial()
     await phone.press("1")
     assert page.types == ["prompt", "key", "gap", "callback", "key", "forward"]
     assert page.steps[4]["text"] == "the key 7 is ignored"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.simulated_pbx import TOKEN, Stage, Transport
 
 from receiver import Forward, Hangup, Holiday, Ivr, MenuEntry, Secret
 from receiver.declarations.ivr import desired_ivrs
@@ -19,7 +20,6 @@ from receiver.registration.registrar import Result, apply, make_plan
 from receiver.simulator.api import make_api
 from receiver.simulator.model import Behaviour, Pbx
 from tests.full_ivr import CHRISTMAS
-from tests.pbx_stage import TOKEN, Stage, Transport
 from tests.recordings import wav
 
 BASE = "https://ivr.example.com"

@@ -7,6 +7,7 @@ import logging
 
 import httpx
 import pytest
+from tests.simulated_pbx import TOKEN, Killed, Stage
 
 from receiver import Call, Ivr, Receiver, Reply, Secret, Settings
 from receiver.errors import RegistrationError
@@ -22,7 +23,6 @@ from receiver.registration.probe import make_callback_client
 from receiver.storage.breaker import StoreError
 from receiver.storage.leases import HeldLease
 from receiver.storage.memory import UnsharedLease
-from tests.pbx_stage import TOKEN, Killed, Stage
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

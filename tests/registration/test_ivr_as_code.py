@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.simulated_pbx import Killed, Stage
 
 from receiver import (
     DeclarationError,
@@ -35,7 +36,6 @@ from receiver.simulator.model import Behaviour
 from receiver.simulator.validation import Json
 from receiver.testing import Phone
 from tests.full_ivr import CHRISTMAS, MAY, OFFICE, PIN, full_ivr, full_options, paths, writable
-from tests.pbx_stage import Killed, Stage
 from tests.registration.test_ivr_changes import BASE, SECRET, stored
 
 with tempfile.TemporaryDirectory() as made:

@@ -59,8 +59,8 @@ def make(last: str = "1", *, names: int = 1, epoch: int = 1, token: str = "") ->
         if token
     ]
     fields = IvrFields(extension_number="8100", name="Support", pin=Secret(PIN))
-    recording = Prompt("welcome.wav", b"RIFF")
-    support = plan_ivr(DesiredIvr(fields, where="app.py:3", recording=recording), None, None)
+    recordings = {"prompt": Prompt("welcome.wav", b"RIFF")}
+    support = plan_ivr(DesiredIvr(fields, where="app.py:3", recordings=recordings), None, None)
     return plan(desired, [(IVR, found)], BASE, ivrs=(support,))
 
 
@@ -68,7 +68,9 @@ def moved(made: Plan) -> Plan:
     """Return the plan of the same declarations in other lines of another folder."""
 
     def elsewhere(change: Change[DesiredIvr]) -> Change[DesiredIvr]:
-        resource = replace(change.resource, where="/b/app.py:9", prompt=Path("/b/welcome.wav"))
+        resource = replace(
+            change.resource, where="/b/app.py:9", prompts={"prompt": Path("/b/welcome.wav")}
+        )
         return replace(change, where="/b/app.py:9", resource=resource)
 
     changes = tuple(replace(one, where="/b/app.py:7") for one in made.changes)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.simulated_pbx import Killed, Stage
 
 from receiver import Ivr, Receiver, Secret, Speech
 from receiver.declarations.ivr import desired_ivrs
@@ -13,7 +14,6 @@ from receiver.errors import RegistrationError, SettingsError
 from receiver.registration import plan_file
 from receiver.registration.changes import Plan
 from receiver.registration.registrar import Result, apply, make_plan
-from tests.pbx_stage import Killed, Stage
 from tests.recordings import Speaker
 
 BASE = "https://ivr.example.com"

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.storage.session_workers import workers
+from tests.stores import LATEST, SHORT, WAITS, Clock, clock, lasting_server, redis_url, server
 
 from receiver.storage.auth_fallback import AuthFallback
 from receiver.storage.memory import MemoryAuth
 from receiver.storage.protocols import AuthStore
 from receiver.storage.sqlite import SqliteAuth
-from tests.shared_stage import LATEST, SHORT, WAITS, Clock, clock, lasting_server, redis_url, server
-from tests.storage.session_stage import workers
 from tests.storage.stage import LIFE, NOW, backend, closing_all
 
 __all__ = [

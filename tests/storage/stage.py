@@ -14,6 +14,7 @@ from typing import Protocol
 
 import pytest
 import redis
+from tests.stores import LONG, WAITS, Clock
 
 from receiver.credentials import Secret
 from receiver.storage.job_queue import BOUNDS, Bounds, JobQueue
@@ -25,7 +26,6 @@ from receiver.storage.memory import MemoryAuth, MemorySessions, UnsharedLease
 from receiver.storage.protocols import AuthStore, Lease, SessionStore
 from receiver.storage.redis import Redis
 from receiver.storage.sqlite import Sqlite, SqliteSessions
-from tests.shared_stage import LONG, WAITS, Clock
 
 BACKENDS = ("memory", "sqlite", "redis")
 SHARED = pytest.mark.parametrize("backend", ["sqlite", "redis"], indirect=True)

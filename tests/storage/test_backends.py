@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.stores import LONG
 
 from receiver.background import open_jobs
 from receiver.credentials import Secret
@@ -18,7 +19,6 @@ from receiver.storage.leases import open_lease
 from receiver.storage.memory import MemoryAuth
 from receiver.storage.protocols import AuthStore
 from receiver.storage.sqlite import Sqlite
-from tests.shared_stage import LONG
 from tests.storage.conftest import LIFE, NOW
 
 

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.stores import Clock
 
 from receiver.auth.replay_window import SKEW
 from receiver.auth.throttle import FAILURE_LIFE
@@ -15,7 +16,6 @@ from receiver.storage import sqlite_file as files
 from receiver.storage.breaker import StoreError
 from receiver.storage.sqlite import SqliteAuth, SqliteSessions
 from receiver.storage.sqlite_file import File
-from tests.shared_stage import Clock
 from tests.storage.conftest import LIFE, NOW
 
 SET = 400

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.stores import Clock
 
 from receiver.storage.breaker import OPEN_TIME, REMINDER_INTERVAL, CircuitBreaker, StoreError
-from tests.shared_stage import Clock
 from tests.storage.conftest import NOW, lines
 
 OUT = "ERROR the store is unavailable (OSError): falling back"

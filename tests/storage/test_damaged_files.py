@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.stores import SHORT, Clock
 
 from receiver.credentials import Secret
 from receiver.storage import quarantine
@@ -21,7 +22,6 @@ from receiver.storage.protocols import AuthStore
 from receiver.storage.sqlite import SqliteAuth, SqliteSessions
 from receiver.storage.sqlite_file import Waits
 from tests.damage import DAMAGES, Damage, garbage, text
-from tests.shared_stage import SHORT, Clock
 from tests.storage.conftest import LIFE, NOW, Guard, back, lines, out
 from tests.storage.stage import run_together
 from tests.storage.test_sqlite import WORKER

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import redis
+from tests.stores import LONG
 
 from receiver.credentials import Secret
 from receiver.storage import sqlite_file as files
 from receiver.storage.breaker import StoreError
 from receiver.storage.job_queue import KEY_LIFETIME, QUEUE_FULL, Bounds, JobQueue
 from receiver.storage.jobs_redis import PREFIX, RedisJobs
-from tests.shared_stage import LONG
 from tests.storage.conftest import lines
 from tests.storage.stage import NOW, Backend, Closes
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.stores import LONG
 
 from receiver.background import AfterError, BackgroundJobs
 from receiver.errors import LoadError
@@ -20,7 +21,6 @@ from receiver.storage.jobs_salvage import SavedJob, read_jobs
 from receiver.storage.jobs_sqlite import RESCUE_COMMAND, SqliteJobs
 from tests.background.conftest import NOW, POLLING, SECRET, lines, soon
 from tests.damage import DAMAGES, PAGE, Damage, emptied, header, pages
-from tests.shared_stage import LONG
 
 JOBS = 300
 SETTING = "RECEIVER_JOBS"

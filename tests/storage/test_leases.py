@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from tests.stores import SHORT, Clock, Server
 
 from receiver.credentials import Secret
 from receiver.errors import SettingsError
@@ -19,7 +20,6 @@ from receiver.storage.leases import END_MARGIN, HeldLease, open_lease
 from receiver.storage.memory import UnsharedLease
 from receiver.storage.redis import LEASES, RedisLease
 from receiver.storage.sqlite import SqliteLease
-from tests.shared_stage import SHORT, Clock, Server
 from tests.storage.stage import wait_for
 
 LIFE = 20.0

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
+from tests.stores import LONG, Server
 
 from receiver.auth.replay_window import SKEW
 from receiver.auth.throttle import FAILURE_LIFE, FailureRecord
@@ -15,7 +16,6 @@ from receiver.errors import SettingsError
 from receiver.storage.breaker import StoreError
 from receiver.storage.redis import RedisAuth
 from receiver.storage.redis_client import PREFIX, answer_of
-from tests.shared_stage import LONG, Server
 from tests.storage.conftest import LIFE, NOW
 
 

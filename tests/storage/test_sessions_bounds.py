@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.storage.session_workers import KEY, Workers, add_one, soon, stored
+from tests.stores import LONG, Clock
 
 from receiver.credentials import Secret
 from receiver.dispatch.sessions import Key, SessionLost
@@ -16,8 +18,6 @@ from receiver.storage.protocols import SESSION_LEASE
 from receiver.storage.redis import RedisSessions
 from receiver.storage.sqlite import SqliteAuth, SqliteSessions
 from receiver.storage.sqlite_file import TIDY_INTERVAL
-from tests.shared_stage import LONG, Clock
-from tests.storage.session_stage import KEY, Workers, add_one, soon, stored
 from tests.storage.stage import RedisBackend
 
 

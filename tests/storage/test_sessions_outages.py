@@ -8,14 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
-from receiver.dispatch.sessions import SessionLost
-from receiver.storage.breaker import OPEN_TIME
-from receiver.storage.redis import RedisSessions
-from receiver.storage.sqlite import SqliteSessions
-from tests.shared_stage import SHORT, Clock, Server
-from tests.storage.conftest import lines
-from tests.storage.session_stage import (
+from tests.storage.session_workers import (
     KEY,
     OUT,
     Workers,
@@ -26,6 +19,13 @@ from tests.storage.session_stage import (
     soon,
     stored,
 )
+from tests.stores import SHORT, Clock, Server
+
+from receiver.dispatch.sessions import SessionLost
+from receiver.storage.breaker import OPEN_TIME
+from receiver.storage.redis import RedisSessions
+from receiver.storage.sqlite import SqliteSessions
+from tests.storage.conftest import lines
 
 BACK = "WARNING the store is back"
 

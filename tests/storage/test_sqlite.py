@@ -10,12 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.stores import LONG
 
 from receiver.auth.throttle import FailureRecord
 from receiver.storage.breaker import StoreError
 from receiver.storage.sqlite import SqliteAuth
 from receiver.storage.sqlite_file import TIDY_INTERVAL, Waits
-from tests.shared_stage import LONG
 from tests.storage.conftest import NOW
 from tests.storage.stage import run_together
 

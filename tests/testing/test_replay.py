@@ -18,6 +18,7 @@ import httpx
 import pytest
 from click.testing import Result
 from msgspec import structs
+from tests.recording.recorded_actions import lines
 
 from receiver import Call, Forward, Hangup, Ivr, Receiver, Repeat, Reply, Settings
 from receiver.callbacks.observer import Times
@@ -35,7 +36,6 @@ from receiver.testing.replay import replay
 from receiver.testing.replay_diff import ReplayResult
 from receiver.upstream import Client
 from tests.command_line import CliRunner
-from tests.recording.stage import lines
 from tests.support import SECRET
 from tests.upstream.stage import Crm
 from tests.upstream.stage import answer as crm_answer

@@ -1,4 +1,4 @@
-"""Faults on the calls of a test, and delays of handlers.
+"""The controls of a test's telephone: the clock, and faults; delays of handlers.
 
 Rule 1: a delayed handler waits until the test ends the fault, and then runs. So a test does
         not wait, and can check a result that is handed over to the call's next callback.
@@ -11,6 +11,7 @@ import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +25,30 @@ from receiver.pbx.callback_request import CallbackFaults
 
 LATE_BUDGET = 0.25
 """Seconds until the deadline while handlers are late, so that tests are quick."""
+
+
+MONDAY = datetime(2026, 1, 5, 10, 0)
+"""The default date and time at the PBX: a Monday morning."""
+
+
+class Clock:
+    """The date and time at the PBX and for handlers (`receiver.Call.now`). ::
+
+        phone.clock.now = datetime(2026, 12, 24, 18, 0)
+        phone.clock.advance(60)
+
+    It advances only by `advance`, or when ``now`` is set.
+
+    Attributes:
+        now: may be set at any time. Without a zone it counts in the zone of each handler.
+    """
+
+    def __init__(self, now: datetime = MONDAY) -> None:
+        self.now = now
+
+    def advance(self, seconds: float) -> None:
+        """Advance the clock. `PhoneCall.wait` advances the time of its call only."""
+        self.now += timedelta(seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)
