@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from tests.recording.recorded_actions import make_ivr, record
 
 from receiver import Call, Ivr, Receiver, Reply, Settings
 from receiver.config.json_schema import schema
@@ -31,6 +30,7 @@ from receiver.testing.replay import replay
 from receiver.testing.replay_export import pytest_module as export
 from receiver.testing.scenarios import parse
 from tests.config.files import built, of_action
+from tests.recording.recorded_actions import make_ivr, record
 from tests.support import SECRET
 
 CALL = Call(caller="+493012345", ivr="8000", digits="22", session_id="s1")

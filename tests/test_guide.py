@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 import pytest
-from tests.page_setup import add_pip, set_stage
 
 from receiver.cli import COMMANDS, main
 from receiver.console.guide import GROUPS, list_topics
 from tests.documents import GUIDE, ROOT, Runner, environ, free_ports, parse
+from tests.page_setup import add_pip, prepare
 
 README = ROOT / "README.md"
 TUTORIAL = "tutorial"  # tests.test_tutorial runs it
@@ -52,7 +52,7 @@ def test_the_examples_of_a_page(
             monkeypatch.setenv(name, value)
     page = parse(path)
     assert len(page.blocks) == len(re.findall("^```", path.read_text(), re.MULTILINE)) / 2
-    set_stage(runner, page.stage)
+    prepare(runner, page.stage)
     assert len(list(runner.run(page))) == len(page.blocks)
 
 

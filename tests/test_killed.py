@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.simulated_pbx import Killed, Stage, destroy
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.declarations.actions import Action
@@ -16,6 +15,7 @@ from receiver.registration.registrar import apply, make_plan
 from receiver.registration.rotation import finish, plan_rotation, rotate
 from receiver.simulator.line import Line
 from receiver.simulator.model import Behaviour
+from tests.simulated_pbx import Killed, Stage, destroy
 
 BASE = "https://ivr.example.com/app"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.stores import LONG, SHORT, WAITS, Server
 
 from receiver.background import BackgroundJobs, JobQueue
 from receiver.background.in_process import IN_PROCESS
@@ -18,6 +17,7 @@ from receiver.credentials import Secret
 from receiver.storage.jobs_memory import MemoryJobs
 from receiver.storage.jobs_redis import RedisJobs
 from receiver.storage.jobs_sqlite import SqliteJobs
+from tests.stores import LONG, SHORT, WAITS, Server
 
 NOW = 1_800_000_000.0
 POLLING = replace(DURABLE, poll=0.01)

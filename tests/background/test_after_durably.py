@@ -10,12 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.stores import LATEST, LONG, SHORT, Server
 
 from receiver.background import AfterError, BackgroundJobs, JobQueue, idempotency_key
 from receiver.credentials import Secret
 from receiver.storage.jobs_sqlite import SqliteJobs
 from tests.background.conftest import BOTH, POLLING, SECRET, Workers, lines, make_jobs, soon
+from tests.stores import LATEST, LONG, SHORT, Server
 
 done: list[str] = []
 keys: dict[str, str] = {}

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.stores import LONG, Server
 
 from receiver.background import BackgroundJobs
 from receiver.credentials import Secret
 from tests.background.conftest import BOTH, KEEPING, POLLING, SECRET, lines, make_jobs, soon
 from tests.background.killed_worker import JOBS, accept
+from tests.stores import LONG, Server
 
 ALL = {f"job-{number}" for number in range(JOBS)}
 MOST_AT_ONCE = 16  # of a worker; a kill repeats at most these

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.stores import LONG
 
 from receiver.background import BackgroundJobs
 from receiver.storage.breaker import StoreError
 from receiver.storage.job_queue import Job
 from receiver.storage.jobs_sqlite import SqliteJobs
 from tests.background.conftest import POLLING, SECRET, Clock, lines, soon
+from tests.stores import LONG
 
 saved: list[str] = []
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.stores import Server
-
 from tests.support import SECRET
 
 STORES = ("memory", "sqlite", "redis")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.stores import Server
 
 from receiver.credentials import derive
 from tests.background.conftest import soon
+from tests.stores import Server
 from tests.support import SECRET
 
 EVENTS = 300

@@ -19,7 +19,6 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import Result
-from tests.stores import Server
 
 from receiver.cli import main
 from receiver.cli.common import load_app
@@ -33,6 +32,7 @@ from receiver.simulator.model import Pbx
 from tests.command_line import CliRunner
 from tests.documents import free_port
 from tests.processes import kill_group
+from tests.stores import Server
 
 SECRET = "6d0f2c9ab17e4583f4c8d25e90ab3716"
 TOKEN = "the-token-of-the-pbx"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from tests.simulated_pbx import Stage
 
 from receiver import Secret
 from receiver.cli import main
@@ -20,6 +19,7 @@ from receiver.registration.registrar import apply, make_plan
 from receiver.settings import Settings
 from tests.command_line import CliRunner
 from tests.full_ivr import PIN, full_ivr
+from tests.simulated_pbx import Stage
 
 BASE = "https://ivr.example.com"
 SECRET = "6d0f2c9ab17e4583f4c8d25e90ab3716"

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from tests.stores import LONG, Server, lasting_server, redis_url, server
 
 from receiver.background import DeadJob, JobQueue, open_jobs
 from receiver.background.job_codec import Work, write
 from receiver.cli import main
 from receiver.credentials import Secret
 from tests.command_line import CliRunner
+from tests.stores import LONG, Server, lasting_server, redis_url, server
 
 __all__ = ["lasting_server", "redis_url", "server"]  # fixtures
 

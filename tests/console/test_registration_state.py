@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.simulated_pbx import TOKEN, Stage
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.console.registration_state import CHECK_INTERVAL, RegistrationState
 from receiver.errors import PbxError
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.registrar import apply, make_plan
+from tests.simulated_pbx import TOKEN, Stage
 from tests.support import SECRET
 
 BASE = "https://ivr.example.com"

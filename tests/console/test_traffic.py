@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.recording.recorded_actions import ANSWER, KEY, action, make_ivr
-
 from receiver import Call, Forward, Hangup, Repeat, Reply
 from receiver.console import totals
 from receiver.console.totals import Totals
 from receiver.console.traffic import CALL_TIMEOUT, Traffic
 from receiver.recording.masking import Masker
 from receiver.recording.publisher import PublishedCallback, PublishedEvent
+from tests.recording.recorded_actions import ANSWER, KEY, action, make_ivr
 
 BEGUN = 1_795_000_000.0
 CALL = Call(

@@ -6,6 +6,12 @@ import asyncio
 import threading
 
 import pytest
+
+from receiver.dispatch.session_manager import POLL
+from receiver.dispatch.sessions import Session, SessionLost, Sessions
+from receiver.storage.breaker import OPEN_TIME
+from receiver.storage.memory import MemorySessions
+from tests.storage.conftest import lines
 from tests.storage.session_workers import (
     KEY,
     OUT,
@@ -20,12 +26,6 @@ from tests.storage.session_workers import (
     workers,
 )
 from tests.stores import Clock, clock
-
-from receiver.dispatch.session_manager import POLL
-from receiver.dispatch.sessions import Session, SessionLost, Sessions
-from receiver.storage.breaker import OPEN_TIME
-from receiver.storage.memory import MemorySessions
-from tests.storage.conftest import lines
 
 __all__ = ["clock", "workers"]  # fixtures
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.storage.session_workers import add_one, stored
-from tests.stores import LONG, Clock, lasting_server, redis_url
 
 from receiver.credentials import Secret
 from receiver.dispatch.sessions import SessionLost, open_sessions
 from receiver.errors import SettingsError
+from tests.storage.session_workers import add_one, stored
+from tests.stores import LONG, Clock, lasting_server, redis_url
 
 __all__ = ["lasting_server", "redis_url"]  # fixtures
 

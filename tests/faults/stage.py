@@ -25,13 +25,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import redis
-from tests.stores import Server
 
 from receiver.credentials import Secret
 from tests.cli.test_workers import SECRET
 from tests.damage import garbage
 from tests.faults.callers import Callers
 from tests.served import Service
+from tests.stores import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 

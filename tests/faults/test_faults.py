@@ -16,13 +16,13 @@ from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
-from tests.stores import Server
 
 from tests.faults.callers import RATE, Answer, Callers, Calls
 from tests.faults.conftest import LINES
 from tests.faults.stage import Stage
 from tests.faults.table import ROWS, Row
 from tests.served import Service
+from tests.stores import Server
 
 PROBE = 16
 """The calls in a row after which the service counts as recovered."""

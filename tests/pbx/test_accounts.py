@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from tests.simulated_pbx import TOKEN, Stage
-from tests.stores import Clock
 
 from receiver import Secret, Settings
 from receiver.errors import SettingsError
 from receiver.pbx.accounts import FRESH, Accounts, token_source
 from receiver.pbx.pbx_client import PbxClient
+from tests.simulated_pbx import TOKEN, Stage
+from tests.stores import Clock
 from tests.support import SECRET, Counted, make_app
 
 GOOD = Settings(secret=SECRET, pbx_url="http://localhost", pbx_token=Secret(TOKEN), guard=True)

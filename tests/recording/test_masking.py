@@ -6,12 +6,12 @@ import re
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.recording.recorded_actions import make_ivr, record
 
 from receiver import Call, Forward, Hangup, Ivr
 from receiver.recording.format import Lost, Masked, Piece, RecordingError, decode, encode
 from receiver.recording.masking import express, form
 from receiver.recording.placeholders import Placeholders, resolve, sample
+from tests.recording.recorded_actions import make_ivr, record
 
 CALL = Call(
     caller="+493012345",

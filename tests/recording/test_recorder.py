@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.recording.recorded_actions import action, lines, make_app, make_ivr
 
 from receiver import Call, Forward, Receiver, Settings
 from receiver.callbacks.observer import Times
@@ -27,6 +26,7 @@ from receiver.recording.recording_files import Files
 from receiver.server.uvicorn_server import running
 from receiver.upstream import Client
 from receiver.upstream.request_observer import OBSERVER
+from tests.recording.recorded_actions import action, lines, make_app, make_ivr
 from tests.support import FIELDS, SECRET
 from tests.upstream.stage import Crm
 from tests.upstream.stage import answer as answer_of

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.recording.recorded_actions import KEY
 
 from receiver import Call
 from receiver.recording.format import UpstreamAnswer
 from receiver.recording.upstream_answers import AnswerMasker, resolved
 from receiver.upstream.request_observer import UpstreamRequest
+from tests.recording.recorded_actions import KEY
 
 CALL = Call(caller="+493023125000", caller_name="Grace Hopper", ivr="8000", digits="471199")
 TOKEN = "ya29.a0AfH6SMBx-Jt5kq7vQ9zN2wE"

@@ -7,7 +7,6 @@ import random
 
 import msgspec
 import pytest
-from tests.simulated_pbx import Stage
 
 from receiver import Call, Forward, Ivr, Reply, Secret
 from receiver.declarations.actions import Action
@@ -16,6 +15,7 @@ from receiver.pbx.models import ActionUrl, write
 from receiver.registration.desired import desired_action_urls
 from receiver.registration.registrar import Result, apply, make_plan
 from receiver.simulator.model import Behaviour
+from tests.simulated_pbx import Stage
 
 BASE = "https://ivr.example.com"
 OTHER = "https://dev.example.com"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.simulated_pbx import TOKEN, Stage, Transport
 
 from receiver import Forward, Hangup, Holiday, Ivr, MenuEntry, Secret
 from receiver.declarations.ivr import desired_ivrs
@@ -21,6 +20,7 @@ from receiver.simulator.api import make_api
 from receiver.simulator.model import Behaviour, Pbx
 from tests.full_ivr import CHRISTMAS
 from tests.recordings import wav
+from tests.simulated_pbx import TOKEN, Stage, Transport
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.simulated_pbx import Stage
 
 from receiver import Call, Forward, Ivr, NumberFormat, Receiver, Reply, Secret, Settings
 from receiver.auth.client_address import read_networks
@@ -26,6 +25,7 @@ from receiver.registration.findings import Finding
 from receiver.registration.probe import make_callback_client
 from receiver.registration.reachability import Address
 from receiver.registration.rotation import plan_rotation
+from tests.simulated_pbx import Stage
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.simulated_pbx import Stage
 
 from receiver import CallEvent, Events, Ivr, Receiver, Secret, Settings
 from receiver.auth.client_address import read_networks
@@ -20,6 +19,7 @@ from receiver.registration.findings import Finding
 from receiver.registration.probe import make_callback_client
 from receiver.simulator.model import Behaviour
 from receiver.simulator.validation import ApiError
+from tests.simulated_pbx import Stage
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

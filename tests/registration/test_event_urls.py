@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from tests.simulated_pbx import Killed, Stage
 
 from receiver import DeclarationError, Ivr, RegistrationError, Secret
 from receiver.declarations.event_actions import EventEndpoint
@@ -21,6 +20,7 @@ from receiver.registration.render import as_json, change_as_json, render, what
 from receiver.registration.rotation import finish, plan_rotation, rotate
 from receiver.simulator.model import Behaviour
 from receiver.simulator.validation import ApiError
+from tests.simulated_pbx import Killed, Stage
 
 BASE = "https://ivr.example.com/app"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from tests.simulated_pbx import TOKEN, Killed, Stage
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.errors import PbxError, RegistrationError
@@ -28,6 +27,7 @@ from receiver.registration.probe import make_callback_client
 from receiver.registration.registrar import apply, make_plan
 from receiver.registration.rotation import plan_rotation, rotate
 from receiver.simulator.model import Behaviour
+from tests.simulated_pbx import TOKEN, Killed, Stage
 
 BASE = "https://ivr.example.com/app"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

@@ -7,7 +7,6 @@ import logging
 
 import httpx
 import pytest
-from tests.simulated_pbx import TOKEN, Killed, Stage
 
 from receiver import Call, Ivr, Receiver, Reply, Secret, Settings
 from receiver.errors import RegistrationError
@@ -23,6 +22,7 @@ from receiver.registration.probe import make_callback_client
 from receiver.storage.breaker import StoreError
 from receiver.storage.leases import HeldLease
 from receiver.storage.memory import UnsharedLease
+from tests.simulated_pbx import TOKEN, Killed, Stage
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

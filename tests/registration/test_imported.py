@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tests.simulated_pbx import Stage
 
 from receiver import Receiver, Secret
 from receiver.cli.import_ivrs import find_ivrs
@@ -26,6 +25,7 @@ from receiver.registration.imported_python import literal, python_source
 from receiver.registration.imported_toml import string, toml_source
 from receiver.registration.ownership import Ownership
 from receiver.registration.registrar import make_plan
+from tests.simulated_pbx import Stage
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

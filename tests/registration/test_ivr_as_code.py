@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.simulated_pbx import Killed, Stage
 
 from receiver import (
     DeclarationError,
@@ -37,6 +36,7 @@ from receiver.simulator.validation import Json
 from receiver.testing import Phone
 from tests.full_ivr import CHRISTMAS, MAY, OFFICE, PIN, full_ivr, full_options, paths, writable
 from tests.registration.test_ivr_changes import BASE, SECRET, stored
+from tests.simulated_pbx import Killed, Stage
 
 with tempfile.TemporaryDirectory() as made:
     FULL = full_ivr(Path(made)).desired

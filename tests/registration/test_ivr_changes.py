@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.simulated_pbx import Killed, Stage, Transport, destroy
 
 from receiver import Call, DeclarationError, Forward, Hangup, Ivr, Receiver, Reply, Secret
 from receiver.declarations.ivr import desired_ivrs
@@ -20,6 +19,7 @@ from receiver.registration.changes import Plan
 from receiver.registration.registrar import Result, apply, make_plan
 from receiver.simulator.api import make_api
 from receiver.simulator.model import Behaviour
+from tests.simulated_pbx import Killed, Stage, Transport, destroy
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

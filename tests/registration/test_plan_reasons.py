@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from tests.simulated_pbx import Stage
 
 from receiver import Call, Forward, Ivr, Reply, Secret
 from receiver.declarations.event_actions import EventEndpoint
@@ -19,6 +18,7 @@ from receiver.registration.event_urls import desired_event_state
 from receiver.registration.ownership import owner_mark
 from receiver.registration.registrar import plan_destroy
 from receiver.registration.render import render
+from tests.simulated_pbx import Stage
 
 BASE, OLD, CRM = "https://ivr.example.com", "https://old.example.com", "https://crm.example.com/h"
 SECRET, OTHER = Secret("a service secret of the tests"), Secret("another secret of the tests")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from tests.simulated_pbx import destroy
 
 from receiver.calls import Call
 from receiver.credentials import Secret
@@ -28,6 +27,7 @@ from receiver.registration.registrar import (
 )
 from receiver.replies import Forward, Reply
 from tests.pbx.fake_pbx import TOKEN, FakePbx, Json
+from tests.simulated_pbx import destroy
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

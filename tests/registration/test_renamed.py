@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.simulated_pbx import Stage
 
 from receiver import Call, Forward, Ivr, Receiver, Reply, Secret, Settings
 from receiver.config.build import build
@@ -24,6 +23,7 @@ from receiver.registration.registrar import apply, make_plan
 from receiver.registration.render import render
 from receiver.registration.rotation import finish, plan_rotation, rotate
 from receiver.simulator.model import Behaviour
+from tests.simulated_pbx import Stage
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

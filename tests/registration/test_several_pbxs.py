@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.simulated_pbx import Stage, destroy
 
 from receiver import Call, Forward, Hangup, Ivr, Receiver, Repeat, Reply, Secret, Settings
 from receiver.config.load_app import find_ivr
@@ -26,6 +25,7 @@ from receiver.registration.registrar import apply, make_plan
 from receiver.registration.rotation import plan_rotation, rotate
 from receiver.registration.urls import is_below
 from receiver.settings import unknown_settings
+from tests.simulated_pbx import Stage, destroy
 
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
 BASE = "https://ivr.example.com/calls"

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.simulated_pbx import Killed, Stage
 
 from receiver import Ivr, Receiver, Secret, Speech
 from receiver.declarations.ivr import desired_ivrs
@@ -15,6 +14,7 @@ from receiver.registration import plan_file
 from receiver.registration.changes import Plan
 from receiver.registration.registrar import Result, apply, make_plan
 from tests.recordings import Speaker
+from tests.simulated_pbx import Killed, Stage
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")

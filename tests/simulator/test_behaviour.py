@@ -303,8 +303,3 @@ async def test_before_22_2_there_is_the_form_login_only(
     form = {"client_id": CLIENT_ID, "grant_type": "password", "username": "ann", "domain": "acme"}
     answer = await client.post("/login/oauth/token", data={**form, "password": "right"})
     assert answer.status_code == 200
-
-
-def test_ids_may_be_decimal() -> None:
-    pbx = Pbx(Behaviour(ids="decimal"))
-    assert (pbx.tenant, pbx.ivrs.create(SALES)) == ("700551909773148159", "700551909773148160")

@@ -160,14 +160,10 @@ async def test_a_listener_is_called_before_and_after_a_callback() -> None:
     def listen(call: PhoneCall, event: Event) -> None:
         events.append((event.kind, len(service.asked)))
 
-    call = await make_line(service, listener=listen).dial("888", caller="101")
+    call = await make_line(service).dial("888", caller="101", listener=listen)
     await call.press("22")
     assert events[-3:] == [("asking", 0), ("decided", 1), ("ended", 1)]
     assert len(events) == len(call.events)
-    other: list[str] = []
-    line = make_line(service, listener=listen)
-    await line.dial("888", caller="1", listener=lambda call, event: other.append(event.kind))
-    assert other == ["decided", "prompt"]
 
 
 async def test_a_transcript_for_people() -> None:

@@ -377,9 +377,9 @@ async def test_a_parameter_that_is_not_of_its_type(
 
 
 @pytest.mark.parametrize(
-    "text", ["NaN", '{"x": Infinity}', "{", '"' + "[" * 100_000, "[" * 100_000]
+    "text", ["NaN", '{"x": Infinity}', "{", b"\xff", '"' + "[" * 100_000, "[" * 100_000]
 )
-async def test_what_is_not_json(client: httpx.AsyncClient, text: str) -> None:
+async def test_what_is_not_json(client: httpx.AsyncClient, text: str | bytes) -> None:
     response = await client.post("/ivrs", content=text)
     assert response.json()["errors"][0]["message"] == "the body is not JSON"
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.storage.session_workers import workers
-from tests.stores import LATEST, SHORT, WAITS, Clock, clock, lasting_server, redis_url, server
 
 from receiver.storage.auth_fallback import AuthFallback
 from receiver.storage.memory import MemoryAuth
 from receiver.storage.protocols import AuthStore
 from receiver.storage.sqlite import SqliteAuth
+from tests.storage.session_workers import workers
 from tests.storage.stage import LIFE, NOW, backend, closing_all
+from tests.stores import LATEST, SHORT, WAITS, Clock, clock, lasting_server, redis_url, server
 
 __all__ = [
     "LIFE",

@@ -14,7 +14,6 @@ from typing import Protocol
 
 import pytest
 import redis
-from tests.stores import LONG, WAITS, Clock
 
 from receiver.credentials import Secret
 from receiver.storage.job_queue import BOUNDS, Bounds, JobQueue
@@ -26,6 +25,7 @@ from receiver.storage.memory import MemoryAuth, MemorySessions, UnsharedLease
 from receiver.storage.protocols import AuthStore, Lease, SessionStore
 from receiver.storage.redis import Redis
 from receiver.storage.sqlite import Sqlite, SqliteSessions
+from tests.stores import LONG, WAITS, Clock
 
 BACKENDS = ("memory", "sqlite", "redis")
 SHARED = pytest.mark.parametrize("backend", ["sqlite", "redis"], indirect=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.stores import Clock
 
 from receiver.auth.throttle import BLOCK_AFTER, BLOCK_TIME, FailureRecord
 from receiver.observability.metrics import COUNTS, OUTAGES
@@ -13,6 +12,7 @@ from receiver.storage.auth_fallback import MAX_FAILURE_REQUESTS, AuthFallback
 from receiver.storage.breaker import OPEN_TIME
 from receiver.storage.memory import MemoryAuth
 from tests.storage.conftest import FAILURES, LIFE, NOW, Guard, back, lines, out, use
+from tests.stores import Clock
 
 ALL = frozenset({"use", "failed", "reach"})
 OF_FAILURES = frozenset({"failed"})

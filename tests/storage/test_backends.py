@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.stores import LONG
 
 from receiver.background import open_jobs
 from receiver.credentials import Secret
@@ -20,6 +19,7 @@ from receiver.storage.memory import MemoryAuth
 from receiver.storage.protocols import AuthStore
 from receiver.storage.sqlite import Sqlite
 from tests.storage.conftest import LIFE, NOW
+from tests.stores import LONG
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.stores import Clock
 
 from receiver.auth.replay_window import SKEW
 from receiver.auth.throttle import FAILURE_LIFE
@@ -17,6 +16,7 @@ from receiver.storage.breaker import StoreError
 from receiver.storage.sqlite import SqliteAuth, SqliteSessions
 from receiver.storage.sqlite_file import File
 from tests.storage.conftest import LIFE, NOW
+from tests.stores import Clock
 
 SET = 400
 """Entries that are kept at once."""

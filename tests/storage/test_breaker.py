@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.stores import Clock
 
 from receiver.storage.breaker import OPEN_TIME, REMINDER_INTERVAL, CircuitBreaker, StoreError
 from tests.storage.conftest import NOW, lines
+from tests.stores import Clock
 
 OUT = "ERROR the store is unavailable (OSError): falling back"
 BACK = "WARNING the store is back"

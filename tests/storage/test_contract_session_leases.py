@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.storage.session_workers import KEY, Workers, add_one, hold, soon, stored
 
 from receiver.dispatch.sessions import Key, SessionLost, Sessions
 from receiver.storage.protocols import SESSION_LEASE
+from tests.storage.session_workers import KEY, Workers, add_one, hold, soon, stored
 from tests.storage.stage import Backend
 
 LIFE = KEY.life

@@ -7,14 +7,14 @@ from contextlib import suppress
 from typing import Any, cast
 
 import pytest
-from tests.storage.session_workers import KEY, Workers, add_one, hold, soon, stored
-from tests.stores import LONG
 
 from receiver.credentials import Secret
 from receiver.dispatch.session import MAX_SIZE
 from receiver.dispatch.sessions import Key, SessionError, SessionLost, Sessions, key_of
 from receiver.storage.protocols import SESSION_LEASE
+from tests.storage.session_workers import KEY, Workers, add_one, hold, soon, stored
 from tests.storage.stage import Backend
+from tests.stores import LONG
 
 LIFE = KEY.life
 

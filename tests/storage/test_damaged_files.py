@@ -11,7 +11,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.stores import SHORT, Clock
 
 from receiver.credentials import Secret
 from receiver.storage import quarantine
@@ -25,6 +24,7 @@ from tests.damage import DAMAGES, Damage, garbage, text
 from tests.storage.conftest import LIFE, NOW, Guard, back, lines, out
 from tests.storage.stage import run_together
 from tests.storage.test_sqlite import WORKER
+from tests.stores import SHORT, Clock
 
 Make = Callable[..., SqliteAuth]
 damaged = pytest.mark.parametrize("damage", DAMAGES, ids=[one.__name__ for one in DAMAGES])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import redis
-from tests.stores import LONG
 
 from receiver.credentials import Secret
 from receiver.storage import sqlite_file as files
@@ -13,6 +12,7 @@ from receiver.storage.job_queue import KEY_LIFETIME, QUEUE_FULL, Bounds, JobQueu
 from receiver.storage.jobs_redis import PREFIX, RedisJobs
 from tests.storage.conftest import lines
 from tests.storage.stage import NOW, Backend, Closes
+from tests.stores import LONG
 
 BOUND = 5
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.stores import LONG
 
 from receiver.background import AfterError, BackgroundJobs
 from receiver.errors import LoadError
@@ -21,6 +20,7 @@ from receiver.storage.jobs_salvage import SavedJob, read_jobs
 from receiver.storage.jobs_sqlite import RESCUE_COMMAND, SqliteJobs
 from tests.background.conftest import NOW, POLLING, SECRET, lines, soon
 from tests.damage import DAMAGES, PAGE, Damage, emptied, header, pages
+from tests.stores import LONG
 
 JOBS = 300
 SETTING = "RECEIVER_JOBS"

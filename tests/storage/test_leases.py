@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from tests.stores import SHORT, Clock, Server
 
 from receiver.credentials import Secret
 from receiver.errors import SettingsError
@@ -21,6 +20,7 @@ from receiver.storage.memory import UnsharedLease
 from receiver.storage.redis import LEASES, RedisLease
 from receiver.storage.sqlite import SqliteLease
 from tests.storage.stage import wait_for
+from tests.stores import SHORT, Clock, Server
 
 LIFE = 20.0
 

@@ -10,13 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.stores import SHORT, Clock, Server
 
 from receiver.auth.throttle import FailureRecord
 from receiver.storage.breaker import OPEN_TIME
 from receiver.storage.redis import RedisAuth
 from receiver.storage.sqlite import SqliteAuth
 from tests.storage.conftest import FAILURES, LIFE, NOW, Guard, back, lines, out, use
+from tests.stores import SHORT, Clock, Server
 
 LOCKER = """
 import sqlite3, sys

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
-from tests.stores import LONG, Server
 
 from receiver.auth.replay_window import SKEW
 from receiver.auth.throttle import FAILURE_LIFE, FailureRecord
@@ -17,6 +16,7 @@ from receiver.storage.breaker import StoreError
 from receiver.storage.redis import RedisAuth
 from receiver.storage.redis_client import PREFIX, answer_of
 from tests.storage.conftest import LIFE, NOW
+from tests.stores import LONG, Server
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.storage.session_workers import KEY, Workers, add_one, soon, stored
-from tests.stores import LONG, Clock
 
 from receiver.credentials import Secret
 from receiver.dispatch.sessions import Key, SessionLost
@@ -18,7 +16,9 @@ from receiver.storage.protocols import SESSION_LEASE
 from receiver.storage.redis import RedisSessions
 from receiver.storage.sqlite import SqliteAuth, SqliteSessions
 from receiver.storage.sqlite_file import TIDY_INTERVAL
+from tests.storage.session_workers import KEY, Workers, add_one, soon, stored
 from tests.storage.stage import RedisBackend
+from tests.stores import LONG, Clock
 
 
 async def test_memory_drops_the_session_that_was_idle_longest(

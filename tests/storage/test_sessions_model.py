@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.storage.session_workers import Workers, soon
 
 from receiver.credentials import Secret
 from receiver.dispatch.sessions import Key, SessionLost, Sessions
 from receiver.storage.protocols import SESSION_LEASE
+from tests.storage.session_workers import Workers, soon
 from tests.storage.stage import Backend, MemoryBackend, RedisBackend, SqliteBackend
 
 KEYS = (Key("a", 3600.0), Key("b", 60.0))

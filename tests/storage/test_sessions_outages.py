@@ -8,6 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from receiver.dispatch.sessions import SessionLost
+from receiver.storage.breaker import OPEN_TIME
+from receiver.storage.redis import RedisSessions
+from receiver.storage.sqlite import SqliteSessions
+from tests.storage.conftest import lines
 from tests.storage.session_workers import (
     KEY,
     OUT,
@@ -20,12 +26,6 @@ from tests.storage.session_workers import (
     stored,
 )
 from tests.stores import SHORT, Clock, Server
-
-from receiver.dispatch.sessions import SessionLost
-from receiver.storage.breaker import OPEN_TIME
-from receiver.storage.redis import RedisSessions
-from receiver.storage.sqlite import SqliteSessions
-from tests.storage.conftest import lines
 
 BACK = "WARNING the store is back"
 

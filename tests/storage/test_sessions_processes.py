@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.storage.session_workers import KEY, Workers, add_one, soon, stored
 
 from receiver.credentials import Secret
 from receiver.dispatch.sessions import Key, SessionLost
 from receiver.storage.protocols import SESSION_LEASE
+from tests.storage.session_workers import KEY, Workers, add_one, soon, stored
 from tests.storage.stage import Backend, RedisBackend, SqliteBackend
 
 WORKER = """

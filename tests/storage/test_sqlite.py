@@ -10,7 +10,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.stores import LONG
 
 from receiver.auth.throttle import FailureRecord
 from receiver.storage.breaker import StoreError
@@ -18,6 +17,7 @@ from receiver.storage.sqlite import SqliteAuth
 from receiver.storage.sqlite_file import TIDY_INTERVAL, Waits
 from tests.storage.conftest import NOW
 from tests.storage.stage import run_together
+from tests.stores import LONG
 
 WORKER = """
 import asyncio, sys

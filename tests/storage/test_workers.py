@@ -8,12 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.stores import Server
 
 from receiver import Secret, Settings
 from receiver.auth.client_address import read_networks
 from receiver.auth.throttle import FREE_FAILURES
 from receiver.server.uvicorn_server import running
+from tests.stores import Server
 from tests.support import ANSWER, FIELDS, SECRET, Counted, credentials, make_app
 
 PATH = "/action/888/post-digest"

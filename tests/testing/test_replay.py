@@ -9,16 +9,14 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
 from click.testing import Result
 from msgspec import structs
-from tests.recording.recorded_actions import lines
 
 from receiver import Call, Forward, Hangup, Ivr, Receiver, Repeat, Reply, Settings
 from receiver.callbacks.observer import Times
@@ -36,11 +34,11 @@ from receiver.testing.replay import replay
 from receiver.testing.replay_diff import ReplayResult
 from receiver.upstream import Client
 from tests.command_line import CliRunner
+from tests.recording.recorded_actions import lines
 from tests.support import SECRET
 from tests.upstream.stage import Crm
 from tests.upstream.stage import answer as crm_answer
 
-T = TypeVar("T")
 ROOT = Path(__file__).parent.parent.parent
 APP = """
 from receiver import Call, Forward, Ivr, Receiver, Repeat, Reply
@@ -104,8 +102,9 @@ class Stage:
                 fields = {"from": "150", "to": "8000", "input": digits, "session_id": session}
                 await http.post(f"/action/8000/{name}", json=fields)
 
-    def replay(self, *args: str, file: str = "rec") -> Result:
-        return CliRunner().invoke(main, ["replay", file, *args])
+    async def replay(self, *args: str, file: str = "rec") -> Result:
+        """Run the command, in a thread: it has its own event loop."""
+        return await asyncio.to_thread(CliRunner().invoke, main, ["replay", file, *args])
 
 
 @pytest.fixture
@@ -120,15 +119,10 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 CALL = (("known", ""), ("pick", "1"))
 
 
-async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Run the command in a thread, since it has an event loop."""
-    return await asyncio.to_thread(function, *args, **kwargs)
-
-
 async def test_the_same_code_answers_the_same(stage: Stage) -> None:
     await stage.record(*CALL)
     await stage.record(("pick", "1742"), session="t")
-    done = await in_thread(stage.replay, "today:app")
+    done = await stage.replay("today:app")
     assert (done.exit_code, done.output.splitlines()[0]) == (
         0,
         "3 callbacks of 2 calls replayed: 0 answers differ",
@@ -140,7 +134,7 @@ async def test_the_same_code_answers_the_same(stage: Stage) -> None:
 async def test_differences_are_shown_in_their_call(stage: Stage) -> None:
     await stage.record(*CALL)
     await stage.record(("pick", "22"), session="t")
-    done = await in_thread(stage.replay, stage.code('"222"', '"444"'))
+    done = await stage.replay(stage.code('"222"', '"444"'))
     assert done.exit_code == 1
     _, *shown = done.output.splitlines()
     assert [line[:4] for line in shown[:3]] == ["    ", "  - ", "  + "]
@@ -152,16 +146,16 @@ async def test_differences_are_shown_in_their_call(stage: Stage) -> None:
 async def test_a_renamed_action_gets_the_callbacks_of_its_former_name(stage: Stage) -> None:
     await stage.record(*CALL)
     renamed = stage.code('fallback=Forward("0")', 'name="choose", was="pick"', "renamed")
-    done = await in_thread(stage.replay, renamed)
+    done = await stage.replay(renamed)
     assert done.output.splitlines()[0] == "2 callbacks of 1 call replayed: 0 answers differ"
     lost = stage.code('fallback=Forward("0")', 'name="choose"', "lost")
-    done = await in_thread(stage.replay, lost)
+    done = await stage.replay(lost)
     assert "the action no longer exists" in done.output
 
 
 async def test_as_json(stage: Stage) -> None:
     await stage.record(*CALL)
-    done = await in_thread(stage.replay, stage.code('"222"', '"444"'), "--json")
+    done = await stage.replay(stage.code('"222"', '"444"'), "--json")
     found = json.loads(done.output)
     (one,) = found["different"]
     assert (found["callbacks"], one["action"], one["digits"]) == (2, "8000/pick", "1")
@@ -174,8 +168,8 @@ async def test_as_json(stage: Stage) -> None:
 async def test_a_destination_made_of_masked_digits_is_compared(stage: Stage) -> None:
     await stage.record(("pick", "1742"))
     assert "1742" not in json.dumps(lines(stage.folder / "rec"))
-    assert (await in_thread(stage.replay, "today:app")).exit_code == 0
-    other = await in_thread(stage.replay, stage.code('"2" + call', '"3" + call', "other"))
+    assert (await stage.replay("today:app")).exit_code == 0
+    other = await stage.replay(stage.code('"2" + call', '"3" + call', "other"))
     assert other.exit_code == 1
     assert "keys ~1" in other.output
     assert "~ marks a placeholder" in other.output
@@ -188,19 +182,19 @@ async def test_handlers_have_the_time_of_the_recording(stage: Stage) -> None:
         re.sub(r'"time":"[^"]+"', '"time":"2020-02-03T04:05:06.000Z"', file.read_text())
     )
     changed = stage.code('"222" if known else "333"', "f\"{call.now('UTC'):%Y%m%d%H%M}\"")
-    done = await in_thread(stage.replay, changed)
+    done = await stage.replay(changed)
     assert "call 202002030405" in done.output
 
 
 async def test_a_handler_that_raises_now(stage: Stage) -> None:
     await stage.record(*CALL)
-    done = await in_thread(stage.replay, stage.code("known = session", "known = nothing"))
+    done = await stage.replay(stage.code("known = session", "known = nothing"))
     assert "call 0 (raised)" in done.output
 
 
 async def test_the_same_answer_for_another_reason_is_no_difference(stage: Stage) -> None:
     await stage.record(*CALL)
-    done = await in_thread(stage.replay, stage.code("return Repeat()", "return None", "today"))
+    done = await stage.replay(stage.code("return Repeat()", "return None", "today"))
     assert done.exit_code == 0
     assert "the same answer for another reason: 1" in done.output
 
@@ -216,14 +210,14 @@ async def test_the_same_answer_for_another_reason_is_no_difference(stage: Stage)
 )
 async def test_the_pbx_would_send_no_callback(stage: Stage, old: str, new: str, why: str) -> None:
     await stage.record(("pick", "1742"))
-    done = await in_thread(stage.replay, stage.code(old, new))
+    done = await stage.replay(stage.code(old, new))
     assert done.exit_code == 1
     assert f"none ({why})" in done.output
 
 
 async def test_a_mask_that_no_longer_matches(stage: Stage) -> None:
     await stage.record(("pick", "1742"), record_caller_data=True)
-    done = await in_thread(stage.replay, stage.code("1000-1999", "1000-1699"))
+    done = await stage.replay(stage.code("1000-1999", "1000-1699"))
     assert "keys 1742 from 150" in done.output
     assert "another mask" in done.output
 
@@ -232,10 +226,10 @@ async def test_only_some_calls(stage: Stage) -> None:
     await stage.record(*CALL)
     await stage.record(("pick", "22"), session="t")
     _, second = read(stage.folder / "rec").calls
-    done = await in_thread(stage.replay, "today:app", "--session", second[0].session[:8])
+    done = await stage.replay("today:app", "--session", second[0].session[:8])
     assert done.output.startswith("1 callback of 1 call")
-    assert (await in_thread(stage.replay, "today:app", "--ivr", "8000")).exit_code == 0
-    done = await in_thread(stage.replay, "today:app", "--ivr", "9000")
+    assert (await stage.replay("today:app", "--ivr", "8000")).exit_code == 0
+    done = await stage.replay("today:app", "--ivr", "9000")
     assert (done.exit_code, "contains no matching callbacks" in done.output) == (2, True)
 
 
@@ -246,7 +240,7 @@ async def test_skipped_records_are_counted(stage: Stage) -> None:
     empty |= {"session": "", "ivr": "", "caller": "", "digits": ""}
     with file.open("a") as more:
         more.write(f'{json.dumps(empty)}\n{{"type":"lost","v":1,"time":"","lost":7}}\n{{"v')
-    done = await in_thread(stage.replay, "today:app")
+    done = await stage.replay("today:app")
     assert "not replayed (could not be parsed by the service): 1" in done.output
     assert "not replayed (lines are damaged): 1" in done.output
     assert "not replayed (were dropped during recording): 7" in done.output
@@ -263,21 +257,21 @@ async def test_a_recording_that_was_altered(stage: Stage) -> None:
     file.write_text("\n".join([*map(json.dumps, found), nested, long, ""]))
     (folder / "calls-0.jsonl").symlink_to("gone")
     os.mkfifo(folder / "calls-1.jsonl")
-    done = await in_thread(stage.replay, "today:app")
+    done = await stage.replay("today:app")
     assert (done.exit_code, r"call a\r\x1b[2Jb at" in done.output) == (1, True)
     assert "not replayed (lines are damaged): 3" in done.output
-    done = await in_thread(stage.replay, "today:app", file="rec/calls-1.jsonl")
+    done = await stage.replay("today:app", file="rec/calls-1.jsonl")
     assert (done.exit_code, "neither a file" in done.output) == (2, True)
 
 
 async def test_a_saved_recording_is_compared_with_the_next_version(stage: Stage) -> None:
     await stage.record(("pick", "1742"), ("pick", "22"))
     old = stage.code('Forward("2" + call.digits[1:])', 'Forward("9" + call.digits[::-1])', "old")
-    assert (await in_thread(stage.replay, old)).exit_code == 1
-    assert (await in_thread(stage.replay, old, "--save", "saved.jsonl")).exit_code == 1
+    assert (await stage.replay(old)).exit_code == 1
+    assert (await stage.replay(old, "--save", "saved.jsonl")).exit_code == 1
     assert stat.S_IMODE(os.stat("saved.jsonl").st_mode) == 0o600
-    assert (await in_thread(stage.replay, old, file="saved.jsonl")).exit_code == 0
-    again = await in_thread(stage.replay, "today:app", "--save", "saved.jsonl")
+    assert (await stage.replay(old, file="saved.jsonl")).exit_code == 0
+    again = await stage.replay("today:app", "--save", "saved.jsonl")
     assert (again.exit_code, "File exists" in again.output) == (2, True)
 
 
@@ -297,17 +291,17 @@ def test_usage(stage: Stage, args: list[str], said: str) -> None:
 
 async def test_an_app_that_is_not_there(stage: Stage) -> None:
     await stage.record(*CALL)
-    assert (await in_thread(stage.replay, "nothing:app")).exit_code == 2
+    assert (await stage.replay("nothing:app")).exit_code == 2
 
 
 async def test_a_test_that_is_made_of_a_call_runs(stage: Stage) -> None:
     await stage.record(*CALL)
     await stage.record(("pick", "1742"), session="t")
-    made = await in_thread(stage.replay, "today:app", "--as-test")
+    made = await stage.replay("today:app", "--as-test")
     (stage.folder / "test_made.py").write_text(made.output)
-    assert await in_thread(_pytest, stage.folder) == (0, "2 passed")
+    assert await asyncio.to_thread(_pytest, stage.folder) == (0, "2 passed")
     stage.code('"222"', '"444"')
-    assert (await in_thread(_pytest, stage.folder))[0] == 1
+    assert (await asyncio.to_thread(_pytest, stage.folder))[0] == 1
 
 
 def _pytest(folder: Path) -> tuple[int, str]:
@@ -332,7 +326,7 @@ async def test_a_test_says_what_today_differs_and_runs_no_code_of_a_recording(
     found.append({**found[0], "action": '9000/x"\nraise SystemExit', "decision": "repeat"})
     found.append({**found[0], "digits": ""})
     file.write_text("\n".join(map(json.dumps, found)))
-    made = await in_thread(stage.replay, "today:app", "--as-test")
+    made = await stage.replay("today:app", "--as-test")
     compile(made.output, "made", "exec")
     assert not [one for one in made.output.splitlines() if one.lstrip().startswith("raise")]
     assert "; today: call 333, handled" in made.output
@@ -405,8 +399,8 @@ async def test_network_allows_connections(stage: Stage, tmp_path: Path) -> None:
         "known = session",
         f"__import__('socket').create_connection(('127.0.0.1', {port})).close(); known = session",
     )
-    assert (await in_thread(stage.replay, code, "--network")).exit_code == 0
-    done = await in_thread(stage.replay, code)
+    assert (await stage.replay(code, "--network")).exit_code == 0
+    done = await stage.replay(code)
     assert "call 0 (raised, the network is blocked)" in done.output
     assert "connection attempts, which were blocked: 1" in done.output
     listener.close()
@@ -627,11 +621,11 @@ async def test_the_command_plays_back_what_the_service_recorded(
     await crm.stop()
     assert crm.count == 2  # one of them came from the cache
     (tmp_path / "asks_today.py").write_text(code)
-    done = await in_thread(stage.replay, "asks_today:app")
+    done = await stage.replay("asks_today:app")
     assert done.exit_code == 0, done.output
     assert "3 callbacks of 2 calls replayed: 0 answers differ" in done.output
     assert "answers of other services, from the recording: 3" in done.output
     assert "connection attempts" not in done.output
     assert "12345678" not in "".join(one.read_text() for one in (tmp_path / "rec").iterdir())
-    done = await in_thread(stage.replay, "asks_today:app", "--network")
+    done = await stage.replay("asks_today:app", "--network")
     assert "call 0 (broken)" in done.output  # it has ended

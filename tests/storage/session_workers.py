@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import pytest
-from tests.stores import LATEST, SHORT, Clock
 
 from receiver.dispatch.session_manager import POLL
 from receiver.dispatch.sessions import Key, Session, SessionLost, Sessions
 from receiver.storage.breaker import CLOSE_TIMEOUT, OPEN_TIME, CircuitBreaker
 from receiver.storage.protocols import SessionStore
+from tests.stores import LATEST, SHORT, Clock
 
 KEY = Key("a call", 3600.0)
 

@@ -23,7 +23,7 @@ app = Receiver(sales)
 """
 
 
-def set_stage(runner: Runner, name: str) -> None:
+def prepare(runner: Runner, name: str) -> None:
     """Prepare the folder of a page: ``service``, ``recording``, or nothing."""
     if not name:
         return
