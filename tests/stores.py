@@ -12,6 +12,7 @@ import redis
 
 from receiver.credentials import Secret
 from receiver.storage.sqlite_file import Waits
+from tests.clock import Clock
 
 
 class Server:
@@ -84,16 +85,6 @@ def server(program: Callable[[str], str]) -> Iterator[Server]:
     server.start()
     yield server
     server.close()
-
-
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self, time: float = 0.0) -> None:
-        self.time = time
-
-    def __call__(self) -> float:
-        return self.time
 
 
 @pytest.fixture

@@ -22,13 +22,12 @@ from receiver.registration import registrar
 from receiver.registration.changes import Plan
 from receiver.registration.event_urls import desired_event_state
 from receiver.server.uvicorn_server import running
-from receiver.settings import Settings
 from receiver.simulator.api import make_api
 from receiver.simulator.event_records import Json
 from receiver.simulator.event_sender import EventDelivery, EventSender, no_wait
 from receiver.simulator.line import Line
 from receiver.simulator.model import Pbx
-from receiver.testing.declared_pbx import IvrCopy, make_pbx
+from receiver.testing.declared_pbx import IvrCopy, make_pbx, phone_settings
 from receiver.text import short
 
 
@@ -105,11 +104,7 @@ async def run_local(
     """
     ivrs = [IvrCopy(ivr, wrap) for ivr in declared.ivrs] if wrap else declared.ivrs
     with TemporaryDirectory() as folder:  # background jobs stay out of the real queue
-        settings = Settings(
-            secret=Secret(secrets.token_hex(32)),
-            jobs=Secret(str(Path(folder) / "jobs.db")),
-            log_caller_data=True,
-        )
+        settings = phone_settings(Path(folder))
         app = Receiver(*ivrs, *declared.events, fallback=declared.fallbacks, settings=settings)
         if at is not None:
             app.use_clock(lambda _: at)

@@ -51,14 +51,14 @@ def register(app: Receiver, label: str, pbx: Pbx, base: str, settings: Settings)
 
 
 def phone_settings(folder: Path) -> Settings:
-    """Return the settings of the app that a phone calls; background jobs are in ``folder``."""
+    """Return the settings of an app that a simulated PBX calls; its jobs are in ``folder``."""
     jobs = Secret(str(folder / "jobs.db"))
     return Settings(secret=_secret(), jobs=jobs, log_caller_data=True)
 
 
 @cache
 def _secret() -> Secret:
-    """Return the secret of all phones of a process: deriving keys from a new one takes 40 ms."""
+    """Return the secret of all such apps of a process: deriving keys from a new one takes 40 ms."""
     return Secret(secrets.token_hex(32))
 
 

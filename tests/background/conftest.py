@@ -17,6 +17,7 @@ from receiver.credentials import Secret
 from receiver.storage.jobs_memory import MemoryJobs
 from receiver.storage.jobs_redis import RedisJobs
 from receiver.storage.jobs_sqlite import SqliteJobs
+from tests.clock import Clock
 from tests.stores import LONG, SHORT, WAITS, Server
 
 NOW = 1_800_000_000.0
@@ -67,22 +68,12 @@ async def jobs(where: Secret) -> AsyncIterator[JobQueue[str]]:
     await jobs.close()
 
 
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def __call__(self) -> float:
-        return self.time
-
-
 class Workers:
     """Makes workers of one queue, with a clock of the test."""
 
     def __init__(self, where: Secret) -> None:
         self.where = where
-        self.clock = Clock()
+        self.clock = Clock(NOW)
         self.made: list[BackgroundJobs] = []
 
     def __call__(self, secret: Secret = SECRET, **options: Any) -> BackgroundJobs:

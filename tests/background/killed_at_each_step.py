@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
-from tests.stores import LONG
 
 from receiver.background import BackgroundJobs
 from receiver.background.job_worker import Policy
@@ -34,6 +33,7 @@ from receiver.storage.jobs_redis import RedisJobs
 from receiver.storage.sqlite_file import File
 from tests.background.conftest import SECRET, make_jobs
 from tests.background.killed_worker import note
+from tests.stores import LONG
 
 POLICY = Policy(tries=4, first=3.0, longest=9.0, lease=30.0, poll=0.001)
 AFTER_A_LEASE = 10_000

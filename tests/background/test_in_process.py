@@ -9,7 +9,8 @@ import pytest
 
 from receiver.background.in_process import IN_PROCESS
 from receiver.background.runner import backoff
-from tests.background.conftest import Clock, Make, lines, soon
+from tests.background.conftest import NOW, Make, lines, soon
+from tests.clock import Clock
 
 TRIES = IN_PROCESS.tries
 
@@ -21,13 +22,13 @@ class Claims(Clock):
 
     def __call__(self) -> float:
         self.count += 1
-        return self.time
+        return self.now
 
 
 async def test_a_failure_is_tried_again_after_a_backoff(
     make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = Claims()
+    clock = Claims(NOW)
     owner = make(monotonic=clock, in_process=replace(IN_PROCESS, poll=0.001))
     tries: list[int] = []
 
@@ -44,7 +45,7 @@ async def test_a_failure_is_tried_again_after_a_backoff(
         count = clock.count
         await soon(lambda count=count: clock.count > count + 5)  # type: ignore[misc]
         assert len(tries) == number
-        clock.time += longest
+        clock.now += longest
     await owner.close(60)
     assert len(tries) == 3
     assert lines(caplog) == []
@@ -116,7 +117,7 @@ async def test_a_timeout_is_a_failure(make: Make, caplog: pytest.LogCaptureFixtu
 async def test_max_concurrency_does_not_count_jobs_between_two_tries(
     make: Make,
 ) -> None:
-    owner = make(max_concurrency=2, monotonic=Clock(), in_process=IN_PROCESS)
+    owner = make(max_concurrency=2, monotonic=Clock(NOW), in_process=IN_PROCESS)
     go = asyncio.Event()
     running: list[int] = []
     failed: list[int] = []
@@ -209,7 +210,7 @@ async def test_closing_runs_the_jobs_that_wait(make: Make) -> None:
 async def test_closing_logs_each_job_that_waits_or_is_between_two_tries(
     make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    owner = make(max_concurrency=1, in_process=IN_PROCESS, monotonic=Clock())
+    owner = make(max_concurrency=1, in_process=IN_PROCESS, monotonic=Clock(NOW))
     failed = asyncio.Event()
 
     async def fails() -> None:

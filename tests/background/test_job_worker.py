@@ -85,7 +85,7 @@ async def test_a_job_that_always_fails_becomes_a_dead_letter(
             await soon(lambda tries=tries: len(lines(caplog)) == tries)  # type: ignore[misc]
             # If the clock advanced before the queue has the next try, the lease would end.
             await soon(lambda: owner._worker is not None and not owner._worker._tasks)
-            workers.clock.time += 3600
+            workers.clock.now += 3600
     await soon(lambda: "is given up" in caplog.text)
     await owner.close(60)
     (dead,) = await jobs.dead()
@@ -151,7 +151,7 @@ async def test_a_lease_is_renewed_while_the_job_runs(workers: Workers) -> None:
     workers().start()
     jobs = make_jobs(workers.where)
     for _ in range(6):
-        workers.clock.time += LEASE / 3
+        workers.clock.now += LEASE / 3
         await renewed(owner, workers)
     assert workers.clock() > NOW + LEASE
     assert await jobs.claim(workers.clock(), workers.clock(), 1) == []
@@ -168,7 +168,7 @@ async def test_a_lost_lease_cancels_the_run(
     other = workers(clock=lambda: NOW + LEASE + 1)
     other.start()
     await soon(lambda: len(done) == 2)  # both run it: the first did not renew
-    workers.clock.time += LEASE / 3
+    workers.clock.now += LEASE / 3
     await soon(lambda: "is with another worker" in caplog.text)
     gates[-1].set()
     await soon(lambda: len(done) == 3)
@@ -182,7 +182,7 @@ async def test_closing_waits_for_running_jobs_and_renews_their_leases(workers: W
     owner = await with_running_job(workers)
     closing = asyncio.create_task(owner.close(60))
     await asyncio.sleep(0)
-    workers.clock.time += LEASE / 3
+    workers.clock.now += LEASE / 3
     await renewed(owner, workers)
     gates[-1].set()
     await closing

@@ -13,7 +13,8 @@ from receiver.background import BackgroundJobs
 from receiver.storage.breaker import StoreError
 from receiver.storage.job_queue import Job
 from receiver.storage.jobs_sqlite import SqliteJobs
-from tests.background.conftest import POLLING, SECRET, Clock, lines, soon
+from tests.background.conftest import NOW, POLLING, SECRET, lines, soon
+from tests.clock import Clock
 from tests.stores import LONG
 
 saved: list[str] = []
@@ -87,12 +88,12 @@ class NoRenewals(SqliteJobs):
 
 
 async def test_an_error_of_a_renewal_does_not_end_the_worker(tmp_path: Path) -> None:
-    jobs, clock = NoRenewals(tmp_path / "jobs.db", "RECEIVER_JOBS"), Clock()
+    jobs, clock = NoRenewals(tmp_path / "jobs.db", "RECEIVER_JOBS"), Clock(NOW)
     owner = BackgroundJobs(jobs, SECRET, durable=POLLING, accept_limit=LONG, clock=clock)
     owner.start()
     assert await owner.of_call().durably(wait, "777")
     await soon(lambda: saved == ["777"])
-    clock.time += POLLING.lease / 3
+    clock.now += POLLING.lease / 3
     await soon(lambda: jobs.requests > 1)
     assert await owner.of_call().durably(save, "888")
     await soon(lambda: saved == ["777", "888"])

@@ -17,6 +17,7 @@ from receiver.callbacks.host_addresses import (
     HostAddresses,
     addresses_of,
 )
+from tests.clock import Clock
 from tests.support import FIELDS, SECRET, Counted, make_app
 
 OLD, NEW = ip_address("203.0.113.7"), ip_address("203.0.113.8")
@@ -36,13 +37,6 @@ class Dns:
         return self.known[name]
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def holds(addresses: HostAddresses, address: Any) -> bool:
     """Whether it does once the look-up has ended that the question may have begun."""
     found = address in addresses
@@ -51,7 +45,7 @@ def holds(addresses: HostAddresses, address: Any) -> bool:
 
 
 def test_names_are_looked_up_at_once_and_stay_fresh() -> None:
-    dns, clock = Dns(pbx=["203.0.113.7", "::ffff:203.0.113.8", "fe80::1%eth0"]), Clock()
+    dns, clock = Dns(pbx=["203.0.113.7", "::ffff:203.0.113.8", "fe80::1%eth0"]), Clock(1000.0)
     addresses = HostAddresses(["pbx"], lookup=dns, clock=clock)
     addresses.wait(60)
     for address in (OLD, NEW, ip_address("fe80::1")):
@@ -62,7 +56,7 @@ def test_names_are_looked_up_at_once_and_stay_fresh() -> None:
 
 
 def test_addresses_are_refreshed_off_the_request_path() -> None:
-    dns, clock = Dns(pbx=[str(OLD)]), Clock()
+    dns, clock = Dns(pbx=[str(OLD)]), Clock(1000.0)
     addresses = HostAddresses(["pbx"], lookup=dns, clock=clock)
     addresses.wait(60)
     dns.known["pbx"] = [str(NEW)]
@@ -72,7 +66,7 @@ def test_addresses_are_refreshed_off_the_request_path() -> None:
 
 
 def test_an_unknown_address_has_names_looked_up_sooner_but_not_each_time() -> None:
-    dns, clock = Dns(pbx=[str(OLD)]), Clock()
+    dns, clock = Dns(pbx=[str(OLD)]), Clock(1000.0)
     addresses = HostAddresses(["pbx"], lookup=dns, clock=clock)
     addresses.wait(60)
     dns.known["pbx"] = [str(NEW)]
@@ -88,7 +82,7 @@ def test_an_unknown_address_has_names_looked_up_sooner_but_not_each_time() -> No
 def test_a_name_that_cannot_be_resolved_keeps_its_addresses(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    dns, clock = Dns(pbx=[str(OLD)]), Clock()
+    dns, clock = Dns(pbx=[str(OLD)]), Clock(1000.0)
     with caplog.at_level(logging.INFO, "receiver"):
         addresses = HostAddresses(["pbx", "gone"], lookup=dns, clock=clock)
         addresses.wait(60)
@@ -110,7 +104,7 @@ def test_nothing_waits_for_the_dns() -> None:
         let_go.wait(60)
         return [str(OLD)]
 
-    clock = Clock()
+    clock = Clock(1000.0)
     addresses = HostAddresses(["pbx"], lookup=slow, clock=clock)
     assert going.wait(60)
     for _ in range(10):

@@ -26,6 +26,7 @@ from receiver.console.security import TOKEN_NAME
 from receiver.console.web import make_console
 from receiver.observability.log_throttle import LogThrottle
 from receiver.storage.memory import MemoryAuth
+from tests.clock import Clock
 from tests.support import SECRET
 
 HERE = "127.0.0.1:8001"
@@ -35,21 +36,11 @@ PASSWORD = {"Authorization": f"Bearer {operator_token(TOKEN_NAME, SECRET, 1).rev
 WRONG = {"Authorization": "Bearer wrong"}
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Console:
     """The console behind its login."""
 
     def __init__(self, trusted_proxies: tuple[Network, ...] = ()) -> None:
-        self.clock = Clock()
+        self.clock = Clock(1000.0)
         self.feed = Feed({"mode": "live"})
         self.sessions = BrowserSessions(self.feed.release, self.clock, secrets.token_bytes)
         settings = Settings(secret=SECRET, trusted_proxies=trusted_proxies)
@@ -125,7 +116,7 @@ async def test_a_session_expires(browser: httpx.AsyncClient, console: Console) -
 
 
 def test_the_number_of_sessions_is_bounded() -> None:
-    sessions = BrowserSessions(lambda: None, Clock(), secrets.token_bytes, max_sessions=2)
+    sessions = BrowserSessions(lambda: None, Clock(1000.0), secrets.token_bytes, max_sessions=2)
     first, *others = [sessions.begin() for _ in range(3)]
     assert not sessions.has(first)
     assert all(map(sessions.has, others))

@@ -11,6 +11,7 @@ from receiver.dispatch.session_manager import POLL
 from receiver.dispatch.sessions import Session, SessionLost, Sessions
 from receiver.storage.breaker import OPEN_TIME
 from receiver.storage.memory import MemorySessions
+from tests.clock import Clock
 from tests.storage.conftest import lines
 from tests.storage.session_workers import (
     KEY,
@@ -25,7 +26,7 @@ from tests.storage.session_workers import (
     stored,
     workers,
 )
-from tests.stores import Clock, clock
+from tests.stores import clock
 
 __all__ = ["clock", "workers"]  # fixtures
 
@@ -80,7 +81,7 @@ async def test_during_an_outage_the_store_is_not_asked(
         await lost(sessions)
     assert frail.asked == 1
     assert len(sessions._tasks) == 1  # of the one request, which may have taken the lock
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     await add_one(sessions)
     assert lines(caplog) == ["ERROR the store is unavailable (OSError): no session", BACK]
 

@@ -9,8 +9,9 @@ import pytest
 from receiver.credentials import Secret
 from receiver.dispatch.sessions import SessionLost, open_sessions
 from receiver.errors import SettingsError
+from tests.clock import Clock
 from tests.storage.session_workers import add_one, stored
-from tests.stores import LONG, Clock, lasting_server, redis_url
+from tests.stores import LONG, lasting_server, redis_url
 
 __all__ = ["lasting_server", "redis_url"]  # fixtures
 

@@ -31,18 +31,12 @@ from receiver import (
 )
 from receiver.call_context import Detached
 from receiver.testing import Phone
+from tests.clock import Clock
 from tests.support import SECRET, credentials
 
 RIGHT, WRONG, LOCKED = Forward("222"), Repeat(), Hangup()
 VISA = "4111111111111111"
 NUMBERS = st.text("0123456789", min_size=1, max_size=18)
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def key_in(account: Account, *digits: str, caller: str = "+4930123456") -> list[Reply]:

@@ -11,16 +11,10 @@ from hypothesis import strategies as st
 from handlers.screen import CallCounter, Screen
 from receiver import Call, DeclarationError, Forward, Hangup, Reply
 from receiver.call_context import Detached
+from tests.clock import Clock
 from tests.handlers.file_changes import read_again
 
 IN, OUT = Forward("1"), Hangup()
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def replies_to(screen: Screen, *callers: str) -> list[Reply]:

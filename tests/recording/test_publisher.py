@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.recording.recorded_actions import ANSWER, action, make_ivr
 
 from receiver import Call, CallEvent, CallTarget, Forward, Receiver, Reply, Settings
 from receiver.callbacks.observer import Times
@@ -19,6 +18,7 @@ from receiver.recording import publisher
 from receiver.recording.masking import Masker
 from receiver.recording.publisher import Message, Publisher, make_sockets, read
 from receiver.server.uvicorn_server import running
+from tests.recording.recorded_actions import ANSWER, action, make_ivr
 from tests.support import FIELDS, SECRET
 
 CALL = Call(caller="+4930123456", ivr="8000", digits="1742", session_id="s", caller_name="Ann")

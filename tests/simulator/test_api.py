@@ -13,7 +13,7 @@ from receiver.credentials import Secret
 from receiver.simulator.api import CLIENT_ID, Api, make_api
 from receiver.simulator.logins import Account
 from receiver.simulator.model import Behaviour, Pbx
-from tests.simulator.conftest import Clock
+from tests.clock import Clock
 
 SALES = {"name": "Sales", "extension_number": "8000"}
 PICK = {"name": "pick", "url": "http://127.0.0.1/action/8000/pick", "token": "hunter2"}

@@ -14,7 +14,7 @@ from receiver.simulator.line import Line
 from receiver.simulator.logins import Account
 from receiver.simulator.model import Pbx
 from receiver.simulator.validation import ApiError
-from tests.simulator.conftest import Clock
+from tests.clock import Clock
 
 SALES = {"name": "Sales", "extension_number": "8000"}
 HOLIDAY = {"name": "Xmas", "region": "DEU", "consecutive": True, "every_year": True}

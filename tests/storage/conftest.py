@@ -13,9 +13,10 @@ from receiver.storage.auth_fallback import AuthFallback
 from receiver.storage.memory import MemoryAuth
 from receiver.storage.protocols import AuthStore
 from receiver.storage.sqlite import SqliteAuth
+from tests.clock import Clock
 from tests.storage.session_workers import workers
 from tests.storage.stage import LIFE, NOW, backend, closing_all
-from tests.stores import LATEST, SHORT, WAITS, Clock, clock, lasting_server, redis_url, server
+from tests.stores import LATEST, SHORT, WAITS, clock, lasting_server, redis_url, server
 
 __all__ = [
     "LIFE",

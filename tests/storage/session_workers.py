@@ -12,7 +12,8 @@ from receiver.dispatch.session_manager import POLL
 from receiver.dispatch.sessions import Key, Session, SessionLost, Sessions
 from receiver.storage.breaker import CLOSE_TIMEOUT, OPEN_TIME, CircuitBreaker
 from receiver.storage.protocols import SessionStore
-from tests.stores import LATEST, SHORT, Clock
+from tests.clock import Clock
+from tests.stores import LATEST, SHORT
 
 KEY = Key("a call", 3600.0)
 
@@ -97,7 +98,7 @@ async def change(sessions: Sessions, meanwhile: Callable[[Session], None]) -> No
 async def settle(sessions: Sessions, clock: Clock) -> None:
     """Advance the clock until all locks are released."""
     while sessions._tasks:
-        clock.time += OPEN_TIME
+        clock.now += OPEN_TIME
         await asyncio.wait(sessions._tasks, timeout=0.01)
 
 

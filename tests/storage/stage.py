@@ -25,7 +25,8 @@ from receiver.storage.memory import MemoryAuth, MemorySessions, UnsharedLease
 from receiver.storage.protocols import AuthStore, Lease, SessionStore
 from receiver.storage.redis import Redis
 from receiver.storage.sqlite import Sqlite, SqliteSessions
-from tests.stores import LONG, WAITS, Clock
+from tests.clock import Clock
+from tests.stores import LONG, WAITS
 
 BACKENDS = ("memory", "sqlite", "redis")
 SHARED = pytest.mark.parametrize("backend", ["sqlite", "redis"], indirect=True)
@@ -97,7 +98,7 @@ class MemoryBackend:
         return self._jobs
 
     def advance(self, seconds: float) -> None:
-        self.clock.time += seconds
+        self.clock.now += seconds
 
     def sync_clock(self) -> None:
         """No other process shares it."""
@@ -129,10 +130,10 @@ class SqliteBackend:
         return SqliteJobs(self.jobs_path, SETTING, bounds=bounds, waits=WAITS)
 
     def advance(self, seconds: float) -> None:
-        self.clock.time += seconds
+        self.clock.now += seconds
 
     def sync_clock(self) -> None:
-        self.clock.time = time.time()
+        self.clock.now = time.time()
 
     def session_names(self) -> list[str]:
         with closing(sqlite3.connect(self._path)) as connection:

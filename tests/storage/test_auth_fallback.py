@@ -11,8 +11,8 @@ from receiver.observability.metrics import COUNTS, OUTAGES
 from receiver.storage.auth_fallback import MAX_FAILURE_REQUESTS, AuthFallback
 from receiver.storage.breaker import OPEN_TIME
 from receiver.storage.memory import MemoryAuth
+from tests.clock import Clock
 from tests.storage.conftest import FAILURES, LIFE, NOW, Guard, back, lines, out, use
-from tests.stores import Clock
 
 ALL = frozenset({"use", "failed", "reach"})
 OF_FAILURES = frozenset({"failed"})
@@ -84,7 +84,7 @@ async def test_failures_of_an_outage_count_after_it(
     for _ in range(BLOCK_AFTER):
         await store.failed("k", NOW)
     shared.error = None
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     assert (await store.failed("k", NOW + BLOCK_TIME)).retry_after() == BLOCK_TIME
 
 
@@ -97,12 +97,12 @@ async def test_any_error_falls_back_and_a_count_is_used_once(
     assert [await use(store, count) for count in (1, 1, 2)] == [True, False, True]
     assert [(await store.failed("k", NOW)).failures for _ in range(2)] == [1, 2]
     assert shared.requests == 2  # the other three requests were not made
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     assert await use(store, 3)
     assert await use(store, 4)
     assert shared.requests == 3
     shared.error = None
-    clock.time = 2 * OPEN_TIME
+    clock.now = 2 * OPEN_TIME
     assert [await use(store, count) for count in (5, 6)] == [True, True]
     assert await store.failed("k", NOW) == FailureRecord(3, NOW)
     assert shared.requests == 6
@@ -142,7 +142,7 @@ async def test_an_outage_at_the_start_is_logged_once(
     await store.reach()
     assert lines(caplog) == [out("OSError")]
     shared.error = None
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     assert await use(store, 1)
     assert lines(caplog) == [out("OSError"), back()]
 
@@ -153,7 +153,7 @@ async def test_one_request_probes_the_store_after_an_outage(
     store = guard(shared)
     shared.error = OSError()
     await use(store, 0)
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     shared.stuck = asyncio.Event()
     shared.error = None
     assert all(await asyncio.gather(*(use(store, count) for count in range(1, 20))))
@@ -245,7 +245,7 @@ async def test_each_outage_is_counted_in_the_metrics(
     for number in range(3):
         await store.use("n", number, NOW, NOW)  # the store is not asked
     assert COUNTS.cell(OUTAGES, ("Kind",)) == [count + 1]
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     await store.use("n", 3, NOW, NOW)
     await store.failed("k", NOW)
     assert COUNTS.cell(OUTAGES, ("Kind",)) == [count + 3]

@@ -15,8 +15,8 @@ from receiver.storage import sqlite_file as files
 from receiver.storage.breaker import StoreError
 from receiver.storage.sqlite import SqliteAuth, SqliteSessions
 from receiver.storage.sqlite_file import File
+from tests.clock import Clock
 from tests.storage.conftest import LIFE, NOW
-from tests.stores import Clock
 
 SET = 400
 """Entries that are kept at once."""
@@ -65,7 +65,7 @@ async def test_the_file_of_sessions_does_not_grow(path: Path) -> None:
     sessions = SqliteSessions(path, clock=clock)
 
     async def put(number: int, now: float) -> None:
-        clock.time = now
+        clock.now = now
         await sessions.acquire(f"{number:040x}", "t", 3600)
         await sessions.release(f"{number:040x}", "t", b"x" * 500, 3600)
 
@@ -80,7 +80,7 @@ async def test_the_file_shrinks_after_a_burst(path: Path) -> None:
         await sessions.acquire(str(number), "t", 60)
         await sessions.release(str(number), "t", b"x" * 16_000, 60)
     full = size(path)
-    clock.time += 3600
+    clock.now += 3600
     for number in range(1000):
         await sessions.acquire(str(number % 3), "t", 60)
         await sessions.release(str(number % 3), "t", b"x", 60)

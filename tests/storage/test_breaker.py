@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from receiver.storage.breaker import OPEN_TIME, REMINDER_INTERVAL, CircuitBreaker, StoreError
+from tests.clock import Clock
 from tests.storage.conftest import NOW, lines
-from tests.stores import Clock
 
 OUT = "ERROR the store is unavailable (OSError): falling back"
 BACK = "WARNING the store is back"
@@ -26,7 +26,7 @@ async def test_a_long_outage_is_logged_again(
     store = CircuitBreaker("the store", "falling back", clock)
     said: list[int] = []
     for time in range(0, int(2 * REMINDER_INTERVAL) + 1, int(OPEN_TIME)):
-        clock.time = NOW + time
+        clock.now = NOW + time
         with pytest.raises(StoreError):
             await store.request(bad)
         said += [time] if len(lines(caplog)) > len(said) else []
@@ -41,6 +41,6 @@ async def test_each_outage_is_logged_at_once(
     for _ in range(2):
         with pytest.raises(StoreError):
             await store.request(bad)
-        clock.time += OPEN_TIME
+        clock.now += OPEN_TIME
         await store.request(good)
     assert lines(caplog) == [OUT, BACK] * 2

@@ -20,11 +20,12 @@ from receiver.storage.file_lock import locked
 from receiver.storage.protocols import AuthStore
 from receiver.storage.sqlite import SqliteAuth, SqliteSessions
 from receiver.storage.sqlite_file import Waits
+from tests.clock import Clock
 from tests.damage import DAMAGES, Damage, garbage, text
 from tests.storage.conftest import LIFE, NOW, Guard, back, lines, out
 from tests.storage.stage import run_together
 from tests.storage.test_sqlite import WORKER
-from tests.stores import SHORT, Clock
+from tests.stores import SHORT
 
 Make = Callable[..., SqliteAuth]
 damaged = pytest.mark.parametrize("damage", DAMAGES, ids=[one.__name__ for one in DAMAGES])
@@ -100,7 +101,7 @@ async def test_a_file_damaged_while_it_is_open_costs_no_answer(
         assert await other.use("n", number, NOW, NOW)
         await store.failed(f"k{number}", NOW)
         assert not await store.use("n", 100, NOW, NOW)
-        clock.time += OPEN_TIME
+        clock.now += OPEN_TIME
     assert await store.use("n", 200, NOW, NOW)
     assert not await other.use("n", 200, NOW, NOW)
     assert (await store.failed("new", NOW)).failures == 1
@@ -169,7 +170,7 @@ async def test_a_damaged_file_that_cannot_be_renamed_is_an_outage(
     assert lines(caplog) == [
         out("TimeoutError", advice=f"{advice}; name another in RECEIVER_STORE")
     ]
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     assert await store.use("n", 2, NOW, NOW)
     assert lines(caplog)[-1] == back()
 
@@ -232,7 +233,7 @@ async def test_a_folder_created_later_is_used(
     one, other = (guard(SqliteAuth(path, life=LIFE)) for _ in range(2))
     assert [await store.use("n", 1, NOW, NOW) for store in (one, other)] == [True, True]
     path.parent.mkdir()
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     assert [await store.use("n", 2, NOW, NOW) for store in (one, other)] == [True, False]
     assert lines(caplog)[2:] == [back(), back()]
 

@@ -19,8 +19,9 @@ from receiver.storage.leases import END_MARGIN, HeldLease, open_lease
 from receiver.storage.memory import UnsharedLease
 from receiver.storage.redis import LEASES, RedisLease
 from receiver.storage.sqlite import SqliteLease
+from tests.clock import Clock
 from tests.storage.stage import wait_for
-from tests.stores import SHORT, Clock, Server
+from tests.stores import SHORT, Server
 
 LIFE = 20.0
 
@@ -60,25 +61,25 @@ async def test_a_holder_that_cannot_renew_stops_before_the_lease_ends(clock: Clo
     assert not hold.held
     await hold.renew()
     lease.down = True
-    clock.time = LIFE * (1 - END_MARGIN) - 0.1
+    clock.now = LIFE * (1 - END_MARGIN) - 0.1
     assert hold.held
     with pytest.raises(StoreError):
         await hold.renew()
     assert hold.held
-    clock.time = LIFE * (1 - END_MARGIN)
+    clock.now = LIFE * (1 - END_MARGIN)
     assert not hold.held
 
 
 async def test_a_lease_counts_from_before_the_request(clock: Clock) -> None:
     class Slow(UnsharedLease):
         async def take(self, life: float) -> bool:
-            clock.time += 14.9
+            clock.now += 14.9
             return True
 
     hold = HeldLease(Slow(), clock=clock, life=LIFE)
     await hold.renew()
     assert hold.held
-    clock.time += 0.2
+    clock.now += 0.2
     assert not hold.held
 
 
@@ -125,9 +126,9 @@ async def test_a_lease_from_before_a_restart_of_the_machine_is_free(
     tmp_path: Path, clock: Clock
 ) -> None:
     one, other = (SqliteLease(tmp_path / "f", name="a", clock=clock) for _ in range(2))
-    clock.time = 1e6
+    clock.now = 1e6
     assert await one.take(LIFE)
-    clock.time = 60.0  # it counts from the start of the machine
+    clock.now = 60.0  # it counts from the start of the machine
     assert await other.take(LIFE)
     assert not await one.take(LIFE)
 

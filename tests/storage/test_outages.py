@@ -15,8 +15,9 @@ from receiver.auth.throttle import FailureRecord
 from receiver.storage.breaker import OPEN_TIME
 from receiver.storage.redis import RedisAuth
 from receiver.storage.sqlite import SqliteAuth
+from tests.clock import Clock
 from tests.storage.conftest import FAILURES, LIFE, NOW, Guard, back, lines, out, use
-from tests.stores import SHORT, Clock, Server
+from tests.stores import SHORT, Server
 
 LOCKER = """
 import sqlite3, sys
@@ -41,7 +42,7 @@ async def test_redis_killed_and_started_again(
         assert [await use(store, count) for count in (2, 2)] == [True, False]
         assert (await store.failed("k", NOW)).failures == 1
     server.start()
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     assert await use(one, 3)
     assert not await use(other, 3)
     assert await one.failed("k", NOW) == FailureRecord(2, NOW)
@@ -59,7 +60,7 @@ async def test_redis_paused(
     server.send(signal.SIGSTOP)
     assert await use(one, 2)
     server.send(signal.SIGCONT)
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     # The answer to an earlier request would accept or refuse the wrong count.
     for count in range(3, 20):
         assert await use(one, count)
@@ -91,7 +92,7 @@ async def test_a_file_locked_by_another_process(
     assert [await use(one, count) for count in (1, 1)] == [True, False]
     locker.stdin.write(b"\n")
     assert await locker.stdout.readline() == b"free\n"
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     assert await use(one, 2)
     assert not await use(other, 2)
     await locker.communicate(b"\n")
@@ -123,7 +124,7 @@ async def test_a_deleted_file(
     path.unlink()
     assert await use(one, 1)
     assert await use(other, 1)  # the price
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     assert await use(one, 2)
     assert not await use(other, 2)
     gone = out("FileNotFoundError", advice=f"{path} was deleted or replaced, and is opened again")

@@ -16,9 +16,10 @@ from receiver.storage.protocols import SESSION_LEASE
 from receiver.storage.redis import RedisSessions
 from receiver.storage.sqlite import SqliteAuth, SqliteSessions
 from receiver.storage.sqlite_file import TIDY_INTERVAL
+from tests.clock import Clock
 from tests.storage.session_workers import KEY, Workers, add_one, soon, stored
 from tests.storage.stage import RedisBackend
-from tests.stores import LONG, Clock
+from tests.stores import LONG
 
 
 async def test_memory_drops_the_session_that_was_idle_longest(
@@ -60,7 +61,7 @@ async def test_a_file_is_bounded(tmp_path: Path, workers: Workers) -> None:
     clock = Clock(time.time())
     sessions = workers.on(SqliteSessions(path, max_sessions=50, clock=clock))
     for number in range(300):
-        clock.time += 0.001
+        clock.now += 0.001
         await add_one(sessions, Key(str(number)))
         await stored(sessions, KEY)
     with closing(sqlite3.connect(path)) as connection:
@@ -112,13 +113,13 @@ async def test_a_clock_set_back_extends_no_lease_and_no_session(
     sessions = workers.on(store)
     await add_one(sessions)
     await store.acquire(KEY.name, "dead", KEY.life)
-    clock.time -= 24 * 3600
+    clock.now -= 24 * 3600
     assert await stored(sessions) == {"count": 1}
     await add_one(sessions, Key("idle"))
-    clock.time -= 24 * 3600
+    clock.now -= 24 * 3600
     for _ in range(TIDY_INTERVAL):
         await stored(sessions)
-    clock.time += KEY.life + 1
+    clock.now += KEY.life + 1
     assert await stored(sessions, Key("idle")) == {}
 
 
@@ -130,7 +131,7 @@ async def test_a_lease_holds_for_workers_that_read_the_clock_earlier(
     await store.acquire(KEY.name, "another", KEY.life)
     # Another worker read the clock before the holder.
     for seconds in (SESSION_LEASE - 1, -SESSION_LEASE - 1):
-        clock.time += seconds
+        clock.now += seconds
         with pytest.raises(SessionLost):
             async with workers.on(store).open(KEY, until=soon(0)):
                 pytest.fail("two at once")

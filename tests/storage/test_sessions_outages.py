@@ -13,6 +13,7 @@ from receiver.dispatch.sessions import SessionLost
 from receiver.storage.breaker import OPEN_TIME
 from receiver.storage.redis import RedisSessions
 from receiver.storage.sqlite import SqliteSessions
+from tests.clock import Clock
 from tests.storage.conftest import lines
 from tests.storage.session_workers import (
     KEY,
@@ -25,7 +26,7 @@ from tests.storage.session_workers import (
     soon,
     stored,
 )
-from tests.stores import SHORT, Clock, Server
+from tests.stores import SHORT, Server
 
 BACK = "WARNING the store is back"
 
@@ -40,7 +41,7 @@ async def test_redis_killed_and_started_again(
     for _ in range(3):
         await lost(sessions)
     server.start()
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     assert await stored(sessions) == {}  # this Redis writes nothing to the disk
     await add_one(sessions)
     first, last = lines(caplog)
@@ -67,7 +68,7 @@ async def test_redis_paused(server: Server, workers: Workers, clock: Clock) -> N
     server.send(signal.SIGSTOP)
     await lost(sessions)  # Redis takes the lock once it continues
     server.send(signal.SIGCONT)
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     for number in range(2, 20):
         await add_one(sessions)
         # The answer to an earlier request would show here.
@@ -93,7 +94,7 @@ async def test_a_file_locked_by_another_process(
         await lost(sessions)
         await lost(sessions)
         other.execute("rollback")
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     await add_one(sessions)
     assert await stored(sessions) == {"count": 2}
 
@@ -106,7 +107,7 @@ async def test_a_deleted_file_is_created_again(
     await add_one(sessions)
     path.unlink()
     await lost(sessions)
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     await add_one(sessions)
     assert await stored(sessions) == {"count": 1}
 
@@ -119,5 +120,5 @@ async def test_a_full_disk(tmp_path: Path, workers: Workers, clock: Clock) -> No
     with pytest.raises(SessionLost, match=OUT):
         async with sessions.open(KEY, until=soon()) as session:
             session["text"] = "x" * 10_000
-    clock.time = OPEN_TIME
+    clock.now = OPEN_TIME
     assert await stored(sessions) == {"count": 1}

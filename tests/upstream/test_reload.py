@@ -11,6 +11,7 @@ import pytest
 from receiver import Unavailable
 from receiver.errors import DeclarationError
 from receiver.upstream import Reloading, reload, stamp
+from tests.clock import Clock
 from tests.upstream.stage import Timed
 
 
@@ -41,13 +42,6 @@ class Source:
 @pytest.fixture
 def source() -> Source:
     return Source()
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

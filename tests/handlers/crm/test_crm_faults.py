@@ -18,7 +18,8 @@ from receiver import Acceptance, Call, Forward, Unavailable
 from receiver.background import After, BackgroundJobs
 from receiver.call_context import Detached
 from receiver.storage.jobs_sqlite import SqliteJobs
-from tests.background.conftest import POLLING, SECRET, Clock, lines, soon
+from tests.background.conftest import NOW, POLLING, SECRET, lines, soon
+from tests.clock import Clock
 from tests.handlers.crm.connected import Stage, engagement_of
 from tests.handlers.crm.memory import MemoryCrm
 
@@ -43,7 +44,7 @@ class Service:
     """The background jobs of one process, with a clock."""
 
     def __init__(self, path: Path) -> None:
-        self.clock = Clock()
+        self.clock = Clock(NOW)
         self.work = BackgroundJobs(
             SqliteJobs(path, "RECEIVER_JOBS"), SECRET, clock=self.clock, durable=POLLING
         )
@@ -61,7 +62,7 @@ class Service:
         """Advance the clock until the condition holds."""
 
         def holds() -> bool:
-            self.clock.time += 10
+            self.clock.now += 10
             return condition()
 
         await soon(holds)
