@@ -124,7 +124,7 @@ class Endpoint(Answers):
         if not self._authenticator.knows(request):
             now = self._now()
             if self._authenticator.is_shared and request.rescue and self._late is not None:
-                due = request.arrived + self._timeout - self._margin.of(self._timeout)
+                due = self._dispatcher.deadline(self._action, request.arrived)
                 request.on_checked = partial(request.rescue.arm, due, self._late)
             outcome = await self._authenticator.authenticate(request, self._target, now)
             if isinstance(outcome, Refusal):
@@ -151,7 +151,8 @@ class Endpoint(Answers):
         if spent:  # before the request arrived, and since: it may have waited
             spent -= times.authenticated - arrived
             arrived = times.arrived = self._dispatcher.charge(self._action, arrived, spent)
-        elif arrived >= self._margin.again and self._action.auth and self._margin.wants(arrived):
+        elif self._action.auth and self._margin.is_due(arrived):
+            # Without credentials any client could shorten the deadline by being slow.
             self._margin.learn(round_trip(request.transport))
         due = arrived + self._timeout - self._margin.of(self._timeout)
         body = request.body

@@ -111,27 +111,15 @@ class Dispatcher:
         """Return the deadline of a request that arrived at ``arrived``, in loop time."""
         return arrived + action.request_timeout - self._margin(action).of(action.request_timeout)
 
-    def charge(
-        self,
-        action: Action,
-        arrived: float,
-        spent: float,
-        round_trip: Callable[[], float] = lambda: 0.0,
-    ) -> float:
+    def charge(self, action: Action, arrived: float, spent: float) -> float:
         """Return when the PBX began a callback, ``spent`` seconds before it ``arrived``.
 
-        ``spent``, or else from time to time a ``round_trip`` in seconds, adjusts the margin. For an
-        action without credentials no round trip is measured: any client could shorten the deadline
-        by being slow.
-
-        At most half of the callback's time is charged, because the first request of digest may have
-        been answered by a machine with another clock.
+        ``spent`` adjusts the margin. At most half of the callback's time is charged, because the
+        first request of digest may have been answered by a machine with another clock.
         """
-        margin = self._margin(action)
         if not 0 < spent < action.request_timeout:
-            if action.auth and margin.wants(arrived):
-                margin.learn(round_trip())
             return arrived
+        margin = self._margin(action)
         margin.learn(spent)
         return arrived - min(spent, (action.request_timeout - margin.of(2)) / 2)
 
