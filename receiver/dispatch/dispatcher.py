@@ -109,7 +109,7 @@ class Dispatcher:
 
     def deadline(self, action: Action, arrived: float) -> float:
         """Return the deadline of a request that arrived at ``arrived``, in loop time."""
-        return arrived + action.request_timeout - self._margin(action).of(action.request_timeout)
+        return arrived + action.request_timeout - self.margin(action).of(action.request_timeout)
 
     def charge(self, action: Action, arrived: float, spent: float) -> float:
         """Return when the PBX began a callback, ``spent`` seconds before it ``arrived``.
@@ -119,7 +119,7 @@ class Dispatcher:
         """
         if not 0 < spent < action.request_timeout:
             return arrived
-        margin = self._margin(action)
+        margin = self.margin(action)
         margin.learn(spent)
         return arrived - min(spent, (action.request_timeout - margin.of(2)) / 2)
 
@@ -194,7 +194,9 @@ class Dispatcher:
 
     def margin(self, action: Action) -> Margin:
         """Return the action's latency margin, see `receiver.dispatch.latency_margin`."""
-        return self._margin(action)
+        if action.pbx not in self._margins:
+            self._margins[action.pbx] = Margin(self._least_margin)
+        return self._margins[action.pbx]
 
     async def close(self) -> None:
         """Cancel the running handlers and wait for their end; blocked threads are left."""
@@ -203,11 +205,6 @@ class Dispatcher:
     def _fallbacks_of(self, action: Action) -> tuple[Fallback | None, ...]:
         of_pbx = self._fallbacks.get(action.pbx, self._fallback)
         return action.fallback, action.ivr_fallback, of_pbx
-
-    def _margin(self, action: Action) -> Margin:
-        if action.pbx not in self._margins:
-            self._margins[action.pbx] = Margin(self._least_margin)
-        return self._margins[action.pbx]
 
     def _begin(self, action: Action, call: Call, due: float, loop: Loop) -> Decision | Run | str:
         """Return the decision, or the run that gives it, or the reason why there is neither."""
