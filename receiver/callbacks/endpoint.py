@@ -25,24 +25,23 @@ from msgspec import Struct
 
 from receiver.callbacks.asgi_messages import Answers
 from receiver.callbacks.authenticate import Authenticator, AuthTarget, Refusal
-from receiver.callbacks.content_coding import ACCEPTED, TooLarge, UnsupportedCoding, decode
+from receiver.callbacks.content_coding import TooLarge, UnsupportedCoding, decode
 from receiver.callbacks.observer import Completion, Observer, Times, Trace, refused
 from receiver.callbacks.probe_answers import PROBE, CheckToken, explain, result
 from receiver.callbacks.request import (
     BODY_LIMIT,
     CLOSE,
     Answer,
-    Gone,
     Request,
     Waiting,
     read_callback,
+    read_decoded,
     refuse,
 )
 from receiver.callbacks.tcp_rtt import round_trip
 from receiver.calls import Call
 from receiver.declarations.actions import Action
 from receiver.dispatch.dispatcher import Decision, Dispatcher
-from receiver.dispatch.eager_task import within
 from receiver.dispatch.handler_run import Run
 from receiver.errors import CallbackError
 from receiver.replies import encode
@@ -167,21 +166,10 @@ class Endpoint(Answers):
 
     async def _read(self, request: Request, due: float, times: Times) -> bytes | Answer | None:
         """Return the body, or an answer if it cannot be read; None if the client has left."""
+        if request.body is None and request.rescue is not None and self._late is not None:
+            request.rescue.arm(due, self._late)
         try:
-            body = request.body
-            if body is None:
-                if request.rescue is not None and self._late is not None:
-                    request.rescue.arm(due, self._late)
-                body = await within(due, request.read())
-            return decode(request.headers, body, BODY_LIMIT)
-        except UnsupportedCoding as error:
-            refused("coding")
-            log.warning("%s refused: the body, %s", self._action.identity, error)
-            return Answer(415, b"", (ACCEPTED,))
-        except TooLarge:
-            refused("size")
-            log.warning("%s refused: a body over %d bytes", self._action.identity, BODY_LIMIT)
-            return Answer(413, b"", (CLOSE,))
+            return await read_decoded(request, self._action.identity, BODY_LIMIT, due)
         except TimeoutError:
             log.error("%s: deadline exceeded while reading the body", self._action.identity)
             decision = self._dispatcher.fallback(self._action, "late")
@@ -189,9 +177,6 @@ class Endpoint(Answers):
             answer = self._respond(Call(), decision, times, request.loop, None)
             answer.headers = (CLOSE,)
             return answer
-        except Gone:
-            log.info("%s: the client left too early", self._action.identity)
-            return None
 
     def answer_blocked(self, request: Request, now: float, at_once: bool) -> Answer | None:
         """Return a challenge or the fallback while the event loop is blocked; in another thread.
