@@ -108,8 +108,10 @@ class Endpoint(Answers):
         self.observer = observer
         self._margin = dispatcher.margin(action)
         self._timeout = action.request_timeout
+        # For the watchdog: until a callback is read, and after it, if all calls have the same one.
+        self._unread = encode(dispatcher.fixed_fallback(action))
         fixed = dispatcher.has_fixed_fallback(action)
-        self._late = encode(dispatcher.fallback(action, "late").reply) if fixed else None
+        self._late = self._unread if fixed else None
 
     def may_wait(self, request: Request) -> bool:
         """Return whether `answer` may need the task that it runs in."""
@@ -122,9 +124,9 @@ class Endpoint(Answers):
         spent = 0.0
         if not self._authenticator.knows(request):
             now = self._now()
-            if self._authenticator.is_shared and request.rescue and self._late is not None:
+            if self._authenticator.is_shared and request.rescue is not None:
                 due = self._dispatcher.deadline(self._action, request.arrived)
-                request.on_checked = partial(request.rescue.arm, due, self._late)
+                request.on_checked = partial(request.rescue.arm, due, self._unread)
             outcome = await self._authenticator.authenticate(request, self._target, now)
             if isinstance(outcome, Refusal):
                 self._match_timing()
@@ -166,8 +168,8 @@ class Endpoint(Answers):
 
     async def _read(self, request: Request, due: float, times: Times) -> bytes | Answer | None:
         """Return the body, or an answer if it cannot be read; None if the client has left."""
-        if request.body is None and request.rescue is not None and self._late is not None:
-            request.rescue.arm(due, self._late)
+        if request.body is None and request.rescue is not None:
+            request.rescue.arm(due, self._unread)
         try:
             return await read_decoded(request, self._action.identity, BODY_LIMIT, due)
         except TimeoutError:

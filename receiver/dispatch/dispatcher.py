@@ -123,6 +123,10 @@ class Dispatcher:
         margin.learn(spent)
         return arrived - min(spent, (action.request_timeout - margin.of(2)) / 2)
 
+    def fixed_fallback(self, action: Action) -> Reply:
+        """Return the first fallback of ``action`` that no call determines, or `Repeat`."""
+        return first_reply(filter(is_reply, self._fallbacks_of(action)), Call())[0]
+
     def has_fixed_fallback(self, action: Action) -> bool:
         """Return whether the fallback of ``action`` is the same for all calls."""
         return not any(map(callable, self._fallbacks_of(action)))
