@@ -25,24 +25,23 @@ from msgspec import Struct
 
 from receiver.callbacks.asgi_messages import Answers
 from receiver.callbacks.authenticate import Authenticator, AuthTarget, Refusal
-from receiver.callbacks.content_coding import ACCEPTED, TooLarge, UnsupportedCoding, decode
+from receiver.callbacks.content_coding import TooLarge, UnsupportedCoding, decode
 from receiver.callbacks.observer import Completion, Observer, Times, Trace, refused
 from receiver.callbacks.probe_answers import PROBE, CheckToken, explain, result
 from receiver.callbacks.request import (
     BODY_LIMIT,
     CLOSE,
     Answer,
-    Gone,
     Request,
     Waiting,
     read_callback,
+    read_decoded,
     refuse,
 )
 from receiver.callbacks.tcp_rtt import round_trip
 from receiver.calls import Call
 from receiver.declarations.actions import Action
 from receiver.dispatch.dispatcher import Decision, Dispatcher
-from receiver.dispatch.eager_task import within
 from receiver.dispatch.handler_run import Run
 from receiver.errors import CallbackError
 from receiver.replies import encode
@@ -109,8 +108,10 @@ class Endpoint(Answers):
         self.observer = observer
         self._margin = dispatcher.margin(action)
         self._timeout = action.request_timeout
+        # For the watchdog: until a callback is read, and after it, if all calls have the same one.
+        self._unread = encode(dispatcher.fixed_fallback(action))
         fixed = dispatcher.has_fixed_fallback(action)
-        self._late = encode(dispatcher.fallback(action, "late").reply) if fixed else None
+        self._late = self._unread if fixed else None
 
     def may_wait(self, request: Request) -> bool:
         """Return whether `answer` may need the task that it runs in."""
@@ -123,9 +124,9 @@ class Endpoint(Answers):
         spent = 0.0
         if not self._authenticator.knows(request):
             now = self._now()
-            if self._authenticator.is_shared and request.rescue and self._late is not None:
-                due = request.arrived + self._timeout - self._margin.of(self._timeout)
-                request.on_checked = partial(request.rescue.arm, due, self._late)
+            if self._authenticator.is_shared and request.rescue is not None:
+                due = self._dispatcher.deadline(self._action, request.arrived)
+                request.on_checked = partial(request.rescue.arm, due, self._unread)
             outcome = await self._authenticator.authenticate(request, self._target, now)
             if isinstance(outcome, Refusal):
                 self._match_timing()
@@ -151,7 +152,8 @@ class Endpoint(Answers):
         if spent:  # before the request arrived, and since: it may have waited
             spent -= times.authenticated - arrived
             arrived = times.arrived = self._dispatcher.charge(self._action, arrived, spent)
-        elif arrived >= self._margin.again and self._action.auth and self._margin.wants(arrived):
+        elif self._action.auth and self._margin.is_due(arrived):
+            # Without credentials any client could shorten the deadline by being slow.
             self._margin.learn(round_trip(request.transport))
         due = arrived + self._timeout - self._margin.of(self._timeout)
         body = request.body
@@ -166,21 +168,10 @@ class Endpoint(Answers):
 
     async def _read(self, request: Request, due: float, times: Times) -> bytes | Answer | None:
         """Return the body, or an answer if it cannot be read; None if the client has left."""
+        if request.body is None and request.rescue is not None:
+            request.rescue.arm(due, self._unread)
         try:
-            body = request.body
-            if body is None:
-                if request.rescue is not None and self._late is not None:
-                    request.rescue.arm(due, self._late)
-                body = await within(due, request.read())
-            return decode(request.headers, body, BODY_LIMIT)
-        except UnsupportedCoding as error:
-            refused("coding")
-            log.warning("%s refused: the body, %s", self._action.identity, error)
-            return Answer(415, b"", (ACCEPTED,))
-        except TooLarge:
-            refused("size")
-            log.warning("%s refused: a body over %d bytes", self._action.identity, BODY_LIMIT)
-            return Answer(413, b"", (CLOSE,))
+            return await read_decoded(request, self._action.identity, BODY_LIMIT, due)
         except TimeoutError:
             log.error("%s: deadline exceeded while reading the body", self._action.identity)
             decision = self._dispatcher.fallback(self._action, "late")
@@ -188,9 +179,6 @@ class Endpoint(Answers):
             answer = self._respond(Call(), decision, times, request.loop, None)
             answer.headers = (CLOSE,)
             return answer
-        except Gone:
-            log.info("%s: the client left too early", self._action.identity)
-            return None
 
     def answer_blocked(self, request: Request, now: float, at_once: bool) -> Answer | None:
         """Return a challenge or the fallback while the event loop is blocked; in another thread.

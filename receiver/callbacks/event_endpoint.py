@@ -13,7 +13,6 @@ Source: "Receive webhooks" of the vendor's webhook notifications, for the status
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -21,11 +20,10 @@ from collections.abc import Callable
 from receiver.background import AfterError
 from receiver.callbacks.asgi_messages import Answers
 from receiver.callbacks.authenticate import Authenticator, AuthTarget, Refusal
-from receiver.callbacks.content_coding import ACCEPTED, TooLarge, UnsupportedCoding, decode
 from receiver.callbacks.event_jobs import EventJobs
 from receiver.callbacks.observer import refused
 from receiver.callbacks.probe_answers import PROBE, CheckToken, explain, result
-from receiver.callbacks.request import CLOSE, Answer, Gone, Request, refuse
+from receiver.callbacks.request import CLOSE, Answer, Request, read_decoded, refuse
 from receiver.declarations.call_events import CallEvent
 from receiver.declarations.event_actions import EventEndpoint
 from receiver.errors import CallbackError
@@ -115,26 +113,12 @@ class EventAnswers(Answers):
 
     async def _read(self, request: Request) -> bytes | Answer | None:
         """Return the body, or an answer if it cannot be read; None if the client has left."""
+        due = request.loop.time() + self._body_timeout
         try:
-            body = request.body
-            if body is None:
-                async with asyncio.timeout(self._body_timeout):
-                    body = await request.read()
-            return decode(request.headers, body, BODY_LIMIT)
-        except UnsupportedCoding as error:
-            refused("coding")
-            log.warning("%s refused: the body, %s", self._name, error)
-            return Answer(415, b"", (ACCEPTED,))
-        except TooLarge:
-            refused("size")
-            log.warning("%s refused: a body over %d bytes", self._name, BODY_LIMIT)
-            return Answer(413, b"", (CLOSE,))
+            return await read_decoded(request, self._name, BODY_LIMIT, due)
         except TimeoutError:
             log.warning("%s refused: the body did not arrive in time", self._name)
             return Answer(408, b"", (CLOSE,))
-        except Gone:
-            log.info("%s: the client left too early", self._name)
-            return None
 
     async def _store(self, body: bytes, now: float) -> Answer:
         events: tuple[CallEvent, ...] = ()

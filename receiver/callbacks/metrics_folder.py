@@ -86,11 +86,11 @@ class Folder:
             self._add_up(self._path)
         except OSError as error:
             if not self._failed:
-                said = (
+                message = (
                     "the metrics cannot be shared, each worker shows its own: %s in %s; create it, "
                 )
-                said += "or name another in RECEIVER_METRICS_FOLDER"
-                log.warning(said, (error.strerror or str(error)).lower(), self._path)
+                message += "or name another in RECEIVER_METRICS_FOLDER"
+                log.warning(message, (error.strerror or str(error)).lower(), self._path)
             self._failed = True
         else:
             self._failed = False

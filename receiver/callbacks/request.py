@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, cast
 from urllib.parse import quote
@@ -14,9 +15,11 @@ from urllib.parse import quote
 from msgspec import Struct
 from starlette.types import Scope
 
-from receiver.callbacks.content_coding import TooLarge
+from receiver.callbacks.content_coding import ACCEPTED, TooLarge, UnsupportedCoding, decode
 from receiver.callbacks.http_limits import Header
 from receiver.callbacks.parser import Callback, read_body, read_query
+from receiver.dispatch.eager_task import within
+from receiver.observability.metrics import COUNTS, REFUSALS
 
 RESCUE = "receiver.rescue"
 """Key of the scope: the `Rescue` of a request, if there is one."""
@@ -38,6 +41,8 @@ DRAIN_TIME = 0.2
 with a body that it never ends, and waits for the 401."""
 
 CLOSE: Header = (b"connection", b"close")
+
+log = logging.getLogger("receiver")
 
 
 class Gone(Exception):
@@ -200,6 +205,40 @@ async def refuse(request: Request, status: int, headers: tuple[Header, ...] = ()
     """Return a refusal, after a small body was read and dropped; None if the client has left."""
     more = await drain(request) if request.body is None else ()
     return None if more is None else Answer(status, b"", (*headers, *more))
+
+
+async def read_decoded(
+    request: Request, name: str, limit: int, due: float
+) -> bytes | Answer | None:
+    """Return the body of a request with the right credentials, or an answer if it is unreadable.
+
+    Parameters:
+        name: of the action or endpoint, in the log.
+        limit: octets of the decoded body.
+        due: when it must be complete, in the event loop's time.
+
+    Returns:
+        None if the client has left.
+
+    Raises:
+        TimeoutError: it was not complete in time.
+    """
+    try:
+        body = request.body
+        if body is None:
+            body = await within(due, request.read())
+        return decode(request.headers, body, limit)
+    except UnsupportedCoding as error:
+        COUNTS.add(REFUSALS, ("coding",))
+        log.warning("%s refused: the body, %s", name, error)
+        return Answer(415, b"", (ACCEPTED,))
+    except TooLarge:
+        COUNTS.add(REFUSALS, ("size",))
+        log.warning("%s refused: a body over %d bytes", name, limit)
+        return Answer(413, b"", (CLOSE,))
+    except Gone:
+        log.info("%s: the client left too early", name)
+        return None
 
 
 def read_callback(request: Request, body: bytes) -> Callback:

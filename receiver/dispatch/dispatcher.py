@@ -109,31 +109,23 @@ class Dispatcher:
 
     def deadline(self, action: Action, arrived: float) -> float:
         """Return the deadline of a request that arrived at ``arrived``, in loop time."""
-        return arrived + action.request_timeout - self._margin(action).of(action.request_timeout)
+        return arrived + action.request_timeout - self.margin(action).of(action.request_timeout)
 
-    def charge(
-        self,
-        action: Action,
-        arrived: float,
-        spent: float,
-        round_trip: Callable[[], float] = lambda: 0.0,
-    ) -> float:
+    def charge(self, action: Action, arrived: float, spent: float) -> float:
         """Return when the PBX began a callback, ``spent`` seconds before it ``arrived``.
 
-        ``spent``, or else from time to time a ``round_trip`` in seconds, adjusts the margin. For an
-        action without credentials no round trip is measured: any client could shorten the deadline
-        by being slow.
-
-        At most half of the callback's time is charged, because the first request of digest may have
-        been answered by a machine with another clock.
+        ``spent`` adjusts the margin. At most half of the callback's time is charged, because the
+        first request of digest may have been answered by a machine with another clock.
         """
-        margin = self._margin(action)
         if not 0 < spent < action.request_timeout:
-            if action.auth and margin.wants(arrived):
-                margin.learn(round_trip())
             return arrived
+        margin = self.margin(action)
         margin.learn(spent)
         return arrived - min(spent, (action.request_timeout - margin.of(2)) / 2)
+
+    def fixed_fallback(self, action: Action) -> Reply:
+        """Return the first fallback of ``action`` that no call determines, or `Repeat`."""
+        return first_reply(filter(is_reply, self._fallbacks_of(action)), Call())[0]
 
     def has_fixed_fallback(self, action: Action) -> bool:
         """Return whether the fallback of ``action`` is the same for all calls."""
@@ -206,7 +198,9 @@ class Dispatcher:
 
     def margin(self, action: Action) -> Margin:
         """Return the action's latency margin, see `receiver.dispatch.latency_margin`."""
-        return self._margin(action)
+        if action.pbx not in self._margins:
+            self._margins[action.pbx] = Margin(self._least_margin)
+        return self._margins[action.pbx]
 
     async def close(self) -> None:
         """Cancel the running handlers and wait for their end; blocked threads are left."""
@@ -215,11 +209,6 @@ class Dispatcher:
     def _fallbacks_of(self, action: Action) -> tuple[Fallback | None, ...]:
         of_pbx = self._fallbacks.get(action.pbx, self._fallback)
         return action.fallback, action.ivr_fallback, of_pbx
-
-    def _margin(self, action: Action) -> Margin:
-        if action.pbx not in self._margins:
-            self._margins[action.pbx] = Margin(self._least_margin)
-        return self._margins[action.pbx]
 
     def _begin(self, action: Action, call: Call, due: float, loop: Loop) -> Decision | Run | str:
         """Return the decision, or the run that gives it, or the reason why there is neither."""

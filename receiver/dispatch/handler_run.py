@@ -20,7 +20,7 @@ from receiver.call_context import Deadline
 from receiver.calls import Call
 from receiver.declarations.actions import Action
 from receiver.dispatch.eager_task import EagerTask, begin, ended
-from receiver.execution.guarded_call import Failed, attempt, call_now, settle
+from receiver.execution.guarded_call import Failed, attempt, settle
 from receiver.execution.thread_pool import Threads
 from receiver.replies import is_reply
 
@@ -145,13 +145,11 @@ class Runs:
     def start(
         self, action: Action, call: Call, deadline: Deadline, loop: asyncio.AbstractEventLoop
     ) -> Run:
-        """Run the handler; called in a task of ``loop``.
+        """Run a handler that may wait; called in a task of ``loop``.
 
         Raises:
             queue.Full: it is a plain function, and no thread is free.
         """
-        if action.manner == "at once":
-            return self.settled(action, call, deadline, loop, call_now(action.handler, call))
         if action.manner == "task":
             run = Run(action, call, deadline, begin(settle(action.handler, call), loop))
         else:

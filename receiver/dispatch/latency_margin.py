@@ -21,13 +21,13 @@ class Margin:
         self._least = least
         self._smooth = 0.0
         self._deviation = 0.0
-        self.again = float("-inf")  # the time of the next measurement
+        self._next = float("-inf")  # the time of the next measurement
 
-    def wants(self, now: float) -> bool:
+    def is_due(self, now: float) -> bool:
         """Return whether to measure the round trip now: once a second, because it costs time."""
-        if now < self.again:
+        if now < self._next:
             return False
-        self.again = now + 1.0
+        self._next = now + 1.0
         return True
 
     def learn(self, seconds: float) -> None:

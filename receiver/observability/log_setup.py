@@ -106,12 +106,14 @@ class BackgroundHandler(logging.Handler):
         """Count callbacks; return the log records and their times."""
         if self._forks != background_writer.forks():  # the parent may have held it at the fork
             self._forks, self._settling = background_writer.forks(), threading.Lock()
+        records: list[tuple[float, Record | logging.LogRecord]] = []
         with self._settling:
-            found = [
-                (0.0, one) if isinstance(one, logging.LogRecord) else (one.when, _settled(one))
-                for one in items
-            ]
-        return [(when, record) for when, record in found if record is not None]
+            for one in items:
+                if isinstance(one, logging.LogRecord):
+                    records.append((0.0, one))
+                elif (record := _settled(one)) is not None:
+                    records.append((one.when, record))
+        return records
 
     def _write_lines(self, items: list[Item], lost: int) -> int:
         is_alone, form = self._is_alone(), self.formatter

@@ -44,7 +44,7 @@ class LogThrottle:
         self._logged.move_to_end(line)
         omitted, self._omitted = self._omitted, 0
         return (
-            f", and {counted(left_out, 'time')} since that was said last" if left_out else ""
+            f", and {counted(left_out, 'time')} since it was last logged" if left_out else ""
         ) + (f" ({counted(omitted, 'line')} like it omitted)" if omitted else "")
 
     def _evict(self, now: float) -> bool:

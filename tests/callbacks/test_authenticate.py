@@ -277,5 +277,5 @@ async def test_the_log_names_the_source_and_nothing_that_was_sent(
         "8000/pick refused: wrong token, from 1.1.1.7",
         "8000/pick refused: too many wrong credentials, from 1.1.1.7",
         "8000/pick refused: it is not in RECEIVER_ALLOWED_SOURCES, from 8.8.8.66, and 99 "
-        "times since that was said last",
+        "times since it was last logged",
     ]

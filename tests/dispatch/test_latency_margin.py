@@ -36,9 +36,9 @@ def test_never_less_than_the_least_nor_more_than_half(
     assert least <= margin.of(timeout) <= max(least, timeout / 2)
 
 
-def test_what_costs_something_is_wanted_once_a_second_and_nought_is_nothing() -> None:
+def test_a_measurement_is_due_once_a_second_and_an_unknown_one_changes_nothing() -> None:
     margin = Margin(0.1)
-    assert [margin.wants(now) for now in (5.0, 5.0, 5.9, 6.0, 6.1)] == [
+    assert [margin.is_due(now) for now in (5.0, 5.0, 5.9, 6.0, 6.1)] == [
         True,
         False,
         False,

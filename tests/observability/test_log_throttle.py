@@ -7,7 +7,7 @@ def test_the_same_line_is_due_once_in_an_interval() -> None:
     log_throttle = LogThrottle()
     assert [log_throttle.due("a", 0.0), log_throttle.due("b", 0.0)] == ["", ""]
     assert [log_throttle.due("a", now) for now in (1.0, 2.0, INTERVAL - 0.1)] == [None] * 3
-    assert log_throttle.due("a", INTERVAL) == ", and 3 times since that was said last"
+    assert log_throttle.due("a", INTERVAL) == ", and 3 times since it was last logged"
     assert log_throttle.due("a", INTERVAL * 2) == ""
 
 
