@@ -29,7 +29,7 @@ from receiver.registration.concurrency import random_delay
 ATTEMPTS = 5
 """The number of times that a holiday is created which another client creates at the same time."""
 
-LOOKS = 8
+MAX_LOOKUPS = 8
 """The number of times to look whether another client has deleted its holiday of the same name."""
 
 
@@ -113,7 +113,7 @@ async def _create(client: PbxClient, holiday: Holiday) -> str:
     Where clients see each other's, the one that all of them find is the last to be deleted.
     """
     created = await client.holidays.create(holiday, look_up=False)
-    for attempt in range(1, LOOKS + 1):
+    for attempt in range(1, MAX_LOOKUPS + 1):
         others = [one for one in await _list(client) if one.name == holiday.name]
         if all(one.id == created for one in others):
             return created
