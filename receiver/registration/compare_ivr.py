@@ -15,10 +15,10 @@ from itertools import groupby
 from typing import Any
 
 from receiver.declarations.desired_ivr import DesiredIvr
-from receiver.pbx.difference import Difference
 from receiver.pbx.models import without_masked, write
 from receiver.pbx.models_ivr import DAYS, CustomRule, Day, ForwardRule, Ivr, OfficeHours, excluded
 from receiver.pbx.models_shared import Holiday
+from receiver.registration.changes import Difference
 from receiver.registration.compare import Field, compare, shown_value
 from receiver.registration.urls import HIDDEN
 from receiver.text import line

@@ -24,9 +24,8 @@ from typing import Literal
 import msgspec
 
 from receiver.credentials import Secret
-from receiver.pbx.difference import Difference
 from receiver.pbx.models import ActionUrl, IvrSummary
-from receiver.registration.changes import Change
+from receiver.registration.changes import Change, Difference
 from receiver.registration.compare import hidden_fields, hides_credentials, is_ahead
 from receiver.registration.desired import DesiredActionUrl
 from receiver.registration.ownership import mark_of as owner_of

@@ -18,11 +18,10 @@ from receiver.credentials import Secret
 from receiver.declarations.actions import Action
 from receiver.declarations.event_actions import EventEndpoint
 from receiver.errors import RegistrationError
-from receiver.pbx.difference import UNREADABLE
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration import plans
 from receiver.registration.actual_state import Reading, read_actual
-from receiver.registration.changes import Change, Plan, Resource
+from receiver.registration.changes import UNREADABLE, Change, Plan, Resource
 from receiver.registration.desired import desired_action_urls
 from receiver.registration.event_urls import desired_event_state
 from receiver.registration.ownership import owner_mark
