@@ -44,7 +44,7 @@ PURE_MODULES = {
     "execution": "kinds",
     "observability": "callback_record log_throttle metrics",
     "pbx": (
-        "audio callback_request callback_trace checks difference disa_pin fields "
+        "audio callback_request callback_trace checks disa_pin fields "
         "models models_events models_ivr models_shared resample resource_types"
     ),
     "phone_numbers": "notation numbers",

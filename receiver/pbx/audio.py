@@ -43,7 +43,7 @@ def examine(name: str, data: bytes) -> Recording:
     try:
         with wave.open(io.BytesIO(with_simple_header(data))) as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            frames, there = file.getnframes(), len(file.readframes(file.getnframes()))
+            frames, readable = file.getnframes(), len(file.readframes(file.getnframes()))
     except (wave.Error, EOFError, OSError, ValueError, RuntimeError, ArithmeticError):
         raise _unplayable(name, "is not a WAV file with PCM, or is damaged") from None
     if width != 2:
@@ -53,7 +53,7 @@ def examine(name: str, data: bytes) -> Recording:
     if rate not in RATES:
         rates = "16, 32 or 48 kHz"
         raise _unplayable(name, f"has a rate of {rate / 1000:g} kHz, and the PBX plays {rates}")
-    if there < frames * width:
+    if readable < frames * width:
         raise _unplayable(name, "is truncated")
     if not frames:
         raise _unplayable(name, "contains no sound")

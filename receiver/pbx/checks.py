@@ -259,9 +259,9 @@ def _object(shape: Shape, value: Any) -> Any:
 def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in change.items():
-        there = base.get(key)
-        if isinstance(value, Mapping) and isinstance(there, Mapping):
-            merged[key] = _merged(there, value)
+        current = base.get(key)
+        if isinstance(value, Mapping) and isinstance(current, Mapping):
+            merged[key] = _merged(current, value)
         else:
             merged[key] = value
     return merged

@@ -147,10 +147,10 @@ class _Upload:
         self._keep(answer)
         range_header = answer.headers.get("range", "")
         found = _RANGE.fullmatch(range_header)
-        there = int(found[1]) + 1 if found else 0
-        if there not in (low, high) and not (low == 0 and there == 1):
+        received = int(found[1]) + 1 if found else 0
+        if received not in (low, high) and not (low == 0 and received == 1):
             raise PbxInvalid(f"{what}: the PBX sends no usable Range")
-        return high if there == high else low
+        return high if received == high else low
 
     async def _post(
         self, step: str, content: bytes | None, params: dict[str, str | int] | None = None

@@ -192,8 +192,8 @@ class Collection(Records[M, S]):
         except PbxError as error:
             if not may_have_happened(error):
                 raise
-            there = await self._look_up(item)
-        return there or await self.create_once(item)
+            existing = await self._look_up(item)
+        return existing or await self.create_once(item)
 
     async def _confirm(self, item_id: str, item: M) -> M:
         """Return the created resource; raise `PbxInvalid` if it differs from the request."""
@@ -278,9 +278,9 @@ class Collection(Records[M, S]):
         """Return the id of the resource that a create with a lost answer made; empty for none."""
         sent = write(item)
         marks = {key: sent[key] for key in self.type.identity if key in sent}
-        async for there in self.list():
-            if checks.covers(write(there), marks):
-                return _id(there)
+        async for candidate in self.list():
+            if checks.covers(write(candidate), marks):
+                return _id(candidate)
         return ""
 
 

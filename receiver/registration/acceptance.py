@@ -89,7 +89,7 @@ async def check(
 
 async def check_enabling(
     changes: Iterable[Change[Resource]],
-    wanted: Iterable[DesiredActionUrl],
+    desired: Iterable[DesiredActionUrl],
     secret: Secret,
     epoch: int,
     callbacks: CallbackClient | None = None,
@@ -100,14 +100,14 @@ async def check_enabling(
 
     Parameters:
         changes: of `receiver.registration.failover_switch.switch_on`.
-        wanted: the declared action URLs.
+        desired: the declared action URLs.
         secret, epoch, callbacks, protocol: as for `check`.
 
     Raises:
         RegistrationError: the service has another secret or epoch.
     """
     client = callbacks or make_callback_client()
-    for item, ivr in _enabled(changes, wanted):
+    for item, ivr in _enabled(changes, desired):
         now = time.time()
         trouble = await find_trouble(
             item, ivr, secret, client, now=now, epoch=epoch, protocol=protocol
@@ -118,10 +118,10 @@ async def check_enabling(
 
 
 def _enabled(
-    changes: Iterable[Change[Resource]], wanted: Iterable[DesiredActionUrl]
+    changes: Iterable[Change[Resource]], desired: Iterable[DesiredActionUrl]
 ) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
     """Yield what is enabled with credentials that the PBX hid and the declaration supplies."""
-    both = (one for item in wanted for one in (item, item.was) if one is not None)
+    both = (one for item in desired for one in (item, item.was) if one is not None)
     declared = {(one.ivr, key(one.action.url)): one for one in both}
     for change in changes:
         action, before = change.resource, change.before

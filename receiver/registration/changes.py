@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
 from receiver.declarations.desired_ivr import DesiredIvr
-from receiver.pbx.difference import Difference
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.pbx.models_events import EventUrl
 from receiver.pbx.models_shared import Holiday
@@ -43,6 +42,32 @@ EVENT_URL = "event URL"
 
 Resource = ActionUrl | DesiredIvr | EventUrl | Holiday
 R_co = TypeVar("R_co", bound=Resource, covariant=True)
+
+
+UNREADABLE = "(hidden by the PBX)"
+"""Shown for a credential that the PBX does not return in clear text."""
+
+Value = str | int | bool
+"""The value of a field, for programs; ``""`` for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field whose actual value is not the desired one; texts are printable, secrets masked."""
+
+    field: str
+    before: Value
+    after: Value
+
+    def __str__(self) -> str:
+        return f"{self.field}: {in_words(self.before)} → {in_words(self.after)}"
+
+
+def in_words(value: Value) -> str:
+    """Return ``value`` as text."""
+    if isinstance(value, bool):
+        return ("no", "yes")[value]
+    return str(value) or "(none)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from receiver.credentials import Secret
 from receiver.errors import MaskError
 from receiver.masks import Mask, short_mask
-from receiver.pbx.difference import UNREADABLE, Difference, Value
 from receiver.pbx.models import ActionUrl, with_defaults
 from receiver.pbx.models_events import EventUrl
+from receiver.registration.changes import UNREADABLE, Difference, Value
 from receiver.registration.ownership import mark_of, pairs, without_mark
 from receiver.registration.urls import HIDDEN, shown, spelling
 from receiver.text import line

@@ -15,10 +15,10 @@ from itertools import groupby
 from typing import Any
 
 from receiver.declarations.desired_ivr import DesiredIvr
-from receiver.pbx.difference import Difference
 from receiver.pbx.models import without_masked, write
 from receiver.pbx.models_ivr import DAYS, CustomRule, Day, ForwardRule, Ivr, OfficeHours, excluded
 from receiver.pbx.models_shared import Holiday
+from receiver.registration.changes import Difference
 from receiver.registration.compare import Field, compare, shown_value
 from receiver.registration.urls import HIDDEN
 from receiver.text import line
@@ -35,17 +35,17 @@ def ivr_differences(
 
 def holiday_differences(desired: Holiday, actual: Holiday) -> Iterator[Difference]:
     """Yield the differences of a holiday from the declared one."""
-    there = write(actual)
+    stored = write(actual)
     return compare(
-        Field(name, there.get(name), after, shown_value(there.get(name)), shown_value(after))
+        Field(name, stored.get(name), after, shown_value(stored.get(name)), shown_value(after))
         for name, after in write(desired).items()
     )
 
 
 def _fields(desired: DesiredIvr, actual: Ivr) -> Iterator[Field]:
-    there = dict(_leaves(write(without_masked(actual))))
+    stored = dict(_leaves(write(without_masked(actual))))
     for name, after in _leaves(write(desired.fields, updating=True)):
-        before = there.get(name)
+        before = stored.get(name)
         shown = shown_value(before), shown_value(after)
         if name == "pin":
             known = before is not None or not actual.id
@@ -57,7 +57,7 @@ def _fields(desired: DesiredIvr, actual: Ivr) -> Iterator[Field]:
         elif name not in _WHOLE:
             yield Field(name, before, after, *shown)
     for name in desired.clear:
-        yield Field(name, there.get(name, ""), "", shown_value(there.get(name)), "")
+        yield Field(name, stored.get(name, ""), "", shown_value(stored.get(name)), "")
     for name in _WHOLE:
         if getattr(desired.fields, name) is not None:
             yield from _of_list(name, actual, desired.fields)
@@ -121,13 +121,15 @@ def _hours(hours: OfficeHours | None) -> str:
     """Return office hours as ``GLOBAL``, or as in ``mon-fri 09:00-17:00; sat-sun closed``."""
     if hours is None or hours.mode != "CUSTOM":
         return "GLOBAL"
-    days = ((day[:3], _day(getattr(hours, day))) for day in DAYS)
-    runs = ((text, [day for day, _ in run]) for text, run in groupby(days, lambda pair: pair[1]))
-    return "; ".join(f"{_span(run)} {text}" for text, run in runs)
+    return "; ".join(f"{days} {text}" for days, text in week_of(hours))
 
 
-def _span(days: list[str]) -> str:
-    return days[0] if len(days) == 1 else f"{days[0]}-{days[-1]}"
+def week_of(hours: OfficeHours) -> Iterator[tuple[str, str]]:
+    """Yield runs of days with equal hours, as in ``("mon-fri", "09:00-17:00")``."""
+    texts = ((day[:3], _day(getattr(hours, day))) for day in DAYS)
+    for text, run in groupby(texts, lambda pair: pair[1]):
+        days = [day for day, _ in run]
+        yield days[0] if len(days) == 1 else f"{days[0]}-{days[-1]}", text
 
 
 def _day(day: Day | None) -> str:

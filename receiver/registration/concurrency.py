@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-LIMIT = 8
+MAX_CONCURRENT = 8
 """The number of requests, or of groups of requests, that run at the same time."""
 
 
@@ -24,7 +24,7 @@ async def together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 async def for_each(
-    items: Iterable[T], do: Callable[[T], Awaitable[None]], limit: int = LIMIT
+    items: Iterable[T], do: Callable[[T], Awaitable[None]], limit: int = MAX_CONCURRENT
 ) -> None:
     """Await ``do`` for each of ``items``, at most ``limit`` at the same time; errors as before."""
     gate = asyncio.Semaphore(limit)

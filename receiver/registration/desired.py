@@ -144,16 +144,16 @@ def desired_event_url(
 
 
 def absent(
-    wanted: Iterable[DesiredActionUrl], ivrs: Sequence[IvrSummary]
+    desired: Iterable[DesiredActionUrl], ivrs: Sequence[IvrSummary]
 ) -> Iterator[tuple[DesiredActionUrl, str]]:
     """Yield the action URLs on an IVR that is not among ``ivrs``, each with the reason."""
     numbers = {ivr.extension_number for ivr in ivrs}
-    there = [ivr for ivr in ivrs if ivr.id]  # without those that are yet to be created
-    for item in wanted:
+    on_pbx = [ivr for ivr in ivrs if ivr.id]  # without those that are yet to be created
+    for item in desired:
         if item.ivr not in numbers:
             yield (
                 item,
-                f"there is no IVR {item.ivr} on the PBX: {known_ivrs(there, item.ivr)}; correct "
+                f"there is no IVR {item.ivr} on the PBX: {known_ivrs(on_pbx, item.ivr)}; correct "
                 f'the number, create the IVR first, or declare it: Ivr("{item.ivr}", name="…")',
             )
 

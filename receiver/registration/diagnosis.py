@@ -172,8 +172,8 @@ def other_epoch(theirs: int, mine: int) -> Trouble:
 
 
 def _is_ours(last: Exchange) -> bool:
-    asked = " ".join(v for n, v in last.response_headers if n.lower() == "www-authenticate")
-    return f'realm="{REALM}"' in asked
+    challenges = " ".join(v for n, v in last.response_headers if n.lower() == "www-authenticate")
+    return f'realm="{REALM}"' in challenges
 
 
 _NO_TLS = (

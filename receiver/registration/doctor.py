@@ -213,19 +213,19 @@ def _as_on_pbx(wants: Iterable[DesiredActionUrl], actual: Actual) -> list[Desire
 
     An action that was renamed is checked at its former path too, until ``apply`` has moved it.
     """
-    there: dict[tuple[str, str], ActionUrl] = {
+    by_name: dict[tuple[str, str], ActionUrl] = {
         (ivr.extension_number, item.name): item for ivr, items in actual for item in items
     }
 
     def choose(item: DesiredActionUrl) -> DesiredActionUrl:
-        on_pbx = there.get((item.ivr, item.action.name))
+        on_pbx = by_name.get((item.ivr, item.action.name))
         if item.coming is None or on_pbx is None:
             return item
         ahead = is_ahead(on_pbx, item.action, item.coming, hidden=False)
         return replace(item, action=item.coming) if ahead else item
 
     moving = {
-        item: item.was for item in wants if item.was and (item.ivr, item.was.action.name) in there
+        item: item.was for item in wants if item.was and (item.ivr, item.was.action.name) in by_name
     }
     return [choose(one) for item in wants for one in (item, moving.get(item)) if one is not None]
 

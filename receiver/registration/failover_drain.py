@@ -29,7 +29,7 @@ class SwitchRule(Protocol):
     """`switch_off` or `switch_on`."""
 
     def __call__(
-        self, wanted: Sequence[DesiredActionUrl], found: Actual, base: str, by: By, *, pbx: str
+        self, desired: Sequence[DesiredActionUrl], actual: Actual, base: str, by: By, *, pbx: str
     ) -> tuple[Change[Resource], ...]: ...
 
 
@@ -54,7 +54,7 @@ class SwitchResult:
 
 async def switch(
     client: PbxClient,
-    wanted: Sequence[DesiredActionUrl],
+    desired: Sequence[DesiredActionUrl],
     base: str,
     turn: SwitchRule,
     by: By,
@@ -68,7 +68,7 @@ async def switch(
 
     Parameters:
         client: of the PBX.
-        wanted: what is declared.
+        desired: what is declared.
         base: the public URL of this service.
         turn: which way.
         by: who does it.
@@ -83,10 +83,10 @@ async def switch(
     """
     done: list[Change[Resource]] = []
     for _ in range(ROUNDS):
-        found = await read_actual(client, reading)
-        changes = turn(wanted, found, base, by, pbx=pbx)
+        actual = await read_actual(client, reading)
+        changes = turn(desired, actual, base, by, pbx=pbx)
         if not changes:
-            return SwitchResult(tuple(done), missing(wanted, found, base, pbx=pbx))
+            return SwitchResult(tuple(done), missing(desired, actual, base, pbx=pbx))
         if check is not None and not done:
             await check(changes)
         done += await _send(client, changes, progress, before=len(done))

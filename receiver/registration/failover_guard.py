@@ -13,7 +13,7 @@ Rule 4: only the holder of the lease probes and switches; before each change it 
         A new holder starts from the current state, without earlier results.
 Rule 5: nothing is stored. A guard that ends at any moment leaves the PBX as it is, and the next
         guard continues. Errors of the PBX are logged and retried with a growing delay, up to
-        `LONGEST` seconds.
+        `MAX_RETRY_DELAY` seconds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from receiver.storage.breaker import StoreError
 from receiver.storage.leases import RENEW_INTERVAL, HeldLease
 from receiver.text import counted
 
-LONGEST = 30.0
+MAX_RETRY_DELAY = 30.0
 """Maximum delay in seconds between retries against a PBX that does not answer."""
 
 log = logging.getLogger("receiver")
@@ -281,7 +281,7 @@ class Guard:
         )
 
     def _postpone(self, error: PbxError | RegistrationError) -> None:
-        self._pause = min(LONGEST, max(self._config.interval, 2 * self._pause))
+        self._pause = min(MAX_RETRY_DELAY, max(self._config.interval, 2 * self._pause))
         self._again = self._clock() + self._pause
         self._trouble = error
         self._say(logging.ERROR, f"{self._config.name} cannot be switched: {error}")

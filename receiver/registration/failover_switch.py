@@ -24,9 +24,8 @@ from typing import Literal
 import msgspec
 
 from receiver.credentials import Secret
-from receiver.pbx.difference import Difference
 from receiver.pbx.models import ActionUrl, IvrSummary
-from receiver.registration.changes import Change
+from receiver.registration.changes import Change, Difference
 from receiver.registration.compare import hidden_fields, hides_credentials, is_ahead
 from receiver.registration.desired import DesiredActionUrl
 from receiver.registration.ownership import mark_of as owner_of
@@ -42,33 +41,33 @@ By = Literal["drain", "guard"]
 
 
 def switch_off(
-    wanted: Iterable[DesiredActionUrl], found: Actual, base: str, by: By, *, pbx: str = ""
+    desired: Iterable[DesiredActionUrl], actual: Actual, base: str, by: By, *, pbx: str = ""
 ) -> tuple[Change[ActionUrl], ...]:
     """Return the updates after which no managed action URL is enabled.
 
     Parameters:
-        wanted: what is declared, for the credentials that the PBX hides.
-        found: the actual ones.
+        desired: what is declared, for the credentials that the PBX hides.
+        actual: the actual ones.
         base: the public URL of this service: with ``pbx`` it decides what is managed.
         by: who does it.
         pbx: the label of the PBX.
     """
     return tuple(
         _update(ivr, item, want, on=False, mark=by)
-        for ivr, item, want in _ours(wanted, found, base, pbx)
+        for ivr, item, want in _ours(desired, actual, base, pbx)
         if item.enabled or (by == "drain" and mark_of(item) == "guard")
     )
 
 
 def switch_on(
-    wanted: Iterable[DesiredActionUrl], found: Actual, base: str, by: By, *, pbx: str = ""
+    desired: Iterable[DesiredActionUrl], actual: Actual, base: str, by: By, *, pbx: str = ""
 ) -> tuple[Change[ActionUrl], ...]:
     """The updates after which all that is declared enabled is so, and nothing bears a mark.
 
     Parameters are those of `switch_off`. ``"guard"`` leaves alone what it did not switch off.
     """
     changes = []
-    for ivr, item, want in _ours(wanted, found, base, pbx):
+    for ivr, item, want in _ours(desired, actual, base, pbx):
         mark = mark_of(item)
         if by == "guard" and mark != "guard":
             continue
@@ -85,22 +84,22 @@ def mark_of(item: ActionUrl) -> str:
 
 
 def missing(
-    wanted: Iterable[DesiredActionUrl], found: Actual, base: str, *, pbx: str = ""
+    desired: Iterable[DesiredActionUrl], actual: Actual, base: str, *, pbx: str = ""
 ) -> tuple[DesiredActionUrl, ...]:
     """Return what is declared enabled and not on the PBX at all; parameters as for `switch_off`."""
-    wanted = tuple(wanted)
-    there = {want for _, _, want in _ours(wanted, found, base, pbx) if want is not None}
+    desired = tuple(desired)
+    on_pbx = {want for _, _, want in _ours(desired, actual, base, pbx) if want is not None}
     return tuple(
-        want for want in wanted if want.action.enabled and there.isdisjoint((want, want.was))
+        want for want in desired if want.action.enabled and on_pbx.isdisjoint((want, want.was))
     )
 
 
 def _ours(
-    wanted: Iterable[DesiredActionUrl], found: Actual, base: str, pbx: str
+    desired: Iterable[DesiredActionUrl], actual: Actual, base: str, pbx: str
 ) -> Iterator[tuple[IvrSummary, ActionUrl, DesiredActionUrl | None]]:
-    both = (want for item in wanted for want in (item, item.was) if want is not None)
+    both = (want for item in desired for want in (item, item.was) if want is not None)
     declared = {(want.ivr, key(want.action.url)): want for want in both}
-    for ivr, items in found:
+    for ivr, items in actual:
         for item in items:
             if is_below(item.url, base, pbx):
                 yield ivr, item, declared.get((ivr.extension_number, key(item.url)))

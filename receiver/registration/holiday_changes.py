@@ -18,7 +18,7 @@ from collections.abc import Iterable
 import msgspec
 
 from receiver.declarations.desired_ivr import DesiredIvr, holidays_of
-from receiver.errors import PbxError, PbxInvalid
+from receiver.errors import PbxError, PbxInvalid, PbxRefused
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.models_shared import Holiday
 from receiver.pbx.pbx_client import PbxClient
@@ -29,7 +29,7 @@ from receiver.registration.concurrency import random_delay
 ATTEMPTS = 5
 """The number of times that a holiday is created which another client creates at the same time."""
 
-LOOKS = 8
+MAX_LOOKUPS = 8
 """The number of times to look whether another client has deleted its holiday of the same name."""
 
 
@@ -101,24 +101,25 @@ async def put_holiday(client: PbxClient, holiday: Holiday) -> str:
             if attempt == ATTEMPTS or not lost:
                 raise
         await client.sleep(random_delay(attempt))
-    raise PbxInvalid(
+    raise PbxRefused(
         f"in {ATTEMPTS} attempts another client created a holiday of this name at the same time, "
-        "and deleted it again"
+        "and deleted it again",
+        status=409,
     )
 
 
 async def _create(client: PbxClient, holiday: Holiday) -> str:
     """Create a holiday and return its id; empty if it was deleted again, by rule 3.
 
-    Where clients see each other's, the one that all of them find is the last to be deleted.
+    The one that `find` prefers is not deleted at once: the other clients delete theirs meanwhile.
     """
     created = await client.holidays.create(holiday, look_up=False)
-    for attempt in range(1, LOOKS + 1):
-        others = [one for one in await _list(client) if one.name == holiday.name]
-        if all(one.id == created for one in others):
+    for attempt in range(1, MAX_LOOKUPS + 1):
+        named = [one for one in await _list(client) if one.name == holiday.name]
+        if all(one.id == created for one in named):
             return created
-        best = find(holiday, others)
-        if best is not None and best.id != created:
+        preferred = find(holiday, named)
+        if preferred is not None and preferred.id != created:
             break
         await client.sleep(random_delay(attempt))
     await client.holidays.destroy(created)

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
 from typing import Any, cast
 
 import msgspec
@@ -25,11 +24,11 @@ from receiver.declarations import limits
 from receiver.declarations.desired_ivr import DesiredIvr, IvrOptions, declare
 from receiver.declarations.ivr_fields import PLAIN, RULES
 from receiver.declarations.ivr_menu import Disa, MenuEntry, MenuRule, Voicemail, holiday_fields
-from receiver.declarations.office_hours import WEEK, Holiday, OfficeHours
+from receiver.declarations.office_hours import Holiday, OfficeHours
 from receiver.errors import DeclarationError, ReceiverError
 from receiver.pbx import checks, models_ivr, models_shared
-from receiver.pbx.models_ivr import DAYS, CustomRule, Day, ForwardAction, ForwardRule, Ivr
-from receiver.registration.compare_ivr import holiday_differences, ivr_differences
+from receiver.pbx.models_ivr import CustomRule, ForwardAction, ForwardRule, Ivr
+from receiver.registration.compare_ivr import holiday_differences, ivr_differences, week_of
 from receiver.registration.imported_action_urls import ImportedActionUrl
 from receiver.registration.imported_prompts import PromptCopy
 from receiver.replies import Forward, Hangup, Repeat
@@ -250,36 +249,24 @@ def _rule(rule: ForwardRule | None) -> Any:
 def _hours(hours: models_ivr.OfficeHours | None) -> OfficeHours | None:
     if hours is None or hours.mode != "CUSTOM":
         return None
-    texts = [(short, _day(getattr(hours, day))) for short, day in zip(WEEK, DAYS, strict=True)]
-    week: dict[str, str] = {}
-    for text, run in groupby(texts, lambda pair: pair[1]):
-        days = [short for short, _ in run]
-        if text:
-            week[days[0] if len(days) == 1 else f"{days[0]}-{days[-1]}"] = text
+    week = {days: text for days, text in week_of(hours) if text != "closed"}
     return OfficeHours(week or {"mon-sun": "closed"})
 
 
-def _day(day: Day | None) -> str:
-    """Return the hours of one day; empty if it is closed."""
-    if day is None or not day.enabled:
-        return ""
-    return ", ".join(f"{one.start}-{one.end}" for one in day.ranges) or "00:00-24:00"
-
-
-def _holiday(there: models_shared.Holiday) -> Holiday:
-    start, end = (_moment(there, which) for which in ("start", "end"))
+def _holiday(actual: models_shared.Holiday) -> Holiday:
+    start, end = (_moment(actual, which) for which in ("start", "end"))
     days = start if start == end else f"{start} to {end}"
-    consecutive = there.consecutive is not False
-    holiday = Holiday(there.name, days, region=there.region, consecutive=consecutive)
-    if drift := list(map(str, holiday_differences(holiday_fields(holiday), there))):
-        raise DeclarationError(f"its holiday {quoted(there.name)} differs: {', '.join(drift)}")
+    consecutive = actual.consecutive is not False
+    holiday = Holiday(actual.name, days, region=actual.region, consecutive=consecutive)
+    if drift := list(map(str, holiday_differences(holiday_fields(holiday), actual))):
+        raise DeclarationError(f"its holiday {quoted(actual.name)} differs: {', '.join(drift)}")
     return holiday
 
 
-def _moment(there: models_shared.Holiday, which: str) -> str:
+def _moment(actual: models_shared.Holiday, which: str) -> str:
     year, month, day, hour, minute = (
-        getattr(there, f"{part}_{which}") for part in ("year", "month", "day", "hour", "minute")
+        getattr(actual, f"{part}_{which}") for part in ("year", "month", "day", "hour", "minute")
     )
-    dated = f"{year or 0:04}-" if not there.every_year else ""
+    dated = f"{year or 0:04}-" if not actual.every_year else ""
     time = "" if hour is None else f" {hour:02}:{minute or 0:02}"
     return f"{dated}{month or 0:02}-{day or 0:02}{time}"

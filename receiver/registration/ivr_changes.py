@@ -88,17 +88,17 @@ async def plan_ivrs(
     desired = tuple(desired)
     for one in desired:
         _check_release(one, client.version)
-    there = {ivr.extension_number: ivr for ivr in ivrs}
+    by_number = {ivr.extension_number: ivr for ivr in ivrs}
     actual: dict[str, Ivr] = {}
 
     async def read(number: str) -> None:
-        actual[number] = await client.ivrs.show(there[number].id)
+        actual[number] = await client.ivrs.show(by_number[number].id)
 
-    await for_each((one.number for one in desired if one.number in there), read)
+    await for_each((one.number for one in desired if one.number in by_number), read)
     changes = [
         plan_ivr(
             one,
-            there.get(one.number),
+            by_number.get(one.number),
             actual.get(one.number),
             certain=certain,
             version=client.version,
@@ -234,10 +234,10 @@ async def _create(client: PbxClient, item: Ivr) -> str:
         lost = may_have_happened(error)
         if not lost and not (isinstance(error, PbxRefused) and error.status in _REFUSED):
             raise
-        there = await _at(client, item.extension_number)
-        if not lost and not there:
+        existing = await _at(client, item.extension_number)
+        if not lost and not existing:
             raise
-    return there or await client.ivrs.create_once(item)
+    return existing or await client.ivrs.create_once(item)
 
 
 async def _at(client: PbxClient, number: str) -> str:

@@ -72,11 +72,11 @@ def with_declared(own: Mapping[str, IvrRules], ivrs: Iterable[DesiredIvr]) -> di
     """
     made = dict(own)
     for ivr in ivrs:
-        there, declared = made.get(ivr.number, IvrRules()), IvrRules.of(ivr.fields)
+        actual, declared = made.get(ivr.number, IvrRules()), IvrRules.of(ivr.fields)
         made[ivr.number] = replace(
-            there,
-            keys=there.keys if ivr.fields.custom_forward_rules is None else declared.keys,
-            excluded=declared.excluded or there.excluded,
+            actual,
+            keys=actual.keys if ivr.fields.custom_forward_rules is None else declared.keys,
+            excluded=declared.excluded or actual.excluded,
         )
     return made
 

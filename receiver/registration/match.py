@@ -45,26 +45,26 @@ def pair(
         return action_of(item, whose)
 
     for identify, wants in ((_url, todo), (action, todo), (_name, todo), (action, renamed)):
-        found: dict[object, list[ActionUrl]] = {}
+        candidates: dict[object, list[ActionUrl]] = {}
         for item in free:
-            found.setdefault(identify(item), []).append(item)
+            candidates.setdefault(identify(item), []).append(item)
         for want, named in wants:
-            same = found.get(identify(named))
+            same = candidates.get(identify(named))
             if want.url not in pairs and same:
                 best = next((item for item in same if item.name == named.name), same[0])
                 pairs[want.url] = best
-                found[identify(named)] = [item for item in same if item is not best]
+                candidates[identify(named)] = [item for item in same if item is not best]
         # A duplicate is not adopted by another declaration: it will be deleted.
         taken = {id(item) for item in pairs.values()}
-        there = {key(url) for url in pairs}
-        free = [item for item in free if id(item) not in taken and _url(item) not in there]
+        paired_urls = {key(url) for url in pairs}
+        free = [item for item in free if id(item) not in taken and _url(item) not in paired_urls]
     return pairs
 
 
 def action_of(item: ActionUrl, whose: Ownership) -> object:
     """Return a value that all action URLs of one action share, at any public URL."""
-    found = whose.leads_to(item)
-    return found[1:] if found else id(item)
+    target = whose.leads_to(item)
+    return target[1:] if target else id(item)
 
 
 def former(want: DesiredActionUrl, actual: ActionUrl, whose: Ownership) -> DesiredActionUrl | None:
@@ -87,8 +87,8 @@ def rivalry(want: ActionUrl, rival: ActionUrl, whose: Ownership) -> str:
     The text does not name the IVR, so that those of several IVRs are printed once.
     """
     here = "the IVR has an action URL of this name that"
-    found = whose.leads_to(rival)
-    if found is None or action_of(want, whose) != found[1:]:
+    target = whose.leads_to(rival)
+    if target is None or action_of(want, whose) != target[1:]:
         return (
             f"{here} belongs to another service ({origin(rival.url)}): use another name=, remove "
             "it there, or have it point here with --take-over"
@@ -96,23 +96,23 @@ def rivalry(want: ActionUrl, rival: ActionUrl, whose: Ownership) -> str:
     base = parse(whose.base) or line(whose.base)
     if whose.has_other_mark(rival):
         return (
-            f"{here} was registered with another RECEIVER_SECRET at {found.base}, not at {base}: "
+            f"{here} was registered with another RECEIVER_SECRET at {target.base}, not at {base}: "
             f"are RECEIVER_PUBLIC_URL and RECEIVER_SECRET those of the service? {_BESIDE}"
         )
     return (
-        f"{here} leads to this action at {found.base}, not at {base}: is RECEIVER_PUBLIC_URL "
-        f"right? {_former(found)}. {_BESIDE}"
+        f"{here} leads to this action at {target.base}, not at {base}: is RECEIVER_PUBLIC_URL "
+        f"right? {_former(target)}. {_BESIDE}"
     )
 
 
 def moved(item: ActionUrl, whose: Ownership) -> str:
     """Return at which other public URL our mark was found, and the cure; empty if at none."""
-    found = whose.leads_to(item)
-    if found is None or not whose.moved(item):
+    target = whose.leads_to(item)
+    if target is None or not whose.moved(item):
         return ""
     return (
-        f"it was registered with this RECEIVER_SECRET at {found.base} and is not changed: is "
-        f"RECEIVER_PUBLIC_URL right? {_former(found)}; if another installation runs there, give "
+        f"it was registered with this RECEIVER_SECRET at {target.base} and is not changed: is "
+        f"RECEIVER_PUBLIC_URL right? {_former(target)}; if another installation runs there, give "
         "each its own RECEIVER_SECRET"
     )
 
@@ -125,8 +125,8 @@ def other_secret() -> str:
     )
 
 
-def _former(found: Target) -> str:
-    return f"If this service was there before: receiver apply --moved-from {found.base}"
+def _former(target: Target) -> str:
+    return f"If this service was there before: receiver apply --moved-from {target.base}"
 
 
 def _by_id(item: ActionUrl) -> tuple[int, str]:

@@ -39,7 +39,7 @@ from receiver.registration.urls import parse, shown
 FindProtocol = Callable[[str, int], Awaitable[str]]
 """Detects the protocol that a port of a host speaks, as `protocol_at` does."""
 
-_TRIAL = 3.0  # seconds
+_PROTOCOL_TIMEOUT = 3.0  # seconds
 _UNCLEAR = re.compile("^TLS: (?!the certificate)|not HTTP|broke off|cannot read the credentials")
 
 
@@ -199,14 +199,14 @@ async def protocol_at(host: str, port: int) -> str:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        async with asyncio.timeout(_TRIAL):
+        async with asyncio.timeout(_PROTOCOL_TIMEOUT):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
             writer.close()
             return "tls"
     except (OSError, TimeoutError):  # of the handshake too
         pass
     try:
-        async with asyncio.timeout(_TRIAL):
+        async with asyncio.timeout(_PROTOCOL_TIMEOUT):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(b"HEAD / HTTP/1.0\r\n\r\n")

@@ -39,6 +39,7 @@ from receiver.registration.changes import Change, Plan, Resource
 from receiver.registration.concurrency import random_delay
 from receiver.registration.desired import DesiredEventUrl, desired_action_urls
 from receiver.registration.holiday_changes import plan_holidays
+from receiver.registration.ivr_changes import plan_ivrs
 from receiver.registration.lints import lint, with_declared
 from receiver.registration.ownership import owner_mark
 from receiver.registration.plan_requests import Progress, Round, send
@@ -48,7 +49,7 @@ from receiver.text import counted
 ROUNDS = 8
 """The number of rounds in which changes of another client are corrected."""
 
-TRIES = 3
+MAX_UPDATES = 3
 """The number of times that an update is sent which another client may have undone."""
 
 
@@ -102,16 +103,15 @@ async def make_plan(
     pbx, certain = options.get("pbx", ""), options.get("certain", False)
     desired = desired_action_urls(actions, base, secret, epoch, pbx=pbx)  # fails before a request
     desired_ivrs = ivr_changes.prepare(ivrs)
-    found = await read_actual(client, reading)
-    there = [ivr for ivr, _ in found]
-    changes = await ivr_changes.plan_ivrs(client, desired_ivrs, there, certain=certain, speak=speak)
-    made = plans.plan(desired, found, base, ivrs=changes, owner=owner_mark(secret, pbx), **options)
+    actual = await read_actual(client, reading)
+    on_pbx = [ivr for ivr, _ in actual]
+    changes = await plan_ivrs(client, desired_ivrs, on_pbx, certain=certain, speak=speak)
+    made = plans.plan(desired, actual, base, ivrs=changes, owner=owner_mark(secret, pbx), **options)
     made = replace(made, holidays=await plan_holidays(client, desired_ivrs))
-    actual = await read_event_url(client, event_url)
-    made = plans.with_event_url(made, event_url, actual, **options)
+    made = plans.with_event_url(made, event_url, await read_event_url(client, event_url), **options)
     rules = with_declared(await read_rules(client, made) if look else {}, desired_ivrs)
-    warnings = lint(made, [ivr.extension_number for ivr in there], rules, number_format)
-    return replace(made, warnings=warnings)
+    numbers = (ivr.extension_number for ivr in on_pbx)
+    return replace(made, warnings=lint(made, numbers, rules, number_format))
 
 
 async def plan_destroy(
@@ -233,7 +233,7 @@ async def _read_back(client: PbxClient, plan: Plan) -> Plan:
 
 
 def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:
-    """Check what is left after a round: another client may undo an update, up to `TRIES` times.
+    """Check what is left after a round: another client may undo an update `MAX_UPDATES` times.
 
     Raises:
         RegistrationError: a change is left that was made, or something new is blocked.
@@ -245,7 +245,7 @@ def _check_taken(now: Plan, tries: Counter[tuple[str, ...]]) -> None:
         return tries[op, *name] + created + (op == "blocked")
 
     again = [one for one in now.each("create", "update", "delete", "blocked") if tried(one)]
-    if any(change.op != "update" or tried(change) >= TRIES for change in again):
+    if any(change.op != "update" or tried(change) >= MAX_UPDATES for change in again):
         raise RegistrationError(
             "the PBX accepted everything, but afterwards "
             + complaints(again)

@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.masks import short_mask
-from receiver.pbx.difference import in_words
 from receiver.pbx.models import ActionUrl
 from receiver.pbx.models_events import EventUrl
 from receiver.pbx.models_shared import Holiday
@@ -23,6 +22,7 @@ from receiver.registration.changes import (
     Op,
     Plan,
     Resource,
+    in_words,
 )
 from receiver.registration.urls import origin, shown
 from receiver.text import counted, line

@@ -18,11 +18,10 @@ from receiver.credentials import Secret
 from receiver.declarations.actions import Action
 from receiver.declarations.event_actions import EventEndpoint
 from receiver.errors import RegistrationError
-from receiver.pbx.difference import UNREADABLE
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration import plans
 from receiver.registration.actual_state import Reading, read_actual
-from receiver.registration.changes import Change, Plan, Resource
+from receiver.registration.changes import UNREADABLE, Change, Plan, Resource
 from receiver.registration.desired import desired_action_urls
 from receiver.registration.event_urls import desired_event_state
 from receiver.registration.ownership import owner_mark
@@ -59,16 +58,16 @@ async def plan_rotation(
         DeclarationError, PbxError: as for `receiver.registration.registrar.make_plan`.
     """
     actions = tuple(actions)
-    found = await read_actual(client, reading)
+    actual_urls = await read_actual(client, reading)
     owner = owner_mark(secret, pbx)
     want = desired_action_urls(actions, base, secret, epoch, pbx=pbx)
-    before = plans.plan(want, found, base, pbx=pbx, owner=owner)
+    before = plans.plan(want, actual_urls, base, pbx=pbx, owner=owner)
     actual = await client.tenant.event_url() if events else None
     now = desired_event_state(events, base, secret, epoch, pbx=pbx)
     before = plans.with_event_url(before, now, actual)
     _check_as_declared(before)
     next_ones = desired_action_urls(actions, base, secret, epoch + 1, lenient=False, pbx=pbx)
-    after = plans.plan(next_ones, found, base, certain=True, pbx=pbx, owner=owner)
+    after = plans.plan(next_ones, actual_urls, base, certain=True, pbx=pbx, owner=owner)
     after = replace(after, changes=after.of("update", "unchanged", "missing"))
     coming = desired_event_state(events, base, secret, epoch + 1, lenient=False, pbx=pbx)
     return plans.with_event_url(after, coming, actual, certain=True)

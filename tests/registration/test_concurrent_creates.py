@@ -12,7 +12,7 @@ import pytest
 
 from receiver import Forward, Hangup, Holiday, Ivr, MenuEntry, Secret
 from receiver.declarations.ivr import desired_ivrs
-from receiver.errors import PbxInvalid, RegistrationError
+from receiver.errors import RegistrationError
 from receiver.pbx.models import write
 from receiver.registration.changes import Plan
 from receiver.registration.registrar import Result, apply, make_plan
@@ -121,7 +121,7 @@ async def test_a_holiday_that_another_client_creates_and_deletes_again_and_again
     monkeypatch.setattr(holidays, "destroy", destroy_both)
     with pytest.raises(RegistrationError, match="create holiday Christmas failed") as caught:
         await apply_plan(stage, await plan_ivr(stage))
-    assert isinstance(caught.value.__cause__, PbxInvalid)
+    assert "may have taken effect" not in str(caught.value)
     assert "in 5 attempts another client created a holiday of this name" in str(caught.value)
     assert not [*stage.pbx.holidays]
 

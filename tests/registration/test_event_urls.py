@@ -9,10 +9,9 @@ import pytest
 
 from receiver import DeclarationError, Ivr, RegistrationError, Secret
 from receiver.declarations.event_actions import EventEndpoint
-from receiver.pbx.difference import UNREADABLE
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.pbx.models_events import EventUrl
-from receiver.registration.changes import Change
+from receiver.registration.changes import UNREADABLE, Change
 from receiver.registration.desired import DesiredEventUrl
 from receiver.registration.event_urls import desired_event_state, plan_event_url
 from receiver.registration.registrar import Result, apply, make_plan, plan_destroy

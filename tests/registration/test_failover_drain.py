@@ -237,7 +237,7 @@ async def drain_and_undrain(
         for epoch, way in ((drain, OFF), (undrain, ON)):
             wanted = desired_action_urls(ACTIONS, BASE, SECRET, epoch)
             check = partial(
-                check_enabling, wanted=wanted, secret=SECRET, epoch=epoch, callbacks=callbacks
+                check_enabling, desired=wanted, secret=SECRET, epoch=epoch, callbacks=callbacks
             )
             await switch(client, wanted, BASE, way, "drain", check=check)
     return stage, probed

@@ -18,10 +18,9 @@ from receiver.declarations.actions import Action
 from receiver.declarations.desired_ivr import DesiredIvr
 from receiver.declarations.ivr import Ivr
 from receiver.errors import DeclarationError, SettingsError
-from receiver.pbx.difference import Difference
 from receiver.pbx.models import ActionUrl, IvrSummary
 from receiver.pbx.models_ivr import Ivr as IvrFields
-from receiver.registration.changes import Plan
+from receiver.registration.changes import Difference, Plan
 from receiver.registration.compare import differences
 from receiver.registration.desired import DesiredActionUrl, desired_action_urls
 from receiver.registration.ownership import OWNER, owner_mark

@@ -17,7 +17,7 @@ from receiver.pbx.access_tokens import GivenToken
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.actual_state import read_actual
 from receiver.registration.changes import Change, Plan, Resource
-from receiver.registration.concurrency import LIMIT
+from receiver.registration.concurrency import MAX_CONCURRENT
 from receiver.registration.ownership import OWNER, owner_mark
 from receiver.registration.registrar import (
     Result,
@@ -153,7 +153,7 @@ async def test_no_more_than_eight_reads_are_under_way() -> None:
     given = GivenToken(Secret(TOKEN))
     client = PbxClient("http://localhost", given, transport=httpx.MockTransport(answer))
     assert len(await read_actual(client)) == 50
-    assert most == LIMIT == 8
+    assert most == MAX_CONCURRENT == 8
 
 
 # refused before any change -------------------------------------------------------------------
