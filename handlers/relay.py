@@ -233,7 +233,7 @@ def origin_of(url: str, plain: bool, name: str = "Relay") -> str:
             f"{name}: url= is an https URL without credentials and fragment; "
             "credentials belong in headers="
         )
-    if parts.scheme == "http" and not plain and not _is_loopback(host):
+    if parts.scheme == "http" and not plain and not is_loopback(host):
         raise DeclarationError(
             f"{name}: url= is plain http to another machine, where callers' data could be read on "
             "the way: use https, or set plain=True"
@@ -242,7 +242,8 @@ def origin_of(url: str, plain: bool, name: str = "Relay") -> str:
     return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether the host of a URL is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -52,8 +52,8 @@ def connect(table: Mapping[str, Any]) -> Crm:
     name = table["connector"]
     connector = connector_of(name)
     options = {option: value for option, value in table.items() if option != "connector"}
-    if found := problems(connector, options):
-        raise DeclarationError(f"crm: connector={name!r}: {'; '.join(found)}")
+    if wrong := problems(connector, options):
+        raise DeclarationError(f"crm: connector={name!r}: {'; '.join(wrong)}")
     made: Crm = connector(**options)
     return made
 
@@ -72,12 +72,12 @@ def connector_of(wanted: str) -> Callable[..., Any]:
             "module:Class" + _suggestion(wanted, known)
         )
     try:
-        found = getattr(importlib.import_module(module), name)
+        connector: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
         raise DeclarationError(f"crm: connector={wanted!r}: {module} has no {name}") from None
-    if not callable(found):
+    if not callable(connector):
         raise DeclarationError(f"crm: connector={wanted!r} is not a class")
-    made: Callable[..., Any] = found
+    made: Callable[..., Any] = connector
     return made
 
 

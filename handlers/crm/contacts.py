@@ -72,12 +72,12 @@ class Number:
             DeclarationError: the region is unknown.
         """
         try:
-            found = PhoneNumbers(region).parse(text, number_format)
+            number = PhoneNumbers(region).parse(text, number_format)
         except NumberError:
             return cls(text, number_format=number_format)
-        bare = cls(text, digits=found.key, number_format=number_format)
+        bare = cls(text, digits=number.key, number_format=number_format)
         try:
-            parsed = phonenumbers.parse(found.e164)
+            parsed = phonenumbers.parse(number.e164)
         except phonenumbers.NumberParseException:
             return bare
         if not phonenumbers.is_possible_number(parsed):
@@ -85,10 +85,10 @@ class Number:
         national = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
         return cls(
             text,
-            found.e164,
+            number.e164,
             phonenumbers.normalize_digits_only(national),
-            found.key,
-            found.key.removeprefix(str(parsed.country_code)),
+            number.key,
+            number.key.removeprefix(str(parsed.country_code)),
             number_format,
         )
 

@@ -12,7 +12,6 @@ Rule 5: Each process has its own token (Zoho keeps the last 15, [doc]).
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import os
@@ -22,6 +21,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+from handlers.relay import is_loopback
 from receiver import Call, DeclarationError, Secret, Unavailable
 from receiver.upstream import Client, Lookup, UpstreamRefused
 
@@ -89,16 +89,9 @@ def https_url(url: str, name: str) -> str:
         host = parts.hostname or ""
     except (ValueError, TypeError, AttributeError):
         raise DeclarationError(f"{name}: url= is not a valid URL") from None
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise DeclarationError(f"{name}: url= must be the https URL of your CRM")
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def code(error: UpstreamRefused) -> str:

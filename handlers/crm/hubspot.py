@@ -169,8 +169,8 @@ class HubSpot(KeyedConnector):
 
     async def _find_by_key(self, kind: str, key: Mapping[str, str], contact: Contact | None) -> str:
         """Return the id of a record; empty if HubSpot finds none (yet), see rule 2."""
-        if found := await self._search(kind, [[key]], background=True):
-            return id_of(found[0])
+        if records := await self._search(kind, [[key]], background=True):
+            return id_of(records[0])
         field = key["propertyName"]
         for record in await self._latest_of(contact, kind, field) if contact else ():
             fields = check_rows([record.get("properties")], f"one of the {kind} of HubSpot")[0]

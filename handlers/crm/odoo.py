@@ -120,8 +120,8 @@ class Odoo(KeyedConnector):
             for form in number.search_keys(forms)
         ]
         domain = ["|"] * (len(conditions) - 1) + conditions  # prefix notation
-        found = await self._read("res.partner", domain, self._fields, MAX_CONTACTS, call)
-        return unique(_contact(row) for row in found)
+        partners = await self._read("res.partner", domain, self._fields, MAX_CONTACTS, call)
+        return unique(map(_contact, partners))
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
         if not contact.owner:
@@ -174,8 +174,8 @@ class Odoo(KeyedConnector):
 
     async def _find(self, model: str, domain: list[Any], contact: Contact | None) -> str:
         whose = [["res_id", "=", _number(contact.id)]] if contact else []
-        found = await self._read(model, [*domain, *whose], ["id"], 1, background=True)
-        return id_of(found[0]) if found else ""
+        records = await self._read(model, [*domain, *whose], ["id"], 1, background=True)
+        return id_of(records[0]) if records else ""
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> Answer:
         return await self._api.request("POST", path, json=body, background=True)

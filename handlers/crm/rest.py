@@ -177,8 +177,8 @@ class Rest(Connector):
             return ""
         values = _values(engagement)
         async with self._lock(engagement.key):
-            if self._seek and (found := await self._rows(self._seek, values, background=True)):
-                return "".join(self._seek.texts(found[0]))
+            if self._seek and (calls := await self._rows(self._seek, values, background=True)):
+                return "".join(self._seek.texts(calls[0]))
             answer = await none_if(409, self._send(self._log, values, background=True))
         return "".join(self._log.texts(answer)) if isinstance(answer, dict) else ""
 
@@ -187,8 +187,8 @@ class Rest(Connector):
             return
         values = _values(engagement)
         if not record and self._seek and "record" in self._complete.slots:
-            found = await self._rows(self._seek, values, background=True)
-            record = "".join(self._seek.texts(found[0])) if found else ""
+            calls = await self._rows(self._seek, values, background=True)
+            record = "".join(self._seek.texts(calls[0])) if calls else ""
         if not record and "record" in self._complete.slots:
             raise Unavailable(f"{self.name} does not find the call yet")
         values |= {"record": record, **_outcome_values(engagement.end or Outcome(False))}

@@ -167,8 +167,8 @@ class Salesforce(KeyedConnector):
         where = f"CallObject = '{_quoted(key)}'"
         params = {"q": f"SELECT Id FROM Task WHERE {where} LIMIT 1"}  # noqa: S608 - quoted
         answer = await self._api.request("GET", "query/", params=params, background=True)
-        found = rows(answer, "records")
-        return id_of(found[0], "Id") if found else ""
+        tasks = rows(answer, "records")
+        return id_of(tasks[0], "Id") if tasks else ""
 
     def _rank(self, row: Mapping[str, Any]) -> int:
         attributes = row.get("attributes")

@@ -138,8 +138,8 @@ class Zoho(KeyedConnector):
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        found = [result for result in results if not isinstance(result, BaseException)]
-        return unique(contact for contacts in found for contact in contacts)
+        searched = [result for result in results if not isinstance(result, BaseException)]
+        return unique(contact for contacts in searched for contact in contacts)
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
         if not contact.owner:
@@ -148,8 +148,8 @@ class Zoho(KeyedConnector):
         if isinstance(in_record, dict) and text_of(in_record.get("email")):
             return _owner(in_record)
         answer = await self._api.request("GET", f"users/{path_segment(contact.owner)}", call=call)
-        found = _rows(answer, "users")
-        return _owner(found[0]) if found else None
+        users = _rows(answer, "users")
+        return _owner(users[0]) if users else None
 
     async def log(self, engagement: Engagement) -> str:
         if self._key_field:  # Zoho refuses a second record

@@ -60,7 +60,7 @@ class MemoryAuth:
         self._counters = NonceCounts(life=life, max_nonces=max_nonces)
         self._using = threading.Lock()
         self._max_sources = max_sources
-        self._standings: dict[str, FailureRecord] = {}  # the one that failed last is last
+        self._records: dict[str, FailureRecord] = {}  # the one that failed last is last
 
     async def use(self, nonce: str, count: int, made: float, now: float) -> bool:
         return self.use_now(nonce, count, made, now)
@@ -71,24 +71,24 @@ class MemoryAuth:
             return self._counters.use(nonce, count, made, now)
 
     async def failed(self, key: str, now: float) -> FailureRecord:
-        return self._keep(key, self._standings.get(key, NO_FAILURES).failed(now), now)
+        return self._keep(key, self._records.get(key, NO_FAILURES).failed(now), now)
 
-    def learn(self, key: str, standing: FailureRecord, now: float) -> FailureRecord:
+    def learn(self, key: str, record: FailureRecord, now: float) -> FailureRecord:
         """Merge the shared store's failure record of ``key``; return the merged one."""
-        return self._keep(key, self._standings.get(key, NO_FAILURES).joined(standing, now), now)
+        return self._keep(key, self._records.get(key, NO_FAILURES).joined(record, now), now)
 
     async def reach(self) -> None: ...
 
     async def close(self) -> None: ...
 
-    def _keep(self, key: str, standing: FailureRecord, now: float) -> FailureRecord:
-        self._standings.pop(key, None)
-        self._standings[key] = standing
+    def _keep(self, key: str, record: FailureRecord, now: float) -> FailureRecord:
+        self._records.pop(key, None)
+        self._records[key] = record
         while True:
-            idle, oldest = next(iter(self._standings.items()))
-            if len(self._standings) <= self._max_sources and now - oldest.last < FAILURE_LIFE:
-                return standing
-            del self._standings[idle]
+            idle, oldest = next(iter(self._records.items()))
+            if len(self._records) <= self._max_sources and now - oldest.last < FAILURE_LIFE:
+                return record
+            del self._records[idle]
 
 
 class _Kept(Struct, frozen=True, gc=False):

@@ -136,12 +136,12 @@ class SqliteAuth:
 
     async def failed(self, key: str, now: float) -> FailureRecord:
         def work(connection: sqlite3.Connection) -> FailureRecord:
-            standing = _standing(connection, key).failed(now)
+            record = _read_record(connection, key).failed(now)
             connection.execute(
                 "insert or replace into failures values (?, ?, ?)",
-                (key, standing.failures, standing.last),
+                (key, record.failures, record.last),
             )
-            return standing
+            return record
 
         return await self._failures.transact(work, now)
 
@@ -179,7 +179,7 @@ class SqliteAuth:
         )
 
 
-def _standing(connection: sqlite3.Connection, key: str) -> FailureRecord:
+def _read_record(connection: sqlite3.Connection, key: str) -> FailureRecord:
     statement = (  # as numbers, even if another program wrote something else
         "select ifnull(cast(failures as integer), 0), ifnull(cast(last as real), 0) "
         "from failures where key = ?"

@@ -22,10 +22,10 @@ STANDINGS = st.builds(FailureRecord, st.integers(0, 100), MOMENTS)
 
 
 def after(failures: int, now: float = NOW) -> FailureRecord:
-    standing = FailureRecord()
+    record = FailureRecord()
     for _ in range(failures):
-        standing = standing.failed(now)
-    return standing
+        record = record.failed(now)
+    return record
 
 
 @pytest.mark.parametrize(

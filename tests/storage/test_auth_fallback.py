@@ -199,7 +199,7 @@ async def test_a_flood_of_failures_delays_no_client_with_the_password(
         flood = [asyncio.create_task(store.failed(key, NOW)) for key in keys]
         call = asyncio.create_task(store.use("n", count, NOW, NOW))
         found = await asyncio.gather(*flood[MAX_FAILURE_REQUESTS:])
-        assert all(standing == FailureRecord(found[0].failures, NOW) for standing in found)
+        assert all(record == FailureRecord(found[0].failures, NOW) for record in found)
         shared.stuck.set()
         await asyncio.gather(*flood, call)
         assert shared.requests == MAX_FAILURE_REQUESTS + 1

@@ -63,7 +63,7 @@ async def test_failures_are_counted_over_all_workers(open_auth: Open) -> None:
     one, other = open_auth(), open_auth()
     failing = [store.failed("k", NOW) for store in (one, other) for _ in range(BLOCK_AFTER // 2)]
     found = await asyncio.gather(*failing)
-    assert sorted(standing.failures for standing in found) == list(range(1, BLOCK_AFTER + 1))
+    assert sorted(record.failures for record in found) == list(range(1, BLOCK_AFTER + 1))
     for number, store in enumerate((one, other), 1):
         assert await store.failed("k", NOW) == FailureRecord(BLOCK_AFTER + number, NOW)
         assert await store.failed("another", NOW) == FailureRecord(number, NOW)

@@ -14,7 +14,7 @@ async def test_a_flood_of_addresses_evicts_the_idle_ones() -> None:
     for n in range(1000):
         await store.failed(f"flood {n}", NOW + n / 1000)
         await store.failed("busy", NOW + n / 1000)
-    assert len(store._standings) == 10
+    assert len(store._records) == 10
     assert (await store.failed("busy", NOW + 1)).failures == 1002
     assert await store.failed("idle", NOW + 1) == FailureRecord(1, NOW + 1)
 
@@ -24,7 +24,7 @@ async def test_expired_failures_are_deleted() -> None:
     for n in range(100):
         await store.failed(str(n), NOW)
     await store.failed("later", NOW + FAILURE_LIFE)
-    assert list(store._standings) == ["later"]
+    assert list(store._records) == ["later"]
 
 
 async def test_failures_of_another_worker_are_merged() -> None:

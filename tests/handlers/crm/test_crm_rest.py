@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,14 +27,6 @@ FIND = {
 PEOPLE = b'{"data":{"items":[{"id":5,"full":{"name":"Grace"},"owner":[{"id":"7"}],"vip":true}]}}'
 SEEK = {"url": "/calls", "params": {"ref": "{key}"}, "at": "data"}
 LOG = {"url": "/calls", "json": {"ref": "{key}", "who": ["{contact}"], "said": "{text}", "n": 1}}
-
-
-@pytest.fixture
-async def other() -> AsyncIterator[Crm]:
-    crm = Crm()
-    await crm.start()
-    yield crm
-    await crm.stop()
 
 
 async def test_a_contact_and_its_owner(other: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +83,15 @@ async def test_a_call_is_logged_once(other: Crm) -> None:
     assert other.count == 3
     await Rest(other.url, find=FIND).log(engagement_of())
     assert other.count == 3
+
+
+async def test_concurrent_logging_creates_one_record(other: Crm) -> None:
+    crm = Rest(other.url, find=FIND, seek={**SEEK, "id": "id"}, log={**LOG, "id": "id"})
+    created = answer(b'{"id":1}', "201 Created")
+    other.script = [answer(b'{"data":[]}'), created, answer(b'{"data":[{"id":1}]}')]
+    call = engagement_of(Contact("5"))
+    assert {*await asyncio.gather(crm.log(call), crm.log(call))} == {"1"}
+    assert [request.split()[0] for request in other.requests] == ["GET", "POST", "GET"]
 
 
 END = Outcome(True, "222", 95.4, "https://pbx.example.com/r/1")
