@@ -14,7 +14,6 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -73,12 +72,12 @@ def jobs() -> None:
 )
 def list_(machine: bool, caller_data: bool, top: int) -> None:
     """List dead letters, the latest first."""
-    items = [_Item.of(job, caller_data) for job in _run(lambda jobs: jobs.dead(top))]
+    items = [_as_object(job, caller_data) for job in _run(lambda jobs: jobs.dead(top))]
     if machine:
-        echo_json([item.as_json(caller_data) for item in items])
+        echo_json(items)
         return
     headings = ["id", "function", "tries", "reason", "given up", "arguments"]
-    rows = [item.as_row(caller_data) for item in items]
+    rows = [[str(value) for value in item.values()] for item in items]
     echo_rows([*headings, "key"] if caller_data else headings, rows)
 
 
@@ -126,39 +125,19 @@ def rescue_command(file: Path | None) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A dead letter, as it is shown."""
-
-    id: str
-    function: str
-    tries: int
-    reason: str
-    given_up: str
-    arguments: str
-    key: str
-
-    @classmethod
-    def of(cls, job: DeadJob[str], caller_data: bool) -> _Item:
-        args, kwargs = arguments_in(job.body)
-        shown = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
-        return cls(
-            _id(job),
-            short(name_in(job.body)),
-            job.tries,
-            short(job.reason),
-            _when(job.died),
-            line(", ".join(shown)) if caller_data else str(len(shown)),
-            line(job.key),
-        )
-
-    def as_row(self, caller_data: bool) -> tuple[str, ...]:
-        row = (self.id, self.function, str(self.tries), self.reason, self.given_up, self.arguments)
-        return (*row, self.key) if caller_data else row
-
-    def as_json(self, caller_data: bool) -> dict[str, object]:
-        names = ("id", "function", "tries", "reason", "given_up", "arguments")
-        return {name: getattr(self, name) for name in (*names, *(("key",) if caller_data else ()))}
+def _as_object(job: DeadJob[str], caller_data: bool) -> dict[str, object]:
+    """Return a dead letter as it is shown."""
+    args, kwargs = arguments_in(job.body)
+    arguments = [*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())]
+    shown = {
+        "id": _id(job),
+        "function": short(name_in(job.body)),
+        "tries": job.tries,
+        "reason": short(job.reason),
+        "given_up": _when(job.died),
+        "arguments": line(", ".join(arguments)) if caller_data else str(len(arguments)),
+    }
+    return {**shown, "key": line(job.key)} if caller_data else shown
 
 
 def _when(seconds: float) -> str:
@@ -185,11 +164,8 @@ def _each(
         raise click.UsageError("name jobs by the ids that receiver jobs list shows, or --all")
 
     async def work(jobs: JobQueue[str]) -> int:
-        found = (
-            _chosen(await jobs.dead(MAX_DEAD_LETTERS), ids)
-            if ids
-            else await jobs.dead(MAX_DEAD_LETTERS)
-        )
+        dead = await jobs.dead(MAX_DEAD_LETTERS)
+        found = _chosen(dead, ids) if ids else dead
         if question and found:
             confirm(question.format(jobs=counted(len(found), "job")))
         return sum([await act(jobs, job.key) for job in found])

@@ -211,7 +211,7 @@ def test_load_with_an_invalid_number(option: str, number: str) -> None:
 
 def test_load_of_an_unknown_ivr() -> None:
     done = run("load", "rehearsed.py", "9000", "--press", "9", "--for", "0.1")
-    assert "Error: the PBX has no IVR with the extension number '9000'" in done.output
+    assert "Error: this app declares no IVR '9000': choose one of 8000" in done.output
 
 
 def test_load_of_another_machine_needs_an_option() -> None:
