@@ -117,6 +117,19 @@ class _Cli(click.Group):
             self.add_command(exit_status.documented(command, cmd_name), cmd_name)
         return super().get_command(ctx, cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches  # noqa: PLC0415 - only for mistyped commands
+
+            if similar := get_close_matches(args[0], COMMANDS):
+                text = f"{error.message.rstrip('.')}: did you mean {' or '.join(similar)}?"
+                raise click.UsageError(text, ctx) from None
+            raise
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)

@@ -152,6 +152,7 @@ def test_check_of_an_app_without_actions(project: Path) -> None:
         ("dial myapp:app 8000 --at noon", 2, 'write a date and time, as in "2026-11-22 09:00"'),
         ("dial myapp:app 8000 --from 1 --press x", 2, "a telephone has the keys"),
         ("nonsense", 2, "No such command 'nonsense'"),
+        ("dail", 2, "No such command 'dail': did you mean dial"),
     ],
 )
 def test_bad_input_is_one_clear_line(
