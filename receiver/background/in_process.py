@@ -74,6 +74,9 @@ class InProcessJobs:
     async def close(self, limit: float) -> None:
         """Wait up to ``limit`` seconds for the jobs; then cancel and log the rest."""
         self._closing = True
+        if self._queue.open_bodies():  # `asyncio.run` cancels the worker's task before this ends
+            self._worker.start()
+            self._worker.wake()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await self._queue.join()

@@ -18,6 +18,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic
 
 from receiver.background.job_codec import Work, name_of
@@ -102,8 +103,9 @@ class JobWorker(Generic[B]):
         self._failing: set[str] = set()
 
     def start(self) -> None:
-        """Begin to claim jobs, once."""
-        self._loop = self._loop or asyncio.create_task(self._serve())
+        """Begin to claim jobs, once; again if the task was cancelled with its event loop."""
+        if self._loop is None or self._loop.done() or self._loop.cancelling():
+            self._loop = asyncio.create_task(self._serve())
 
     def wake(self) -> None:
         """Claim now: a job was put into the queue."""
@@ -176,7 +178,7 @@ class JobWorker(Generic[B]):
             task = asyncio.create_task(self._do(job, name, work), context=context)
             self._tasks.add(task)
             self._leased[job] = task, name
-            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(self._ended, job))
 
     def _failed(self, what: str, error: Exception) -> None:
         """Log once that the queue is unavailable, and what fails."""
@@ -193,8 +195,11 @@ class JobWorker(Generic[B]):
             if not self._failing:
                 log.warning("the durable queue is back")
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, job: Job[B], task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if self._leased.pop(job, None):  # cancelled before its first step
+            now = self._clock()
+            self._unreported.append(lambda: self._queue.reschedule(job, now, job.tries - 1))
         self._wake.set()
 
     async def _do(self, job: Job[B], name: str, work: object) -> None:

@@ -283,6 +283,7 @@ def test_it_closes_with_its_loop() -> None:
 
     phone = asyncio.run(main())
     assert phone.calls[0].forwarded_to == "222"
+    assert closed == ["after"]
     with pytest.raises(ReceiverError, match="closed"):
         asyncio.run(phone.open())
 
