@@ -42,12 +42,14 @@ class Connector:
         token: str | OAuth | None = None,
         header: tuple[str, str] = BEARER,
         *,
-        per_second: float = 0.0,
+        per_second: float | None = None,
         burst: int = 10,
         headers: Mapping[str, str] | None = None,
     ) -> CrmClient:
         """Return a client with these options; ``per_second``: another rate limit than theirs."""
-        options = replace(self._options, per_second=per_second) if per_second else self._options
+        options = self._options
+        if per_second is not None:
+            options = replace(options, per_second=per_second)
         name = type(self).__name__
         return CrmClient(name, url, options, token, header, burst=burst, headers=headers)
 

@@ -92,7 +92,7 @@ class _Cli(click.Group):
             options.setdefault("color", False)
         columns = shutil.get_terminal_size().columns
         if columns < _NARROW:
-            options.setdefault("terminal_width", columns - 2)
+            options.setdefault("terminal_width", max(columns - 2, 1))
         try:
             return super().main(*args, **options)
         except OSError as error:

@@ -75,7 +75,7 @@ def documented(command: click.Command, name: str) -> click.Command:
         return command
     statuses = {0: "success", 1: _FINDINGS.get(name, _FAILED), 2: _ERRORS.get(name, _WRONG)}
     lines = ["\b", "Exit status:"]
-    width = min(76, shutil.get_terminal_size().columns - 4)
+    width = min(76, max(shutil.get_terminal_size().columns - 4, 1))
     for status, text in {**statuses, **_OTHERS.get(name, {})}.items():
         lines += textwrap.wrap(
             text, width, initial_indent=f"  {status}  ", subsequent_indent=" " * 5

@@ -49,7 +49,7 @@ class Totals:
         max_destinations: of one action.
 
     Attributes:
-        lost: callbacks that the workers could not publish.
+        lost: callbacks and events that the workers could not publish.
         observed: how often a destination was the answer, by the identity of an action.
     """
 

@@ -1,8 +1,8 @@
 """Publishes the callbacks of a worker to the console in production.
 
 Rule 1: answered callbacks and events are sent from a thread, in datagrams, masked as in a recording
-        (`receiver.recording.masking`). No callback waits for the console; callbacks that it does
-        not read in time are dropped, and their number is reported.
+        (`receiver.recording.masking`). No callback waits for the console; those that it does not
+        read in time are dropped, and their number is reported.
 Rule 2: a destination that the declarations name is not masked, except for sensitive actions: the
         call flow shows these destinations.
 Rule 3: datagrams are self-contained; all workers send into one socket, which they inherit.

@@ -18,7 +18,7 @@ import click
 import pytest
 from click.testing import Result
 
-from receiver.cli import COMMANDS, GROUPS, main
+from receiver.cli import COMMANDS, GROUPS, exit_status, main
 from receiver.credentials import Secret
 from receiver.declarations.actions import Handler
 from receiver.execution.blocking_calls import BlockingCall, BlockingCallDetector, Report
@@ -348,6 +348,13 @@ def test_help_fits_a_narrow_terminal(command: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("COLUMNS", "40")
     text, *_ = run(f"{command} --help").stdout.partition("Options:")
     assert all(len(line) <= 40 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("columns", ["1", "4"])
+def test_help_in_a_terminal_of_a_few_columns(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert run("--help").exit_code == 0
+    assert exit_status.documented(click.Command("x", help="Do it."), "x").epilog
 
 
 def test_demo_succeeds() -> None:

@@ -101,6 +101,7 @@ def live_parts() -> Json:
             "minutes": minutes,
             "reasons": {"handled": 1411, "late": 9, "raised": 5, "shed": 1},
             "decisions": {"call": 1222, "repeat": 188, "hangup": 16},
+            "lost": 1200,
         },
         "registration": {
             "state": "differs",

@@ -105,6 +105,7 @@ async def test_live_traffic(
     await expect(tab.at("#ladder .arrow")).to_have_count(2)
     await expect(tab.at("#ladder .verdict")).to_contain_text("the handler raised")
     await tab.part("totals")
+    await expect(tab.at("#totals .lost")).to_contain_text("events that are not shown: 1,200. The")
     await tab.at("#totals summary").click()
     await expect(tab.at("#totals tbody tr")).to_have_count(60)
     await expect(tab.at("#registration")).to_contain_text("Differs from the PBX")

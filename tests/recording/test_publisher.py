@@ -161,14 +161,21 @@ def test_events_are_published_masked(ends: tuple[socket.socket, socket.socket]) 
         assert (event.talk, event.missed) == (12.0, False)
 
 
-def test_events_that_the_console_does_not_read_are_lost(
+def test_events_that_the_console_does_not_read_are_counted(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     workers, console = ends
-    made = make(workers)
-    console.close()
-    made.event(CallEvent("call_ended", session_id="s"))
+    made = make(workers, send_timeout=0.02, max_waiting=100)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            workers.send(b"nonsense")
+    for _ in range(5000):
+        made.event(CallEvent("call_ended", session_id="s"))
+    messages = messages_of(console)  # the console reads again
+    publish(made)
     made.close()
+    messages += messages_of(console)
+    assert sum(message.lost for message in messages) > 0
 
 
 def test_the_number_of_a_target_is_shown_if_no_action_is_sensitive() -> None:

@@ -3,7 +3,7 @@
 // Rule 2: each chart has axes, and a sentence with the same content; a table has all of it.
 
 import { at, h, svg, vary } from "./dom.js";
-import { CAUSES, clock, counted, percent, REASONS } from "./words.js";
+import { CAUSES, clock, percent, REASONS } from "./words.js";
 
 const WIDE = 600;
 const HIGH = 96;
@@ -36,7 +36,8 @@ export class Totals {
 }
 
 const missed = (n) =>
-  `${counted(n, "callback")} not shown: the console was too slow, or not running.`;
+  `Callbacks and events that are not shown: ${n.toLocaleString("en")}. ` +
+  "The console was too slow, or not running.";
 
 const sum = (minutes, key) => minutes.reduce((total, minute) => total + (minute[key] ?? 0), 0);
 const slot = (n) => WIDE / Math.max(n, 1);

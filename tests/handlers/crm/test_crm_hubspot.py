@@ -11,6 +11,7 @@ import pytest
 
 from handlers.crm.contacts import Contact, Number
 from handlers.crm.hubspot import HubSpot
+from receiver import DeclarationError
 from receiver.upstream import UpstreamRefused
 from tests.handlers.crm.connected import KEY, Stage, engagement_of
 
@@ -140,6 +141,13 @@ async def test_the_call_of_an_unknown_caller_is_found_by_the_search(stage: Stage
     stage.fake.late = False
     await stage.crm.log(engagement_of())
     assert len(stage.fake.calls) == 1
+
+
+@pytest.mark.parametrize("option", ["per_second", "others_per_second"])
+async def test_both_rate_limits_are_above_0(option: str) -> None:
+    options: Any = {option: 0.0}
+    with pytest.raises(DeclarationError, match="per_second and burst must be above 0"):
+        HubSpot("pat-token-of-the-tests", **options)
 
 
 async def test_the_token_may_be_an_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
