@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -28,6 +29,8 @@ settings.register_profile(
 )
 settings.load_profile("default")
 
+# Tests edit modules within a second, in which bytecode of the same size counts as current.
+sys.dont_write_bytecode = True
 
 # A shell that starts the tests in the background has them, and their processes, ignore Ctrl+C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -125,8 +125,8 @@ async def test_errors_are_logged_once_a_minute(
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
     assert caplog.messages == [
         "it cannot be read, the old value is kept: it:3: no number",
-        "it cannot be read, the old value is kept: it:3: no number, and 59 times since that was "
-        "said last",
+        "it cannot be read, the old value is kept: it:3: no number, and 59 times since it was "
+        "last logged",
     ]
 
 
