@@ -10,8 +10,9 @@ Rule 4: a service accepts its epoch and the next one, so one action URL is also 
         epoch after that of the command: a service that refuses it is an epoch behind, and the
         operator has not requested a rotation.
 Rule 5: ``--unchecked`` is suggested only where the service did not answer.
-Rule 6: to enable an action URL whose credentials the PBX hides stores those of this command, so
-        ``undrain`` sends one probe. Only a service with another secret or epoch stops it.
+Rule 6: to enable an action URL whose credentials the PBX hides stores those of this command, or
+        leaves them out, so ``undrain`` sends one probe. Only a service with another secret or epoch
+        stops it.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ async def check_enabling(
     *,
     protocol: FindProtocol | None = None,
 ) -> None:
-    """Check by one probe that the service accepts credentials that are stored by enabling.
+    """Check by one probe that the service accepts the credentials of this command.
+
+    Only action URLs that are enabled and whose credentials the PBX hides are considered.
 
     Parameters:
         changes: of `receiver.registration.failover_switch.switch_on`.
@@ -120,7 +123,11 @@ async def check_enabling(
 def _enabled(
     changes: Iterable[Change[Resource]], desired: Iterable[DesiredActionUrl]
 ) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
-    """Yield what is enabled with credentials that the PBX hid and the declaration supplies."""
+    """Yield what is enabled with credentials that the PBX hides.
+
+    Those of another ``RECEIVER_SECRET`` are left out of the change; then the declared ones are
+    probed.
+    """
     both = (one for item in desired for one in (item, item.was) if one is not None)
     declared = {(one.ivr, key(one.action.url)): one for one in both}
     for change in changes:
@@ -128,8 +135,8 @@ def _enabled(
         if not (isinstance(action, ActionUrl) and isinstance(before, ActionUrl) and action.enabled):
             continue
         want = declared.get((change.ivr.extension_number, key(action.url)))
-        if want is not None and hidden_fields(before) and not hidden_fields(action):
-            yield replace(want, action=action), change.ivr
+        if want is not None and hidden_fields(before):
+            yield want if hidden_fields(action) else replace(want, action=action), change.ivr
 
 
 def _items(plan: Plan) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:

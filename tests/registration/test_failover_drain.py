@@ -220,7 +220,11 @@ async def test_killed_at_every_request_it_goes_on(
 
 
 async def drain_and_undrain(
-    secrets: str, service: httpx.AsyncBaseTransport, drain: int, undrain: int
+    secrets: str,
+    service: httpx.AsyncBaseTransport,
+    drain: int,
+    undrain: int,
+    secret: Secret = SECRET,
 ) -> tuple[Stage, set[str]]:
     """Return the PBX, and the paths of the probes; the epochs are those of the two commands."""
     stage = Stage(*NUMBERS, behaviour=Behaviour(secrets=secrets))  # type: ignore[arg-type]
@@ -235,9 +239,9 @@ async def drain_and_undrain(
     callbacks = make_callback_client(httpx.MockTransport(send))
     async with stage.client() as client:
         for epoch, way in ((drain, OFF), (undrain, ON)):
-            wanted = desired_action_urls(ACTIONS, BASE, SECRET, epoch)
+            wanted = desired_action_urls(ACTIONS, BASE, secret, epoch)
             check = partial(
-                check_enabling, desired=wanted, secret=SECRET, epoch=epoch, callbacks=callbacks
+                check_enabling, desired=wanted, secret=secret, epoch=epoch, callbacks=callbacks
             )
             await switch(client, wanted, BASE, way, "drain", check=check)
     return stage, probed
@@ -257,6 +261,18 @@ async def test_undrain_with_a_wrong_epoch_changes_nothing_where_the_pbx_hides_cr
         await drain_and_undrain("masked", make_service(), epoch, epoch)
     text = f"the service has RECEIVER_EPOCH=4, this command has {epoch}; set RECEIVER_EPOCH=4"
     assert text in str(caught.value)
+
+
+async def test_undrain_with_another_secret_changes_nothing_where_the_pbx_hides_credentials() -> (
+    None
+):
+    """A PBX that replaces whole records would lose the credentials that are left out."""
+    other = Secret("another secret of the tests")
+    with pytest.raises(RegistrationError, match="nothing was changed") as caught:
+        await drain_and_undrain("masked", make_service(), 4, 4, other)
+    assert "RECEIVER_SECRET differs from this command's" in str(caught.value)
+    stage, probed = await drain_and_undrain("clear", make_service(), 4, 4, other)
+    assert (enabled(stage), probed) == (ON_NAMES, set())
 
 
 @pytest.mark.parametrize(("secrets", "undrain"), [("masked", 4), ("masked", 3), ("clear", 1)])
