@@ -1,7 +1,7 @@
 """The service's accounts on its PBXs: how it signs in, and whether the PBXs accept it.
 
 Rule 1: a status is returned at once, from the last check; no request waits for a PBX. A check runs
-        at most every `FRESH` seconds, and only while the status is read.
+        at most every `CHECK_INTERVAL` seconds, and only while the status is read.
 Rule 2: a refused password is not sent twice, so that reading `/ready` never gets this address
         blocked.
 Rule 3: the log has one line when an account is refused, and one when it is accepted again.
@@ -21,7 +21,7 @@ from receiver.pbx.access_tokens import GivenToken, Login, TokenSource
 from receiver.pbx.pbx_client import PbxClient
 from receiver.settings import Settings
 
-FRESH = 60.0
+CHECK_INTERVAL = 60.0
 """Seconds for which the result of a check is valid."""
 
 _SIGN_OUT = 1.0  # seconds for signing out
@@ -132,7 +132,7 @@ class Accounts:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = [one for one in settings if _has_account(one)]
-        self._check = BackgroundCheck(FRESH, make, clock)
+        self._check = BackgroundCheck(CHECK_INTERVAL, make, clock)
         self._good: bool | None = None
 
     async def good(self) -> bool | None:

@@ -181,7 +181,7 @@ async def events_of(
 
 
 async def no_wait(seconds: float) -> None:
-    """Sleep not at all, where time is simulated."""
+    """Return immediately: the time is simulated."""
 
 
 def reported(events: Sequence[Json]) -> str:

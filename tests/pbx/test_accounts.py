@@ -11,7 +11,7 @@ import pytest
 
 from receiver import Secret, Settings
 from receiver.errors import SettingsError
-from receiver.pbx.accounts import FRESH, Accounts, token_source
+from receiver.pbx.accounts import CHECK_INTERVAL, Accounts, token_source
 from receiver.pbx.pbx_client import PbxClient
 from tests.clock import Clock
 from tests.simulated_pbx import TOKEN, Stage
@@ -47,7 +47,7 @@ class World:
 
     async def later(self) -> bool | None:
         """Return the state after the next check."""
-        self.clock.now += FRESH
+        self.clock.now += CHECK_INTERVAL
         await self.accounts.good()
         assert self.accounts._check._task is not None
         await self.accounts._check._task
@@ -65,7 +65,7 @@ async def test_a_status_does_not_wait_and_a_check_is_valid_for_a_minute(world: W
     assert await world.accounts.good() is None
     assert await world.later() is True
     assert [await world.accounts.good() for _ in range(50)] == [True] * 50
-    world.clock.now += FRESH - 1
+    world.clock.now += CHECK_INTERVAL - 1
     assert await world.accounts.good()
     assert world.asked == 1
 
@@ -100,7 +100,7 @@ async def test_closing_cancels_a_running_check(world: World) -> None:
     world.answer = hang  # type: ignore[method-assign]
     await world.accounts.good()
     await begun.wait()
-    world.clock.now += FRESH
+    world.clock.now += CHECK_INTERVAL
     assert await world.accounts.good() is None
     await world.accounts.close()
 
