@@ -51,10 +51,10 @@ class Service:
         self.url = self.until(r"serving on (http://\S+)")[0]
 
     def end(self) -> None:
-        """Stop it; after 20 seconds, or if it left workers behind, kill the whole group."""
+        """Stop it; if it does not stop in 60 seconds, kill the whole group and raise."""
         try:
             if self.process.poll() is None:
-                self.process.terminate()
+                # Once: a second SIGTERM kills the workers, and coverage loses the lines they ran.
                 self.process.terminate()
             self.process.wait(60)
         finally:
