@@ -31,9 +31,15 @@ from receiver.server.accept import Acceptor
 from receiver.server.connection_limit import Connections
 from receiver.server.exchange import head_of, send_last
 from receiver.server.handover import Handover, Pending
-from receiver.server.http import Http, address_of, place_of
+from receiver.server.http import Http
 from receiver.server.request_parser import WholeRequest
-from receiver.server.sockets import has_unread, is_served, place_of_listener
+from receiver.server.sockets import (
+    address_of,
+    has_unread,
+    is_served,
+    place_of,
+    place_of_listener,
+)
 
 MAX_ACCEPTED_CONNECTIONS = 256
 """The most connections accepted in one check of a blocked event loop."""

@@ -4,8 +4,9 @@ Rule 1: a slow client cannot keep a connection open. The time limit of a head st
         connection or with its first octet; the same limit applies to the octets after an answer,
         and to a client that does not read. The body of a callback must arrive in the callback's
         time.
-Rule 2: pipelined requests are answered one after another, and no more than `PIPELINE_LIMIT` wait. A
-        malformed request does not cost an earlier one its answer.
+Rule 2: pipelined requests are answered one after another, one in each iteration of the event loop,
+        so that other connections wait for one of them at most; no more than `PIPELINE_LIMIT` wait.
+        A malformed request does not cost an earlier one its answer.
 Rule 3: a callback is passed to the core as a plain value, without a task unless the handler waits;
         all other paths go to the app (`receiver.server.asgi_cycle`).
 Rule 4: the app decides which proxy headers are trusted; uvicorn's middleware for them is not used.
@@ -29,6 +30,7 @@ from receiver.server.connection_limit import HEAD_TIME, Connections, shared_by
 from receiver.server.exchange import CONTINUE, Callback, Exchange, Refusal, head_of
 from receiver.server.handover import Pending
 from receiver.server.request_parser import RequestParser
+from receiver.server.sockets import address_of, place_of
 
 GRACE_TIME = 0.1
 """Seconds added at the end of a time limit: octets that arrived in time may be unread."""
@@ -196,11 +198,20 @@ class Http(RequestParser, asyncio.Protocol):
             self.transport.close()
 
     def _advance(self) -> None:
-        """Start the next request, and further ones as long as each is answered immediately."""
-        while self.current is None and self._queue and not self.transport.is_closing():
-            self.current = self._queue.popleft()
-            self.requests += 1
-            self.current.begin()
+        """Start the next request; one after it starts in the next iteration of the event loop."""
+        if self.current is not None or not self._queue or self.transport.is_closing():
+            return
+        self.current = self._queue.popleft()
+        self.requests += 1
+        self.current.begin()
+        if self.current is None and self._queue and not self.transport.is_closing():
+            self.transport.pause_reading()  # or more requests would arrive than are answered
+            self.loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            self.resume()
 
     def finish(self, exchange: Exchange) -> None:
         """Continue after ``exchange``, which is answered."""
@@ -234,7 +245,7 @@ class Http(RequestParser, asyncio.Protocol):
         self.transport.write(CONTINUE)
 
     def _set_phase(self) -> None:
-        if self.current is not None:
+        if self.current is not None or self._queue:
             phase = _BUSY
         elif self.is_in_message or self.line:
             phase = _HEAD
@@ -279,11 +290,3 @@ class Http(RequestParser, asyncio.Protocol):
     def expects(self) -> bool:
         """Return whether a request may have arrived that is not, or not completely, read."""
         return not self.requests or self.is_in_message or bool(self.line)
-
-
-def place_of(sockname: Any) -> tuple[str, int | None] | None:
-    return (sockname, None) if isinstance(sockname, str) else address_of(sockname)
-
-
-def address_of(peer: Any) -> tuple[str, int] | None:
-    return (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) and len(peer) > 1 else None

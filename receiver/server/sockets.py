@@ -11,7 +11,7 @@ import socket
 import stat
 import sys
 from collections.abc import Collection
-from typing import cast
+from typing import Any, cast
 
 from receiver.errors import SettingsError
 
@@ -182,3 +182,13 @@ def has_unread(descriptor: int) -> bool:
         return False
     finally:
         connected.detach()
+
+
+def address_of(peer: Any) -> tuple[str, int] | None:
+    """Return the client of a connection as ASGI has it; None for a connection to a path."""
+    return (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) and len(peer) > 1 else None
+
+
+def place_of(sockname: Any) -> tuple[str, int | None] | None:
+    """Return the server's end as ASGI has it: address and port, or path and None."""
+    return (sockname, None) if isinstance(sockname, str) else address_of(sockname)

@@ -32,6 +32,7 @@ class Transport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.ended = ""
+        self.reads = True
         self.socket: socket.socket | None = None
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -49,11 +50,14 @@ class Transport(asyncio.Transport):
     def is_closing(self) -> bool:
         return bool(self.ended)
 
+    def is_reading(self) -> bool:
+        return self.reads
+
     def pause_reading(self) -> None:
-        pass
+        self.reads = False
 
     def resume_reading(self) -> None:
-        pass
+        self.reads = True
 
 
 class Clock:
@@ -341,6 +345,28 @@ async def test_pipelined_requests_are_answered_in_order(stage: Stage) -> None:
     assert stage.statuses == [204, 204, 204]
     assert stage.app.bodies == [b"1111", b"2222", b""]
     assert stage.open
+
+
+async def test_pipelined_callbacks_delay_other_connections_by_one_callback() -> None:
+    stage, request = Stage(app=make_app(Counted())), KINDS[0].request(0).octets()
+    stage.connection.data_received(request * 5)
+    for answered in range(1, 6):
+        assert len(stage.statuses) == answered  # one in each iteration of the event loop
+        assert stage.transport.is_reading() == (answered == 5)
+        await asyncio.sleep(0)
+    assert stage.statuses == [200] * 5
+    await stage.send(request)
+    assert stage.statuses == [200] * 6
+
+
+async def test_a_connection_that_is_closed_between_pipelined_callbacks() -> None:
+    handler = Counted()
+    stage, request = Stage(app=make_app(handler)), KINDS[0].request(0).octets()
+    stage.connection.data_received(request * 5)
+    stage.transport.close()
+    stage.connection.connection_lost(None)
+    await stage.settle()
+    assert len(handler.calls) == 1
 
 
 async def test_a_broken_request_does_not_take_the_answer_of_one_before_it(stage: Stage) -> None:

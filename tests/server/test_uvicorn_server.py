@@ -97,6 +97,18 @@ async def test_credentials_in_the_trailers_of_a_request_are_none() -> None:
     assert handler.calls == []
 
 
+async def test_a_client_that_pipelines_and_sends_no_more_gets_all_answers() -> None:
+    request = b"GET /action/888/get-open?from=101&input=1&session_id=7 HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with running(make_app(Counted())) as url:
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request * 16)
+        writer.write_eof()
+        answers = await asyncio.wait_for(reader.read(), 60)
+        writer.close()
+    assert answers.count(ANSWER) == 16
+
+
 async def test_framing_is_checked_where_the_receiver_is_mounted() -> None:
     handler = Counted()
     lines = ("POST /calls/action/888/post-open HTTP/1.1", "Host: x", "Transfer-Encoding: chunked")
