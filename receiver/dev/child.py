@@ -132,6 +132,7 @@ class Child:
         Raises:
             ReceiverError: the app does not load.
         """
+        self._listener = listener
         self._channel.start(self._receive)
         self._may_load.wait()
         declared = load_app(target)
@@ -165,6 +166,7 @@ class Child:
         assert self._server is not None  # noqa: S101 - the loop runs
         self._server.stop_accepting()
         if isinstance(message, Retire):
+            self._listener.close()  # its successor accepts the connections in the queue
             self._channel.send(Retired())
         self._server.should_exit = True
 

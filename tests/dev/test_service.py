@@ -37,6 +37,11 @@ async def pick(call: Call) -> Reply:
 app = Receiver(ivr)
 """
 
+REQUEST = (
+    b"POST /action/8000/pick HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 45\r\n\r\n{"from": "101", "input": "1", "session_id":7}'
+)
+
 
 class Stage:
     """A service with real child processes, its states and reports."""
@@ -46,6 +51,7 @@ class Stage:
         self.states: list[State] = []
         self.reports: list[Report] = []
         self.refuse = ""
+        self.on_register: Callable[[], object] = bool
         self._wake = asyncio.Event()
         environ = {
             "RECEIVER_SECRET": "6d0f2c9ab17e4583f4c8d25e90ab3716",
@@ -66,6 +72,7 @@ class Stage:
         self.task = asyncio.create_task(self.service.run())
 
     async def _register(self, ready: Ready) -> tuple[str, ...]:
+        self.on_register()
         if self.refuse:
             raise RegistrationError(self.refuse)
         return tuple(f"+ {one.identity}" for one in ready.actions)
@@ -103,6 +110,11 @@ class Stage:
         other = self.folder / "app.py~"
         other.write_text(path.read_text().replace(old, new))
         other.replace(path)
+
+    def loading(self) -> int:
+        child = self.service._loading
+        assert child is not None
+        return child.pid
 
     def serving(self) -> int:
         child = self.service._child
@@ -148,6 +160,24 @@ async def test_a_change_while_the_app_is_loaded_is_loaded_too(start: Start, tmp_
     assert stage.service.is_settled
     assert await stage.ask() == "444"
     assert stage.reports[-1].action == "8000/pick"
+
+
+async def test_a_callback_after_a_reload_gets_the_new_code(start: Start) -> None:
+    stage = start()
+    await stage.until("running")
+    old = stage.serving()
+    stage.on_register = lambda: os.kill(stage.loading(), signal.SIGSTOP)
+    stage.write("222", "333")
+    await stage.until("running")
+    with socket.create_connection(("127.0.0.1", stage.port)) as pbx:  # only the old child runs
+        pbx.sendall(REQUEST)
+        pbx.setblocking(False)
+        async with asyncio.timeout(PATIENCE):
+            while is_alive(old):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            os.kill(stage.serving(), signal.SIGCONT)
+            answer = await asyncio.get_running_loop().sock_recv(pbx, 4096)
+    assert b'"destination":"333"' in answer
 
 
 async def test_a_child_that_ends_is_replaced(start: Start) -> None:
