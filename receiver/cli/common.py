@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -54,7 +57,7 @@ moved_option = click.option(
     default="",
     callback=_url,
     metavar="URL",
-    help="The former public URL of this service; its action URLs are moved to the new one.",
+    help="The former public URL of this service; its action URLs and its event URL are moved.",
 )
 unchecked_option = click.option(
     "--unchecked",
@@ -77,24 +80,36 @@ def write_file(
     Raises:
         SettingsError: it cannot be written; an existing file is unchanged.
     """
+    with whole_file(path, option=option, mode=mode, replaces=replaces) as file:
+        file.write(data)
+
+
+@contextmanager
+def whole_file(
+    path: Path, *, option: str = "", mode: int = 0o600, replaces: bool = True
+) -> Iterator[IO[bytes]]:
+    """Yield a file that takes the place of ``path`` at the end; errors as for `write_file`."""
     try:
-        _write_whole(path, data, mode, replaces)
+        with _whole_file(path, mode, replaces) as file:
+            yield file
     except OSError as error:
         name = f"{option} {path}".lstrip()
         raise SettingsError(f"{name} cannot be written: {error.strerror}") from None
 
 
-def _write_whole(path: Path, data: bytes, mode: int, replaces: bool) -> None:
+@contextmanager
+def _whole_file(path: Path, mode: int, replaces: bool) -> Iterator[IO[bytes]]:
     goal = Path(os.path.realpath(path))
     if os.path.exists(goal) and not replaces:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     if os.path.exists(goal) and not os.path.isfile(goal):
-        goal.write_bytes(data)
+        with goal.open("wb") as device:
+            yield device
         return
     part = goal.with_name(f"{goal.name}.{os.getpid()}.part")
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(data)
+            yield file
         part.replace(goal)
     finally:
         part.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import click
 
-from receiver.cli.common import client, json_option
+from receiver.cli.common import client, json_option, whole_file
 from receiver.cli.progress_bar import megabytes, progress_bar
 from receiver.cli.resources_output import echo_json
 from receiver.declarations.desired_ivr import Prompt
@@ -142,17 +142,12 @@ async def _save(found: Download, output: str | None, yes: bool) -> str:
         sys.stdout.buffer.flush()
         return "-"
     path = _goal(output or filename(found) or "prompt.wav", yes)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file, progress_bar(path.name, megabytes) as progress:
-            async for chunk in found.chunks():
-                file.write(chunk)
-                progress(file.tell(), found.size or file.tell())
-        part.replace(path)
-    except OSError as error:
-        raise RegistrationError(f"{path} cannot be written: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
+    done = 0
+    with whole_file(path, mode=0o666) as file, progress_bar(path.name, megabytes) as progress:
+        async for chunk in found.chunks():
+            file.write(chunk)
+            done += len(chunk)
+            progress(done, found.size or done)
     return str(path)
 
 

@@ -106,6 +106,8 @@ _TOML = {Secret: str, Path: str, tuple: list, set: list, frozenset: list}
 _WIDER = {Secret: str, Path: str, float: int}
 """Pairs of which the first type accepts all values of the second, and more."""
 _COLLECTIONS = (tuple, set, frozenset)
+_OBJECTS = ("handler", "connector", "use")
+"""The keys that mark a table as an object; ``value`` does so only in a definition."""
 
 
 @cache
@@ -133,7 +135,7 @@ def members_of(kind: Any) -> tuple[Any, ...]:
 
 def marks() -> tuple[str, ...]:
     """Return the keys that mark a table as a handler, a connector or a reply; the first counts."""
-    return ("handler", "connector", "use", *keywords())
+    return (*_OBJECTS, *keywords())
 
 
 def is_marked(value: object) -> bool:
@@ -153,7 +155,7 @@ def accepts(kind: Any, value: object) -> bool:
     if origin in (RuleValue, MenuRuleValue):
         return isinstance(value, str | dict)
     if origin in (ConnectorValue, EventHandlerValue):
-        return is_marked(value)
+        return isinstance(value, dict) and not value.keys().isdisjoint(_OBJECTS)
     if is_table(kind):
         names = {"use", "value", *inspect.signature(kind.target).parameters}
         return isinstance(value, dict) and not names.isdisjoint(value)

@@ -99,7 +99,8 @@ class ValueReader:
 
     def value(self, kind: Any, value: Any, path: line_numbers.Path) -> Any:
         """Return ``value`` converted to the type ``kind``, or `INVALID`."""
-        if not types.accepts(kind, value):
+        is_table = types.is_table(kind) and isinstance(value, dict)  # its keys have better errors
+        if not is_table and not types.accepts(kind, value):
             problem = f"this is {_found(value)}; it must be {types.in_words(kind)}"
             return self._problems.add(path, problem)
         if isinstance(value, str):
@@ -109,7 +110,8 @@ class ValueReader:
 
     def _converted(self, kind: Any, value: Any, path: line_numbers.Path) -> Any:
         """Return ``value``, in which variables are expanded, converted to ``kind``."""
-        kind = next(one for one in types.members_of(kind) if types.accepts(one, value))
+        members = types.members_of(kind)
+        kind = next((one for one in members if types.accepts(one, value)), kind)
         origin = get_origin(kind) or kind
         if origin in (types.ReplyValue, types.ThenValue):
             return self._then(value, path, handlers=origin is types.ThenValue)

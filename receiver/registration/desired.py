@@ -61,6 +61,7 @@ class DesiredEventUrl:
 
     Attributes:
         at: its URL at this service.
+        path: that of the URL at any service, such as ``"/events"``.
         former: the URL at the former public URL of the service; empty if it has not moved.
         url: with credentials; None if no handler is declared.
         coming: the same with the credentials of the next epoch.
@@ -70,6 +71,7 @@ class DesiredEventUrl:
     """
 
     at: str
+    path: str
     former: str = ""
     url: EventUrl | None = None
     coming: EventUrl | None = None

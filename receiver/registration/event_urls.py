@@ -4,12 +4,14 @@ Rule 1: a tenant has one. It is set only where handlers of events are declared; 
         another receiver, that blocks the plan, unless it may be taken over. Whether it is enabled
         makes no difference: the PBX may have disabled it.
 Rule 2: it is managed if it leads to this service, at its public URL or the former one. It has no
-        owner mark, because an event URL has no headers.
+        owner mark, because an event URL has no headers. One with the path of this service's, at
+        another public URL, may be from before a move: only ``--moved-from`` tells.
 Rule 3: a managed one is disabled where no handler is declared (any more). The PBX takes no empty
         URL, so the URL stays, without effect and without authentication.
 Rule 4: the credentials of this epoch and of the next are both accepted during a rotation, as for an
         action URL. One that the PBX hides is no difference.
-Rule 5: no text contains a secret; the path of another receiver's URL counts as one.
+Rule 5: no text contains a secret; the path of another receiver's URL counts as one, unless the URL
+        has the credentials of this service.
 
 Pure.
 """
@@ -31,7 +33,7 @@ from receiver.registration.desired import (
     DesiredEventUrl,
     desired_event_url,
 )
-from receiver.registration.urls import origin, same
+from receiver.registration.urls import base_of, origin, same
 
 UNDECLARED = "no handler of events is declared"
 """The reason to disable the event URL."""
@@ -64,11 +66,11 @@ def desired_event_state(
     place = endpoint or EventEndpoint(pbx)
     at, before = (url and url.rstrip("/") + place.path for url in (base, former))
     if endpoint is None:
-        return DesiredEventUrl(at, before)
+        return DesiredEventUrl(at, place.path, before)
     now = desired_event_url(endpoint, base, secret, epoch)
     coming = desired_event_url(endpoint, base, secret, epoch + 1) if lenient else None
     forwards, where, identity = bool(endpoint.forward_to), endpoint.where, endpoint.identity
-    return DesiredEventUrl(at, before, now, coming, forwards, where, identity)
+    return DesiredEventUrl(at, place.path, before, now, coming, forwards, where, identity)
 
 
 def plan_event_url(
@@ -95,7 +97,7 @@ def plan_event_url(
     if not actual.url:
         return Change("create", NO_IVR, desired.url, where=desired.where, before=actual)
     if not managed and not take_over:
-        reason = _rivalry(actual, forwards=desired.forwards)
+        reason = _rivalry(actual, desired)
         return Change("blocked", NO_IVR, desired.url, reason=reason, where=desired.where)
     actual, want = with_defaults(actual), desired.url
     if desired.coming is not None and _is_ahead(actual, want, desired.coming):
@@ -132,15 +134,27 @@ def _is_ahead(actual: EventUrl, now: EventUrl, coming: EventUrl) -> bool:
     return hides_credentials(actual, now) or carries(actual, coming)
 
 
-def _rivalry(actual: EventUrl, *, forwards: bool) -> str:
+def _rivalry(actual: EventUrl, desired: DesiredEventUrl) -> str:
+    """Return why the event URL of another public URL is not replaced, and the cure.
+
+    It may be that of this service before a move, which its credentials prove, or its path suggests.
+    """
     receiver = origin(actual.url)
     forward = (
         "if forward_to= leads there, "
-        if forwards
+        if desired.forwards
         else f'to forward its events, declare Events(forward_to="{receiver}") with its whole URL; '
         "then "
     )
+    cure = f"{forward}replace it with --take-over-events"
+    base = base_of(actual.url, desired.path)
+    if base is None:
+        return f"the tenant's only event URL leads to {receiver}: {cure}"
+    ours = any(carries(actual, url) for url in (desired.url, desired.coming) if url is not None)
+    is_shown = ours or not base.path
+    whose = "has the credentials of this service" if ours else f"leads to {desired.path}"
     return (
-        f"the tenant's only event URL leads to {receiver}: {forward}replace it with "
-        "--take-over-events"
+        f"the tenant's only event URL {whose} at {base if is_shown else receiver}, not at "
+        f"{desired.at}: is RECEIVER_PUBLIC_URL right? If this service was there before: receiver "
+        f"apply --moved-from {base if is_shown else 'URL'}. Otherwise, {cure}"
     )

@@ -136,6 +136,19 @@ def is_below(url: str, base: str, pbx: str = "") -> bool:
     return found is not None and found.base == parse(base)
 
 
+def base_of(url: str, path: str) -> Location | None:
+    """Return the public URL of the service at which ``url`` leads to ``path``; None if to another.
+
+    Parameters:
+        url: any text.
+        path: such as ``"/events"``.
+    """
+    location, end = parse(url), tuple(path.split("/")[1:])
+    if location is None or location.path[-len(end) :] != end:
+        return None
+    return location._replace(path=location.path[: -len(end)])
+
+
 def rebased(url: str, base: str, new: str) -> str:
     """Return ``url``, which lies below ``base``, with the public URL ``new`` in place of that."""
     location, prefix = parse(url), parse(base)

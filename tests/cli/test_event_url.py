@@ -92,6 +92,17 @@ async def test_that_of_another_receiver_needs_consent(setting: Setting) -> None:
     assert "hush" not in setting.printed
 
 
+async def test_after_a_move_the_suggested_command_moves_it(setting: Setting) -> None:
+    await setting.run("apply events_app:app")
+    old = "https://old.example.com/app"
+    stored = setting.pbx.tenant_settings["cdr_event"]
+    setting.pbx.update_tenant({"cdr_event": {**stored, "url": f"{old}/events"}})
+    blocked = await setting.run("apply events_app:app", status=1)
+    assert f"receiver apply --moved-from {old}. " in " ".join(blocked.output.split())
+    await setting.run(f"apply events_app:app --moved-from {old}")
+    assert setting.pbx.tenant_settings["cdr_event"] == stored
+
+
 async def test_a_saved_plan_is_void_when_the_event_url_has_changed(setting: Setting) -> None:
     await setting.run("plan events_app:app --out changes.plan")
     setting.pbx.update_tenant({"cdr_event": OTHER})

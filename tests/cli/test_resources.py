@@ -245,9 +245,20 @@ def test_files_are_uploaded_and_downloaded(run: Run, tmp_path: Path) -> None:
     bad(
         run("files download --ivr 8000 --output no/dir.wav"),
         "no/dir.wav cannot be written: No such",
+        2,
     )
+    target = tmp_path / "target.wav"
+    target.touch()
+    Path("link.wav").symlink_to(target)
+    Path("link.wav.part").write_text("of another program")
+    assert good(run("files download --ivr 8000 --output link.wav --yes"))
+    assert (Path("link.wav").is_symlink(), target.read_bytes()) == (True, path.read_bytes())
+    assert Path("link.wav.part").read_text() == "of another program"
+    Path("null").symlink_to(os.devnull)
+    assert good(run("files download --ivr 8000 --output null --yes"))
+    assert Path("null").is_symlink()
     assert Path("x.wav").read_bytes() == path.read_bytes()
-    assert not list(tmp_path.glob("*.part"))
+    assert [one.name for one in tmp_path.glob("*.part")] == ["link.wav.part"]
 
 
 def test_an_ivr_is_created_with_its_prompts(run: Run, tmp_path: Path, requests: list[str]) -> None:

@@ -100,6 +100,14 @@ MENU = '{handler = "menu", choices = {1 = "222"}}'
             "[[events]]\n[[events.call_ended]]\nthen = 7",
             "9 events.call_ended.then: this is an integer; it must be a handler of events",
         ),
+        *(
+            (
+                f"[[events]]\n[[events.call_ended]]\nthen = {{{reply}}}",
+                "9 events.call_ended.then: this is a table; it must be a handler of events, as in "
+                '{handler = "follow-up"}',
+            )
+            for reply in ("hangup = true", 'forward = "222"', 'value = "holiday"')
+        ),
         (
             '[[ivr.dtmf]]\nmask = "2"\nthen = {handler = "follow-up", file = "a.csv"}',
             "9 ivr.dtmf.then: this is not a handler, which takes a Call: it is a FollowUp",

@@ -199,7 +199,9 @@ def test_rules_of_a_menu(written: str, rule: MenuRule) -> None:
         ("night_reply = {hangup = true, x = 1}", "4 ivr.night_reply.x: hangup = … is a complete"),
         ('night_reply = {voicemail = "1", x = 1}', "4 ivr.night_reply: it must be a rule"),
         ('night_mode = "yes"', "4 ivr.night_mode: this is a string; it must be true or false"),
-        ("menu = [{}]", "4 ivr.menu: this is a table; it must be a table (menu entry)"),
+        ("menu = [{}]", "4 ivr.menu: key is missing; it must be a string"),
+        ('menu = [{ky = "1"}]', "4 ivr.menu.ky: there is no such key; did you mean key?"),
+        ("menu = [3]", "4 ivr.menu: this is an integer; it must be a table (menu entry)"),
         ('menu = [{key = "1"}]', "4 ivr.menu: then is missing; it must be a rule such as"),
         ('menu = [{key = "1", then = "222", tehn = 1}]', "4 ivr.menu.tehn: there is no such key"),
         (

@@ -153,6 +153,60 @@ def test_what_changes_are_about() -> None:
     )
 
 
+HELD = held(wanted())
+MOVED = "is RECEIVER_PUBLIC_URL right? If this service was there before: receiver apply"
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "reason"),
+    [
+        (
+            "https://old.example.com/app/events",
+            HELD.token,
+            "has the credentials of this service at https://old.example.com/app, not at "
+            f"{BASE}/events: {MOVED} --moved-from https://old.example.com/app. Otherwise, to",
+        ),
+        (
+            "https://old.example.com/app/events",
+            held(wanted(epoch=2)).token,
+            "has the credentials of this service at https://old.example.com/app, not",
+        ),
+        (
+            "https://old.example.com:8443/events",
+            Secret("********"),
+            f"leads to /events at https://old.example.com:8443, not at {BASE}/events: {MOVED} "
+            "--moved-from https://old.example.com:8443. Otherwise, to",
+        ),
+        (
+            "https://crm.example.com/secret-path/events",
+            Secret("********"),
+            f"leads to /events at https://crm.example.com/…, not at {BASE}/events: {MOVED} "
+            "--moved-from URL. Otherwise, to",
+        ),
+    ],
+    ids=["readable", "rotated", "hidden", "hidden with a prefix"],
+)
+def test_after_a_move_the_plan_suggests_the_former_public_url(
+    url: str, token: Secret, reason: str
+) -> None:
+    actual = msgspec.structs.replace(HELD, url=url, token=token)
+    found = change(wanted(), actual)
+    assert (found.op, found.reason.partition(reason)[1]) == ("blocked", reason)
+    assert "secret-path" not in found.reason
+    assert found.reason.endswith("; then replace it with --take-over-events")
+    if url.startswith("https://old.example.com/app"):
+        moved = change(wanted(former="https://old.example.com/app"), actual)
+        assert [str(one) for one in moved.differences] == [f"url: {url} → {BASE}/events"]
+        assert (moved.op, moved.reason) == ("update", "")
+
+
+def test_the_path_of_another_pbx_is_that_of_another_receiver() -> None:
+    found = change(wanted(EventEndpoint("north"), pbx="north"), HELD)
+    assert "--moved-from" not in found.reason
+    found = change(wanted(), msgspec.structs.replace(HELD, url=f"{BASE}/events/north"))
+    assert "--moved-from" not in found.reason
+
+
 # a simulated PBX -----------------------------------------------------------------------------
 
 
