@@ -20,7 +20,6 @@ FLOOR = 85.0
 
 LOWER = {
     "receiver/dispatch/eager_task.py": 65.0,  # half of it is for other versions of Python
-    "receiver/cli/guards.py": 75.0,
 }
 """Modules with another floor, and why."""
 

@@ -7,7 +7,11 @@ Rule 3: the PBX accepts several holidays of one name, so clients that create one
         look for it before and after. A client keeps the one that it created only if it then sees no
         other of that name; otherwise it deletes its own, and uses the other. So of those that are
         created at the same time one is kept: a client that creates a later one sees the first.
-Rule 4: no other holiday is ever deleted. After a lost answer, which one this client created is not
+Rule 4: no holiday is deleted that an IVR refers to. A third client may have found one meanwhile, so
+        its creator renames it first, then reads the IVRs, and if one refers to it renames it back
+        and keeps it. A client whose IVR refers to it later reads back the other name, or none, and
+        reports that. An id is opaque, so it does not tell which holiday was created first.
+Rule 5: no other holiday is ever deleted. After a lost answer, which one this client created is not
         known: it uses the one that it finds.
 """
 
@@ -28,6 +32,9 @@ from receiver.registration.concurrency import random_delay
 
 ATTEMPTS = 5
 """The number of times that a holiday is created which another client creates at the same time."""
+
+MARK = "to be deleted:"
+"""The beginning of the name of a holiday while its creator looks whether an IVR refers to it."""
 
 MAX_LOOKUPS = 8
 """The number of times to look whether another client has deleted its holiday of the same name."""
@@ -109,7 +116,7 @@ async def put_holiday(client: PbxClient, holiday: Holiday) -> str:
 
 
 async def _create(client: PbxClient, holiday: Holiday) -> str:
-    """Create a holiday and return its id; empty if it was deleted again, by rule 3.
+    """Create a holiday and return its id; empty if it was deleted again, by rules 3 and 4.
 
     The one that `find` prefers is not deleted at once: the other clients delete theirs meanwhile.
     """
@@ -122,8 +129,22 @@ async def _create(client: PbxClient, holiday: Holiday) -> str:
         if preferred is not None and preferred.id != created:
             break
         await client.sleep(random_delay(attempt))
+    marked = msgspec.structs.replace(holiday, name=f"{MARK} {created}")
+    await client.holidays.update(created, marked)
+    if await _is_used(client, created):
+        await client.holidays.update(created, holiday)
+        return created
     await client.holidays.destroy(created)
     return ""
+
+
+async def _is_used(client: PbxClient, holiday_id: str) -> bool:
+    """Return whether an IVR refers to a holiday."""
+    for ivr in [one async for one in client.ivrs.list()]:
+        rules = (await client.ivrs.show(ivr.id)).custom_forward_rules or ()
+        if any(one.id == holiday_id for rule in rules for one in rule.holidays):
+            return True
+    return False
 
 
 async def _list(client: PbxClient) -> list[Holiday]:

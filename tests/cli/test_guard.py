@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import re
 import shlex
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,11 +24,12 @@ from click.testing import Result
 
 from receiver.cli import main
 from receiver.cli.common import load_app
-from receiver.cli.guards import declared
+from receiver.cli.guards import declared, guard_configs, watch_as_worker
 from receiver.credentials import Secret
 from receiver.pbx.accounts import client
 from receiver.registration.failover_drain import OFF, switch
 from receiver.server.uvicorn_server import running
+from receiver.server.worker import RETIRE
 from receiver.simulator.api import make_api
 from receiver.simulator.model import Pbx
 from tests.command_line import CliRunner
@@ -302,6 +305,32 @@ async def test_a_service_keeps_a_guard(
         service.terminate()
         assert await service.wait() == 0
     assert enabled(pbx) == {"pick", "queue"}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # its process ends instead
+@pytest.mark.parametrize("end", ["parent ends", "retired"])
+async def test_a_guard_of_a_service_ends_with_its_parent(
+    end: str, pbx: Pbx, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "receiver")
+    app = load_app(NAME)
+    parent, channel = socket.socketpair()
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = listener.getsockname()
+    worker = (1, listener.detach(), channel.detach())
+    with parent:
+        async with asyncio.timeout(240):
+            guard = asyncio.create_task(watch_as_worker(app, guard_configs(app, [""]), worker))
+            heartbeat = await asyncio.to_thread(parent.recv, 1)
+            with pytest.raises(ConnectionRefusedError):  # a guard answers no requests
+                socket.create_connection(address)
+            if end == "retired":
+                parent.send(RETIRE)
+            else:
+                parent.close()
+            await guard
+    assert heartbeat == b"."
+    assert "guarding http://127.0.0.1:9 on the PBX" in caplog.text
 
 
 async def test_a_guard_that_cannot_be_ends_the_service_before_it_begins(

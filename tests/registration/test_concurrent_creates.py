@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -26,9 +27,9 @@ BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
 
 
-async def plan_ivr(stage: Stage, day: Holiday = CHRISTMAS) -> Plan:
+async def plan_ivr(stage: Stage, day: Holiday = CHRISTMAS, number: str = "8000") -> Plan:
     menu = [MenuEntry("1", Forward("222"), holidays=[day], on_holiday=Hangup())]
-    ivr = Ivr("8000", name="Sales", menu=menu)
+    ivr = Ivr(number, name="Sales", menu=menu)
     async with stage.client() as client:
         return await make_plan(client, (), BASE, SECRET, ivrs=desired_ivrs([ivr]))
 
@@ -46,11 +47,27 @@ def make_stage(step: int = 1) -> Stage:
     return stage
 
 
-def holiday_of_menu(stage: Stage) -> str:
-    """Return the id of the holiday that the IVR refers to."""
-    (ivr,) = stage.pbx.ivrs
+def holiday_of_menu(stage: Stage, number: str = "8000") -> str:
+    """Return the id of the holiday that an IVR refers to."""
+    ivr = stage.pbx.ivrs.stored(stage.ivr(number).id)
     ((holiday,),) = (rule["holidays"] for rule in ivr["custom_forward_rules"])
     return str(holiday)
+
+
+def record_creates(
+    stage: Stage, created: list[str], interfere: Callable[[httpx.Request], Awaitable[None]]
+) -> None:
+    """Record the id of the first holiday, and call ``interfere`` before each request."""
+    send = stage.transport.handle_async_request
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        await interfere(request)
+        response = await send(request)
+        if (request.method, request.url.path) == ("POST", "/api/holidays") and not created:
+            created.append(response.json()["id"])
+        return response
+
+    stage.transport.handle_async_request = handle  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize(("step", "clients"), [(1, 2), (-1, 2), (1, 3)])
@@ -99,6 +116,50 @@ async def test_of_two_holidays_created_at_once_a_client_deletes_only_its_own(
     await apply_plan(stage, await plan_ivr(stage))
     assert [one["id"] for one in stage.pbx.holidays] == theirs
     assert holiday_of_menu(stage) == theirs[0]
+
+
+@pytest.mark.parametrize("step", [1, -1])
+async def test_a_holiday_that_a_third_client_has_found_is_kept(step: int) -> None:
+    """The second client created one too, and was killed before it could delete it."""
+    stage, created = make_stage(step), list[str]()
+    plan = await plan_ivr(stage)
+
+    async def interfere(request: httpx.Request) -> None:
+        if (request.method, request.url.path) == ("GET", "/api/holidays") and len(created) == 1:
+            created.append("")  # so this is once
+            await apply_plan(stage, await plan_ivr(stage, number="8001"))
+            created[1] = stage.pbx.holidays.create(write(plan.holidays[0].resource))
+
+    record_creates(stage, created, interfere)
+    await apply_plan(stage, plan)
+    ids = [one["id"] for one in stage.pbx.holidays]
+    assert (set(ids), len(ids)) == (set(created), 2)
+    assert {holiday_of_menu(stage, number) for number in ("8000", "8001")} == {created[0]}
+    assert {one["name"] for one in stage.pbx.holidays} == {"Christmas"}
+    assert not (await plan_ivr(stage)).pending
+
+
+async def test_a_third_client_that_is_later_reports_that_the_holiday_is_being_deleted() -> None:
+    stage, created, reports = make_stage(), list[str](), list[str]()
+    plan, late = await plan_ivr(stage), list[Plan]()
+
+    async def interfere(request: httpx.Request) -> None:
+        if request.method == "GET" and request.url.path == "/api/holidays" and len(created) == 1:
+            created.append("")  # so this is once
+            late.append(await plan_ivr(stage, number="8001"))
+            created[1] = stage.pbx.holidays.create(write(plan.holidays[0].resource))
+        if request.url.path == f"/api/holidays/{''.join(created[:1])}/destroy":
+            with pytest.raises(RegistrationError) as caught:
+                await apply_plan(stage, late[0])
+            reports.append(str(caught.value))
+
+    record_creates(stage, created, interfere)
+    await apply_plan(stage, plan)
+    (report,) = reports
+    assert f"did not take custom_forward_rules.1.holidays: to be deleted: {created[0]}" in report
+    assert [one["id"] for one in stage.pbx.holidays] == created[1:]
+    await apply_plan(stage, await plan_ivr(stage, number="8001"))
+    assert {holiday_of_menu(stage, number) for number in ("8000", "8001")} == {created[1]}
 
 
 async def test_a_holiday_that_another_client_creates_and_deletes_again_and_again(
