@@ -51,6 +51,7 @@ _DECIMAL = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+|[0-9]+[.,][0-9]+")
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)  # keeps leading zeros in a spreadsheet
 
 _DATABASE_INTERVAL = 10.0  # seconds between two reads of a database without change detection
+_FILE_INTERVAL = 1.0  # seconds between two looks at the version of a file
 
 
 class Table:
@@ -182,15 +183,13 @@ def _table(
     every: float | None,
 ) -> Reloading[Handlers]:
     """Return the table of ``source``, which is reloaded after changes."""
-    if databases.is_url(str(source)):
+    is_database = databases.is_url(str(source))
+    if every is None:
+        every = _DATABASE_INTERVAL if is_database else _FILE_INTERVAL
+    if is_database:
         rows = databases.open_database(str(source), databases.checked_query(query))
         name = "the database of a Table"
-        return Reloading(
-            name,
-            partial(reader.read, name, rows),
-            interval=_DATABASE_INTERVAL if every is None else every,
-            eager=False,
-        )
+        return Reloading(name, partial(reader.read, name, rows), interval=every, eager=False)
     path = Path(source)
     if path.suffix in databases.SQLITE:
         rows = partial(databases.read_sqlite, path, databases.checked_query(query))

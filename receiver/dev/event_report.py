@@ -22,7 +22,9 @@ async def report(
     hold: Callable[[], Awaitable[None]],
     show: Callable[[list[Changed]], None],
 ) -> None:
-    """Send the events of a call that arrives, if the app has handlers for them.
+    """Send the events of a call that arrives, while the app has handlers for them.
+
+    A reload may add or remove them during the call.
 
     Parameters:
         view: of the call.
@@ -31,11 +33,11 @@ async def report(
         hold: waits for the end of a reload.
         show: publishes steps of the call.
     """
-    if not pbx.tenant_settings["cdr_event"]["enabled"]:
-        return
     sender = EventSender(lambda: pbx.tenant_settings["cdr_event"])
     async for events in events_of(phone, CallEnd(TALK_SECONDS), time.time()):
         await hold()
+        if not pbx.tenant_settings["cdr_event"]["enabled"]:
+            continue
         show([view.note(phone.now, reported(events))])
         missed = sum(not one.acknowledged for one in await sender.send(events))
         if missed:

@@ -1,7 +1,7 @@
 """Reload files and tables when they change.
 
-Rule 1: Reading runs in a thread. A call waits for it no longer than `MAX_WAIT` and then gets the
-        previous value, so a disk or database that hangs delays no call.
+Rule 1: Reading runs in a thread. A call waits for it a tenth of a second at most and then gets
+        the previous value, so a disk or database that hangs delays no call.
 Rule 2: If data cannot be read or is invalid, the previous value stays in use and an error is logged
         once a minute.
 Rule 3: Changes are detected during calls; there is no background task.
@@ -27,12 +27,6 @@ from receiver.upstream.lookup import wait_time
 
 T = TypeVar("T")
 
-CHECK_INTERVAL = 1.0
-"""Seconds between two checks."""
-
-MAX_WAIT = 0.1
-"""Seconds that a call waits for a check while an earlier value is available."""
-
 _MIN_AGE = 2.0  # seconds; two changes in a row may have one timestamp
 
 log = logging.getLogger("receiver.upstream")
@@ -53,8 +47,8 @@ class Reloading(Generic[T]):
             and only the type of other exceptions.
         version: a synchronous function whose result changes with the data; None if unknown. See
             `stamp`.
-        interval: seconds between two checks; `CHECK_INTERVAL` by default.
-        max_wait: seconds that a call waits for a check; `MAX_WAIT` by default.
+        interval: seconds between two checks.
+        max_wait: seconds that a call waits for a check while an earlier value is available.
         eager: whether to read now. Otherwise the first call reads, and calls fail until a read
             succeeds.
         clock: seconds, monotonic.
@@ -69,16 +63,16 @@ class Reloading(Generic[T]):
         read: Callable[[], T],
         version: Callable[[], object] = lambda: None,
         *,
-        interval: float | None = None,
-        max_wait: float | None = None,
+        interval: float = 1.0,
+        max_wait: float = 0.1,
         eager: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._read = read
         self._version = version
-        self._interval = CHECK_INTERVAL if interval is None else interval
-        self._max_wait = MAX_WAIT if max_wait is None else max_wait
+        self._interval = interval
+        self._max_wait = max_wait
         self._clock = clock
         self._current: _Version[T] | None = None
         self._begun = self._due = -math.inf
