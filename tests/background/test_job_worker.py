@@ -11,6 +11,7 @@ import pytest
 from receiver.background import BackgroundJobs, name_in
 from receiver.background.job_worker import DURABLE
 from receiver.credentials import Secret
+from receiver.storage.job_queue import Job
 from tests.background.conftest import ALL, NOW, Workers, lines, make_jobs, soon
 
 LEASE, TRIES = DURABLE.lease, DURABLE.tries
@@ -199,6 +200,36 @@ async def test_closing_reschedules_running_jobs_without_counting_a_try(
     jobs = make_jobs(workers.where)
     (job,) = await jobs.claim(NOW, NOW, 1)
     assert (job.claim, job.tries) == (3, 1)
+    await jobs.close()
+
+
+@ALL
+async def test_a_job_whose_task_is_cancelled_before_its_first_step_is_run_without_counting_a_try(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, cancelled = workers(), list[bool]()
+    worker = owner._worker
+    assert worker is not None
+    claim = worker._queue.claim
+
+    def cancel_tasks() -> None:
+        cancelled.extend(task.cancel() for task, _ in worker._leased.values())
+
+    async def claim_and_cancel(now: float, until: float, max_jobs: int) -> list[Job[str]]:
+        claimed = await claim(now, until, max_jobs)
+        if claimed and not cancelled:
+            asyncio.get_running_loop().call_soon(cancel_tasks)  # before the first step of any
+        return claimed
+
+    monkeypatch.setattr(worker._queue, "claim", claim_and_cancel)
+    owner.start()
+    await owner.of_call().durably(wait, "777")
+    await soon(lambda: len(done) == 1)
+    await owner.close(0)
+    jobs = make_jobs(workers.where)
+    (job,) = await jobs.claim(NOW, NOW, 1)
+    # The claims: cancelled, returned, run, returned by the end, and this one.
+    assert (cancelled, done, job.claim, job.tries) == ([True], [("777", "begun")], 5, 1)
     await jobs.close()
 
 
