@@ -25,10 +25,10 @@ from handlers.relay import is_loopback
 from receiver import Call, DeclarationError, Secret, Unavailable
 from receiver.upstream import Client, Lookup, UpstreamRefused
 
-FRESH = 45 * 60.0
+REFRESH_AGE = 45 * 60.0
 """Age in seconds at which a token is refreshed while still used; most are valid for an hour."""
 
-STALE = 55 * 60.0
+MAX_AGE = 55 * 60.0
 """Age in seconds at which it is no longer used."""
 
 REFRESH_INTERVAL = 60.0
@@ -136,7 +136,9 @@ class OAuth:
         self._form = urlencode(form).encode()
         self._client = Client(timeout=timeout, ca=ca)
         self._clock = clock
-        self._tokens: Lookup[int, str] = Lookup(self._fetch, fresh=FRESH, stale=STALE, max_size=2)
+        self._tokens: Lookup[int, str] = Lookup(
+            self._fetch, fresh=REFRESH_AGE, stale=MAX_AGE, max_size=2
+        )
         self._number = 0  # of the current token: the key in the cache
         self._last = ""
         self._replaced = self._blocked_until = -math.inf

@@ -82,11 +82,11 @@ class ObjectFactory:
         made = self._definition(whole, (*path, "use"))
         if not part or made is INVALID:
             return made
-        found = None if part.startswith("_") else getattr(made, part, None)
-        if not callable(found):
+        handler = None if part.startswith("_") else getattr(made, part, None)
+        if not callable(handler):
             text = f"{whole!r} has no handler {part!r}"
             return self._problems.add((*path, "use"), text)
-        return found
+        return handler
 
     def _definition(self, name: str, path: line_numbers.Path) -> Any:
         if name in self._in_progress:

@@ -132,12 +132,12 @@ def schema(entries: Iterable[Entry]) -> Json:
     event_lists = Option("events", GenericAlias(list, (events,)))
     define = Option("define", dict[str, ConnectorValue])
     file = _struct("receiver.toml", [*APP.values(), ivrs, announcements, event_lists, define])
-    (_, *references), found = _components([file, *parts])
+    (_, *references), definitions = _components([file, *parts])
     part = {"anyOf": [{"$ref": "#/$defs/use"}, *references]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **found.pop("receiver.toml"),
-        "$defs": {**_DEFINITIONS, "reply-table": _reply_table(), "part": part, **found},
+        **definitions.pop("receiver.toml"),
+        "$defs": {**_DEFINITIONS, "reply-table": _reply_table(), "part": part, **definitions},
     }
 
 

@@ -32,11 +32,11 @@ def key_lines(text: str) -> Mapping[Path, int]:
     return _Scanner(text.replace("\r\n", "\n")).scan()
 
 
-def line_of(found: Mapping[Path, int], path: Path) -> int:
+def line_of(lines: Mapping[Path, int], path: Path) -> int:
     """Return the line of ``path``, or else of its nearest parent that has one."""
-    while path not in found:
+    while path not in lines:
         path = path[:-1]
-    return found[path]
+    return lines[path]
 
 
 class _Scanner:
@@ -46,7 +46,7 @@ class _Scanner:
         self._text = text
         self._at = 0
         self._line = 1
-        self._found: dict[Path, int] = {(): 1}
+        self._lines: dict[Path, int] = {(): 1}
         self._entries: dict[Path, int] = {}  # of lists written with [[…]]
 
     def scan(self) -> Mapping[Path, int]:
@@ -56,7 +56,7 @@ class _Scanner:
                 table = self._header()
             else:
                 self._pair(table)
-        return self._found
+        return self._lines
 
     def _header(self) -> Path:
         several = self._text.startswith("[[", self._at)
@@ -120,7 +120,7 @@ class _Scanner:
         self._step(1)
 
     def _note(self, path: Path) -> None:
-        self._found.setdefault(path, self._line)
+        self._lines.setdefault(path, self._line)
 
     def _space(self) -> str:
         """Skip white space and comments; return the next character, empty at the end."""
@@ -128,9 +128,9 @@ class _Scanner:
         return self._text[self._at : self._at + 1]
 
     def _take(self, pattern: re.Pattern[str]) -> str:
-        found = pattern.match(self._text, self._at)
-        self._step(len(found[0]) if found else 0)
-        return found[0] if found else ""
+        match = pattern.match(self._text, self._at)
+        self._step(len(match[0]) if match else 0)
+        return match[0] if match else ""
 
     def _step(self, characters: int) -> None:
         self._line += self._text.count("\n", self._at, self._at + characters)

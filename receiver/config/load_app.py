@@ -21,13 +21,13 @@ def load_app(target: str) -> Receiver:
         from receiver.config import build  # noqa: PLC0415 - slow to import
 
         return build.load_file(target)
-    found = load(target)
-    if not isinstance(found, Receiver):
+    app = load(target)
+    if not isinstance(app, Receiver):
         raise LoadError(
-            f"{target} is of type {type(found).__name__}, not a Receiver: name the Receiver "
+            f"{target} is of type {type(app).__name__}, not a Receiver: name the Receiver "
             "itself, also if another app mounts it"
         )
-    return found
+    return app
 
 
 def find_ivr(app: Receiver, ivr: str) -> tuple[str, str]:

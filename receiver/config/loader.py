@@ -35,13 +35,13 @@ def load(target: str, default: str = "app") -> object:
     name, _, attribute = target.partition(":")
     if not name:
         raise LoadError(f"{short(target)!r} is not of the form module:attribute, as in app:app")
-    found: Any = _import(name)
+    loaded: Any = _import(name)
     for part in (attribute or default).split("."):
-        if not hasattr(found, part):
-            known = ", ".join(n for n in vars(found) if not n.startswith("_")) or "nothing"
+        if not hasattr(loaded, part):
+            known = ", ".join(n for n in vars(loaded) if not n.startswith("_")) or "nothing"
             raise LoadError(f"{short(name)} has no {short(part)!r}; it has {short(known, 200)}")
-        found = getattr(found, part)
-    return found
+        loaded = getattr(loaded, part)
+    return loaded
 
 
 def _import(name: str) -> ModuleType:

@@ -132,12 +132,12 @@ def _doc(thing: Any) -> str:
 
 
 def _about(doc: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for names, text in _ENTRY.findall(_section(_SECTION, doc)):
-        found |= dict.fromkeys(names.split(", "), " ".join(text.replace("``", "").split()))
-    return found
+        texts |= dict.fromkeys(names.split(", "), " ".join(text.replace("``", "").split()))
+    return texts
 
 
 def _section(pattern: re.Pattern[str], doc: str) -> str:
-    found = pattern.search(doc + "\n")
-    return textwrap.dedent(found[1]).strip("\n") if found else ""
+    match = pattern.search(doc + "\n")
+    return textwrap.dedent(match[1]).strip("\n") if match else ""

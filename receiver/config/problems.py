@@ -30,14 +30,14 @@ class Problems:
     """The problems of one file.
 
     Attributes:
-        found: the line of each key.
+        lines: the line of each key.
         hidden: values that came from variables.
         unnamed: tables whose keys are not shown.
         notes: a line number and a text for each problem.
     """
 
     file: str
-    found: Mapping[line_numbers.Path, int]
+    lines: Mapping[line_numbers.Path, int]
     hidden: set[str] = field(default_factory=set)
     unnamed: set[line_numbers.Path] = field(default_factory=set)
     notes: list[tuple[int, str]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Problems:
         return f"{self.file}:{self.line(path)}"
 
     def line(self, path: line_numbers.Path) -> int:
-        return line_numbers.line_of(self.found, path)
+        return line_numbers.line_of(self.lines, path)
 
     def add(self, path: line_numbers.Path, text: str, *, where: str = "") -> Any:
         """Note a problem of ``path``, at its line or else at ``where``; return `INVALID`."""
@@ -76,7 +76,7 @@ class Problems:
 
 def without_keys(text: str) -> str:
     """Return an error text of ``tomllib`` with stars for each quoted key that contains a digit."""
-    return _LITERAL.sub(lambda found: _STARS if re.search(r"\d", found[0]) else found[0], text)
+    return _LITERAL.sub(lambda match: _STARS if re.search(r"\d", match[0]) else match[0], text)
 
 
 def _shown(key: str) -> str:

@@ -233,23 +233,23 @@ def _of_class(kind: Any, args: tuple[Any, ...]) -> Any:
 
 def _of_union(members: tuple[Any, ...]) -> Any:
     rest = list(members)
-    found: list[Any] = []
+    kinds: list[Any] = []
     if Voicemail in rest:
-        found.append(MenuRuleValue if Disa in rest else RuleValue)
+        kinds.append(MenuRuleValue if Disa in rest else RuleValue)
         rest = [one for one in rest if one not in (Voicemail, Disa) and not _is_reply(one)]
     elif any(map(_is_reply, rest)):
-        found.append(ThenValue if any(map(_is_async, rest)) else ReplyValue)
+        kinds.append(ThenValue if any(map(_is_async, rest)) else ReplyValue)
         rest = [one for one in rest if one is not str and not _is_reply(one)]
     for kind in chain.from_iterable(members_of(type_of(one)) for one in rest):
-        if kind is not None and kind not in found:
-            found.append(kind)
-    found = [kind for kind in found if kind not in {_WIDER.get(one) for one in found}]
-    literals = [kind for kind in found if get_origin(kind) is Literal]
+        if kind is not None and kind not in kinds:
+            kinds.append(kind)
+    kinds = [kind for kind in kinds if kind not in {_WIDER.get(one) for one in kinds}]
+    literals = [kind for kind in kinds if get_origin(kind) is Literal]
     if types.NoneType in rest and literals:
         words = [kind for kind in literals if isinstance(get_args(kind)[0], str)]
-        found = [_or_none(kind) if kind in words else kind for kind in found]
-        found += [] if words else [_or_none(Literal[()])]
-    return one_of(*found) if len(found) > 1 else found[0] if found else None
+        kinds = [_or_none(kind) if kind in words else kind for kind in kinds]
+        kinds += [] if words else [_or_none(Literal[()])]
+    return one_of(*kinds) if len(kinds) > 1 else kinds[0] if kinds else None
 
 
 def _or_none(kind: Any) -> Any:

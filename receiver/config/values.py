@@ -101,7 +101,7 @@ class ValueReader:
         """Return ``value`` converted to the type ``kind``, or `INVALID`."""
         is_table = types.is_table(kind) and isinstance(value, dict)  # its keys have better errors
         if not is_table and not types.accepts(kind, value):
-            problem = f"this is {_found(value)}; it must be {types.in_words(kind)}"
+            problem = f"this is {_type_name(value)}; it must be {types.in_words(kind)}"
             return self._problems.add(path, problem)
         if isinstance(value, str):
             expanded = self._expanded(value, path)
@@ -124,14 +124,14 @@ class ValueReader:
         if origin is types.EventHandlerValue:
             return self._handler(value, path, CallEvent)
         if origin is types.SpeechValue:
-            found = self.fields(signature_of(Speech).options, value, path)
-            return found if found is INVALID else Speech(**found)
+            options = self.fields(signature_of(Speech).options, value, path)
+            return options if options is INVALID else Speech(**options)
         if origin in (list, tuple, set, frozenset):
             return self._list(kind, value, path)
         if origin is dict:
             entry = get_args(kind)[1]
-            found = {key: self.value(entry, one, (*path, key)) for key, one in value.items()}
-            return INVALID if any(one is INVALID for one in found.values()) else found
+            table = {key: self.value(entry, one, (*path, key)) for key, one in value.items()}
+            return INVALID if any(one is INVALID for one in table.values()) else table
         if origin is Any:
             return self._any(value, path)
         if kind is Secret:
@@ -144,12 +144,12 @@ class ValueReader:
     def _plain(self, kind: Any, value: Any, path: line_numbers.Path) -> Any:
         """Return a scalar or one of several values, as msgspec converts it."""
         try:
-            found = msgspec.convert(value, kind)
+            converted = msgspec.convert(value, kind)
         except msgspec.ValidationError:
             shown = quoted(self._problems.without_hidden(str(value)), 40)
             problem = f"this is {shown}; it must be {types.in_words(kind)}"
             return self._problems.add(path, problem)
-        return None if get_origin(kind) is Annotated and found == "none" else found
+        return None if get_origin(kind) is Annotated and converted == "none" else converted
 
     def _then(self, value: Any, path: line_numbers.Path, *, handlers: bool) -> Any:
         """Return the reply or the handler that a string or a marked table stands for."""
@@ -186,7 +186,7 @@ class ValueReader:
         kind = keywords()[mark]
         if kind.has_target():
             if not isinstance(value, str):
-                problem = f'this is {_found(value)}; it must be a string, as in forward = "222"'
+                problem = f'this is {_type_name(value)}; it must be a string, as in forward = "222"'
                 return self._problems.add(path, problem)
             text = self._expanded(value, path)
             try:
@@ -225,8 +225,8 @@ class ValueReader:
         """Return ``text`` with its variables expanded, or `INVALID`."""
         problems: list[str] = []
 
-        def expand(found: re.Match[str]) -> str:
-            name = found[1] or found[2]
+        def expand(match: re.Match[str]) -> str:
+            name = match[1] or match[2]
             if name is None:
                 return "$"
             value = self._variables.get(name) or ""
@@ -275,7 +275,7 @@ def _unknown(key: str, options: Mapping[str, Option], elsewhere: Collection[str]
     return f"there is no such key; known are {', '.join(known)}" if known else "it has no options"
 
 
-def _found(value: object) -> str:
+def _type_name(value: object) -> str:
     """Return the type of a value in words, without the value, which may be a PIN."""
     names = {str: "a string", bool: "true or false", int: "an integer", float: "a number"}
     names |= {list: "a list", dict: "a table"}

@@ -36,19 +36,19 @@ def problems(item: Model, *, creating: bool = False, at: str = "") -> tuple[str,
         creating: whether the fields that a create needs are required.
         at: the path of ``item``, with a dot at its end.
     """
-    found: list[str] = []
+    texts: list[str] = []
     for key, shape in shapes(type(item)).items():
         value, here = getattr(item, shape.name), f"{at}{key}"
         if is_blank(value):
             if creating and shape.spec.required:
-                found.append(f"{here} is missing")
+                texts.append(f"{here} is missing")
         elif shape.kind == "object":
-            found += problems(value, creating=True, at=f"{here}.")
+            texts += problems(value, creating=True, at=f"{here}.")
         elif shape.kind == "list":
-            found += _problems_of_list(shape, value, here)
+            texts += _problems_of_list(shape, value, here)
         elif shape.spec.use != "read" and (problem := leaf_problem(shape, value)):
-            found.append(f"{here} {problem}")
-    return (*found, *(f"{at}{text}" for text in item.conflicts(creating)))
+            texts.append(f"{here} {problem}")
+    return (*texts, *(f"{at}{text}" for text in item.conflicts(creating)))
 
 
 def unavailable(item: Model, version: str, at: str = "") -> Iterator[str]:
@@ -71,14 +71,14 @@ def unavailable(item: Model, version: str, at: str = "") -> Iterator[str]:
                 yield from unavailable(one, version, f"{at}{key}[{number}].")
 
 
-def refuse(what: str, found: Iterable[str]) -> None:
-    """Raise an error with all problems in ``found``, if there are any.
+def refuse(what: str, texts: Iterable[str]) -> None:
+    """Raise an error with all problems in ``texts``, if there are any.
 
     Raises:
         DeclarationError: there are problems.
     """
-    if texts := "; ".join(found):
-        raise DeclarationError(f"{what}: {texts}")
+    if problem := "; ".join(texts):
+        raise DeclarationError(f"{what}: {problem}")
 
 
 def parse(model: type[M], data: Mapping[str, Any]) -> M:
@@ -147,14 +147,14 @@ def refuse_fixed(before: Model, change: Mapping[str, Any]) -> None:
 
 def not_taken(after: Model, change: Mapping[str, Any], clear: Iterable[str] = ()) -> list[str]:
     """Return the keys of ``change`` that differ in ``after``, with the release that added them."""
-    found, known = write(after), shapes(type(after))
+    stored, known = write(after), shapes(type(after))
     visible = {
         key: value
         for key, value in change.items()
         if known[key].kind != "secret" and known[key].spec.use != "write"
     }
-    lost = [key for key, value in visible.items() if not covers(found.get(key), value)]
-    lost += [key for key in clear if found.get(key)]
+    lost = [key for key, value in visible.items() if not covers(stored.get(key), value)]
+    lost += [key for key in clear if stored.get(key)]
     since = {key: known[key].spec.since for key in lost}
     return [f"{key} (since {since[key]})" if since[key] else key for key in lost]
 
@@ -193,17 +193,17 @@ def distinction(items: Iterable[Model], names: Sequence[str], common: str) -> st
     return f"its {mark}, one of {', '.join(texts)}"
 
 
-def covers(found: object, sent: object) -> bool:
-    """Return whether ``found`` contains all of ``sent``, in any of the PBX's spellings."""
+def covers(stored: object, sent: object) -> bool:
+    """Return whether ``stored`` contains all of ``sent``, in any of the PBX's spellings."""
     if isinstance(sent, Mapping):
-        known = found if isinstance(found, Mapping) else {}
+        known = stored if isinstance(stored, Mapping) else {}
         return all(covers(known.get(key), value) for key, value in sent.items())
     if isinstance(sent, list):
-        items = found if isinstance(found, list) else []
+        items = stored if isinstance(stored, list) else []
         return len(items) == len(sent) and all(map(covers, items, sent))
-    if isinstance(sent, str) and isinstance(found, str):
-        return found.translate(_SAME).rstrip(";") == sent.translate(_SAME).rstrip(";")
-    return found == sent
+    if isinstance(sent, str) and isinstance(stored, str):
+        return stored.translate(_SAME).rstrip(";") == sent.translate(_SAME).rstrip(";")
+    return stored == sent
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -214,29 +214,29 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _problems_of_list(shape: Shape, items: Iterable[Any], at: str) -> list[str]:
-    found: list[str] = []
+    texts: list[str] = []
     for number, item in enumerate(items):
         if not shape.spec.refers:
-            found += problems(item, creating=True, at=f"{at}[{number}].")
+            texts += problems(item, creating=True, at=f"{at}[{number}].")
         elif not item.id:
-            found.append(f"{at}[{number}].id is missing")
-    return found
+            texts.append(f"{at}[{number}].id is missing")
+    return texts
 
 
 def _unknown_keys(model: type[Model], data: Mapping[str, Any], at: str) -> list[str]:
     """Return a text for each unknown key of ``data``, at any depth."""
-    known, found = shapes(model), []
+    known, texts = shapes(model), []
     for key, value in data.items():
         shape = known.get(key)
         if shape is None:
-            found.append(f"there is no field {at}{key}: {nearest(str(key), known)}")
+            texts.append(f"there is no field {at}{key}: {nearest(str(key), known)}")
         elif shape.model is not None:
             items = enumerate(value) if isinstance(value, list) else [(None, value)]
             for number, item in items:
                 here = f"{at}{key}." if number is None else f"{at}{key}[{number}]."
                 if isinstance(item, Mapping):
-                    found += _unknown_keys(shape.model, item, here)
-    return found
+                    texts += _unknown_keys(shape.model, item, here)
+    return texts
 
 
 def _objects(model: type[Model], data: Mapping[str, Any]) -> dict[str, Any]:

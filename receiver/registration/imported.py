@@ -91,11 +91,11 @@ class FoundIvr:
     prompts: Mapping[str, PromptCopy] = field(default_factory=dict)
 
 
-def import_ivrs(found: Iterable[FoundIvr], version: str = "") -> tuple[ImportedIvr, ...]:
+def import_ivrs(ivrs: Iterable[FoundIvr], version: str = "") -> tuple[ImportedIvr, ...]:
     """Return the declarations of IVRs, by number; of two with one number the first counts.
 
     Parameters:
-        found: the IVRs.
+        ivrs: the IVRs.
         version: of the PBX, such as ``"22.2"``; empty if it is unknown.
 
     Raises:
@@ -103,7 +103,7 @@ def import_ivrs(found: Iterable[FoundIvr], version: str = "") -> tuple[ImportedI
     """
     made: dict[str, ImportedIvr] = {}
     holidays: dict[str, Holiday] = {}
-    for one in sorted(found, key=lambda one: order(one.ivr)):
+    for one in sorted(ivrs, key=lambda one: order(one.ivr)):
         number = one.ivr.extension_number
         if not limits.EXTENSION.fullmatch(number):
             raise DeclarationError(
@@ -120,8 +120,8 @@ def order(ivr: Ivr) -> tuple[int, str, int, str]:
     return len(ivr.extension_number), ivr.extension_number, len(ivr.id), ivr.id
 
 
-def _import_ivr(found: FoundIvr, version: str, holidays: dict[str, Holiday]) -> ImportedIvr:
-    ivr = found.ivr
+def _import_ivr(source: FoundIvr, version: str, holidays: dict[str, Holiday]) -> ImportedIvr:
+    ivr = source.ivr
     reader = _Reader(ivr, version, holidays)
     if reader.take("name", lambda: ivr.name):
         for option, name in PLAIN.items():
@@ -134,14 +134,14 @@ def _import_ivr(found: FoundIvr, version: str, holidays: dict[str, Holiday]) -> 
         reader.take("exclude_list", lambda: list(ivr.excluded))
         reader.take("menu", lambda: list(map(_entry, ivr.custom_forward_rules or ())))
         reader.take("outbound_caller_ids", lambda: list(ivr.outbound_caller_ids or ()))
-        for option, copy in found.prompts.items():
+        for option, copy in source.prompts.items():
             reader.take_prompt(option, copy)
         if ivr.pin:
             reader.left_out["pin"] = PIN
     options = {key: reader.options[key] for key in _OPTIONS if key in reader.options}
     title = f"{ivr.extension_number} {ivr.name}".rstrip()
     left_out = reader.left_out
-    return ImportedIvr(ivr.extension_number, title, options, left_out, found.action_urls)
+    return ImportedIvr(ivr.extension_number, title, options, left_out, source.action_urls)
 
 
 _OPTIONS = tuple(IvrOptions.__annotations__)

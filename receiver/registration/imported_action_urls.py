@@ -53,9 +53,9 @@ def import_action_urls(
     parts: dict[tuple[Target, str], list[ActionUrl]] = {}
     unmanaged: list[ImportedActionUrl] = []
     for item in sorted(map(with_defaults, items), key=_order):
-        found = whose.leads_to(item) if whose and whose.owns(item) else None
-        if found and item.type in ("DTMF", "CALLER"):
-            parts.setdefault((found._replace(part=""), item.type), []).append(item)
+        target = whose.leads_to(item) if whose and whose.owns(item) else None
+        if target and item.type in ("DTMF", "CALLER"):
+            parts.setdefault((target._replace(part=""), item.type), []).append(item)
         else:
             unmanaged.append(ImportedActionUrl(item.type, item.mask, note=_note(item)))
     managed = (_managed(target.name, group) for (target, _), group in parts.items())

@@ -140,8 +140,8 @@ class _Writer:
 
     def shared(self) -> str:
         """Return the office hours and holidays."""
-        found = [*self._shared.hours.items(), *self._shared.holidays.items()]
-        lines = (f"{name} = {_layout(self._made(one), len(name) + 3)}" for one, name in found)
+        named = [*self._shared.hours.items(), *self._shared.holidays.items()]
+        lines = (f"{name} = {_layout(self._made(one), len(name) + 3)}" for one, name in named)
         return "\n".join(lines)
 
     def ivr(self, ivr: ImportedIvr, pbx: str) -> str:

@@ -191,10 +191,10 @@ def _check_release(one: DesiredIvr, version: str) -> None:
 
 
 def _recordings(one: DesiredIvr) -> dict[str, Prompt]:
-    found: dict[str, Prompt] = {}
+    recordings: dict[str, Prompt] = {}
     for option, path in one.prompts.items():
         if isinstance(path, Speech):
-            found[option] = Prompt(path.file_name, b"", spoken=True)
+            recordings[option] = Prompt(path.file_name, b"", spoken=True)
             continue
         what = f"the {option} {str(path)!r}".replace("_", " ", 1)
         try:
@@ -206,8 +206,8 @@ def _recordings(one: DesiredIvr) -> dict[str, Prompt]:
             examine(str(path), data)
         except DeclarationError as error:
             raise DeclarationError(error.problem, one.where) from None
-        found[option] = Prompt.of(path, data)
-    return found
+        recordings[option] = Prompt.of(path, data)
+    return recordings
 
 
 async def _with_speech(change: Change[DesiredIvr], speak: Speak | None) -> Change[DesiredIvr]:
