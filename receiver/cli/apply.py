@@ -180,10 +180,9 @@ def destroy(target: str, only: str | None, machine: bool, former: str, yes: bool
         result = _apply(app, found, True, machine)
         if deletes:
             say(machine, f"{what(result.done)} deleted.")
-        left = [change for change in found.of("unmanaged") if change.reason]
+        left = [change for change in found.each("unmanaged") if change.reason]
         if left:
-            rest = counted(len(left), "action URL")
-            click.echo(f"Error: {rest} left: {reasons(left)}", err=True)
+            click.echo(f"Error: {what(left)} left: {reasons(left)}", err=True)
         return result_as_json(found, result), 1 if left else 0
 
     over_pbxs(app, only, machine, one)
@@ -216,7 +215,12 @@ async def _plan_destroy(app: Receiver, label: str, former: str) -> Plan:
                 owner=owner_mark(settings.secret, label),
                 former=former,
                 event_url=desired_event_state(
-                    None, settings.public_url, settings.secret, pbx=label, former=former
+                    None,
+                    settings.public_url,
+                    settings.secret,
+                    settings.epoch,
+                    pbx=label,
+                    former=former,
                 ),
             )
 

@@ -65,6 +65,8 @@ class DesiredEventUrl:
         former: the URL at the former public URL of the service; empty if it has not moved.
         url: with credentials; None if no handler is declared.
         coming: the same with the credentials of the next epoch.
+        credentials: those by which it is recognised at another public URL, also if no handler is
+            declared.
         forwards: whether events are forwarded to another receiver.
         identity: what the credentials are derived from.
         where: ``file:line`` of the declaration.
@@ -78,6 +80,7 @@ class DesiredEventUrl:
     forwards: bool = False
     where: str = ""
     identity: str = ""
+    credentials: tuple[Credentials, ...] = ()
 
 
 def desired_action_urls(

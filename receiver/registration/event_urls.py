@@ -22,7 +22,7 @@ from dataclasses import replace
 
 import msgspec
 
-from receiver.credentials import Secret
+from receiver.credentials import Secret, derive
 from receiver.declarations.event_actions import EventEndpoint
 from receiver.pbx.models import ActionUrl, with_defaults
 from receiver.pbx.models_events import EventUrl
@@ -33,6 +33,7 @@ from receiver.registration.desired import (
     DesiredEventUrl,
     desired_event_url,
 )
+from receiver.registration.match import registered_at
 from receiver.registration.urls import base_of, origin, same
 
 UNDECLARED = "no handler of events is declared"
@@ -65,12 +66,16 @@ def desired_event_state(
     """
     place = endpoint or EventEndpoint(pbx)
     at, before = (url and url.rstrip("/") + place.path for url in (base, former))
+    epochs = (epoch, epoch + 1) if lenient else (epoch,)
+    credentials = tuple(derive(secret, place.identity, number) for number in epochs)
     if endpoint is None:
-        return DesiredEventUrl(at, place.path, before)
+        return DesiredEventUrl(at, place.path, before, credentials=credentials)
     now = desired_event_url(endpoint, base, secret, epoch)
     coming = desired_event_url(endpoint, base, secret, epoch + 1) if lenient else None
     forwards, where, identity = bool(endpoint.forward_to), endpoint.where, endpoint.identity
-    return DesiredEventUrl(at, place.path, before, now, coming, forwards, where, identity)
+    return DesiredEventUrl(
+        at, place.path, before, now, coming, forwards, where, identity, credentials
+    )
 
 
 def plan_event_url(
@@ -80,7 +85,7 @@ def plan_event_url(
     take_over: bool = False,
     certain: bool = False,
 ) -> Change[EventUrl] | None:
-    """Return the change of the event URL; None if nothing is declared and nothing is managed.
+    """Return the change of the event URL; None if nothing is declared and it is another receiver's.
 
     Parameters:
         desired: the desired state.
@@ -90,8 +95,10 @@ def plan_event_url(
     """
     managed = any(same(actual.url, url) for url in (desired.at, desired.former) if url)
     if desired.url is None:
-        if not managed or not actual.enabled:
+        if not actual.enabled:
             return None
+        if not managed:
+            return _left(desired, actual)
         off = EventUrl(enabled=False, auth="DISABLE", url=actual.url)
         return Change("delete", NO_IVR, off, reason=UNDECLARED, before=actual)
     if not actual.url:
@@ -134,6 +141,21 @@ def _is_ahead(actual: EventUrl, now: EventUrl, coming: EventUrl) -> bool:
     return hides_credentials(actual, now) or carries(actual, coming)
 
 
+def _left(desired: DesiredEventUrl, actual: EventUrl) -> Change[EventUrl] | None:
+    """Return the line about an event URL of this service at another public URL; None otherwise."""
+    base = base_of(actual.url, desired.path)
+    if base is None or not _is_ours(actual, desired):
+        return None
+    return Change("unmanaged", NO_IVR, actual, reason=registered_at(base), before=actual)
+
+
+def _is_ours(actual: EventUrl, desired: DesiredEventUrl) -> bool:
+    """Return whether the credentials were derived from the secret of this service."""
+    return any(
+        actual.token == one.token or actual.password == one.password for one in desired.credentials
+    )
+
+
 def _rivalry(actual: EventUrl, desired: DesiredEventUrl) -> str:
     """Return why the event URL of another public URL is not replaced, and the cure.
 
@@ -150,7 +172,7 @@ def _rivalry(actual: EventUrl, desired: DesiredEventUrl) -> str:
     base = base_of(actual.url, desired.path)
     if base is None:
         return f"the tenant's only event URL leads to {receiver}: {cure}"
-    ours = any(carries(actual, url) for url in (desired.url, desired.coming) if url is not None)
+    ours = _is_ours(actual, desired)
     is_shown = ours or not base.path
     whose = "has the credentials of this service" if ours else f"leads to {desired.path}"
     return (

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from receiver.pbx.models import ActionUrl
 from receiver.registration.desired import DesiredActionUrl
 from receiver.registration.ownership import Ownership
-from receiver.registration.urls import Target, key, origin, parse
+from receiver.registration.urls import Location, key, origin, parse
 from receiver.text import line
 
 _BESIDE = "Beside another installation, use another name= and another RECEIVER_SECRET"
@@ -101,7 +101,7 @@ def rivalry(want: ActionUrl, rival: ActionUrl, whose: Ownership) -> str:
         )
     return (
         f"{here} leads to this action at {target.base}, not at {base}: is RECEIVER_PUBLIC_URL "
-        f"right? {_former(target)}. {_BESIDE}"
+        f"right? {_former(target.base)}. {_BESIDE}"
     )
 
 
@@ -110,9 +110,14 @@ def moved(item: ActionUrl, whose: Ownership) -> str:
     target = whose.leads_to(item)
     if target is None or not whose.moved(item):
         return ""
+    return registered_at(target.base)
+
+
+def registered_at(base: Location) -> str:
+    """Return that something was registered at another public URL, and the cure."""
     return (
-        f"it was registered with this RECEIVER_SECRET at {target.base} and is not changed: is "
-        f"RECEIVER_PUBLIC_URL right? {_former(target)}; if another installation runs there, give "
+        f"it was registered with this RECEIVER_SECRET at {base} and is not changed: is "
+        f"RECEIVER_PUBLIC_URL right? {_former(base)}; if another installation runs there, give "
         "each its own RECEIVER_SECRET"
     )
 
@@ -125,8 +130,8 @@ def other_secret() -> str:
     )
 
 
-def _former(target: Target) -> str:
-    return f"If this service was there before: receiver apply --moved-from {target.base}"
+def _former(base: Location) -> str:
+    return f"If this service was there before: receiver apply --moved-from {base}"
 
 
 def _by_id(item: ActionUrl) -> tuple[int, str]:

@@ -35,7 +35,7 @@ from receiver.registration.actual_state import (
     read_event_url,
     read_rules,
 )
-from receiver.registration.changes import Change, Plan, Resource
+from receiver.registration.changes import Change, Plan, R_co, Resource
 from receiver.registration.concurrency import random_delay
 from receiver.registration.desired import DesiredEventUrl, desired_action_urls
 from receiver.registration.holiday_changes import plan_holidays
@@ -132,12 +132,15 @@ async def plan_destroy(
     """
     actual = await read_actual(client, reading)
     made = plans.plan((), actual, base, pbx=pbx, owner=owner, former=former)
-    reason = plans.MANAGED
-    changes = (replace(one, reason=reason) if one.op == "delete" else one for one in made.changes)
-    made = replace(made, changes=tuple(changes))
     undeclared = event_url and replace(event_url, url=None, coming=None)
     made = plans.with_event_url(made, undeclared, await read_event_url(client, undeclared))
-    return replace(made, event_url=made.event_url and replace(made.event_url, reason=reason))
+    changes, event_urls = map(_to_destroy, made.changes), map(_to_destroy, made.event_urls)
+    return replace(made, changes=tuple(changes), event_url=next(event_urls, None))
+
+
+def _to_destroy(change: Change[R_co]) -> Change[R_co]:
+    """Return a change with the reason that all of them are deleted."""
+    return replace(change, reason=plans.MANAGED) if change.op == "delete" else change
 
 
 async def apply(

@@ -103,6 +103,20 @@ async def test_after_a_move_the_suggested_command_moves_it(setting: Setting) -> 
     assert setting.pbx.tenant_settings["cdr_event"] == stored
 
 
+async def test_after_a_move_destroy_reports_the_one_that_is_left(setting: Setting) -> None:
+    await setting.run("apply events_app:app")
+    old = "https://old.example.com/app"
+    stored = setting.pbx.tenant_settings["cdr_event"]
+    setting.pbx.update_tenant({"cdr_event": {**stored, "url": f"{old}/events"}})
+    left = await setting.run("destroy events_app:app --yes", status=1)
+    assert "1 action URL deleted." in left.stdout
+    text = "event URL: it was registered with this RECEIVER_SECRET at"
+    assert f"Error: the event URL left: {text} {old}" in (" ".join(left.stderr.split()))
+    assert setting.pbx.tenant_settings["cdr_event"]["enabled"]
+    await setting.run(f"destroy events_app:app --yes --moved-from {old}")
+    assert not setting.pbx.tenant_settings["cdr_event"]["enabled"]
+
+
 async def test_a_saved_plan_is_void_when_the_event_url_has_changed(setting: Setting) -> None:
     await setting.run("plan events_app:app --out changes.plan")
     setting.pbx.update_tenant({"cdr_event": OTHER})

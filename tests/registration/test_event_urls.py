@@ -200,6 +200,18 @@ def test_after_a_move_the_plan_suggests_the_former_public_url(
         assert (moved.op, moved.reason) == ("update", "")
 
 
+def test_one_from_before_a_move_without_handlers_is_shown_and_not_changed() -> None:
+    moved = msgspec.structs.replace(HELD, url="https://old.example.com/events")
+    found = change(wanted(None), moved)
+    assert (found.op, found.name) == ("unmanaged", "event URL")
+    assert found.reason.startswith(
+        "it was registered with this RECEIVER_SECRET at https://old.example.com and is not changed"
+    )
+    assert change(wanted(None, former="https://old.example.com"), moved).op == "delete"
+    for other in ({"enabled": False}, {"token": Secret("ofanotherone")}, {"url": OTHER}):
+        assert not plan_event_url(wanted(None), msgspec.structs.replace(moved, **other))
+
+
 def test_the_path_of_another_pbx_is_that_of_another_receiver() -> None:
     found = change(wanted(EventEndpoint("north"), pbx="north"), HELD)
     assert "--moved-from" not in found.reason
