@@ -15,6 +15,7 @@ from receiver.simulator.api import make_api
 from receiver.simulator.model import Pbx
 from tests.cli.test_apply import SECRET, TOKEN, Setting
 
+OLD = "https://old.example.com/app"
 OTHER = {"enabled": True, "url": "https://crm.example.com/hook/hush"}
 APP = """
 from receiver import Call, CallEvent, Forward, Ivr, Receiver, Reply
@@ -92,28 +93,30 @@ async def test_that_of_another_receiver_needs_consent(setting: Setting) -> None:
     assert "hush" not in setting.printed
 
 
-async def test_after_a_move_the_suggested_command_moves_it(setting: Setting) -> None:
+async def apply_before_move(setting: Setting) -> object:
+    """Register at a former public URL; return the event URL as it would be at the present one."""
     await setting.run("apply events_app:app")
-    old = "https://old.example.com/app"
     stored = setting.pbx.tenant_settings["cdr_event"]
-    setting.pbx.update_tenant({"cdr_event": {**stored, "url": f"{old}/events"}})
+    setting.pbx.update_tenant({"cdr_event": {**stored, "url": f"{OLD}/events"}})
+    return stored
+
+
+async def test_after_a_move_the_suggested_command_moves_it(setting: Setting) -> None:
+    stored = await apply_before_move(setting)
     blocked = await setting.run("apply events_app:app", status=1)
-    assert f"receiver apply --moved-from {old}. " in " ".join(blocked.output.split())
-    await setting.run(f"apply events_app:app --moved-from {old}")
+    assert f"receiver apply --moved-from {OLD}. " in " ".join(blocked.output.split())
+    await setting.run(f"apply events_app:app --moved-from {OLD}")
     assert setting.pbx.tenant_settings["cdr_event"] == stored
 
 
 async def test_after_a_move_destroy_reports_the_one_that_is_left(setting: Setting) -> None:
-    await setting.run("apply events_app:app")
-    old = "https://old.example.com/app"
-    stored = setting.pbx.tenant_settings["cdr_event"]
-    setting.pbx.update_tenant({"cdr_event": {**stored, "url": f"{old}/events"}})
+    await apply_before_move(setting)
     left = await setting.run("destroy events_app:app --yes", status=1)
     assert "1 action URL deleted." in left.stdout
     text = "event URL: it was registered with this RECEIVER_SECRET at"
-    assert f"Error: the event URL left: {text} {old}" in (" ".join(left.stderr.split()))
+    assert f"Error: the event URL left: {text} {OLD}" in " ".join(left.stderr.split())
     assert setting.pbx.tenant_settings["cdr_event"]["enabled"]
-    await setting.run(f"destroy events_app:app --yes --moved-from {old}")
+    await setting.run(f"destroy events_app:app --yes --moved-from {OLD}")
     assert not setting.pbx.tenant_settings["cdr_event"]["enabled"]
 
 
