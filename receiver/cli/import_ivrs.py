@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from receiver.cli.common import client
+from receiver.cli.common import client, write_file
 from receiver.cli.progress_bar import progress_bar
 from receiver.declarations import limits
 from receiver.errors import PbxError, RegistrationError, SettingsError
@@ -165,11 +165,7 @@ def _write(out: Path, text: str, prompts: dict[str, bytes], yes: bool) -> None:
     if not yes:
         _refuse_existing(files)
     for path, data in {**files, out: text.encode()}.items():
-        try:
-            with path.open("wb" if yes else "xb") as file:
-                file.write(data)
-        except OSError as error:
-            raise RegistrationError(f"{path} cannot be written: {error.strerror}") from None
+        write_file(path, data, mode=0o666, replaces=yes)
 
 
 def _has(path: Path, data: bytes) -> bool:

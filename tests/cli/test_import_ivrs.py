@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,6 +155,19 @@ def test_nothing_is_overwritten(receiver: Run) -> None:
     assert "Receiver(" in Path("ivrs.py").read_text()
 
 
+def test_an_existing_file_is_kept_if_the_new_one_cannot_be_written(
+    receiver: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Path("ivrs.py").write_text("mine")
+    monkeypatch.setattr(Path, "replace", fail)
+    failed = receiver("import", "8001", "--out", "ivrs.py", "--yes", status=2)
+    assert "ivrs.py cannot be written: No space left on device" in failed.stderr
+    assert (Path("ivrs.py").read_text(), len(list(Path().iterdir()))) == ("mine", 1)
+
+
 def test_a_prompt_is_not_overwritten_either_unless_it_is_the_same(receiver: Run) -> None:
     receiver("import", "--out", "ivrs.py")
     receiver("import", "--out", "more.py")
@@ -166,7 +181,7 @@ def test_a_prompt_is_not_overwritten_either_unless_it_is_the_same(receiver: Run)
 
 
 def test_a_folder_that_is_not_there(receiver: Run) -> None:
-    failed = receiver("import", "8001", "--out", "no/ivrs.py", status=1)
+    failed = receiver("import", "8001", "--out", "no/ivrs.py", status=2)
     assert "no/ivrs.py cannot be written: No such file or directory" in failed.stderr
 
 
