@@ -2,7 +2,8 @@
 
 Rule 1: the folders of the loaded code are watched, without their subfolders: Python files, ``.env``
         and declared prompts. Other files that an app writes there (a log, a database) are ignored.
-Rule 2: a change that was missed while the set of folders changed is found by the file's time.
+Rule 2: a change that was missed while the set of folders changed, or before a file was known, is
+        found by the file's time.
 """
 
 from __future__ import annotations
@@ -42,10 +43,11 @@ class FileWatcher:
             files: all files of the app.
             since: seconds since the epoch; a file with a later time counts as changed.
         """
-        self._files = frozenset(map(os.path.realpath, files))
+        known, self._files = self._files, frozenset(map(os.path.realpath, files))
         folders = {Path(file).parent for file in self._files} | {Path.cwd()}
         existing = frozenset(str(folder) for folder in folders if folder.is_dir())
         if existing == self._folders and self._task is not None:
+            self._add({file for file in self._files - known if _modified(file) > since})
             return
         await self.close()
         self._folders = existing

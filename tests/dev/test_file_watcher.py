@@ -59,6 +59,17 @@ async def test_a_file_that_was_changed_before_its_folder_was_watched_is_reported
     assert await names_until(watcher, "code.py") == {"code.py"}
 
 
+async def test_a_file_that_was_changed_before_it_was_known_is_reported(
+    watcher: FileWatcher, tmp_path: Path
+) -> None:
+    """Its folder is watched, but the app's files are known only when it is loaded."""
+    app = tmp_path / "receiver.toml"
+    app.touch()
+    await watcher.watch((), math.inf)
+    await watcher.watch([str(app)], app.stat().st_mtime - 1)
+    assert await names_until(watcher, "receiver.toml") == {"receiver.toml"}
+
+
 async def test_a_change_is_reported_although_other_folders_are_watched_since(
     watcher: FileWatcher, tmp_path: Path
 ) -> None:
