@@ -64,7 +64,9 @@ _TASK = NUMBER_FORMS | frozenset({"key", "due", "text", "contact", "name", "owne
 
 
 class Rest(Connector):
-    """A connector, see `handlers.crm.contacts.Crm`. ::
+    """A connector for any CRM with a REST interface, see `handlers.crm.contacts.Crm`.
+
+    ::
 
         crm = Rest(
             "https://crm.example.com",

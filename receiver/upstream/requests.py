@@ -15,7 +15,11 @@ from receiver.errors import DeclarationError, UpstreamError
 
 INVALID_REQUEST = "the URL, a header or the body is not valid in HTTP"
 
-_DEFAULTS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_DEFAULTS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "portsip-receiver",
+}
 _SCHEMES = ("http", "https")
 
 

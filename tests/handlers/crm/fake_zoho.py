@@ -29,6 +29,7 @@ class FakeZoho(Fake):
         self.made = 0
         self.denied = False
         self.unique = ""
+        self.contains = False  # whether a search for a number returns all records
         self.records: dict[str, list[dict[str, Any]]] = {"Contacts": [], "Leads": [], "Calls": []}
         self.records["Tasks"] = []
 
@@ -84,7 +85,7 @@ class FakeZoho(Fake):
             found = [
                 row
                 for row in self.records[module]
-                if any(digits(row.get(field, "")) == wanted for field in PHONES)
+                if self.contains or any(digits(row.get(field, "")) == wanted for field in PHONES)
             ]
         elif criteria := re.fullmatch(r"\((\w+):starts_with:([^()]+)\)", query.get("criteria", "")):
             field, begin = criteria.groups()
