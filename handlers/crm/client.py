@@ -60,7 +60,7 @@ class Options(TypedDict, total=False):
         name: name of the CRM account; needed if an app uses two of one kind.
         per_second: requests per second that the CRM allows.
         workers: processes on all machines that share this limit; 0 for those of this machine.
-        timeout: seconds for one request; a caller waits for it until the call's deadline only.
+        timeout: seconds for one request; a caller waits less, see `handlers.crm.lookup`.
         ca: PEM file with the certificate of a private authority.
     """
 

@@ -10,7 +10,8 @@
     events.add("call_ended", lookup.complete)  # optional
 
 Rule 1: The caller gets an answer in time. If the CRM is slow, down, throttled or sends garbage, and
-        the cache has no answer, the caller is unknown.
+        the cache has no answer, the caller is unknown. A third of the call's time is kept for the
+        route, which may be a handler that sends requests, too.
 Rule 2: Several contacts with one owner count as one; with different owners the call goes to
         ``several``. `handlers.crm.routes` decides where a contact's call goes.
 Rule 3: Each process requests a number, and an owner, once in ``fresh`` seconds. The answer, also
@@ -23,12 +24,13 @@ Rule 5: No log contains a number, a name or a field of a contact.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from handlers.crm.connectors import connect
 from handlers.crm.contacts import Contact, Crm, Engagement, Number, Owner
@@ -47,11 +49,16 @@ from receiver import (
 )
 from receiver.upstream import Lookup
 
+T = TypeVar("T")
+
 Logged = Literal["known", "all", "never"]
 """The calls that are logged: of known callers, of all callers, none."""
 
 TIMEOUT = 10.0
 """Seconds after which a search of the CRM is cancelled."""
+
+SHARE = 2 / 3
+"""Share of a call's remaining time that a caller waits for the CRM."""
 
 LOG_INTERVAL = 60.0
 """Seconds between two equal log messages."""
@@ -192,8 +199,9 @@ class CallerLookup:
     async def _identify(self, number: Number, call: Call) -> Caller:
         if not self._is_outside(number):
             return Caller()
+        until = asyncio.get_running_loop().time() + SHARE * call.remaining()
         try:
-            contacts = await self._contacts(number, call)
+            contacts = await _before(until, self._contacts(number, call))
         except Exception as error:
             self._report(error)
             return Caller(searched=False)
@@ -202,7 +210,7 @@ class CallerLookup:
         if best is None or several or not self._routes.wants_owner(best):
             return Caller(best, several=several)
         try:
-            return Caller(best, await self._owners(_ByOwner(best), call))
+            return Caller(best, await _before(until, self._owners(_ByOwner(best), call)))
         except Exception as error:
             self._report(error)
             return Caller(best)
@@ -236,6 +244,15 @@ class CallerLookup:
 
 
 _logger = logging.getLogger("receiver.handlers")
+
+
+async def _before(until: float, result: Awaitable[T]) -> T:
+    """Return ``result`` if it arrives before ``until``, a time of the event loop."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await result
+    except TimeoutError:
+        raise Unavailable("no answer in the share of the call's time that it has") from None
 
 
 class _ByOwner:

@@ -99,7 +99,8 @@ class Client:
 
     Raises:
         DeclarationError: the timeout is not above 0, the base is not an http or https URL without
-            credentials, there are headers without a base, or the CA file cannot be read.
+            credentials, a header is not valid, there are headers without a base, or the CA file
+            cannot be read.
     """
 
     def __init__(

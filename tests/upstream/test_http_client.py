@@ -312,6 +312,9 @@ async def test_an_untrusted_certificate_is_refused() -> None:
         lambda _: Client("https://crm.example.com/?key=1"),
         lambda _: Client("http://x:y"),
         lambda _: Client(headers={"Authorization": "x"}),
+        lambda _: Client("https://crm.example.com", headers={"X-Key": "two\nlines"}),
+        lambda _: Client("https://crm.example.com", headers={"X-Key": "gr\u00fcn"}),
+        lambda _: Client("https://crm.example.com", headers={"X Key": "x"}),
         lambda folder: Client(ca=folder / "missing.pem"),
     ],
 )
