@@ -137,6 +137,11 @@ class Odoo(KeyedConnector):
     async def log(self, engagement: Engagement) -> str:
         return await super().log(engagement) if engagement.contact else ""
 
+    async def complete(self, record: str, engagement: Engagement) -> None:
+        record = record or await self._find_call(engagement)
+        if record:  # else it was a call of an unknown caller, for a search does not lag
+            await super().complete(record, engagement)
+
     async def add_task(self, task: Task) -> None:
         if task.contact:
             await super().add_task(task)

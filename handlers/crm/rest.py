@@ -54,7 +54,15 @@ from handlers.crm.client import (
 from handlers.crm.contacts import NUMBER_FORMS, Contact, Engagement, Number, Outcome, Owner
 from handlers.crm.credentials import expand
 from handlers.crm.outcomes import Task
-from handlers.crm.rest_templates import Step, Template, filled, in_header, read_step, value_at
+from handlers.crm.rest_templates import (
+    Step,
+    Template,
+    check_records,
+    filled,
+    in_header,
+    read_step,
+    value_at,
+)
 from receiver import Call, DeclarationError, Unavailable
 from receiver.upstream import UpstreamRefused
 
@@ -138,22 +146,7 @@ class Rest(Connector):
         self._task = read_step(task, "task", _TASK) if task else None
         if not self._find or any("id" not in one.fields for one in self._find):
             raise DeclarationError("Rest: find needs an id: the path of the contact's id")
-        if self._log and not self._is_idempotent(self._log):
-            raise DeclarationError(
-                "Rest: log could create two records of one call: add seek, with {key} in both; or "
-                "{key} in the url or a header of log, if the CRM treats it as a unique key"
-            )
-
-        if self._task and "{key}" not in self._task.url + repr(self._task.headers):
-            raise DeclarationError(
-                "Rest: task could create two tasks of one call: add {key} to its url or a header, "
-                "which the CRM treats as a unique key"
-            )
-
-    def _is_idempotent(self, log: Step) -> bool:
-        if self._seek is None:
-            return "{key}" in log.url + repr(log.headers)
-        return "key" in self._seek.slots & log.slots
+        check_records(self._seek, self._log, self._complete, self._task)
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
         values = {name: getattr(number, name) for name in NUMBER_FORMS}

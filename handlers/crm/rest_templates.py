@@ -90,6 +90,31 @@ def read_step(
     return step
 
 
+def check_records(
+    seek: Step | None, log: Step | None, complete: Step | None, task: Step | None
+) -> None:
+    """Raise DeclarationError if a record could be created twice, or never be found again."""
+    if log and not (_has_key(log) if seek is None else "key" in seek.slots & log.slots):
+        raise DeclarationError(
+            "Rest: log could create two records of one call: add seek, with {key} in both; or "
+            "{key} in the url or a header of log, if the CRM treats it as a unique key"
+        )
+    has_id = any(one and "id" in one.fields for one in (seek, log))
+    if complete and "record" in complete.slots and not has_id:
+        raise DeclarationError(
+            "Rest: complete uses {record}: add id, the path of the record's id, to log or seek"
+        )
+    if task and not _has_key(task):
+        raise DeclarationError(
+            "Rest: task could create two tasks of one call: add {key} to its url or a header, "
+            "which the CRM treats as a unique key"
+        )
+
+
+def _has_key(step: Step) -> bool:
+    return "{key}" in step.url + repr(step.headers)
+
+
 def filled(template: Any, values: Mapping[str, str]) -> Any:
     """Return ``template`` with its placeholders replaced."""
     if isinstance(template, str):

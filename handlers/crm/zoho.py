@@ -119,7 +119,10 @@ class Zoho(KeyedConnector):
     ) -> None:
         super().__init__(options)
         if domain not in _DOMAINS:
-            raise DeclarationError(f"Zoho: domain={domain!r} is not one of {', '.join(_DOMAINS)}")
+            raise DeclarationError(
+                f"Zoho: domain={domain!r} is not one of {', '.join(_DOMAINS)}; another data centre "
+                "is set by url= and accounts="
+            )
         url = https_url(url or f"https://www.zohoapis.{domain}", "Zoho")
         accounts = (accounts or _accounts_url(domain)).rstrip("/")
         source = self._token_source(

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.crm.contacts import Contact, Number
+from handlers.crm.contacts import Contact, Number, Outcome
+from handlers.crm.outcomes import CallCompleter
 from handlers.crm.salesforce import _quoted, _term
 from receiver import Unavailable
 from receiver.upstream import UpstreamRefused
@@ -68,8 +69,12 @@ async def test_a_partner_may_have_no_salesperson(staged: Callable[[str], Stage])
 @module_loop
 async def test_odoo_logs_no_calls_of_unknown_callers(staged: Callable[[str], Stage]) -> None:
     odoo = staged("odoo")
-    await odoo.crm.log(engagement_of())
+    assert await odoo.crm.log(engagement_of()) == ""
     assert not odoo.fake.requests
+    crm = odoo.crm
+    assert isinstance(crm, CallCompleter)
+    await crm.complete("", engagement_of(end=Outcome(True)))  # would be tried ten times otherwise
+    assert odoo.logged() == []
 
 
 @module_loop
