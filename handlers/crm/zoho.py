@@ -20,11 +20,10 @@ general knowledge; check it against your own CRM.
   second call with its key is then refused with ``DUPLICATE_DATA`` [doc]. Without it the subject is
   searched for; since the index may lag by some seconds [mem], the latest 200 records are read, too,
   by ``GET /crm/v8/{module}?sort_by=Created_Time`` [doc], which does not lag [mem].
-- ``PUT /crm/v8/Calls/{id}`` with the changed fields adds the outcome; an unanswered call gets the
-  type ``Missed`` [spec]. ``POST /crm/v8/Tasks`` creates a task [spec].
-- Scopes: ZohoCRM.modules.READ, ZohoSearch.securesearch.READ for each search [doc],
-  ZohoCRM.modules.calls.CREATE and UPDATE, ZohoCRM.users.READ; for tasks
-  ZohoCRM.modules.tasks.CREATE.
+- ``PUT /crm/v8/Calls/{id}`` with the changed fields adds the outcome [spec]. Changing the type is
+  INVALID_DATA [doc]: if ``Missed`` is refused, the outcome is sent without it.
+- ``POST /crm/v8/Tasks`` creates a task [spec].
+- Scopes: see the guide; each search requires ZohoSearch.securesearch.READ [doc].
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ from handlers.crm.contacts import (
 )
 from handlers.crm.credentials import code, https_url
 from handlers.crm.outcomes import Task
-from receiver import Call, DeclarationError, Secret, Unavailable
+from receiver import Call, DeclarationError, Secret
 from receiver.upstream import Answer, UpstreamRefused
 
 _DOMAINS = ("com", "eu", "in", "com.au", "jp", "com.cn", "sa", "ca")
@@ -147,12 +146,12 @@ class Zoho(KeyedConnector):
             for form in number.search_keys(self._forms)
         ]
         results = await asyncio.gather(*searches, return_exceptions=True)
+        searched = []
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        searched = [result for result in results if not isinstance(result, BaseException)]
-        found = unique(contact for contacts in searched for contact in contacts)
-        return tuple(contact for contact in found if _has_number(contact.fields, number))
+            searched += result
+        return unique(one for one in searched if _has_number(one.fields, number))
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
         if not contact.owner:
@@ -176,13 +175,15 @@ class Zoho(KeyedConnector):
         return await self._send("POST", "Calls", self._row(engagement))
 
     async def _update_call(self, record: str, engagement: Engagement) -> object:
-        end = engagement.end or Outcome(False)
-        row = {
-            "Call_Type": "Inbound" if end.answered else "Missed",
-            "Call_Duration": _duration(end.seconds),
-            "Description": engagement.text,
-        }
-        return await self._send("PUT", f"Calls/{path_segment(record)}", row)
+        end, path = engagement.end or Outcome(False), f"Calls/{path_segment(record)}"
+        row = {"Call_Duration": _duration(end.seconds), "Description": engagement.text}
+        if not end.answered:
+            try:
+                return await self._send("PUT", path, {"Call_Type": "Missed", **row})
+            except UpstreamRefused as error:
+                if code(error) != "INVALID_DATA":
+                    raise
+        return await self._send("PUT", path, row)
 
     async def _find_task(self, task: Task) -> str:
         return await self._find("Tasks", task.key)
@@ -205,7 +206,8 @@ class Zoho(KeyedConnector):
                 raise
             return ""
         if result.get("status") != "success" and result.get("code") != "DUPLICATE_DATA":
-            raise Unavailable(f"{answer.origin} did not accept the record")
+            text = f"{answer.origin} did not accept the record"
+            raise UpstreamRefused(text, status=answer.status, body=answer.body)
         details = result.get("details")
         return text_of(details.get("id")) if isinstance(details, dict) else ""
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from handlers.crm.contacts import Contact, Number
+from handlers.crm.contacts import Contact, Number, Outcome
 from handlers.crm.credentials import REFRESH_INTERVAL, RETRY_AFTER, OAuth
+from handlers.crm.outcomes import CallCompleter
 from receiver import Secret, Unavailable
 from tests.handlers.crm.connected import KEY, Stage, engagement_of
 from tests.handlers.crm.fake_zoho import REFRESH
@@ -111,6 +112,21 @@ async def test_a_call_that_zoho_refuses_is_not_logged(zoho: Stage) -> None:
     zoho.fake._call = lambda row: zoho.fake._result(202, "INVALID_DATA")
     with pytest.raises(Unavailable, match="did not accept"):
         await zoho.crm.log(engagement_of())
+
+
+@pytest.mark.parametrize(("fixed", "kind"), [(True, "Inbound"), (False, "Missed")])
+async def test_the_type_of_a_missed_call_is_changed_if_zoho_allows_it(
+    zoho: Stage, fixed: bool, kind: str
+) -> None:
+    zoho.fake.fixed_type = fixed
+    record = await zoho.crm.log(engagement_of())
+    assert record is not None
+    crm = zoho.crm
+    assert isinstance(crm, CallCompleter)
+    await crm.complete(record, engagement_of(end=Outcome(False)))
+    (call,) = zoho.logged()
+    assert call["Call_Type"] == kind
+    assert "not answered" in call["Description"]
 
 
 async def test_concurrent_callers_share_one_token(zoho: Stage) -> None:
