@@ -25,8 +25,6 @@ Rule 5: No log contains a number, a name or a field of a contact.
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -36,6 +34,7 @@ from handlers.crm.connectors import connect
 from handlers.crm.contacts import Contact, Crm, Engagement, Number, Owner
 from handlers.crm.engagements import EngagementLog, key_of
 from handlers.crm.routes import Caller, Route, Routes
+from handlers.error_log import ErrorLog
 from receiver import (
     Call,
     CallEvent,
@@ -59,11 +58,6 @@ TIMEOUT = 10.0
 
 SHARE = 2 / 3
 """Share of a call's remaining time that a caller waits for the CRM."""
-
-LOG_INTERVAL = 60.0
-"""Seconds between two equal log messages."""
-
-_MAX_LOGGED = 100
 
 
 class CallerLookup:
@@ -138,7 +132,7 @@ class CallerLookup:
         times = {"fresh": fresh, "stale": stale, "timeout": TIMEOUT}
         self._contacts = Lookup(self._find_contacts, **times, max_size=remember)
         self._owners = Lookup(self._find_owner, **times, max_size=remember)
-        self._logged: dict[str, tuple[float, int]] = {}  # time and omitted messages by text
+        self._errors = ErrorLog()
         self._log = (
             None if log == "never" else EngagementLog(crm, unknown=log == "all", region=region)
         )
@@ -219,19 +213,8 @@ class CallerLookup:
         return bool(number.e164) or len(number.digits) >= max(self._shortest, 1)
 
     def _report(self, error: Exception) -> None:
-        """Log the error, unless an equal one was logged in the last `LOG_INTERVAL` seconds."""
-        text = str(error) if isinstance(error, Unavailable) else type(error).__name__
-        last, omitted = self._logged.pop(text, (-math.inf, 0))
-        if time.monotonic() - last < LOG_INTERVAL:
-            self._logged[text] = last, omitted + 1
-            return
-        self._logged[text] = time.monotonic(), 0
-        if len(self._logged) > _MAX_LOGGED:
-            del self._logged[next(iter(self._logged))]
-        times = f" (omitted since the last message: {omitted})" if omitted else ""
-        _logger.warning(
-            "CallerLookup: CRM %s unavailable, caller unknown: %s%s", self._crm.name, text, times
-        )
+        what = f"CallerLookup: CRM {self._crm.name} unavailable, caller unknown"
+        self._errors.warn(what, error)
 
     async def _find_contacts(self, number: Number) -> tuple[Contact, ...]:
         contacts = tuple(await self._crm.find(number))
@@ -241,9 +224,6 @@ class CallerLookup:
 
     async def _find_owner(self, key: _ByOwner) -> Owner | None:
         return await self._crm.owner(key.contact)
-
-
-_logger = logging.getLogger("receiver.handlers")
 
 
 async def _before(until: float, result: Awaitable[T]) -> T:
