@@ -31,7 +31,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from handlers.error_log import ErrorLog
+from handlers.crm.error_log import ErrorLog
 from handlers.relay import origin_of
 from receiver import Call, CallEvent, DeclarationError, Unavailable
 from receiver.upstream import Client

@@ -25,8 +25,8 @@ from typing import Any
 from weakref import WeakSet
 
 from handlers.crm.contacts import Contact, Crm, Engagement, Number
+from handlers.crm.error_log import ErrorLog
 from handlers.crm.outcomes import CallCompleter, outcome_of
-from handlers.error_log import ErrorLog
 from receiver import Call, CallEvent, Unavailable, job_state
 
 _logger = logging.getLogger("receiver.handlers")

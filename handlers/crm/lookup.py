@@ -33,8 +33,8 @@ from typing import Any, Literal, TypeVar, get_args
 from handlers.crm.connectors import connect
 from handlers.crm.contacts import Contact, Crm, Engagement, Number, Owner
 from handlers.crm.engagements import EngagementLog, key_of
+from handlers.crm.error_log import ErrorLog
 from handlers.crm.routes import Caller, Route, Routes
-from handlers.error_log import ErrorLog
 from receiver import (
     Call,
     CallEvent,
@@ -232,7 +232,7 @@ async def _before(until: float, result: Awaitable[T]) -> T:
         async with asyncio.timeout_at(until):
             return await result
     except TimeoutError:
-        raise Unavailable("no answer in the share of the call's time that it has") from None
+        raise Unavailable("no answer within two thirds of the call's time") from None
 
 
 class _ByOwner:

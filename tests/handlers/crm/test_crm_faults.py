@@ -112,7 +112,7 @@ async def test_a_slow_crm_leaves_time_for_the_route(
     lookup = CallerLookup(stage.make(name="hubspot-rest"), unknown="0", region="DE", log="never")
     async with serving(tmp_path / "jobs.db") as service:
         assert (await service.call(lookup))[0] == Forward("0")
-    assert "no answer in the share of the call's time" in caplog.text  # not: at its deadline
+    assert "no answer within two thirds of the call's time" in caplog.text  # not: at its deadline
 
 
 async def test_two_matching_contacts(staged: Callable[[str], Stage], tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-"""handlers/error_log.py."""
+"""handlers/crm/error_log.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from handlers.error_log import _MAX_MESSAGES, LOG_INTERVAL, ErrorLog
+from handlers.crm.error_log import _MAX_MESSAGES, LOG_INTERVAL, ErrorLog
 from receiver import Unavailable
 
 
