@@ -31,8 +31,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from handlers.crm.error_log import ErrorLog
 from handlers.relay import origin_of
-from receiver import Call, CallEvent, DeclarationError
+from receiver import Call, CallEvent, DeclarationError, Unavailable
 from receiver.upstream import Client
 
 if TYPE_CHECKING:  # they need an extra
@@ -117,12 +118,20 @@ class FollowUp:
         self._url, self._file = url, Path(file) if str(file) else None
         if self._file is not None and self._file.suffix not in (".csv", ".jsonl"):
             raise DeclarationError("FollowUp: file= must end with .csv or .jsonl")
+        self._errors = ErrorLog()
         self._client: Client | None = None
         if url:
             origin = origin_of(url, plain, "FollowUp")
             self._client = Client(origin, headers=headers, timeout=timeout, ca=ca)
 
     async def __call__(self, event: CallEvent) -> None:
+        try:
+            await self._follow_up(event)
+        except Unavailable as error:
+            self._errors.warn("FollowUp: a missed call is not followed up yet", error)
+            raise
+
+    async def _follow_up(self, event: CallEvent) -> None:
         if self._crm is not None:
             await self._add_task(self._crm, event)
         elif self._client is not None:

@@ -1,6 +1,6 @@
 """Time limits of production, which a test on a busy machine must not meet by accident.
 
-A store has 0.15 s, after which an app continues without it, a CRM a second, and a worker whose
+A store has 0.15 s, after which an app continues without it, a CRM 5 s, and a worker whose
 event loop is 0.25 s late is not ready. Where a disk or the CPU is busy, a test would see an
 outage. So the defaults are extended for all tests; one of such a limit gives its own.
 """

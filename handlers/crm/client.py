@@ -4,7 +4,8 @@ Rule 1: An answer other than 2xx raises `receiver.Unavailable`; the text contain
         CRM sent except its error code.
 Rule 2: A request waits for the rate limit. If it could not be sent in time, it is not sent.
         Background requests use spare capacity only, so a backlog of engagements delays no caller.
-Rule 3: After a 429 no request is sent until the time in ``Retry-After`` has passed.
+Rule 3: After a 429 no request is sent until the time in ``Retry-After`` has passed; without it for
+        a second, and twice as long after each further 429, up to a minute.
 Rule 4: Each process limits itself to its share: the CRM's limit divided by ``workers``. The default
         is ``WEB_CONCURRENCY``, which ``receiver serve --workers`` sets.
 """
@@ -22,7 +23,7 @@ from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote
 
 from handlers.crm.contacts import text_of
-from handlers.crm.credentials import OAuth, code, https_url
+from handlers.crm.credentials import TIMEOUT, OAuth, code, https_url
 from receiver import Call, DeclarationError, Unavailable
 from receiver.upstream import Answer, Client, UpstreamRefused
 
@@ -40,9 +41,12 @@ MAX_BACKGROUND_WAIT = 60.0
 MAX_RETRY_AFTER = 300.0
 """Longest Retry-After in seconds that is obeyed."""
 
+MAX_PAUSE = 60.0
+"""Longest pause in seconds after a 429 without Retry-After."""
+
 _MARGIN = 0.05  # seconds of a call that are kept for its answer
 _HINTS = {
-    401: "the credentials are wrong or have expired",
+    401: "the credentials are wrong, have expired or lack a scope",
     403: "the credentials lack a permission, or a quota is used up",
     404: "not found: check url= and the requested resource",
     429: "the rate limit is exceeded",
@@ -56,7 +60,7 @@ class Options(TypedDict, total=False):
         name: name of the CRM account; needed if an app uses two of one kind.
         per_second: requests per second that the CRM allows.
         workers: processes on all machines that share this limit; 0 for those of this machine.
-        timeout: seconds for one request; the call's deadline applies as well.
+        timeout: seconds for one request; a caller waits less, see `handlers.crm.lookup`.
         ca: PEM file with the certificate of a private authority.
     """
 
@@ -74,7 +78,7 @@ class ClientOptions:
     name: str
     per_second: float = 10.0
     workers: int = 0
-    timeout: float = 1.0
+    timeout: float = TIMEOUT
     ca: str | Path | None = None
 
 
@@ -96,6 +100,7 @@ class RateLimit:
         self._slack = (max(burst // workers, 1) - 1) * self._interval
         self._next = -math.inf  # when the next request would be due without a burst
         self._blocked_until = -math.inf
+        self._pause = 1.0
 
     async def wait(self, call: Call | None = None, *, background: bool = False) -> None:
         """Wait until a request may be sent, for ``call`` or in the background.
@@ -116,9 +121,17 @@ class RateLimit:
             await asyncio.sleep(delay)
 
     def block(self, seconds: float | None) -> None:
-        """Block requests for ``seconds``, the CRM's Retry-After; for one second without it."""
-        wait = 1.0 if seconds is None else min(seconds, MAX_RETRY_AFTER)
-        self._blocked_until = max(self._blocked_until, asyncio.get_running_loop().time() + wait)
+        """Block requests for ``seconds``, the CRM's Retry-After; without it see rule 3."""
+        now = asyncio.get_running_loop().time()
+        if seconds is not None:
+            self._blocked_until = max(self._blocked_until, now + min(seconds, MAX_RETRY_AFTER))
+        elif now >= self._blocked_until:  # not an answer to a request sent before the block
+            self._blocked_until = now + self._pause
+            self._pause = min(2 * self._pause, MAX_PAUSE)
+
+    def record_success(self) -> None:
+        """Record that the CRM answered: the next pause is one second again."""
+        self._pause = 1.0
 
     async def _wait_for_spare(self) -> None:
         loop = asyncio.get_running_loop()
@@ -203,17 +216,23 @@ class CrmClient:
     ) -> Answer:
         await self._limit.wait(call, background=background)
         try:
-            return await self._client.request(method, path, call=call, **parts)
+            answer = await self._client.request(method, path, call=call, **parts)
         except UpstreamRefused as error:
             if error.status == 429 or (error.status == 503 and error.retry_after is not None):
                 self._limit.block(error.retry_after)
-            hints = (str(error), code(error), _HINTS.get(error.status, ""))
+            hints = (str(error), code(error), _hint(error.status))
             raise UpstreamRefused(
                 ": ".join(filter(None, hints)),
                 status=error.status,
                 retry_after=error.retry_after,
                 body=error.body,
             ) from None
+        self._limit.record_success()
+        return answer
+
+
+def _hint(status: int) -> str:
+    return "redirects are not followed: check url=" if status < 400 else _HINTS.get(status, "")
 
 
 def path_segment(value: str) -> str:

@@ -72,9 +72,11 @@ def connector_of(wanted: str) -> Callable[..., Any]:
             "module:Class" + _suggestion(wanted, known)
         )
     try:
-        connector: Any = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError):
-        raise DeclarationError(f"crm: connector={wanted!r}: {module} has no {name}") from None
+        connector: Any = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise DeclarationError(f"crm: connector={wanted!r}: {error}") from None
+    if connector is None:
+        raise DeclarationError(f"crm: connector={wanted!r}: {module} has no {name}")
     if not callable(connector):
         raise DeclarationError(f"crm: connector={wanted!r} is not a class")
     made: Callable[..., Any] = connector

@@ -25,6 +25,10 @@ from handlers.relay import is_loopback
 from receiver import Call, DeclarationError, Secret, Unavailable
 from receiver.upstream import Client, Lookup, UpstreamRefused
 
+TIMEOUT = 5.0
+"""Seconds for one request: more than a callback has, for what no caller waits for: look-ups that
+were started ahead, tokens, records of calls."""
+
 REFRESH_AGE = 45 * 60.0
 """Age in seconds at which a token is refreshed while still used; most are valid for an hour."""
 
@@ -72,14 +76,17 @@ def expand(text: str, option: str) -> str:
 def _environment(name: str, option: str) -> str:
     text = os.environ.get(name, "")
     if not text:
-        raise DeclarationError(f"{option}: the environment variable {name} is not set")
+        raise DeclarationError(
+            f"{option}: the environment variable {name} is not set: export it; in Python .env is "
+            "read for settings only"
+        )
     if problem := Secret(text).problem:
         raise DeclarationError(f"{option}: the environment variable {name} {problem}")
     return text
 
 
 def https_url(url: str, name: str) -> str:
-    """Return ``url`` if requests to it are encrypted or stay on this machine.
+    """Return ``url`` without a slash at its end if requests to it are encrypted or stay here.
 
     Raises:
         DeclarationError: otherwise; the text starts with ``name``.
@@ -91,7 +98,7 @@ def https_url(url: str, name: str) -> str:
         raise DeclarationError(f"{name}: url= is not a valid URL") from None
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise DeclarationError(f"{name}: url= must be the https URL of your CRM")
-    return url
+    return url.rstrip("/")
 
 
 def code(error: UpstreamRefused) -> str:
@@ -106,7 +113,7 @@ def code(error: UpstreamRefused) -> str:
         body = body[0] if body else None
     if not isinstance(body, dict):
         return ""
-    names = (body.get(key) for key in ("errorCode", "code", "name", "error"))
+    names = (body.get(key) for key in ("errorCode", "code", "name", "error", "category"))
     return next((n for n in names if isinstance(n, str) and _CODE.fullmatch(n)), "")
 
 
@@ -127,13 +134,15 @@ class OAuth:
         url: str,
         form: Mapping[str, str],
         *,
-        timeout: float = 1.0,
+        timeout: float = TIMEOUT,
         ca: str | Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._url = https_url(url, name)
         self._form = urlencode(form).encode()
+        secrets = ", ".join(f"{key}=" for key in form if key != "grant_type")
+        self._hint = f"check {secrets}, and that they belong to this host"
         self._client = Client(timeout=timeout, ca=ca)
         self._clock = clock
         self._tokens: Lookup[int, str] = Lookup(
@@ -168,11 +177,12 @@ class OAuth:
             fields = answer.json()
             token = fields.get("access_token") if isinstance(fields, dict) else None
             if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-                text = f"{answer.origin} sent no token: check client_id= and client_secret="
+                text = f"{answer.origin} sent no token"
                 raise UpstreamRefused(text, status=answer.status, body=answer.body)  # Zoho, [doc]
         except UpstreamRefused as error:
             self._blocked_until = self._clock() + (error.retry_after or RETRY_AFTER)
-            text = ": ".join(filter(None, ("no token", str(error), code(error))))
+            hint = self._hint if error.status < 429 else ""
+            text = ": ".join(filter(None, ("no token", str(error), code(error), hint)))
             raise Unavailable(f"{self._name}: {text}") from None
         self._last = token
         return token
@@ -199,5 +209,9 @@ class OAuth:
         """
         if token:
             return reveal(token, f"{name}: token")
+        if missing := next((key for key, value in secrets.items() if not value), ""):
+            raise DeclarationError(
+                f"{name}: {missing} is missing: set {', '.join(secrets)}, or token for a trial"
+            )
         form = {key: reveal(value, f"{name}: {key}") for key, value in secrets.items()}
         return cls(name, url, {"grant_type": grant, **form}, timeout=timeout, ca=ca)

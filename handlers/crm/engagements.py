@@ -25,6 +25,7 @@ from typing import Any
 from weakref import WeakSet
 
 from handlers.crm.contacts import Contact, Crm, Engagement, Number
+from handlers.crm.error_log import ErrorLog
 from handlers.crm.outcomes import CallCompleter, outcome_of
 from receiver import Call, CallEvent, Unavailable, job_state
 
@@ -50,6 +51,7 @@ class EngagementLog:
         self.crm = crm
         self.unknown = unknown
         self.region = region
+        self.errors = ErrorLog()
         _logs.add(self)
 
     async def enqueue(self, call: Call, engagement: Engagement, *, searched: bool) -> None:
@@ -100,7 +102,11 @@ class EngagementLog:
             packed = _pack(engagement) | {"region": self.region, "unknown": self.unknown}
             result = await log_call(self.crm.name, packed, False)
         if result.startswith(_LOGGED):
-            await self.crm.complete(result.removeprefix(_LOGGED), engagement)
+            try:
+                await self.crm.complete(result.removeprefix(_LOGGED), engagement)
+            except Unavailable as error:
+                self.errors.warn(f"CallerLookup: outcome not added in CRM {self.crm.name}", error)
+                raise
 
 
 async def log_call(crm: str, packed: dict[str, Any], searched: bool) -> str:
@@ -113,6 +119,14 @@ async def log_call(crm: str, packed: dict[str, Any], searched: bool) -> str:
         Unavailable: the CRM is not available; retry.
     """
     log = _find(crm)
+    try:
+        return await _log_call(log, packed, searched)
+    except Unavailable as error:
+        log.errors.warn(f"CallerLookup: call not logged in CRM {crm}", error)
+        raise
+
+
+async def _log_call(log: EngagementLog, packed: dict[str, Any], searched: bool) -> str:
     region = packed.get("region", log.region)
     engagement = _unpack(packed, region)
     if not searched:

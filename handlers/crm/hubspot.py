@@ -48,7 +48,7 @@ from handlers.crm.contacts import (
 )
 from handlers.crm.credentials import reveal
 from handlers.crm.outcomes import Task
-from receiver import Call, Secret
+from receiver import Call, PhoneNumbers, Secret
 
 _NAMES = ("firstname", "lastname")
 _PHONES = ("phone", "mobilephone")
@@ -59,7 +59,9 @@ _MAX_PAGES = 20
 
 
 class HubSpot(KeyedConnector):
-    """A connector, see `handlers.crm.contacts.Crm`. ::
+    """A connector for HubSpot, see `handlers.crm.contacts.Crm`.
+
+    ::
 
         crm = HubSpot("$HUBSPOT_TOKEN", fields=["lifecyclestage"], region="DE")
 
@@ -111,6 +113,7 @@ class HubSpot(KeyedConnector):
             self._connect(url, secret, per_second=limit, burst=int(limit) or 1)
             for limit in (self._options.per_second, others_per_second)
         )
+        PhoneNumbers(region)  # raises if the region is unknown
         self._region = region
         self._search_fields = tuple(search_fields)
         own = (*_NAMES, *_PHONES, "email", "lifecyclestage", "hubspot_owner_id")

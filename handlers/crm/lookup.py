@@ -10,7 +10,8 @@
     events.add("call_ended", lookup.complete)  # optional
 
 Rule 1: The caller gets an answer in time. If the CRM is slow, down, throttled or sends garbage, and
-        the cache has no answer, the caller is unknown.
+        the cache has no answer, the caller is unknown. A third of the call's time is kept for the
+        route, which may be a handler that sends requests, too.
 Rule 2: Several contacts with one owner count as one; with different owners the call goes to
         ``several``. `handlers.crm.routes` decides where a contact's call goes.
 Rule 3: Each process requests a number, and an owner, once in ``fresh`` seconds. The answer, also
@@ -23,16 +24,16 @@ Rule 5: No log contains a number, a name or a field of a contact.
 
 from __future__ import annotations
 
-import logging
-import math
+import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from handlers.crm.connectors import connect
 from handlers.crm.contacts import Contact, Crm, Engagement, Number, Owner
 from handlers.crm.engagements import EngagementLog, key_of
+from handlers.crm.error_log import ErrorLog
 from handlers.crm.routes import Caller, Route, Routes
 from receiver import (
     Call,
@@ -47,16 +48,16 @@ from receiver import (
 )
 from receiver.upstream import Lookup
 
+T = TypeVar("T")
+
 Logged = Literal["known", "all", "never"]
 """The calls that are logged: of known callers, of all callers, none."""
 
 TIMEOUT = 10.0
 """Seconds after which a search of the CRM is cancelled."""
 
-LOG_INTERVAL = 60.0
-"""Seconds between two equal log messages."""
-
-_MAX_LOGGED = 100
+SHARE = 2 / 3
+"""Share of a call's remaining time that a caller waits for the CRM."""
 
 
 class CallerLookup:
@@ -131,7 +132,7 @@ class CallerLookup:
         times = {"fresh": fresh, "stale": stale, "timeout": TIMEOUT}
         self._contacts = Lookup(self._find_contacts, **times, max_size=remember)
         self._owners = Lookup(self._find_owner, **times, max_size=remember)
-        self._logged: dict[str, tuple[float, int]] = {}  # time and omitted messages by text
+        self._errors = ErrorLog()
         self._log = (
             None if log == "never" else EngagementLog(crm, unknown=log == "all", region=region)
         )
@@ -192,8 +193,9 @@ class CallerLookup:
     async def _identify(self, number: Number, call: Call) -> Caller:
         if not self._is_outside(number):
             return Caller()
+        until = asyncio.get_running_loop().time() + SHARE * call.remaining()
         try:
-            contacts = await self._contacts(number, call)
+            contacts = await _before(until, self._contacts(number, call))
         except Exception as error:
             self._report(error)
             return Caller(searched=False)
@@ -202,7 +204,7 @@ class CallerLookup:
         if best is None or several or not self._routes.wants_owner(best):
             return Caller(best, several=several)
         try:
-            return Caller(best, await self._owners(_ByOwner(best), call))
+            return Caller(best, await _before(until, self._owners(_ByOwner(best), call)))
         except Exception as error:
             self._report(error)
             return Caller(best)
@@ -211,19 +213,8 @@ class CallerLookup:
         return bool(number.e164) or len(number.digits) >= max(self._shortest, 1)
 
     def _report(self, error: Exception) -> None:
-        """Log the error, unless an equal one was logged in the last `LOG_INTERVAL` seconds."""
-        text = str(error) if isinstance(error, Unavailable) else type(error).__name__
-        last, omitted = self._logged.pop(text, (-math.inf, 0))
-        if time.monotonic() - last < LOG_INTERVAL:
-            self._logged[text] = last, omitted + 1
-            return
-        self._logged[text] = time.monotonic(), 0
-        if len(self._logged) > _MAX_LOGGED:
-            del self._logged[next(iter(self._logged))]
-        times = f" (omitted since the last message: {omitted})" if omitted else ""
-        _logger.warning(
-            "CallerLookup: CRM %s unavailable, caller unknown: %s%s", self._crm.name, text, times
-        )
+        what = f"CallerLookup: CRM {self._crm.name} unavailable, caller unknown"
+        self._errors.warn(what, error)
 
     async def _find_contacts(self, number: Number) -> tuple[Contact, ...]:
         contacts = tuple(await self._crm.find(number))
@@ -235,7 +226,13 @@ class CallerLookup:
         return await self._crm.owner(key.contact)
 
 
-_logger = logging.getLogger("receiver.handlers")
+async def _before(until: float, result: Awaitable[T]) -> T:
+    """Return ``result`` if it arrives before ``until``, a time of the event loop."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await result
+    except TimeoutError:
+        raise Unavailable("no answer within two thirds of the call's time") from None
 
 
 class _ByOwner:

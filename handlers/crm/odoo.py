@@ -43,7 +43,7 @@ from handlers.crm.contacts import (
     text_of,
     unique,
 )
-from handlers.crm.credentials import reveal
+from handlers.crm.credentials import https_url, reveal
 from handlers.crm.outcomes import Task
 from receiver import Call, DeclarationError, Secret
 from receiver.upstream import Answer
@@ -55,7 +55,9 @@ _SEARCH = {"phone_sanitized": ("e164",), "phone_mobile_search": ("e164", "nation
 
 
 class Odoo(KeyedConnector):
-    """A connector, see `handlers.crm.contacts.Crm`. ::
+    """A connector for Odoo, see `handlers.crm.contacts.Crm`.
+
+    ::
 
         crm = Odoo("https://odoo.example.com", "$ODOO_TOKEN", search={"phone": ["e164"]})
 
@@ -109,6 +111,7 @@ class Odoo(KeyedConnector):
         self._owner_fields = ["name", "email", *further]
         headers = {"X-Odoo-Database": reveal(database, "Odoo: database")} if database else None
         secret, header = reveal(token, "Odoo: token"), ("Authorization", "bearer ")
+        url = https_url(url, "Odoo")
         self._api = self._connect(f"{url}/json/2", secret, header, headers=headers)
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
@@ -133,6 +136,11 @@ class Odoo(KeyedConnector):
 
     async def log(self, engagement: Engagement) -> str:
         return await super().log(engagement) if engagement.contact else ""
+
+    async def complete(self, record: str, engagement: Engagement) -> None:
+        record = record or await self._find_call(engagement)
+        if record:  # else it was a call of an unknown caller, for a search does not lag
+            await super().complete(record, engagement)
 
     async def add_task(self, task: Task) -> None:
         if task.contact:

@@ -65,7 +65,9 @@ _LONGEST_DELAY = timedelta(days=2)  # between the end of a call and the last try
 
 
 class Pipedrive(KeyedConnector):
-    """A connector, see `handlers.crm.contacts.Crm`. ::
+    """A connector for Pipedrive, see `handlers.crm.contacts.Crm`.
+
+    ::
 
         crm = Pipedrive("$PIPEDRIVE_TOKEN")
 

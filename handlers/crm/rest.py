@@ -27,7 +27,8 @@ engagement, and ``{record}`` (its id, at ``id`` of the answer to ``log`` or ``se
 
 Rule 1: A request whose placeholder would be empty is not sent: an empty search finds all contacts.
         Several requests in ``find`` are sent in sequence until one finds a contact.
-Rule 2: Values in a URL's path are quoted. Placeholders are replaced once, never within values.
+Rule 2: Values in a URL's path, and what is not ASCII in a header, are quoted. Placeholders are
+        replaced once, never within values.
 Rule 3: A call is logged once: ``seek`` searches for its key, or the CRM treats the key as unique;
         it is then in a header or the URL of ``log``. One of the two is required. ``task`` needs the
         key in a header or the URL.
@@ -36,6 +37,7 @@ Rule 4: Templates are checked when the connector is created, so none can fail du
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, timedelta
 from typing import Any, Unpack
@@ -52,9 +54,19 @@ from handlers.crm.client import (
 from handlers.crm.contacts import NUMBER_FORMS, Contact, Engagement, Number, Outcome, Owner
 from handlers.crm.credentials import expand
 from handlers.crm.outcomes import Task
-from handlers.crm.rest_templates import Step, Template, filled, read_step, value_at
+from handlers.crm.rest_templates import (
+    Step,
+    Template,
+    check_records,
+    filled,
+    in_header,
+    read_step,
+    value_at,
+)
 from receiver import Call, DeclarationError, Unavailable
+from receiver.upstream import UpstreamRefused
 
+_logger = logging.getLogger("receiver.handlers")
 _OWNER = frozenset({"owner"})
 _ENGAGEMENT = NUMBER_FORMS | frozenset(
     {"key", "begun", "ended", "ivr", "contact", "name", "owner", "outcome", "destination", "text"}
@@ -64,7 +76,9 @@ _TASK = NUMBER_FORMS | frozenset({"key", "due", "text", "contact", "name", "owne
 
 
 class Rest(Connector):
-    """A connector, see `handlers.crm.contacts.Crm`. ::
+    """A connector for any CRM with a REST interface, see `handlers.crm.contacts.Crm`.
+
+    ::
 
         crm = Rest(
             "https://crm.example.com",
@@ -119,6 +133,7 @@ class Rest(Connector):
         sent = {
             key: expand(value, f"Rest: headers: {key}") for key, value in (headers or {}).items()
         }
+        self._warned = False
         self._client = self._connect(url, burst=burst, headers=sent)
         finds = [find] if isinstance(find, Mapping) else find
         self._find = [
@@ -131,22 +146,7 @@ class Rest(Connector):
         self._task = read_step(task, "task", _TASK) if task else None
         if not self._find or any("id" not in one.fields for one in self._find):
             raise DeclarationError("Rest: find needs an id: the path of the contact's id")
-        if self._log and not self._is_idempotent(self._log):
-            raise DeclarationError(
-                "Rest: log could create two records of one call: add seek, with {key} in both; or "
-                "{key} in the url or a header of log, if the CRM treats it as a unique key"
-            )
-
-        if self._task and "{key}" not in self._task.url + repr(self._task.headers):
-            raise DeclarationError(
-                "Rest: task could create two tasks of one call: add {key} to its url or a header, "
-                "which the CRM treats as a unique key"
-            )
-
-    def _is_idempotent(self, log: Step) -> bool:
-        if self._seek is None:
-            return "{key}" in log.url + repr(log.headers)
-        return "key" in self._seek.slots & log.slots
+        check_records(self._seek, self._log, self._complete, self._task)
 
     async def find(self, number: Number, call: Call | None = None) -> Sequence[Contact]:
         values = {name: getattr(number, name) for name in NUMBER_FORMS}
@@ -214,7 +214,16 @@ class Rest(Connector):
         background: bool = False,
     ) -> Sequence[Mapping[str, Any]]:
         """Return the objects of the answer; ``()`` for 404, an empty answer and null."""
-        body = await none_if_404(self._send(step, values, call, background=background))
+        try:
+            body = await self._send(step, values, call, background=background)
+        except UpstreamRefused as error:
+            if error.status != 404:
+                raise
+            if "{" not in step.url and not self._warned:
+                self._warned = True
+                text = "%s: 404 is taken as not found; if no caller is found, check the url %s"
+                _logger.warning(text, self.name, step.url)
+            return ()
         try:
             found = None if body is None else value_at(body, step.at)
         except LookupError:
@@ -240,7 +249,7 @@ class Rest(Connector):
             background=background,
             params=filled(step.params, values) or None,
             json=filled(step.json, values),
-            headers=filled(step.headers, values),
+            headers=filled(step.headers, {name: in_header(one) for name, one in values.items()}),
         )
         return answer.json() if answer.body.strip() else None
 

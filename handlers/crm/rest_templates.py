@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from handlers.crm.contacts import text_of
 from receiver import DeclarationError
@@ -18,6 +19,8 @@ Template = Mapping[str, Any]
 """One request, as described in `handlers.crm.rest`."""
 
 _SLOT = re.compile(r"\{([a-z0-9]+)\}")
+_ASCII = "".join(map(chr, range(0x20, 0x7F)))
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _PARTS = {"url": str, "method": str, "params": Mapping, "headers": Mapping, "json": object}
 
 
@@ -74,11 +77,42 @@ def read_step(
             raise DeclarationError(f"Rest: {option}: {part} cannot be a {type(value).__name__}")
     parts = {part: template[part] for part in _PARTS if part in template}
     parts.setdefault("method", "POST" if "json" in template else "GET")
+    if parts["method"].upper() not in _METHODS:
+        raise DeclarationError(f"Rest: {option}: method must be one of {', '.join(_METHODS)}")
+    if not all(
+        re.fullmatch(r"[\x20-\x7e]*", f"{one}") for one in parts.get("headers", {}).values()
+    ):
+        raise DeclarationError(f"Rest: {option}: headers must be ASCII without line breaks")
     fields = {name: template[name] for name in names if name in template}
     step = Step(**parts, at=template.get("at", ""), fields=fields, names=names)
     if unknown := step.slots - slots:
         raise DeclarationError(f"Rest: {option} has no placeholder {{{sorted(unknown)[0]}}}")
     return step
+
+
+def check_records(
+    seek: Step | None, log: Step | None, complete: Step | None, task: Step | None
+) -> None:
+    """Raise DeclarationError if a record could be created twice, or never be found again."""
+    if log and not (_has_key(log) if seek is None else "key" in seek.slots & log.slots):
+        raise DeclarationError(
+            "Rest: log could create two records of one call: add seek, with {key} in both; or "
+            "{key} in the url or a header of log, if the CRM treats it as a unique key"
+        )
+    has_id = any(one and "id" in one.fields for one in (seek, log))
+    if complete and "record" in complete.slots and not has_id:
+        raise DeclarationError(
+            "Rest: complete uses {record}: add id, the path of the record's id, to log or seek"
+        )
+    if task and not _has_key(task):
+        raise DeclarationError(
+            "Rest: task could create two tasks of one call: add {key} to its url or a header, "
+            "which the CRM treats as a unique key"
+        )
+
+
+def _has_key(step: Step) -> bool:
+    return "{key}" in step.url + repr(step.headers)
 
 
 def filled(template: Any, values: Mapping[str, str]) -> Any:
@@ -90,6 +124,11 @@ def filled(template: Any, values: Mapping[str, str]) -> Any:
     if isinstance(template, list | tuple):
         return [filled(value, values) for value in template]
     return template
+
+
+def in_header(value: str) -> str:
+    """Return ``value`` with what is not ASCII percent-encoded, as UTF-8."""
+    return quote(value, safe=_ASCII)
 
 
 def value_at(value: Any, path: str) -> Any:

@@ -13,6 +13,8 @@ knowledge; to be checked against your own org.
   for all forms of a number.
 - ``? & | ! { } [ ] ( ) ^ ~ * : \ " ' + -`` are escaped with a backslash in SOSL [3rd], ``\`` and
   ``'`` in SOQL [doc]; a term has two characters or more [mem].
+- A converted lead is still found, with its former owner, and no task may refer to it
+  (CANNOT_UPDATE_CONVERTED_LEAD) [3rd]: only leads with ``IsConverted = false`` are searched.
 - ``OwnerId`` is a user (``005…``) or a queue (``00G…``), which has no extension [mem].
 - An error is ``[{"errorCode", "message"}]``: 401 INVALID_SESSION_ID, 403 REQUEST_LIMIT_EXCEEDED for
   the daily limit [mem]. An unknown version is 404; each is supported for three years or more [mem].
@@ -44,6 +46,7 @@ from handlers.crm.contacts import (
     text_of,
     unique,
 )
+from handlers.crm.credentials import https_url
 from handlers.crm.outcomes import Task
 from receiver import Call, DeclarationError, Secret
 
@@ -54,7 +57,9 @@ _RESERVED = re.compile(r"""([?&|!{}\[\]()^~*:\\"'+\-])""")
 
 
 class Salesforce(KeyedConnector):
-    """A connector, see `handlers.crm.contacts.Crm`. ::
+    """A connector for Salesforce, see `handlers.crm.contacts.Crm`.
+
+    ::
 
         crm = Salesforce(
             "https://acme.my.salesforce.com",
@@ -103,6 +108,7 @@ class Salesforce(KeyedConnector):
         super().__init__(options)
         if not isinstance(version, str) or not re.fullmatch(r"v[1-9][0-9]{1,2}\.0", version):
             raise DeclarationError(f'Salesforce: version={version!r} must have the form "v60.0"')
+        url = https_url(url, "Salesforce")
         source = self._token_source(
             token,
             f"{url}/services/oauth2/token",
@@ -115,7 +121,10 @@ class Salesforce(KeyedConnector):
         self._objects = identifiers(objects, "Salesforce: one of objects=")
         more = identifiers(fields, "Salesforce: one of fields=")
         columns = ", ".join(["Id", "Name", "OwnerId", *more])
-        self._returning = ", ".join(f"{one}({columns})" for one in self._objects)
+        where = {"Lead": " WHERE IsConverted = false"}
+        self._returning = ", ".join(
+            f"{one}({columns}{where.get(one, '')})" for one in self._objects
+        )
         of_owner = identifiers(owner_fields, "Salesforce: one of owner_fields=")
         self._owner_fields = ",".join(["Id", "Name", "Email", *of_owner])
 

@@ -10,7 +10,8 @@ general knowledge; check it against your own CRM.
 
 - ``GET /crm/v8/{module}/search?phone=`` searches all fields of a record that hold numbers [doc].
   The notation of a number matters [mem], so several ``forms=`` are searched for at once in each of
-  the ``modules=``: four requests for a caller who is not in the cache.
+  the ``modules=``: four requests for a caller who is not in the cache. A search may find texts
+  that only contain what was searched for [doc, of criteria], so records are compared again.
 - No contact found is 204 with no body [mem]. A record has ``Owner`` with id, name, email [mem].
 - The header is ``Zoho-oauthtoken``, not ``Bearer`` [doc]. Each data centre has separate hosts.
 - A call requires start and type, and a completed one the duration, as hh:mm [doc]. Its contact is
@@ -19,15 +20,16 @@ general knowledge; check it against your own CRM.
   second call with its key is then refused with ``DUPLICATE_DATA`` [doc]. Without it the subject is
   searched for; since the index may lag by some seconds [mem], the latest 200 records are read, too,
   by ``GET /crm/v8/{module}?sort_by=Created_Time`` [doc], which does not lag [mem].
-- ``PUT /crm/v8/Calls/{id}`` with the changed fields adds the outcome; an unanswered call gets the
-  type ``Missed`` [spec]. ``POST /crm/v8/Tasks`` creates a task [spec].
-- Scopes: ZohoCRM.modules.READ, ZohoCRM.modules.calls.CREATE and UPDATE, ZohoCRM.users.READ; for
-  tasks ZohoCRM.modules.tasks.CREATE.
+- ``PUT /crm/v8/Calls/{id}`` with the changed fields adds the outcome [spec]. Changing the type is
+  INVALID_DATA [doc]: if ``Missed`` is refused, the outcome is sent without it.
+- ``POST /crm/v8/Tasks`` creates a task [spec].
+- Scopes: see the guide; each search requires ZohoSearch.securesearch.READ [doc].
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Unpack
@@ -47,19 +49,24 @@ from handlers.crm.contacts import (
     text_of,
     unique,
 )
-from handlers.crm.credentials import code
+from handlers.crm.credentials import code, https_url
 from handlers.crm.outcomes import Task
-from receiver import Call, DeclarationError, Secret, Unavailable
+from receiver import Call, DeclarationError, Secret
 from receiver.upstream import Answer, UpstreamRefused
 
 _DOMAINS = ("com", "eu", "in", "com.au", "jp", "com.cn", "sa", "ca")
+
+_PHONES = ("Phone", "Mobile", "Home_Phone", "Other_Phone", "Asst_Phone", "Fax")
+_MIN_DIGITS = 6  # a text without the last digits of the number is not parsed
 
 _PAGE_SIZE = 200
 """Records that are read after the search: the longest page of Zoho."""
 
 
 class Zoho(KeyedConnector):
-    """A connector, see `handlers.crm.contacts.Crm`. ::
+    """A connector for Zoho CRM, see `handlers.crm.contacts.Crm`.
+
+    ::
 
         crm = Zoho(
             domain="eu",
@@ -111,17 +118,21 @@ class Zoho(KeyedConnector):
     ) -> None:
         super().__init__(options)
         if domain not in _DOMAINS:
-            raise DeclarationError(f"Zoho: domain={domain!r} is not one of {', '.join(_DOMAINS)}")
+            raise DeclarationError(
+                f"Zoho: domain={domain!r} is not one of {', '.join(_DOMAINS)}; another data centre "
+                "is set by url= and accounts="
+            )
+        url = https_url(url or f"https://www.zohoapis.{domain}", "Zoho")
+        accounts = (accounts or _accounts_url(domain)).rstrip("/")
         source = self._token_source(
             token,
-            f"{accounts or _accounts_url(domain)}/oauth/v2/token",
+            f"{accounts}/oauth/v2/token",
             "refresh_token",
             refresh_token=refresh_token,
             client_id=client_id,
             client_secret=client_secret,
         )
-        url = (url or f"https://www.zohoapis.{domain}") + "/crm/v8"
-        self._api = self._connect(url, source, ("Authorization", "Zoho-oauthtoken "))
+        self._api = self._connect(f"{url}/crm/v8", source, ("Authorization", "Zoho-oauthtoken "))
         self._modules = identifiers(modules, "Zoho: one of modules=")
         self._forms = number_forms(forms, "Zoho")
         own = identifiers(fields, "Zoho: one of fields=")
@@ -135,11 +146,12 @@ class Zoho(KeyedConnector):
             for form in number.search_keys(self._forms)
         ]
         results = await asyncio.gather(*searches, return_exceptions=True)
+        searched = []
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-        searched = [result for result in results if not isinstance(result, BaseException)]
-        return unique(contact for contacts in searched for contact in contacts)
+            searched += result
+        return unique(one for one in searched if _has_number(one.fields, number))
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
         if not contact.owner:
@@ -163,13 +175,15 @@ class Zoho(KeyedConnector):
         return await self._send("POST", "Calls", self._row(engagement))
 
     async def _update_call(self, record: str, engagement: Engagement) -> object:
-        end = engagement.end or Outcome(False)
-        row = {
-            "Call_Type": "Inbound" if end.answered else "Missed",
-            "Call_Duration": _duration(end.seconds),
-            "Description": engagement.text,
-        }
-        return await self._send("PUT", f"Calls/{path_segment(record)}", row)
+        end, path = engagement.end or Outcome(False), f"Calls/{path_segment(record)}"
+        row = {"Call_Duration": _duration(end.seconds), "Description": engagement.text}
+        if not end.answered:
+            try:
+                return await self._send("PUT", path, {"Call_Type": "Missed", **row})
+            except UpstreamRefused as error:
+                if code(error) != "INVALID_DATA":
+                    raise
+        return await self._send("PUT", path, row)
 
     async def _find_task(self, task: Task) -> str:
         return await self._find("Tasks", task.key)
@@ -192,7 +206,8 @@ class Zoho(KeyedConnector):
                 raise
             return ""
         if result.get("status") != "success" and result.get("code") != "DUPLICATE_DATA":
-            raise Unavailable(f"{answer.origin} did not accept the record")
+            text = f"{answer.origin} did not accept the record"
+            raise UpstreamRefused(text, status=answer.status, body=answer.body)
         details = result.get("details")
         return text_of(details.get("id")) if isinstance(details, dict) else ""
 
@@ -233,6 +248,15 @@ class Zoho(KeyedConnector):
         if self._key_field:
             row[self._key_field] = engagement.key
         return row | _whose(engagement.contact, engagement.owner)
+
+
+def _has_number(fields: Mapping[str, Any], number: Number) -> bool:
+    """Return whether a record has ``number``, or none of the standard fields of numbers is read."""
+    if not any(text_of(fields.get(name)) for name in _PHONES):
+        return True
+    texts = [text for value in fields.values() if (text := text_of(value))]  # also custom fields
+    end = (number.significant or number.digits)[-_MIN_DIGITS:]
+    return any(end in re.sub(r"\D", "", text) and number.matches_field(text) for text in texts)
 
 
 def _whose(contact: Contact | None, owner: str) -> dict[str, Any]:

@@ -74,7 +74,9 @@ class Answer:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
-            raise UpstreamError(f"the answer of {self.origin} is not JSON") from None
+            kind = self.headers.get("Content-Type", "").partition(";")[0].strip()
+            but = f" but {kind}" if _MEDIA_TYPE.fullmatch(kind) else ""
+            raise UpstreamError(f"the answer of {self.origin} is not JSON{but}") from None
 
 
 class Client:
@@ -97,7 +99,8 @@ class Client:
 
     Raises:
         DeclarationError: the timeout is not above 0, the base is not an http or https URL without
-            credentials, there are headers without a base, or the CA file cannot be read.
+            credentials, a header is not valid, there are headers without a base, or the CA file
+            cannot be read.
     """
 
     def __init__(
@@ -250,6 +253,7 @@ class Client:
         return body.content()
 
 
+_MEDIA_TYPE = re.compile(r"(?!.*json)[a-z]{1,20}/[a-z0-9.+-]{1,40}")
 _CHUNKS = 64
 """Chunks read before other tasks run."""
 

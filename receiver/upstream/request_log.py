@@ -43,4 +43,5 @@ class RequestLog(RequestObserver):
     def share(self, fetch: RequestObserver) -> None:
         if isinstance(fetch, RequestLog):
             for request in tuple(fetch.requests):
-                self.record(request)
+                if not any(request is known for known in self.requests):
+                    self.record(request)

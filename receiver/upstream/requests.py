@@ -7,6 +7,7 @@ Rule 2: The error of an invalid request contains nothing of it: URLs, headers an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import httpx
@@ -15,7 +16,13 @@ from receiver.errors import DeclarationError, UpstreamError
 
 INVALID_REQUEST = "the URL, a header or the body is not valid in HTTP"
 
-_DEFAULTS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_DEFAULTS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "portsip-receiver",
+}
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"([\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?)?")
 _SCHEMES = ("http", "https")
 
 
@@ -27,8 +34,8 @@ class RequestBuilder:
         headers: sent to the host of ``base`` only.
 
     Raises:
-        DeclarationError: the base is not an http or https URL without credentials, or there are
-            headers without a base.
+        DeclarationError: the base is not an http or https URL without credentials, a header is not
+            valid, or there are headers without a base.
     """
 
     def __init__(self, base: str, headers: Mapping[str, str]) -> None:
@@ -36,6 +43,12 @@ class RequestBuilder:
         self._origin = _own_origin(base)
         if headers and not base:
             raise DeclarationError("Client: headers need a base, or they would be sent to any host")
+        for name, value in headers.items():
+            if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+                raise DeclarationError(
+                    "Client: a header is not valid in HTTP: its name must be a word, its value "
+                    "ASCII characters without line breaks and outer spaces"
+                )
         self._headers = dict(headers)
 
     def build(

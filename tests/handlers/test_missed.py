@@ -77,6 +77,16 @@ async def test_a_task_of_an_unknown_caller(
     assert [task.title.removeprefix("Missed call: ") for task in crm.tasks] == titles
 
 
+async def test_the_log_says_why_there_is_no_follow_up(
+    crm: MemoryCrm, caplog: pytest.LogCaptureFixture
+) -> None:
+    crm.error = Unavailable("answered 403: MISSING_SCOPES")
+    with pytest.raises(Unavailable):
+        await FollowUp(crm=crm)(MISSED)
+    text = "FollowUp: a missed call is not followed up yet: answered 403: MISSING_SCOPES"
+    assert caplog.messages == [text]
+
+
 async def test_a_crm_that_is_down_is_tried_again(crm: MemoryCrm) -> None:
     crm.error = Unavailable("down")
     with pytest.raises(Unavailable):

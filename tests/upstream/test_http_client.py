@@ -39,7 +39,12 @@ async def test_a_request_and_its_answer(crm: Crm) -> None:
     assert repr(got) == f"Answer('{crm.url}', 200, <14>)"
     head = crm.requests[0].lower()
     assert head.startswith("get /v3/c?phone=%2b4930555123987&limit=1 http/1.1")
-    for line in ("authorization: bearer t", "accept: a/b", "x-one: 1"):
+    for line in (
+        "authorization: bearer t",
+        "accept: a/b",
+        "x-one: 1",
+        "user-agent: portsip-receiver",
+    ):
         assert head.count(f"\r\n{line}\r\n") == 1
     assert head.count("\r\naccept: ") == 1
     await client.post("c", json={"limit": 1})
@@ -251,6 +256,14 @@ def test_invalid_json(body: bytes) -> None:
         Answer("http://x", 200, body).json()
 
 
+@pytest.mark.parametrize(("sent", "named"), [
+    ("text/html; charset=utf-8", " but text/html"), ("application/json", ""), ("a b/c", ""),
+])  # fmt: skip
+def test_invalid_json_names_its_media_type(sent: str, named: str) -> None:
+    with pytest.raises(UpstreamError, match=f"^the answer of http://x is not JSON{named}$"):
+        Answer("http://x", 200, b"<html>", {"Content-Type": sent}).json()
+
+
 async def test_a_cancelled_handler_leaves_the_pool_usable(crm: Crm) -> None:
     crm.script = [HANG, OK]
     client = Client(crm.url, max_connections=1, failures=1)
@@ -299,6 +312,9 @@ async def test_an_untrusted_certificate_is_refused() -> None:
         lambda _: Client("https://crm.example.com/?key=1"),
         lambda _: Client("http://x:y"),
         lambda _: Client(headers={"Authorization": "x"}),
+        lambda _: Client("https://crm.example.com", headers={"X-Key": "two\nlines"}),
+        lambda _: Client("https://crm.example.com", headers={"X-Key": "gr\u00fcn"}),
+        lambda _: Client("https://crm.example.com", headers={"X Key": "x"}),
         lambda folder: Client(ca=folder / "missing.pem"),
     ],
 )

@@ -39,6 +39,16 @@ def test_the_number_and_the_size_are_bounded() -> None:
     assert len(log.requests) == 4
 
 
+def test_a_shared_fetch_is_recorded_once() -> None:
+    """Several searches of one call wait for the request of a token."""
+    log, fetch = RequestLog(), RequestLog()
+    fetch.record(request())
+    log.share(fetch)
+    log.share(fetch)
+    log.record(request())
+    assert len(log.requests) == 2
+
+
 async def test_answers_and_failures_are_kept(crm: Crm, log: RequestLog) -> None:
     client = Client(crm.url, failures=3, timeout=30)
     crm.script = [BROKEN, CUT, HANG]

@@ -19,7 +19,7 @@ USER = {"Id": "0055g00000Ada01AAA", "Name": "Ada Lovelace", "Email": "ada@exampl
 VERSIONS = ("v59.0", "v60.0", "v64.0")
 _SOSL = re.compile(
     r"FIND \{(?P<terms>.*)\} IN PHONE FIELDS"
-    r" RETURNING (?P<objects>[\w(), .]+?)(?: LIMIT (?P<most>\d+))?",
+    r" RETURNING (?P<objects>[\w(), .=]+?)(?: LIMIT (?P<most>\d+))?",
     re.DOTALL,
 )
 _PHRASE = re.compile(r'"(?:[^?&|!{}\[\]()^~*:\\"\'+\-]|\\.)+"')
@@ -42,7 +42,7 @@ class FakeSalesforce(Fake):
     def add(self, phone: str, name: str, *, kind: str = "Contact", owner: str = USER["Id"]) -> str:
         prefix = {"Contact": "003", "Lead": "00Q"}[kind]
         record = f"{prefix}5g{len(self.tables[kind]):010}AAA"
-        row = {"Id": record, "Name": name, "OwnerId": owner, "Phone": phone}
+        row = {"Id": record, "Name": name, "OwnerId": owner, "Phone": phone, "IsConverted": False}
         self.tables[kind].append(row)
         return record
 
@@ -87,9 +87,11 @@ class FakeSalesforce(Fake):
             return self.refused(400, "MALFORMED_SEARCH")
         wanted = {digits(phrase) for phrase in _PHRASE.findall(found["terms"])} - {""}
         records = []
-        for kind, columns in re.findall(r"(\w+)\(([^)]*)\)", found["objects"]):
+        for kind, columns, only in re.findall(
+            r"(\w+)\(([\w, .]*?)( WHERE IsConverted = false)?\)", found["objects"]
+        ):
             for row in self.tables[kind]:
-                if digits(row["Phone"]) in wanted:
+                if digits(row["Phone"]) in wanted and not (only and row["IsConverted"]):
                     fields = {name: row[name] for name in columns.split(", ")}
                     records.append({"attributes": {"type": kind, "url": "/…"}} | fields)
         return JSONResponse({"searchRecords": records[: int(found["most"] or 200)]})

@@ -29,6 +29,8 @@ class FakeZoho(Fake):
         self.made = 0
         self.denied = False
         self.unique = ""
+        self.fixed_type = False  # whether the type of a call cannot be changed
+        self.contains = False  # whether a search for a number returns all records
         self.records: dict[str, list[dict[str, Any]]] = {"Contacts": [], "Leads": [], "Calls": []}
         self.records["Tasks"] = []
 
@@ -84,7 +86,7 @@ class FakeZoho(Fake):
             found = [
                 row
                 for row in self.records[module]
-                if any(digits(row.get(field, "")) == wanted for field in PHONES)
+                if self.contains or any(digits(row.get(field, "")) == wanted for field in PHONES)
             ]
         elif criteria := re.fullmatch(r"\((\w+):starts_with:([^()]+)\)", query.get("criteria", "")):
             field, begin = criteria.groups()
@@ -138,6 +140,8 @@ class FakeZoho(Fake):
         if not found:
             return self._result(404, "INVALID_DATA")
         if not re.fullmatch(r"\d\d:\d\d", row.get("Call_Duration", "00:00")):
+            return self._result(400, "INVALID_DATA")
+        if self.fixed_type and "Call_Type" in row:
             return self._result(400, "INVALID_DATA")
         found[0].update(row)
         return self._result(200, "SUCCESS", record)

@@ -125,6 +125,22 @@ async def test_a_call_that_was_not_routed_by_the_lookup_is_left_alone(
     assert (service.crm.engagements, service.crm.completed) == ([], [])
 
 
+async def test_the_log_says_why_a_call_is_not_logged_or_completed(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as a scope that only writing needs: the error of a job is logged without its text."""
+    await service.call()
+    await service.run_jobs()
+    service.crm.error = Unavailable("answered 403: MISSING_SCOPES")
+    with pytest.raises(Unavailable):
+        await service.lookup.complete(ENDED)
+    await service.call(session="s2")
+    await soon(lambda: "call not logged" in caplog.text)
+    for what in ("outcome not added", "call not logged"):
+        line = f"CallerLookup: {what} in CRM {service.crm.name}: answered 403: MISSING_SCOPES"
+        assert line in caplog.messages
+
+
 async def test_an_unknown_caller_is_not_completed(service: Service) -> None:
     service.crm.error = Unavailable("down")  # so the job searches again
     await service.call(caller="030 999999")

@@ -70,7 +70,7 @@ def test_all_problems_are_reported_without_values() -> None:
 @pytest.mark.parametrize(("name", "text"), [
     ("pipedrve", "did you mean pipedrive"),
     ("sap", "not one of hubspot, odoo"),
-    ("no.such.module:Class", "no.such.module has no Class"),
+    ("no.such.module:Class", "connector='no.such.module:Class': No module named 'no'"),
     ("handlers.crm.zoho:Zoo", "handlers.crm.zoho has no Zoo"),
     ("handlers.crm.connectors:CONNECTORS", "is not a class"),
 ])  # fmt: skip

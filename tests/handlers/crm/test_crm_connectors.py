@@ -95,6 +95,11 @@ async def test_faults_raise_unavailable(stage: Stage, trouble: Any) -> None:
         await stage.crm.log(engagement_of(contact))
 
 
+async def test_the_url_may_end_with_a_slash(stage: Stage) -> None:
+    add(stage)
+    assert await stage.connect(stage.url + "/").find(BERLIN)
+
+
 async def test_a_slow_crm_is_abandoned_at_the_deadline(stage: Stage) -> None:
     stage.fake.trouble = "slow"
     with pytest.raises(Unavailable):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from handlers.crm.connectors import CONNECTORS, connector_of
 from handlers.crm.contacts import Number, identifiers, number_forms
 from handlers.crm.credentials import code, expand, reveal
 from handlers.crm.zoho import _accounts_url
@@ -32,6 +33,9 @@ def test_a_token_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("CRM_TOKEN", "token-of-the-environment")
     assert reveal("$CRM_TOKEN", "X: token") == "token-of-the-environment"
     assert reveal(Secret("secret-of-the-program"), "X: token") == "secret-of-the-program"
+    monkeypatch.delenv("CRM_TOKEN")
+    with pytest.raises(DeclarationError, match="CRM_TOKEN is not set: export it"):
+        reveal("$CRM_TOKEN", "X: token")
 
 
 @pytest.mark.parametrize("options", [
@@ -42,6 +46,25 @@ def test_a_token_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
 def test_zoho_refuses(options: dict[str, Any]) -> None:
     with pytest.raises(DeclarationError, match=r"^Zoho"):
         CRMS["zoho"][1]("https://crm.example.com", **options)
+
+
+@pytest.mark.parametrize(("name", "missing"), [
+    ("zoho", "refresh_token"), ("salesforce", "client_id"),
+])  # fmt: skip
+def test_a_missing_secret_is_named(name: str, missing: str) -> None:
+    with pytest.raises(DeclarationError, match=f": {missing} is missing: set {missing}, "):
+        CRMS[name][1]("https://crm.example.com", token="", client_secret="x")
+
+
+def test_an_unknown_region_of_hubspot() -> None:
+    with pytest.raises(DeclarationError, match="region='Germany'"):
+        CRMS["hubspot"][1]("https://crm.example.com", region="Germany")
+
+
+@pytest.mark.parametrize("name", CONNECTORS)
+def test_a_request_that_no_caller_waits_for_has_longer_than_a_callback(name: str) -> None:
+    connector: Any = connector_of(name)
+    assert connector.defaults.timeout > 2  # seconds that the PBX waits by default
 
 
 @pytest.mark.parametrize("options", [
@@ -76,6 +99,7 @@ def test_search_keys_fall_back_to_the_digits() -> None:
     (b'[{"errorCode": "INVALID_SESSION_ID"}]', "INVALID_SESSION_ID"),
     (b'{"data": [{"code": "DUPLICATE_DATA"}]}', "DUPLICATE_DATA"),
     (b'{"name": "odoo.exceptions.AccessError"}', "odoo.exceptions.AccessError"),
+    (b'{"status": "error", "category": "MISSING_SCOPES"}', "MISSING_SCOPES"),
     (b'{"name": "Grace"}', ""), (b'{"error": "no user Grace Hopper"}', ""),
     (b'{"code": 7}', ""), (b"[]", ""), (b"[7]", ""), (b"<html>", ""), (b"", ""), (b"\xff", ""),
 ])  # fmt: skip

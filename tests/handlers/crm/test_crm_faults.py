@@ -104,6 +104,17 @@ async def test_faults_of_the_crm_delay_no_answer(
     assert "23125000" not in caplog.text
 
 
+async def test_a_slow_crm_leaves_time_for_the_route(
+    staged: Callable[[str], Stage], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = staged("hubspot")
+    stage.fake.trouble = "slow"
+    lookup = CallerLookup(stage.make(name="hubspot-rest"), unknown="0", region="DE", log="never")
+    async with serving(tmp_path / "jobs.db") as service:
+        assert (await service.call(lookup))[0] == Forward("0")
+    assert "no answer within two thirds of the call's time" in caplog.text  # not: at its deadline
+
+
 async def test_two_matching_contacts(staged: Callable[[str], Stage], tmp_path: Path) -> None:
     stage = staged("hubspot")
     stage.fake.add("+49 30 23125000", "Grace Hopper")

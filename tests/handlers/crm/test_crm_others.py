@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.crm.contacts import Contact, Number
+from handlers.crm.contacts import Contact, Number, Outcome
+from handlers.crm.outcomes import CallCompleter
 from handlers.crm.salesforce import _quoted, _term
 from receiver import Unavailable
 from receiver.upstream import UpstreamRefused
@@ -68,8 +69,12 @@ async def test_a_partner_may_have_no_salesperson(staged: Callable[[str], Stage])
 @module_loop
 async def test_odoo_logs_no_calls_of_unknown_callers(staged: Callable[[str], Stage]) -> None:
     odoo = staged("odoo")
-    await odoo.crm.log(engagement_of())
+    assert await odoo.crm.log(engagement_of()) == ""
     assert not odoo.fake.requests
+    crm = odoo.crm
+    assert isinstance(crm, CallCompleter)
+    await crm.complete("", engagement_of(end=Outcome(True)))  # would be tried ten times otherwise
+    assert odoo.logged() == []
 
 
 @module_loop
@@ -157,6 +162,15 @@ async def test_objects_are_sorted_by_the_option(staged: Callable[[str], Stage]) 
 
 
 @module_loop
+async def test_a_converted_lead_is_not_found(staged: Callable[[str], Stage]) -> None:
+    salesforce = staged("salesforce")
+    contact = salesforce.fake.add("03023125000", "Grace Hopper")
+    salesforce.fake.add("03023125000", "Grace Hopper", kind="Lead", owner="0055g00000FormerAAA")
+    salesforce.fake.tables["Lead"][0]["IsConverted"] = True
+    assert [one.id for one in await salesforce.crm.find(BERLIN)] == [contact]
+
+
+@module_loop
 async def test_a_queue_is_no_owner_of_a_task(staged: Callable[[str], Stage]) -> None:
     salesforce = staged("salesforce")
     salesforce.fake.add("03023125000", "Grace Hopper", kind="Lead", owner="00G5g00000Queue1AAA")
@@ -173,13 +187,15 @@ async def test_client_credentials_of_salesforce(staged: Callable[[str], Stage]) 
     salesforce = staged("salesforce")
     salesforce.fake.add("03023125000", "Grace Hopper")
     options = {name: GRANT[name] for name in ("client_id", "client_secret")}
-    crm = salesforce.make(token="", **options)
+    crm = salesforce.connect(salesforce.url + "/", token="", **options)
     assert len(await crm.find(BERLIN)) == 1
     salesforce.fake.tokens = {"00D5g!another-clients"}
     assert len(await crm.find(BERLIN)) == 1
     assert salesforce.fake.made == 2
-    with pytest.raises(Unavailable, match="invalid_client_id"):
-        await salesforce.make(token="", client_id="x", client_secret="y").find(BERLIN)
+    wrong = salesforce.make(token="", client_id="x", client_secret="y")
+    text = "answered 400: invalid_client_id: check client_id=, client_secret=, and that they belong"
+    with pytest.raises(Unavailable, match=text):
+        await wrong.find(BERLIN)
 
 
 @given(st.text(min_size=1))

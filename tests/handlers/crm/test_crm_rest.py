@@ -94,6 +94,23 @@ async def test_concurrent_logging_creates_one_record(other: Crm) -> None:
     assert [request.split()[0] for request in other.requests] == ["GET", "POST", "GET"]
 
 
+async def test_a_name_that_is_not_ascii_is_quoted_in_a_header(other: Crm) -> None:
+    log = {"url": "/calls/{key}", "json": {}, "headers": {"X-Name": "{name}, 100 %"}}
+    await Rest(other.url, find=FIND, log=log).log(engagement_of(Contact("5", "J\u00fcrgen Weiss")))
+    assert "\r\nx-name: j%c3%bcrgen weiss, 100 %\r\n" in other.requests[0].lower()
+
+
+@pytest.mark.parametrize(("url", "warned"), [("/peple", 1), ("/people/{e164}", 0)])
+async def test_404_is_not_found_and_may_be_a_wrong_url(
+    other: Crm, caplog: pytest.LogCaptureFixture, url: str, warned: int
+) -> None:
+    crm = Rest(other.url, find={"url": url, "id": "id"}, name="acme")
+    other.script = [answer(b"<html>", "404 Not Found")] * 2
+    assert await crm.find(NUMBER) == await crm.find(NUMBER) == ()
+    text = "acme: 404 is taken as not found; if no caller is found, check the url /peple"
+    assert [one.getMessage() for one in caplog.records] == [text] * warned
+
+
 END = Outcome(True, "222", 95.4, "https://pbx.example.com/r/1")
 COMPLETE = {
     "url": "/calls/{record}",
@@ -142,11 +159,14 @@ async def test_a_task_is_created_with_the_key_of_the_call(other: Crm) -> None:
     [
         {"find": FIND, "task": {"url": "/tasks", "json": {"key": "{key}"}}},
         {"find": FIND, "complete": {"url": "/calls/{due}"}},
+        {"find": FIND, "seek": SEEK, "log": LOG, "complete": COMPLETE},  # no id in an answer
         {"find": {"url": "/x"}},
         {"find": []},
         {"find": {**FIND, "ids": "id"}},
         {"find": {**FIND, "params": {"a": "{key}"}}},
         {"find": {**FIND, "at": 7}},
+        {"find": {**FIND, "method": "GTE"}},
+        {"find": {**FIND, "headers": {"X": "two\nlines"}}},
         {"find": FIND, "log": LOG},
         {"find": FIND, "seek": {"url": "/calls"}, "log": LOG},
         {"find": FIND, "headers": {"X": "$NO_SUCH_VARIABLE"}},

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.crm.client import RateLimit
+from handlers.crm.client import RateLimit, _hint
 from handlers.crm.contacts import Contact, Number
 from handlers.crm.rules import read_rules
 from receiver import DeclarationError, Unavailable
@@ -142,6 +143,32 @@ async def test_a_block_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> N
     await limit.wait()
     limit.block(1e9)
     clock.advance(300)
+    await limit.wait()
+
+
+@pytest.mark.parametrize(("status", "text"), [
+    (302, "redirects are not followed"), (401, "lack a scope"), (404, "check url="), (500, "^$"),
+])  # fmt: skip
+def test_the_error_of_a_status_says_what_to_do(status: int, text: str) -> None:
+    assert re.search(text, _hint(status))
+
+
+async def test_a_block_without_a_time_doubles_up_to_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch, frozen=True)
+    limit = RateLimit(per_second=1000)
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):
+        limit.block(None)
+        limit.block(None)  # the answer to a request that was sent before
+        clock.advance(seconds - 0.1)
+        with pytest.raises(Unavailable):
+            await limit.wait(Timed(left=0.1))
+        clock.advance(0.1)
+        await limit.wait()
+    limit.record_success()
+    limit.block(None)
+    clock.advance(1)
     await limit.wait()
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from handlers.crm.contacts import Contact, Number
+from handlers.crm.contacts import Contact, Number, Outcome
 from handlers.crm.credentials import REFRESH_INTERVAL, RETRY_AFTER, OAuth
+from handlers.crm.outcomes import CallCompleter
 from receiver import Secret, Unavailable
 from tests.handlers.crm.connected import KEY, Stage, engagement_of
 from tests.handlers.crm.fake_zoho import REFRESH
@@ -48,6 +49,15 @@ async def test_contacts_come_before_leads(zoho: Stage) -> None:
     lead = zoho.fake.add("03023125000", "Grace Hopper", module="Leads")
     contact = zoho.fake.add("+493023125000", "Grace Hopper")
     assert [one.id for one in await zoho.crm.find(BERLIN)] == [contact, lead]
+
+
+async def test_records_that_only_contain_the_digits_do_not_match(zoho: Stage) -> None:
+    """The search of Zoho may compare texts in part."""
+    zoho.fake.contains = True
+    zoho.fake.add("+49 30 231250001", "One digit more", Zip="030 2312")
+    own = zoho.fake.add("+49 89 1", "Custom field", Second_Number="030/23125000")
+    hidden = zoho.fake.add("", "Not readable")
+    assert {one.id for one in await zoho.crm.find(BERLIN)} == {own, hidden}
 
 
 async def test_only_the_configured_fields_are_read(zoho: Stage) -> None:
@@ -104,9 +114,24 @@ async def test_a_call_that_zoho_refuses_is_not_logged(zoho: Stage) -> None:
         await zoho.crm.log(engagement_of())
 
 
+@pytest.mark.parametrize(("fixed", "kind"), [(True, "Inbound"), (False, "Missed")])
+async def test_the_type_of_a_missed_call_is_changed_if_zoho_allows_it(
+    zoho: Stage, fixed: bool, kind: str
+) -> None:
+    zoho.fake.fixed_type = fixed
+    record = await zoho.crm.log(engagement_of())
+    assert record is not None
+    crm = zoho.crm
+    assert isinstance(crm, CallCompleter)
+    await crm.complete(record, engagement_of(end=Outcome(False)))
+    (call,) = zoho.logged()
+    assert call["Call_Type"] == kind
+    assert "not answered" in call["Description"]
+
+
 async def test_concurrent_callers_share_one_token(zoho: Stage) -> None:
     zoho.fake.add("03023125000", "Grace Hopper")
-    crm = zoho.make(**GRANT)
+    crm = zoho.connect(zoho.url + "/", **GRANT)
     found = await asyncio.gather(*(crm.find(BERLIN) for _ in range(5)))
     assert all(len(contacts) == 1 for contacts in found)
     assert zoho.fake.made == 1
