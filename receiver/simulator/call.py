@@ -259,6 +259,8 @@ class PhoneCall:
     def _check(self, keys: str, most: int | None = None) -> None:
         if self._flow.outcome is not None:
             raise LineError(f"the call was {self._flow.outcome.kind}: the IVR ignores keys")
+        if not isinstance(keys, str):
+            raise LineError(f'keys are a string, as in press("1"), not {type(keys).__name__}')
         if not _KEYS.fullmatch(keys) or (most and len(keys) > most):
             raise LineError("a telephone has the keys 0 to 9, * and #: press one or more of them")
 
