@@ -96,11 +96,11 @@ async def _dial(
 
     def listen(call: PhoneCall, event: Event) -> None:
         report.listen(call)
-        if event.kind == "announcement":
+        if event.kind in ("announcement", "ivr"):
             click.secho(event.text, dim=True)
         if event.step is not None:
             show(event.step)
-            show_missing(app, label, number, event.step)
+            show_missing(app, label, call.ivr, event.step)
         while blocking:
             one = blocking.popleft()
             click.secho(f"{from_here(one.file)}:{one.line}: {one.problem}", fg="yellow")
