@@ -1,5 +1,6 @@
 """The table of actions: exact paths, and what a stranger learns of them."""
 
+import asyncio
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -7,13 +8,16 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from receiver import Forward, Ivr, Receiver, Settings
 from receiver.auth import Auth
 from receiver.auth.client_address import read_networks
 from receiver.auth.probe_token import HEADER, LIFE, UNKNOWN, make_token
 from receiver.auth.throttle import FREE_FAILURES
+from receiver.callbacks.request import ARRIVED
 from receiver.credentials import Secret, derive
+from tests.asgi import http_scope
 from tests.support import ANSWER, FIELDS, SECRET, SETTINGS, Counted, credentials, make_app
 
 
@@ -304,3 +308,23 @@ async def test_it_does_whatever_the_body_is(body: bytes, handler: Counted) -> No
     async with client(one_action(handler)) as http:
         answer = await http.post("/action/888/old", content=body, headers=sent)
     assert answer.status_code == (200 if len(body) == 1 else 413)
+
+
+async def test_it_does_when_the_body_does_not_come_in_time(handler: Counted) -> None:
+    token = derive(SECRET, "888/old").token.reveal()
+    headers = [(b"host", b"x"), (b"authorization", f"Bearer {token}".encode())]
+    headers.append((b"content-length", b"5"))
+    arrived = asyncio.get_running_loop().time() - 60
+    scope = http_scope(b"/action/888/old", b"", "POST", headers, **{ARRIVED: arrived})
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await one_action(handler)(scope, receive, send)
+    assert sent[0]["status"] == 200
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert b'"action":"repeat"' in sent[1]["body"]
