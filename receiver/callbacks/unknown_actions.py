@@ -173,7 +173,7 @@ class UnknownAction(Answers):
     async def _fall_back(self, request: Request, now: float) -> Answer | None:
         """Return the fallback to the PBX, and log what to do."""
         identity, context, call = self._target.identity, self._owner.context, Call()
-        refused("unknown")
+        refused("undeclared")
         if (more := context.log_throttle.due(f"undeclared {identity}", now)) is not None:
             log.error(
                 "%s is registered on the PBX but not declared: the caller gets the fallback; if it "
