@@ -1,6 +1,7 @@
 """An async SQLAlchemy session in a handler; the engine is opened and closed in the lifespan.
 
-DATABASE_URL names another database, such as ``postgresql+asyncpg://…``. Serve ``site``.
+DATABASE_URL names another database, such as ``postgresql+asyncpg://…``. Serve ``site``. It needs
+``pip install "sqlalchemy[asyncio]" aiosqlite``.
 """
 
 import os

@@ -76,7 +76,8 @@ class Hours:
         holidays: closed on these, a list of `receiver.Holiday`, which IVRs declare, too.
         holiday: reply or handler on a holiday or a closed day of ``days``; the default is
             ``closed``.
-        switch: path of a file that overrides the hours, see rule 4.
+        switch: path of a file that overrides the hours: ``open`` or ``closed``, alone or followed
+            by ``until 2026-11-22 18:00``; without it the hours apply.
         clock: returns the current time; by default `receiver.Call.now`.
 
     In a file::

@@ -49,7 +49,8 @@ class Screen:
 
     Parameters:
         then: reply or handler for accepted callers.
-        allow, block: entries of lists, see above.
+        allow, block: numbers in any notation; ranges or masks (``1000..1999``, ``+49301234**``);
+            prefixes (``+49900...``).
         allow_file, block_file: paths of files with more entries.
         others: reply or handler for callers on neither list; the default is ``then``. With it,
             only callers on ``allow`` reach ``then``.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Never, ParamSpec, Protocol
 
 from receiver.execution.current_time import current_time
 from receiver.phone_numbers.numbers import NumberFormat
@@ -232,7 +232,29 @@ class Detached:
         return _Draft(self)
 
 
-class _Draft:
+class Unopened:
+    """A session before its ``with``: its use as a mapping raises an error with the cure."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: object) -> Never:
+        raise TypeError(
+            "open the session first: async with call.session() as session, in a plain def "
+            "with call.session() as session"
+        )
+
+    def __setitem__(self, key: object, value: object) -> Never:
+        raise self.__getitem__(key)
+
+    def __contains__(self, key: object) -> Never:
+        raise self.__getitem__(key)
+
+    def get(self, key: object, default: object = None) -> Never:
+        """Raise the error of any use."""
+        raise self.__getitem__(key)
+
+
+class _Draft(Unopened):
     """A session in memory; see `SessionContext`."""
 
     def __init__(self, owner: Detached) -> None:

@@ -55,7 +55,7 @@ async def test_the_page_shows_the_word() -> None:
 
 def test_check_plan_and_call_flow_show_the_word() -> None:
     (action,) = ivr
-    assert describe(app)[0].split()[:3] == ["8000/ask_crm", "CALLER", "any"]
+    assert describe(app, {})[0].split()[:3] == ["8000/ask_crm", "CALLER", "any"]
     (flow,) = flow_json([Row(action, "app.ask_crm")], {}, {}, {})["ivrs"]
     assert flow["inputs"][0]["mask"] == "any"
     there = IvrSummary(id="i1", name="Sales", extension_number="8000")

@@ -85,7 +85,7 @@ class CallerLookup:
         several: route of a number of several contacts; the default is ``unknown``.
         region: region in which the PBX dials, see `receiver.PhoneNumbers`.
         shortest: a caller with fewer digits is an extension.
-        fresh, stale: seconds, see rule 3.
+        fresh, stale: seconds until a result is requested again, and until it is not used any more.
         remember: size of the cache of numbers, and of owners, in each process.
         log: which calls to log: ``"known"``, ``"all"`` or ``"never"``.
         now: returns the current time; by default `receiver.Call.now`.

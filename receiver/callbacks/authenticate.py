@@ -159,6 +159,12 @@ class Authenticator:
         challenges = tuple((b"www-authenticate", text.encode()) for text in result.challenges)
         return Refusal(result.status, challenges, source, _cause(result))
 
+    def accepts(self, scheme: Scheme, request: Request, target: AuthTarget, now: float) -> bool:
+        """Return whether it has credentials of another ``scheme``; nothing is counted or logged."""
+        source = self._sources.find(request.client, request.headers, request.server)
+        result = scheme.check(self._auth_request(request, target), now)
+        return isinstance(result, Accepted) and self._sources.allows(source)
+
     def authenticate_blocked(
         self,
         request: Request,

@@ -79,7 +79,7 @@ class Endpoint(Answers):
         target: its identity and path.
         observer: logs and counts the answers.
         check_token: returns the state of a probe's token, at a time in seconds since the epoch.
-        match_timing: repeats the look-up of an unknown action, so that a refusal takes as long.
+        match_timing: repeats the work for an unknown action, so that a refusal takes as long.
         now: the time in seconds since the epoch, for nonces and tokens.
         epoch: of the accepted credentials; those of the next epoch are accepted too.
     """
@@ -93,7 +93,7 @@ class Endpoint(Answers):
         *,
         observer: Observer,
         check_token: CheckToken = lambda token, now: "wrong",
-        match_timing: Callable[[], object] = lambda: None,
+        match_timing: Callable[[Request, float], object] = lambda request, now: None,
         now: Callable[[], float] = time.time,
         epoch: int = 1,
     ) -> None:
@@ -129,7 +129,7 @@ class Endpoint(Answers):
                 request.on_checked = partial(request.rescue.arm, due, self._unread)
             outcome = await self._authenticator.authenticate(request, self._target, now)
             if isinstance(outcome, Refusal):
-                self._match_timing()
+                self._match_timing(request, now)
                 refused(outcome.cause)
                 headers = explain(outcome, request, self._check_token, now, self._epoch)
                 return await refuse(request, outcome.status, (*outcome.headers, *headers))

@@ -76,9 +76,11 @@ class ActionTable:
         return self._made.setdefault(path, self._make(path, named, target.part))
 
     def _make(self, path: str, named: _Named, part: int) -> Endpoint:
-        def match_timing() -> None:
-            if (target := split_path(path)) is not None:
-                self._unknown.endpoint(path, target)
+        def match_timing(request: Request, now: float) -> None:
+            if (target := split_path(path)) is None:
+                return
+            if (unknown := self._unknown.endpoint(path, target)) is not None:
+                unknown.is_registered(request, now)
 
         return _endpoint(named, part, self._context, match_timing)
 
@@ -133,7 +135,10 @@ def _scheme(
 
 
 def _endpoint(
-    named: _Named, part: int, context: EndpointContext, match_timing: Callable[[], object]
+    named: _Named,
+    part: int,
+    context: EndpointContext,
+    match_timing: Callable[[Request, float], object],
 ) -> Endpoint:
     """Make the endpoint of an action."""
     action, at = named

@@ -5,29 +5,51 @@ Rule 1: the response is the one that an existing action gives to wrong credentia
         make a token (`receiver.auth.probe_token`) gets another answer.
 Rule 2: it takes as long as at the path of an action, because both do the same work. A difference of
         45 µs could be measured from outside.
+Rule 3: the credentials of a path are derived from its name, so the PBX has valid ones for an action
+        that was renamed or removed before ``apply``: a caller is on the line and gets the fallback
+        of the IVR or the app.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
-from receiver.auth import Algorithm, Auth, Scheme, make_scheme
+from receiver.auth import Auth, Scheme, make_scheme
 from receiver.callbacks.asgi_messages import Answers
 from receiver.callbacks.authenticate import Authenticated, Authenticator, AuthTarget, Refusal
 from receiver.callbacks.context import EndpointContext
 from receiver.callbacks.http_limits import Header
 from receiver.callbacks.observer import refused
 from receiver.callbacks.probe_answers import NO_ACTION, CheckToken, explain, has_valid_token
-from receiver.callbacks.request import Answer, Request, refuse
-from receiver.credentials import derive_key, draw
+from receiver.callbacks.request import (
+    BODY_LIMIT,
+    CLOSE,
+    Answer,
+    Request,
+    read_callback,
+    read_decoded,
+    refuse,
+)
+from receiver.calls import Call
+from receiver.credentials import Credentials, derive, derive_key, draw
 from receiver.declarations.actions import Action, Target
+from receiver.errors import CallbackError
+from receiver.replies import encode
 
 SHOWN = "an action that does not exist"
 """The name of such a path in the log."""
+
+READ_TIME = 1.0
+"""Seconds for the body of a callback of an undeclared action; its own timeout is not known."""
+
+log = logging.getLogger("receiver")
 
 T = TypeVar("T")
 
@@ -40,15 +62,16 @@ class UnknownActions:
     """
 
     def __init__(self, actions: tuple[Action, ...], context: EndpointContext) -> None:
-        self._context = context
+        self.context = context
         labels = dict.fromkeys(action.pbx for action in actions)
+        self._actions = actions
         self._models = {label: _models(label, actions, context) for label in labels}
         self._labels = tuple(labels)
         secrets = [context.settings[label].secret for label in labels]
         key = derive_key(secrets[0], "unknown", SHOWN) if secrets else b""
         self._choosing = blake2b(key=key, digest_size=8)
 
-    def endpoint(self, path: str, target: Target) -> Answers | None:
+    def endpoint(self, path: str, target: Target) -> UnknownAction | None:
         """Return None if no action requires credentials or an allowed source: nothing is hidden."""
         if not self._labels:
             return None
@@ -59,8 +82,17 @@ class UnknownActions:
             return None
         model = self._choose(models, target.identity)
         auth_target = AuthTarget(target.identity, model.prefix + quote(path), SHOWN)
-        check_token = self._context.token_check(model.pbx, target.identity)
-        return _Unknown(model, auth_target, check_token, self._context)
+        check_token = self.context.token_check(model.pbx, target.identity)
+        return UnknownAction(model, models, auth_target, check_token, self)
+
+    def fallback(self, identity: str, pbx: str, call: Call) -> Answer:
+        """Return the fallback of the IVR or the app, for a callback of an undeclared action."""
+        ivr, name = identity.split("/")[-2:]
+        mine = [one for one in self._actions if one.pbx == pbx]
+        of_ivr = next((one.ivr_fallback for one in mine if one.ivr == ivr), None)
+        action = replace(mine[0], ivr=ivr, name=name, fallback=None, ivr_fallback=of_ivr, was="")
+        reply = self.context.dispatcher.fallback(action, "invalid", call).reply
+        return Answer(200, encode(reply))
 
     def _choose(self, things: Sequence[T], name: str) -> T:
         """Return one by a keyed hash of the name: the same in every worker, and not predictable."""
@@ -71,16 +103,31 @@ class UnknownActions:
         return things[int.from_bytes(choosing.digest(), "big") % len(things)]
 
 
-class _Unknown(Answers):
-    """The endpoint of one path without an action."""
+class UnknownAction(Answers):
+    """The endpoint of one path without an action.
+
+    Parameters:
+        model: what the path is answered like.
+        models: those of all actions of the PBX.
+        target: the path.
+        check_token: as for an action.
+        owner: has the fallbacks.
+    """
 
     def __init__(
-        self, model: _Model, target: AuthTarget, check_token: CheckToken, context: EndpointContext
+        self,
+        model: _Model,
+        models: Sequence[_Model],
+        target: AuthTarget,
+        check_token: CheckToken,
+        owner: UnknownActions,
     ) -> None:
         self._model = model
+        self._models = models
         self._target = target
         self._check_token = check_token
-        self._now = context.now
+        self._owner = owner
+        self._now = owner.context.now
 
     def may_wait(self, request: Request) -> bool:
         return request.body is None or self._model.authenticator.may_wait(request)
@@ -98,18 +145,57 @@ class _Unknown(Answers):
 
     async def answer(self, request: Request) -> Answer | None:
         now = self._now()
+        is_probe = has_valid_token(request, self._check_token, now)
+        if self.is_registered(request, now) and not is_probe:
+            return await self._fall_back(request, now)
         outcome = await self._model.authenticator.authenticate(request, self._target, now)
         more: tuple[Header, ...] = ()
         if isinstance(outcome, Refusal):
             more = explain(outcome, request, self._check_token, now)
         # Without credentials only a client from an allowed source is accepted here, and only where
         # the actions of the PBX ask for no more.
-        is_probe = not more and has_valid_token(request, self._check_token, now)
-        if isinstance(outcome, Authenticated) or is_probe:
+        if isinstance(outcome, Authenticated) or (is_probe and not more):
             refused("unknown")
             return await refuse(request, 404, (NO_ACTION,) if is_probe else ())
         refused(outcome.cause)
         return await refuse(request, outcome.status, (*outcome.headers, *more))
+
+    def is_registered(self, request: Request, now: float) -> bool:
+        """Return whether it has the credentials that an action of this path has on the PBX."""
+        guarded = [model for model in self._models if model.has_credentials(request)]
+        if not guarded:
+            return False
+        settings = self._owner.context.settings[self._model.pbx]
+        epochs = (settings.epoch, settings.epoch + 1)
+        known = [derive(settings.secret, self._target.identity, epoch) for epoch in epochs]
+        return any(model.accepts(known, request, self._target, now) for model in guarded)
+
+    async def _fall_back(self, request: Request, now: float) -> Answer | None:
+        """Return the fallback to the PBX, and log what to do."""
+        identity, context, call = self._target.identity, self._owner.context, Call()
+        refused("undeclared")
+        if (more := context.log_throttle.due(f"undeclared {identity}", now)) is not None:
+            log.error(
+                "%s is registered on the PBX but not declared: the caller gets the fallback; if it "
+                'was renamed, declare was="%s", otherwise run: receiver apply --allow-deletes%s',
+                identity,
+                identity.rpartition("/")[2],
+                more,
+            )
+        answer = partial(self._owner.fallback, identity, self._model.pbx)
+        try:
+            due = request.arrived + READ_TIME
+            body = await read_decoded(request, identity, BODY_LIMIT, due)
+            if not isinstance(body, bytes):
+                return body
+            call = read_callback(request, body).call
+        except TimeoutError:
+            late = answer(call)
+            late.headers = (CLOSE,)
+            return late
+        except CallbackError:
+            pass
+        return answer(call)
 
 
 class _Model(NamedTuple):
@@ -118,6 +204,20 @@ class _Model(NamedTuple):
     pbx: str
     prefix: str
     authenticator: Authenticator
+    make_scheme: Callable[[Sequence[Credentials]], Scheme]
+    auth: Auth | None
+    header: str
+
+    def has_credentials(self, request: Request) -> bool:
+        """Return whether the request has any credentials of this kind, valid or not."""
+        names = ("authorization" if self.auth else "", self.header.lower())
+        return any(name.encode() in request.fields for name in names if name)
+
+    def accepts(
+        self, known: Sequence[Credentials], request: Request, target: AuthTarget, now: float
+    ) -> bool:
+        """Return whether the request has one of these credentials, from an allowed source."""
+        return self.authenticator.accepts(self.make_scheme(known), request, target, now)
 
 
 def _models(pbx: str, actions: tuple[Action, ...], context: EndpointContext) -> tuple[_Model, ...]:
@@ -130,28 +230,20 @@ def _models(pbx: str, actions: tuple[Action, ...], context: EndpointContext) -> 
     )
     if not kinds and context.settings[pbx].allowed_sources:
         kinds = {(None, ("MD5",), False, ""): None}
-    return tuple(
-        _Model(
-            pbx,
-            context.prefix(pbx),
-            context.authenticator(
-                pbx, _unknown_scheme(auth, algorithms, bare, bool(header)), header
-            ),
+    made = []
+    for auth, algorithms, bare, header in kinds:
+        scheme = partial(
+            make_scheme,
+            auth,
+            nonce_key=os.urandom(32),
+            entropy=os.urandom,
+            algorithms=algorithms,
+            uri_without_query=bare,
+            keyed=bool(header),
         )
-        for auth, algorithms, bare, header in kinds
-    )
-
-
-def _unknown_scheme(
-    auth: Auth | None, algorithms: tuple[Algorithm, ...], uri_without_query: bool, keyed: bool
-) -> Scheme:
-    """Return a scheme whose credentials are unknown to every client."""
-    return make_scheme(
-        auth,
-        [draw(os.urandom) for _ in (1, 2)],
-        nonce_key=os.urandom(32),
-        entropy=os.urandom,
-        algorithms=algorithms,
-        uri_without_query=uri_without_query,
-        keyed=keyed,
-    )
+        # Credentials that no client knows.
+        authenticator = context.authenticator(
+            pbx, scheme([draw(os.urandom) for _ in (1, 2)]), header
+        )
+        made.append(_Model(pbx, context.prefix(pbx), authenticator, scheme, auth, header))
+    return tuple(made)

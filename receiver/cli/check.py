@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import click
 
@@ -13,9 +13,12 @@ from receiver.config.load_app import load_app
 from receiver.declarations.actions import Action
 from receiver.declarations.announcement import Announcement
 from receiver.declarations.desired_ivr import DesiredIvr
+from receiver.declarations.fallbacks import Fallback
+from receiver.declarations.introspection import first_fallback
 from receiver.declarations.ivr import desired_ivrs
 from receiver.errors import SettingsError
 from receiver.registration.lints import declared
+from receiver.replies import is_reply
 from receiver.text import counted, short
 
 
@@ -42,7 +45,7 @@ def check(target: str, machine: bool) -> None:
         data = {"actions": actions, "warnings": warnings, "settings_problems": problems}
         click.echo(json.dumps(data, indent=2))
         return
-    for line in describe(app):
+    for line in describe(app, app.fallbacks):
         click.echo(line)
     for one in app.ivrs:
         if isinstance(one, Announcement):
@@ -82,14 +85,20 @@ def _as_object(action: Action) -> dict[str, object]:
 
 def _fallback(action: Action) -> str | None:
     """Return the fallback, such as ``222`` or ``hang up``; None if the action declares none."""
-    found = action.fallback
-    if found is None or callable(found):
-        return None if found is None else "a function"
-    return found.words
+    return None if action.fallback is None else _words(action.fallback)
 
 
-def describe(actions: Iterable[Action]) -> list[str]:
-    """A line for each action."""
+def _words(fallback: Fallback) -> str:
+    return fallback.words if is_reply(fallback) else "a function"
+
+
+def describe(actions: Iterable[Action], fallbacks: Mapping[str, Fallback]) -> list[str]:
+    """Return a line for each action, with the fallback that counts: its own, the IVR's, the app's.
+
+    Parameters:
+        actions: of an app.
+        fallbacks: the app's, by the label of a PBX; ``""`` is for all others.
+    """
     rows = [
         (
             action.identity,
@@ -98,7 +107,7 @@ def describe(actions: Iterable[Action]) -> list[str]:
             action.method,
             action.auth or "no authentication",
             f"{action.request_timeout} s",
-            f"fallback {action.fallback}" if action.fallback is not None else "",
+            f"fallback {_words(first_fallback(action, fallbacks))}",
             "" if action.enabled else "switched off",
             f"renamed from {action.was}" if action.was else "",
         )

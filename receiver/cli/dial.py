@@ -24,6 +24,7 @@ from receiver.simulator.event_records import CallEnd, EventRecords, Json
 from receiver.simulator.event_sender import reported
 from receiver.simulator.events import Event
 from receiver.simulator.line import PhoneCall
+from receiver.text import counted
 
 
 class _DateTime(click.DateTime):
@@ -96,11 +97,11 @@ async def _dial(
 
     def listen(call: PhoneCall, event: Event) -> None:
         report.listen(call)
-        if event.kind == "announcement":
+        if event.kind in ("announcement", "ivr"):
             click.secho(event.text, dim=True)
         if event.step is not None:
             show(event.step)
-            show_missing(app, label, number, event.step)
+            show_missing(app, label, call.ivr, event.step)
         while blocking:
             one = blocking.popleft()
             click.secho(f"{from_here(one.file)}:{one.line}: {one.problem}", fg="yellow")
@@ -114,9 +115,10 @@ async def _dial(
                 number, caller=caller, caller_name=caller_name, listener=listen
             )
             await report.arrived()
-            for digits in presses:
+            for done, digits in enumerate(presses):
                 if call.ended:
-                    click.echo(f"the call has ended, further keys are ignored: {len(digits)}")
+                    ignored = counted(sum(map(len, presses[done:])), "further key")
+                    click.echo(f"the call has ended: {ignored} not pressed")
                     break
                 await call.press(digits)
             await report.end(call)

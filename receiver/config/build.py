@@ -208,7 +208,8 @@ class _Builder:
         rows = table.get(key, [])
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             header = ".".join(part for part in (*path, key) if isinstance(part, str))
-            self._problems.add((*path, key), f"write each entry as [[{header}]], with two brackets")
+            problem = f"write each entry as [[{header}]], with two brackets, before its own tables"
+            self._problems.add((*path, key), problem)
             return
         yield from ((row, (*path, key, number)) for number, row in enumerate(rows))
 

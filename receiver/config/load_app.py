@@ -40,6 +40,8 @@ def find_ivr(app: Receiver, ivr: str) -> tuple[str, str]:
     Raises:
         LoadError: the app has no IVR on that PBX.
     """
+    if not isinstance(ivr, str):
+        raise LoadError(f'an IVR is named by a string, as in "8000", not {type(ivr).__name__}')
     label, _, number = ivr.rpartition("/")
     if label in app.pbxs:
         return label, number

@@ -25,6 +25,7 @@ from receiver.declarations.office_hours import Holiday as DeclaredHoliday
 from receiver.declarations.speech import Speech
 from receiver.errors import DeclarationError
 from receiver.pbx import checks
+from receiver.pbx.checks import nearest
 from receiver.pbx.models_ivr import Ivr
 from receiver.pbx.models_shared import Holiday, OutboundCallerId
 from receiver.text import quoted
@@ -166,8 +167,8 @@ def declare(number: str, options: IvrOptions, where: str) -> DesiredIvr | None:
         DeclarationError: the PBX would refuse it.
     """
     if unknown := options.keys() - IvrOptions.__annotations__.keys():
-        known = ", ".join(IvrOptions.__annotations__)
-        raise DeclarationError(f"{min(unknown)}= is no option of an Ivr: there are {known}", where)
+        hint = nearest(min(unknown), IvrOptions.__annotations__)
+        raise DeclarationError(f"{min(unknown)}= is no option of an Ivr: {hint}", where)
     if not options:
         return None
     if "name" not in options:

@@ -49,11 +49,16 @@ def declared(actions: Iterable[Action], fallbacks: Mapping[str, Fallback]) -> di
     """
     found = {}
     for one in actions:
-        of_app = fallbacks.get(one.pbx, fallbacks.get("", Repeat()))
-        chain = (one.fallback, one.ivr_fallback, of_app)
-        first = next(fallback for fallback in chain if fallback is not None)
-        found[one.identity] = Declared(named(one.handler), named(first))
+        fallback = first_fallback(one, fallbacks)
+        found[one.identity] = Declared(named(one.handler), named(fallback))
     return found
+
+
+def first_fallback(action: Action, fallbacks: Mapping[str, Fallback]) -> Fallback:
+    """Return the first fallback of an action: its own, its IVR's or the app's, as in `declared`."""
+    of_app = fallbacks.get(action.pbx, fallbacks.get("", Repeat()))
+    chain = (action.fallback, action.ivr_fallback, of_app)
+    return next(fallback for fallback in chain if fallback is not None)
 
 
 _PLAIN = (str, bytes, int, float, type, type(None))

@@ -27,6 +27,7 @@ from receiver.declarations.fallbacks import Fallback, problem_of_fallback
 from receiver.declarations.source_location import place_of_call
 from receiver.errors import DeclarationError, MaskError
 from receiver.masks import Mask, declared_mask
+from receiver.pbx.checks import nearest
 
 H = TypeVar("H", bound=Handler)
 
@@ -62,7 +63,13 @@ class Ivr:
         fallback: Fallback | None = None,
         **options: Unpack[desired_ivr.IvrOptions],
     ) -> None:
-        if not isinstance(number, str) or not limits.EXTENSION.fullmatch(number):
+        if not isinstance(number, str):
+            kind = type(number).__name__
+            raise DeclarationError(
+                f'an Ivr takes its extension number as a string, as in Ivr("8000"), not {kind}',
+                place_of_call(),
+            )
+        if not limits.EXTENSION.fullmatch(number):
             raise DeclarationError(
                 f'an Ivr has an extension number of 3 to 64 digits, as in Ivr("8000"): {number!r}',
                 place_of_call(),
@@ -155,9 +162,9 @@ class Ivr:
                 IVR. The text begins with the file and line.
         """
         if unknown := options.keys() - ActionOptions.__annotations__.keys():
-            known = ", ".join(ActionOptions.__annotations__)
+            hint = nearest(min(unknown), ActionOptions.__annotations__)
             raise DeclarationError(
-                f"{min(unknown)}= is no option of an action: there are {known}", place_of_call()
+                f"{min(unknown)}= is no option of an action: {hint}", place_of_call()
             )
         if "name" not in options:
             options["name"] = _default_name(handler)

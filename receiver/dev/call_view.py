@@ -38,6 +38,7 @@ class CallView:
         begun: date and time of its start.
         start: the same in seconds on the line.
         prompt: of the IVR, see `receiver.dev.ivr_views.prompt_json`.
+        at: the number of another IVR that the call is in now; or empty.
         after_failure: see `receiver.console.outcomes.AFTER_FAILURE`.
     """
 
@@ -52,6 +53,7 @@ class CallView:
     prompt: Json
     after_failure: str = "prompt"
     callbacks: list[Callback] = field(default_factory=list)
+    at: str = ""
     state: str = "prompt"
     held: bool = False
     _steps: int = 0
@@ -64,8 +66,9 @@ class CallView:
 
     @property
     def address(self) -> str:
-        """The IVR that was called, with the label of its PBX."""
-        return f"{self.pbx}/{self.ivr}" if self.pbx else self.ivr
+        """The IVR that the call is in, with the label of its PBX."""
+        number = self.at or self.ivr
+        return f"{self.pbx}/{number}" if self.pbx else number
 
     def take(
         self,
@@ -95,9 +98,11 @@ class CallView:
                 steps.append(self._new(at, "key", self._keys[-1:]))
             case "deaf":
                 steps.append(self._new(at, "key", event.text))
-            case "prompt" | "announcement":
+            case "prompt" | "announcement" | "ivr":
                 self.state, self._keys = "prompt", ""
-                self._prompts += event.kind == "prompt"
+                self._prompts = (
+                    0 if event.kind == "ivr" else self._prompts + (event.kind == "prompt")
+                )
                 steps.append(self._new(at, event.kind, event.text))
             case "asking" if event.ask is not None:
                 self.state = "asking"
@@ -161,6 +166,7 @@ class CallView:
     def now(self) -> Json:
         """Return the current state of the call."""
         return {
+            "ivr": self.at or self.ivr,
             "prompt": self.prompt,
             "keys": self._keys,
             "gap_until": self._iso(self._gap_until),

@@ -196,10 +196,11 @@ class PhoneCalls:
         if not live.session and (session := phone.call.session_id):
             live.session = session
             self._keep(self._by_session, session, live)
-        if event.kind == "announcement":
-            live.view.prompt = self._sites.prompt_json(live.site, phone.announcements[-1])
+        if event.kind in ("announcement", "ivr"):
+            live.view.prompt = self._sites.prompt_json(live.site, phone.ivr)
+            live.view.at = phone.ivr
         action, handler = self._asked(event, live)
-        missing = self._missing(event, live)
+        missing = self._missing(event, live, phone)
         changed = live.view.take(
             event, phone.due, phone.outcome, action=action, handler=handler, missing=missing
         )
@@ -215,7 +216,7 @@ class PhoneCalls:
         """Return the action's identity and its handler's name; empty without a callback."""
         if event.ask is not None:
             url = event.ask.action.url
-            name = f"{live.view.ivr}/{event.ask.action.name}"
+            name = f"{live.view.at or live.view.ivr}/{event.ask.action.name}"
             identity = identity_of(url, self.base) or name
         elif event.step is not None and event.step.action is not None:
             identity = live.view.callbacks[-1].action
@@ -224,11 +225,11 @@ class PhoneCalls:
         known = self._sites.actions.get(identity)
         return identity, known.handler.partition(" ")[0] if known else ""
 
-    def _missing(self, event: Event, live: LiveCall) -> MissingAction | None:
+    def _missing(self, event: Event, live: LiveCall, phone: PhoneCall) -> MissingAction | None:
         """Return the declaration for keys that match nothing, and print it."""
         if event.step is None or not event.step.is_unmatched:
             return None
-        found = self._sites.missing(live.site.label, live.view.ivr, event.step.digits)
+        found = self._sites.missing(live.site.label, phone.ivr, event.step.digits)
         if found is not None:
             self._on_missing(live.view.address, found)
         return found

@@ -247,8 +247,12 @@ class Dispatcher:
             return Decision(result, "handled", run.call.context.release)
         if isinstance(result, Failed):
             return self._judge_failure(run, result.error)
-        kind = type(result).__name__
-        log.error("%s returned %s, not Forward(…), Hangup() or Repeat()", action.identity, kind)
+        kind, hint = type(result).__name__, ""
+        if result is None:
+            kind, hint = "None", ": is a return missing?"
+        log.error(
+            "%s returned %s, not Forward(…), Hangup() or Repeat()%s", action.identity, kind, hint
+        )
         return self._fall_back(run, "invalid")
 
     def _judge_failure(self, run: Run, error: BaseException) -> Decision:

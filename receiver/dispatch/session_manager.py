@@ -19,6 +19,7 @@ from functools import partial
 from random import getrandbits
 from typing import Any, TypeVar
 
+from receiver.call_context import Unopened
 from receiver.dispatch.session import Session, SessionLost
 from receiver.dispatch.session_key import Key
 from receiver.execution.to_thread import LoopUnavailable, in_loop
@@ -213,7 +214,7 @@ class Sessions:
             queue[0].set()
 
 
-class OpenSession:
+class OpenSession(Unopened):
     """A session from the beginning to the end of an ``async with``, see `Sessions.open`.
 
     In another thread than the event loop's, such as that of a plain handler, it is a ``with``.

@@ -14,10 +14,12 @@ import traceback
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
-from types import CoroutineType
+from types import CoroutineType, TracebackType
 
 from receiver.replies import is_reply
 from receiver.text import short
+
+_PACKAGE = __file__.removesuffix("guarded_call.py")
 
 _TEXT = 500  # characters of an exception's text
 
@@ -68,12 +70,20 @@ def call_now(function: Callable[..., object], *args: object) -> object:
 
 def describe(error: BaseException, *, with_text: bool) -> str:
     """Return a text for the log: type, text if it may be shown, and place of ``error``."""
-    frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    frames = "".join(traceback.format_tb(_from_handler(error))).rstrip()
     if with_text:
         text = f": {_text(error)}"
     else:
         text = " (its text is withheld, RECEIVER_LOG_CALLER_DATA=true shows it)"
     return f"{type(error).__name__}{text}\n{frames}"
+
+
+def _from_handler(error: BaseException) -> TracebackType | None:
+    """Return the traceback from the frame of the handler on, without those of this package."""
+    found = error.__traceback__
+    while found is not None and found.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        found = found.tb_next
+    return found or error.__traceback__
 
 
 def _text(error: BaseException) -> str:

@@ -47,7 +47,7 @@ STAGE = Family(
 )
 REFUSALS = Family(
     "receiver_refusals_total",
-    "Requests that were refused; missing is also how digest begins.",
+    "Requests that were refused; missing is also how digest begins, undeclared got the fallback.",
     ("reason",),
 )
 EVENTS = Family(

@@ -125,7 +125,7 @@ def declared(
 
 
 def callers(rows: Iterable[Row], number_format: NumberFormat) -> Iterator[str]:
-    """Masks that match no caller: a beginning with one ``*``, or numbers that no trunk writes so.
+    """Masks that match no caller: the beginning of a number, or numbers that no trunk writes so.
 
     The PBX compares callers with masks as text. With ``automatic`` the trunk's form is not known.
     """
@@ -134,9 +134,9 @@ def callers(rows: Iterable[Row], number_format: NumberFormat) -> Iterator[str]:
             number = example(entry)
             if _is_beginning(entry):
                 yield (
-                    f'{row.name} matches "{number}" and no longer number: in "{entry}" each * is '
-                    f'one digit. Write a * for every digit, as in "{entry}{_MORE}", or the mask '
-                    '"any" and compare call.caller in the handler'
+                    f'{row.name} matches "{number}" and no longer number: a * is one digit. '
+                    f'Write one for every digit, as in "{entry}{_MORE}", or the mask "any" and '
+                    "compare call.caller in the handler"
                 )
             if problem := _unwritten(number, number_format):
                 yield (
@@ -148,9 +148,8 @@ def callers(rows: Iterable[Row], number_format: NumberFormat) -> Iterator[str]:
 def _is_beginning(entry: Entry) -> bool:
     """Return whether ``entry`` is too short for a phone number, and looks like the beginning."""
     return (
-        isinstance(entry, Pattern)
-        and entry.text[0] in "+0"
-        and entry.text[-1] == "*"
+        isinstance(entry, Exact | Pattern)
+        and (entry.text[0] == "+" or (entry.text[0] == "0" and entry.text[-1] == "*"))
         and len(entry.text.lstrip("+")) < SHORTEST
     )
 

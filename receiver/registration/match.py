@@ -15,13 +15,16 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from receiver.pbx.models import ActionUrl
 from receiver.registration.desired import DesiredActionUrl
 from receiver.registration.ownership import Ownership
 from receiver.registration.urls import Location, key, origin, parse
 from receiver.text import line
+
+UNDECLARED = "it is no longer declared"
+"""The reason to delete any other action URL that is not declared."""
 
 _BESIDE = "Beside another installation, use another name= and another RECEIVER_SECRET"
 
@@ -103,6 +106,21 @@ def rivalry(want: ActionUrl, rival: ActionUrl, whose: Ownership) -> str:
         f"{here} leads to this action at {target.base}, not at {base}: is RECEIVER_PUBLIC_URL "
         f"right? {_former(target.base)}. {_BESIDE}"
     )
+
+
+def undeclared(item: ActionUrl, new: Iterable[DesiredActionUrl]) -> str:
+    """Return why an action URL is deleted that is not declared, and the cure if it was renamed.
+
+    Parameters:
+        item: the action URL on the PBX.
+        new: those of its IVR that are to be created.
+    """
+    for want in new:
+        one, was = want.action, item.name.partition("~")[0]
+        masks = (one.type, one.dtmf_mask, one.caller_mask)
+        if masks == (item.type, item.dtmf_mask, item.caller_mask):
+            return f'{UNDECLARED}; if it was renamed to {one.name}, declare that with was="{was}"'
+    return UNDECLARED
 
 
 def moved(item: ActionUrl, whose: Ownership) -> str:

@@ -50,9 +50,6 @@ from receiver.text import line
 FORMER = "it leads to the former public URL, and its action has one at the current public URL"
 """The reason to delete an action URL of a declared action that has one at this public URL."""
 
-UNDECLARED = "it is no longer declared"
-"""The reason to delete any other action URL that is not declared."""
-
 MANAGED = "it is managed by this service"
 """The reason to delete an action URL where all of them are to be deleted."""
 
@@ -255,6 +252,7 @@ def _plan_ivr(
     kept = {id(item) for item in pairs.values()}
     urls = {key(want.action.url) for want in desired}
     known = {match.action_of(want.action, whose) for want in desired}
+    new = [want for want in desired if want.action.url not in pairs]
     for item in (item for item in managed if id(item) not in kept):
         if key(item.url) in urls:
             yield Change("delete", ivr, item, reason=DUPLICATE)
@@ -262,7 +260,9 @@ def _plan_ivr(
             yield Change("unmanaged", ivr, item, reason=match.other_secret())
         else:
             former = match.action_of(item, whose) in known
-            yield Change("delete", ivr, item, reason=FORMER if former else UNDECLARED)
+            yield Change(
+                "delete", ivr, item, reason=FORMER if former else match.undeclared(item, new)
+            )
     for item in (item for item in unmanaged if id(item) not in kept):
         reason = "" if id(item) in explained else match.moved(item, whose)
         yield Change("unmanaged", ivr, item, reason=reason)

@@ -85,13 +85,23 @@ class PhoneCall:
 
     @property
     def forwarded_to(self) -> str | None:
-        """The number that the call was forwarded to, None if it was not forwarded."""
+        """The number that the call was forwarded to last, None if it was not forwarded.
+
+        A call that is forwarded to another IVR of the PBX continues there: `press` is for it.
+        """
         end = self._flow.outcome
-        return end.detail if end is not None and end.kind == "forwarded" else None
+        if end is not None and end.kind == "forwarded":
+            return end.detail
+        return self._flow.passed_to or None
+
+    @property
+    def ivr(self) -> str:
+        """The number of the IVR that the call is in, or was in last."""
+        return self._flow.ivr
 
     @property
     def prompts(self) -> int:
-        """The number of times the IVR has played its prompt."""
+        """The number of times that IVRs have played their prompts."""
         return sum(event.kind == "prompt" for event in self.events)
 
     @property
@@ -259,6 +269,8 @@ class PhoneCall:
     def _check(self, keys: str, most: int | None = None) -> None:
         if self._flow.outcome is not None:
             raise LineError(f"the call was {self._flow.outcome.kind}: the IVR ignores keys")
+        if not isinstance(keys, str):
+            raise LineError(f'keys are a string, as in press("1"), not {type(keys).__name__}')
         if not _KEYS.fullmatch(keys) or (most and len(keys) > most):
             raise LineError("a telephone has the keys 0 to 9, * and #: press one or more of them")
 

@@ -42,8 +42,9 @@ class Event:
     Attributes:
         kind: ``key``: a key is accepted, more may follow; ``deaf``: a key is ignored; ``prompt``:
             the IVR plays its prompt; ``announcement``: the call continues in an IVR that only
-            announces; ``asking``: a callback is about to be sent; ``decided``: a
-            step is complete, with or without a callback; ``ended``: the IVR's part has ended.
+            announces; ``ivr``: in another one with a dialog; ``asking``: a callback is about to be
+            sent; ``decided``: a step is complete, with or without a callback; ``ended``: the IVR's
+            part has ended.
         seconds: the time on the line.
         text: for people. It may contain numbers and DTMF input, but no credentials; no DTMF input
             where an action of the IVR is sensitive.
@@ -51,7 +52,7 @@ class Event:
         step: with ``decided``, the step.
     """
 
-    kind: Literal["key", "deaf", "prompt", "announcement", "asking", "decided", "ended"]
+    kind: Literal["key", "deaf", "prompt", "announcement", "ivr", "asking", "decided", "ended"]
     seconds: float
     text: str = field(repr=False)
     ask: PendingCallback | None = None

@@ -6,8 +6,8 @@ Rule 2: the current configuration of the PBX applies, also to calls in progress.
 Rule 3: an action URL beats a menu entry for the same keys, and a menu entry beats an extension. A
         menu entry acts at once, 3 s later if it ends in ``#``; the others after the digit gap.
 Rule 4: during a callback the IVR ignores keys, and no timer runs.
-Rule 5: the call continues in an IVR that only announces: without action URLs, without a menu, that
-        repeats nothing and whose timeout rule leads on. In another IVR it ends, as at any number.
+Rule 5: a call that is forwarded to another IVR continues there. An IVR that only announces has no
+        action URLs and no menu, repeats nothing, and its timeout rule leads on.
 
 Source: "Managing Virtual Receptionist" in the administration guide, release notes of 22.5. Guesses,
 for it is not documented: rule 4; when the mask of an action URL is matched; that the CALLER
@@ -18,7 +18,7 @@ the switches of `receiver.simulator.behaviour`, such as ``after_failure`` and ``
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -34,12 +34,14 @@ from receiver.pbx.callback_trace import (
 from receiver.pbx.models import ActionUrl
 from receiver.simulator import ivr_rules
 from receiver.simulator.events import ENDS, Event, Events, Moment, PendingCallback
-from receiver.simulator.hours import LocalTime, is_holiday, is_open
 from receiver.simulator.model import Pbx
 from receiver.simulator.validation import Json
 
 HASH_GAP = 3.0
 """Seconds before a menu entry that ends in ``#`` acts."""
+
+MAX_IVRS = 20
+"""IVRs in a row without a key; more of them lead in a circle, and the call ends there."""
 
 _TIMEOUT = 30  # seconds without a key; 0 is not documented, here the default
 _REPEATS = 3
@@ -52,7 +54,7 @@ class Flow:
     Parameters:
         pbx: the PBX in memory.
         call: the caller and the IVR.
-        sensitive: the names of the IVR's sensitive actions.
+        sensitive: returns the names of an IVR's sensitive actions.
 
     Raises:
         ApiError: 404, there is no such IVR.
@@ -62,11 +64,13 @@ class Flow:
         asking: the running callback.
         digits: the DTMF input since the prompt.
         outcome: how the IVR's part of the call ended; None before.
-        announced: the numbers of the announcements that were played.
-        announcing: whether one is playing.
+        announced, announcing: the numbers of announcements that were played; whether one plays.
+        passed_to: the number of the other IVR that the call was forwarded to last; or empty.
     """
 
-    def __init__(self, pbx: Pbx, call: Call, sensitive: Collection[str] = ()) -> None:
+    def __init__(
+        self, pbx: Pbx, call: Call, sensitive: Callable[[str], Collection[str]] = lambda ivr: ()
+    ) -> None:
         self._sensitive = sensitive
         self._pbx = pbx
         self._call = call
@@ -77,34 +81,44 @@ class Flow:
         self.digits = ""
         self.outcome: Outcome | None = None
         self.announced: list[str] = []
+        self.passed_to = ""
+        self._announces = False
+        self._passed = 0
 
     @property
     def announcing(self) -> bool:
-        return bool(self.announced) and self.outcome is None
+        return self._announces and self.outcome is None
+
+    @property
+    def ivr(self) -> str:
+        """The number of the IVR that the call is in, or was in last."""
+        return self._call.ivr
 
     @property
     def hides_keys(self) -> bool:
         """Whether texts hide the DTMF input."""
-        return bool(self._sensitive)
+        return bool(self._sensitive(self._call.ivr))
 
     # Input ------------------------------------------------------------------------
     def arrive(self, at: Moment) -> Events:
         """The call arrives."""
-        if (rule := self._night_rule()) is not None:
+        return self._begin(at) or self._decide(Outcome("menu"), _Cause("arrival"), at)
+
+    def _begin(self, at: Moment) -> Events:
+        """Apply night mode, or ask the CALLER action URL; nothing if the prompt comes next."""
+        if (rule := ivr_rules.night_rule(self._pbx, self._ivr)) is not None:
             # Since 22.5 at once. Before, the prompt came first.
             first = () if self._pbx.behaviour.has("22.6") else self._prompt(at)
             return first + self._follow(rule, _Cause("arrival", "night mode"), at)
         action = self._pbx.fires(self._call.ivr, "CALLER", self._call.caller)
-        if action is not None:
-            return self._ask("arrival", "CALLER", action, self._call, at)
-        return self._decide(Outcome("menu"), _Cause("arrival"), at)
+        return self._ask("arrival", "CALLER", action, self._call, at) if action else ()
 
     def key(self, key: str, at: Moment) -> Events:
         """Press one of ``0-9 * #``."""
         if self.asking is not None or self.outcome is not None:
             shown = HIDDEN_KEY if self.hides_keys else key
             return (Event("deaf", at.seconds, f"the key {shown} is ignored"),)
-        self._repeated = 0
+        self._repeated = self._passed = 0
         shown = HIDDEN_KEY if self.hides_keys else key
         heard = (Event("key", at.seconds, f"the caller presses {shown}"),)
         if key == "#" and self.digits and self._pbx.behaviour.finish_key != "none":
@@ -153,7 +167,7 @@ class Flow:
         step = _Cause("press", digits=self.digits)
         entry = self._entry(self.digits) or self._entry(f"{self.digits}#")
         if entry is not None:
-            name, rule = self._rule_of(entry, at.local)
+            name, rule = ivr_rules.rule_of(self._pbx, entry, at.local)
             keys = entry["user_input"]
             why = f"menu entry {hidden(keys) if self.hides_keys else keys}{name}"
             return self._follow(rule, step._replace(rule=why), at)
@@ -161,16 +175,6 @@ class Flow:
             why = "an extension, dialled directly"
             return self._decide(Outcome("forwarded", self.digits), step._replace(rule=why), at)
         return self._decide(Outcome("menu"), step, at)
-
-    def _rule_of(self, entry: Json, now: LocalTime) -> tuple[str, Json | None]:
-        """Return the rule of a menu entry that applies now, after a text that says when."""
-        holidays = (self._pbx.holidays.find(key) for key in entry.get("holidays") or ())
-        holiday = entry.get("holiday_forward_rule")
-        if ivr_rules.is_complete(holiday) and is_holiday(holidays, now):
-            return ", on a holiday", holiday
-        if is_open(entry.get("office_hours"), self._pbx.office_hours, now):
-            return "", entry.get("office_hours_forward_rule")
-        return ", outside of office hours", entry.get("non_office_hours_forward_rule")
 
     def _silence(self, at: Moment) -> Events:
         rule = self._ivr.get("timeout_forward_rule") or {}
@@ -196,13 +200,6 @@ class Flow:
         if how == "menu" and callback.kind == "DTMF":
             return self._menu(at)
         return self._prompt(at)
-
-    def _night_rule(self) -> Json | None:
-        has = self._pbx.behaviour.has
-        own = has("22.3") and self._ivr.get("enable_night_mode")
-        rule: Json | None = self._ivr.get("night_mode_forward_rule")
-        on = has("22.2") and (own or self._pbx.night_mode)
-        return rule if on and ivr_rules.is_complete(rule) else None
 
     # Results ------------------------------------------------------------------------------
     def _follow(self, rule: Json | None, step: _Cause, at: Moment) -> Events:
@@ -232,9 +229,13 @@ class Flow:
             if trigger == "failure":  # its target failed, too
                 rule = {"action": "HANGUP"}
             return self._follow(rule, step, at)
-        forwarded = outcome.kind == "forwarded"
-        if forwarded and (ivr := ivr_rules.announcement(self._pbx, outcome.detail)):
-            return self._announce(ivr, at)
+        found = self._pbx.ivr_at(outcome.detail) if outcome.kind == "forwarded" else None
+        if found is not None:
+            ivr = self._pbx.ivrs.stored(found.id)
+            if ivr_rules.announces(self._pbx, ivr):
+                return self._announce(ivr, at)
+            if self._passed < MAX_IVRS:
+                return self._enter(ivr, at)
         text = ENDS + shown_outcome(outcome, self.digits if self.hides_keys else "").text
         self.due, self.digits, self.outcome = None, "", outcome
         return (Event("ended", at.seconds, text),)
@@ -246,13 +247,26 @@ class Flow:
         return (Event("prompt", at.seconds, "the IVR plays its prompt"),)
 
     def _announce(self, ivr: Json, at: Moment) -> Events:
-        """Continue the call in another IVR, which plays its prompt."""
-        number, name = ivr["extension_number"], ivr["name"]
-        self._ivr, self._call = ivr, replace(self._call, ivr=number, ivr_name=name)
-        self._repeated = 0
+        """Continue the call in an IVR that only announces, which plays its prompt."""
+        number, name = self._move(ivr, announces=True)
         self.announced.append(number)
         self._wait_for_keys(at)
         return (Event("announcement", at.seconds, f"the announcement {number} plays: {name}"),)
+
+    def _enter(self, ivr: Json, at: Moment) -> Events:
+        """Continue the call in another IVR with a dialog."""
+        self.passed_to, name = self._move(ivr, announces=False)
+        self._passed += 1
+        text = f"the call continues in IVR {self.passed_to}, {name}"
+        return (Event("ivr", at.seconds, text), *(self._begin(at) or self._prompt(at)))
+
+    def _move(self, ivr: Json, *, announces: bool) -> tuple[str, str]:
+        """Set the IVR that the call is in; return its number and name."""
+        number, name = ivr["extension_number"], ivr["name"]
+        self._ivr, self._call = ivr, replace(self._call, ivr=number, ivr_name=name)
+        self._announces, self._repeated = announces, 0
+        self.due, self.digits = None, ""
+        return number, name
 
     def _wait_for_keys(self, at: Moment) -> None:
         rule = self._ivr.get("timeout_forward_rule") or {}
@@ -263,7 +277,7 @@ class Flow:
     def _ask(
         self, trigger: Trigger, kind: Kind, action: ActionUrl, call: Call, at: Moment
     ) -> Events:
-        sensitive = action.name.partition("~")[0] in self._sensitive
+        sensitive = action.name.partition("~")[0] in self._sensitive(self._call.ivr)
         ask = PendingCallback(trigger, kind, action, call, sensitive)
         self.asking, self.due = ask, None
         text = f'the PBX asks the {ask.kind} action URL "{ask.action.name}"'

@@ -8,6 +8,7 @@ from __future__ import annotations
 from receiver.errors import MaskError
 from receiver.masks import Mask
 from receiver.replies import KINDS
+from receiver.simulator.hours import LocalTime, is_holiday, is_open
 from receiver.simulator.model import Pbx
 from receiver.simulator.validation import ApiError, Json
 
@@ -26,15 +27,33 @@ def is_complete(rule: Json | None) -> bool:
     )
 
 
-def announcement(pbx: Pbx, number: str) -> Json | None:
-    """Return the IVR with this number, if it only announces (`receiver.Announcement`)."""
-    found = pbx.ivr_at(number)
-    if found is None or any(one["enabled"] for one in pbx.action_urls(found.id)):
-        return None
-    ivr = pbx.ivrs.stored(found.id)
+def rule_of(pbx: Pbx, entry: Json, now: LocalTime) -> tuple[str, Json | None]:
+    """Return the rule of a menu entry that applies now, after a text that says when."""
+    holidays = (pbx.holidays.find(key) for key in entry.get("holidays") or ())
+    holiday = entry.get("holiday_forward_rule")
+    if is_complete(holiday) and is_holiday(holidays, now):
+        return ", on a holiday", holiday
+    if is_open(entry.get("office_hours"), pbx.office_hours, now):
+        return "", entry.get("office_hours_forward_rule")
+    return ", outside of office hours", entry.get("non_office_hours_forward_rule")
+
+
+def night_rule(pbx: Pbx, ivr: Json) -> Json | None:
+    """Return the rule of an IVR's night mode; None if that is off, or has no complete rule."""
+    has = pbx.behaviour.has
+    own = has("22.3") and ivr.get("enable_night_mode")
+    rule: Json | None = ivr.get("night_mode_forward_rule")
+    on = has("22.2") and (own or pbx.night_mode)
+    return rule if on and is_complete(rule) else None
+
+
+def announces(pbx: Pbx, ivr: Json) -> bool:
+    """Return whether an IVR only announces (`receiver.Announcement`)."""
+    if any(one["enabled"] for one in pbx.action_urls(ivr["id"])):
+        return False
     rule = ivr.get("timeout_forward_rule") or {}
     only = rule.get("repeat_times") == 0 and not ivr.get("custom_forward_rules")
-    return ivr if only and is_complete(rule) and rule["action"] != "REPEAT" else None
+    return only and is_complete(rule) and rule["action"] != "REPEAT"
 
 
 def prompt_seconds(pbx: Pbx, ivr: Json) -> float:

@@ -116,7 +116,7 @@ class Line:
         session = self._session_id() if self._pbx.behaviour.has("22.3") else ""
         call = Call(caller, caller_name, extension, ivr.name, session_id=session)
         phone_call = PhoneCall(
-            Flow(self._pbx, call, self._sensitive(extension)),
+            Flow(self._pbx, call, self._sensitive),
             call=call,
             ask=self._ask,
             moment=self._moment,

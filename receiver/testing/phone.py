@@ -42,7 +42,7 @@ from receiver.simulator.event_sender import EventDelivery, EventFaults
 from receiver.simulator.events import Event
 from receiver.simulator.line import Line, PhoneCall
 from receiver.testing.declared_pbx import IvrCopy, make_pbx, phone_settings, register
-from receiver.testing.phone_controls import Clock, Faults, HandlerGate, LateApp
+from receiver.testing.phone_controls import Clock, Controls, Faults, HandlerGate, LateApp
 from receiver.testing.phone_events import CallEnds
 
 PHONES: weakref.WeakSet[Phone] = weakref.WeakSet()
@@ -55,7 +55,7 @@ class BlockingCallWarning(UserWarning):
     """A synchronous call in an async handler blocked the event loop, and so all other callers."""
 
 
-class Phone:
+class Phone(Controls):
     """A telephone beside a simulated PBX on which ``app`` is registered.
 
     Use it with ``async with``, or dial at once and `close` it. ::
@@ -118,6 +118,7 @@ class Phone:
         self._ends = CallEnds(lambda: self.clock.now, self.app.idle)
         self._task: asyncio.Task[None] | None = None
         PHONES.add(self)
+        self._made = True
 
     def _wrap(self, handler: Handler) -> Handler:
         return self._gate.wrap(self._detector.watched(handler, self.blocking_calls.append))

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from starlette.types import Receive, Scope, Send
@@ -43,12 +43,44 @@ class Clock:
         now: may be set at any time. Without a zone it counts in the zone of each handler.
     """
 
+    __slots__ = ("_now",)
+
     def __init__(self, now: datetime = MONDAY) -> None:
         self.now = now
+
+    @property
+    def now(self) -> datetime:
+        return self._now
+
+    @now.setter
+    def now(self, now: datetime) -> None:
+        if not isinstance(now, datetime):
+            kind = type(now).__name__
+            raise TypeError(
+                f"clock.now is a datetime, as in datetime(2026, 12, 24, 18), not {kind}"
+            )
+        self._now = now
 
     def advance(self, seconds: float) -> None:
         """Advance the clock. `PhoneCall.wait` advances the time of its call only."""
         self.now += timedelta(seconds=seconds)
+
+
+class Controls:
+    """Refuses what a test misspells, as in ``phone.fault = Faults(late=True)``."""
+
+    _made = False
+
+    if not TYPE_CHECKING:  # or else a type checker accepts any name
+
+        def __setattr__(self, name: str, value: object) -> None:
+            settable = name.startswith("_") or isinstance(getattr(type(self), name, None), property)
+            if self._made and not settable:
+                kind = type(self).__name__
+                raise AttributeError(
+                    f"{kind}.{name} cannot be set; a test sets faults, behaviour and clock.now"
+                )
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True)

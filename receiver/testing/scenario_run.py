@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from receiver.app import Receiver
+from receiver.pbx.callback_trace import Outcome
 from receiver.simulator.events import ENDS
 from receiver.simulator.line import PhoneCall
 from receiver.testing.phone import Phone
@@ -89,11 +90,15 @@ async def _act(call: PhoneCall, acts: Iterable[Act]) -> str:
 def _end(call: PhoneCall) -> str:
     """Return how a call has ended, without digits of a sensitive action."""
     ends = (one.text for one in reversed(call.events) if one.kind == "ended")
-    return next(ends, "still at the prompt").removeprefix(ENDS)
+    at_prompt = f"forwarded to {call.forwarded_to}" if call.forwarded_to else "still at the prompt"
+    return next(ends, at_prompt).removeprefix(ENDS)
 
 
 def _problem(scenario: Scenario, call: PhoneCall) -> str:
-    if call.outcome != scenario.expect:
+    result = call.outcome
+    if result is None and call.forwarded_to:
+        result = Outcome("forwarded", call.forwarded_to)  # it is in another IVR
+    if result != scenario.expect:
         expected = scenario.expect.text if scenario.expect else "still at the prompt"
         return f"expected: {expected}; got: {_end(call)}"
     actions = tuple(step.action for step in call.callbacks)

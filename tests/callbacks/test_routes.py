@@ -1,17 +1,23 @@
 """The table of actions: exact paths, and what a stranger learns of them."""
 
+import asyncio
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from receiver import Forward, Ivr, Receiver, Settings
+from receiver.auth import Auth
 from receiver.auth.client_address import read_networks
 from receiver.auth.probe_token import HEADER, LIFE, UNKNOWN, make_token
 from receiver.auth.throttle import FREE_FAILURES
+from receiver.callbacks.request import ARRIVED
 from receiver.credentials import Secret, derive
+from tests.asgi import http_scope
 from tests.support import ANSWER, FIELDS, SECRET, SETTINGS, Counted, credentials, make_app
 
 
@@ -244,3 +250,81 @@ async def test_parts_of_a_mask_are_made_once_and_nothing_else_is_kept(handler: C
             await http.post(f"/action/888/no-{number}")
             await http.post(f"/action/888/pick/{number}")
     assert set(made) == {"/action/888/pick"} | {f"/action/888/pick/{n}" for n in range(2, 100)}
+
+
+def sent_by_pbx(auth: str | None, identity: str, *, header: bool) -> dict[str, str]:
+    """Return the headers that the PBX sends to an action URL of an earlier ``apply``."""
+    known = derive(SECRET, identity)
+    plain = f"{known.username}:{known.password.reveal()}".encode()
+    sent = {
+        "bearer": {"Authorization": f"Bearer {known.token.reveal()}"},
+        "basic": {"Authorization": f"Basic {b64encode(plain).decode()}"},
+    }
+    key = {"X-Key": known.key.reveal()} if header else {}
+    return sent.get(auth or "", {}) | key
+
+
+@pytest.mark.parametrize(
+    ("auth", "header"), [("bearer", ""), ("basic", ""), ("bearer", "X-Key"), (None, "X-Key")]
+)
+async def test_a_caller_of_a_renamed_action_gets_the_fallback(
+    auth: Auth | None, header: str, handler: Counted, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The PBX has the action URL of a name that is not declared any more, until ``apply``."""
+    ivr, other = Ivr("888", fallback=lambda call: Forward(call.digits)), Ivr("777")
+    for one in (ivr, other):
+        one.add("DTMF", "1", handler, name="choose", auth=auth, secret_header=header)
+    app = Receiver(ivr, other, settings=SETTINGS, fallback=Forward("9"))
+    async with client(app) as http:
+        for identity, expected in (("888/pick", "22"), ("777/pick", "9"), ("666/pick", "9")):
+            sent = sent_by_pbx(auth, identity, header=bool(header))
+            answer = await http.post(f"/action/{identity}", json=FIELDS, headers=sent)
+            assert (answer.status_code, answer.json()["destination"]) == (200, expected)
+            stranger = await http.post(f"/action/{identity}x", json=FIELDS, headers=sent)
+            assert stranger.status_code in (401, 403)
+    assert handler.calls == []
+    lines = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+    assert lines[0] == (
+        "888/pick is registered on the PBX but not declared: the caller gets the fallback; if it "
+        'was renamed, declare was="pick", otherwise run: receiver apply --allow-deletes'
+    )
+
+
+async def test_it_does_with_digest_and_from_an_allowed_source_only(handler: Counted) -> None:
+    known = derive(SECRET, "888/old")
+    auth = httpx.DigestAuth(known.username, known.password.reveal())
+    settings = Settings(secret=SECRET, allowed_sources=read_networks("192.0.2.1"))
+    app = one_action(handler, settings, auth="digest", fallback=Forward("9"))
+    for peer, status in (("192.0.2.1", 200), ("192.0.2.9", 403)):
+        async with client(app, peer) as http:
+            answer = await http.post("/action/888/old", json=FIELDS, auth=auth)
+        assert answer.status_code == status
+    assert handler.calls == []
+
+
+@pytest.mark.parametrize("body", [b"{", b"x" * 70_000])
+async def test_it_does_whatever_the_body_is(body: bytes, handler: Counted) -> None:
+    sent = sent_by_pbx("bearer", "888/old", header=False)
+    async with client(one_action(handler)) as http:
+        answer = await http.post("/action/888/old", content=body, headers=sent)
+    assert answer.status_code == (200 if len(body) == 1 else 413)
+
+
+async def test_it_does_when_the_body_does_not_come_in_time(handler: Counted) -> None:
+    token = derive(SECRET, "888/old").token.reveal()
+    headers = [(b"host", b"x"), (b"authorization", f"Bearer {token}".encode())]
+    headers.append((b"content-length", b"5"))
+    arrived = asyncio.get_running_loop().time() - 60
+    scope = http_scope(b"/action/888/old", b"", "POST", headers, **{ARRIVED: arrived})
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await one_action(handler)(scope, receive, send)
+    assert sent[0]["status"] == 200
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert b'"action":"repeat"' in sent[1]["body"]

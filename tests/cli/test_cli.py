@@ -80,6 +80,7 @@ def test_check_lists_the_actions(project: Path) -> None:
     done = run("check myapp:app")
     assert done.exit_code == 0
     assert "8000/pick   DTMF    1;22" in done.stdout
+    assert "2 s  fallback repeat" in done.stdout
     assert "no authentication" in done.stdout
     assert "switched off" in done.stdout
     assert "4 actions on 1 IVR. The declarations are valid." in done.stdout
@@ -205,7 +206,7 @@ def test_a_wrong_setting_is_one_clear_line(
 
 
 def test_an_unexpected_error_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receiver.cli.check.describe", lambda app: 1 / 0)
+    monkeypatch.setattr("receiver.cli.check.describe", lambda *args: 1 / 0)
     fails("check myapp:app", 70, "unexpected ZeroDivisionError; run receiver --traceback")
     with pytest.raises(ZeroDivisionError):
         run("--traceback check myapp:app")
@@ -214,7 +215,7 @@ def test_an_unexpected_error_is_one_line(project: Path, monkeypatch: pytest.Monk
 def test_an_interrupted_command_is_no_finding(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(app: object) -> list[str]:
+    def interrupt(*args: object) -> list[str]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("receiver.cli.check.describe", interrupt)
@@ -229,12 +230,12 @@ def test_a_misspelt_setting_is_a_warning(project: Path, monkeypatch: pytest.Monk
 
 
 def test_dial_shows_the_http_messages_and_the_end_of_the_call(project: Path) -> None:
-    done = run("dial myapp:app 8000 --from 4930123 --name Jürgen --press 22 --press 1")
+    done = run("dial myapp:app 8000 --from 4930123 --name Jürgen --press 22 --press 1 --press 34")
     assert done.exit_code == 0
     assert '"from_name":"Jürgen"' in done.stdout
     assert "Authorization: Bearer ***" in done.stdout
     assert "= forwarded to 222 (" in done.stdout
-    assert "the call has ended, further keys are ignored: 1" in done.stdout
+    assert "the call has ended: 3 further keys not pressed" in done.stdout
 
 
 @pytest.mark.parametrize(

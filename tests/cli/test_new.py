@@ -170,7 +170,13 @@ def test_the_install_command_of_the_readme(project: Path) -> None:
 
 @pytest.fixture
 def image(project: Path, tmp_path: Path) -> Path:
-    """Return the folder of the image: the copied files, if .dockerignore allows them."""
+    """Return the folder of the image: the copied files, if .dockerignore allows them.
+
+    The project has a second module, as after the second step of the tutorial.
+    """
+    app = project / "app.py"
+    app.write_text(f"import customers  # noqa: F401\n{app.read_text()}")
+    (project / "customers.py").touch()
     *names, target = argument(project, "COPY").split()
     allowed = (project / ".dockerignore").read_text().split()
     assert (target, allowed[0]) == ("./", "*")
@@ -178,7 +184,8 @@ def image(project: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     for name in names:
         assert f"!{name}" in allowed
-        shutil.copy(project / name, folder)
+        for path in project.glob(name):
+            shutil.copy(path, folder)
     return folder
 
 

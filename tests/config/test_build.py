@@ -180,9 +180,10 @@ WHOLE = {
     "a = " + "[" * 5000: "1 the nesting is too deep",
     "a = " + "9" * 5000: "1 an integer in it has too many digits",
     "": '1 there is no [[ivr]]: add one with number = "8000"',
-    '\n[ivr]\nnumber = "8000"': "2 ivr: write each entry as [[ivr]], with two brackets",
+    '\n[ivr]\nnumber = "8000"': "2 ivr: write each entry as [[ivr]], with two brackets, "
+    "before its own tables",
     '[[ivr]]\nnumber = "8000"\n[ivr.dtmf]\nmask = "1"': "3 ivr.dtmf: write each entry as "
-    "[[ivr.dtmf]], with two brackets",
+    "[[ivr.dtmf]], with two brackets, before its own tables",
     "define = 3": "1 define: definitions are tables, as in [define.office]",
     "define.a = 3": "1 define.a: this must be a table, as in [define.a]",
     "[define.a]\nb = 1": '1 define.a: this needs a key handler = "…", connector, value or use',

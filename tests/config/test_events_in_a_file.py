@@ -88,6 +88,10 @@ MENU = '{handler = "menu", choices = {1 = "222"}}'
     ("text", "problem"),
     [
         ("[events]", "7 events: write each entry as [[events]], with two brackets"),
+        (
+            f"[[events.call_missed]]\nthen = {MENU}",
+            "7 events: write each entry as [[events]], with two brackets, before its own tables",
+        ),
         ('[[events]]\nath = "digest"', "8 events.ath: there is no such key; did you mean auth?"),
         ("[[events]]\n[[events.call_over]]", "8 events.call_over: there is no such key; did you"),
         ("[[events]]\n[[events.call_ended]]", "8 events.call_ended: then is missing; it must be a"),

@@ -125,7 +125,10 @@ def test_identity_path_url_and_headers() -> None:
         ({"finish_key": "##"}, "finish_key='##' is none of '', '#', '*'"),
         ({"max_repeats": 0}, "max_repeats=0 is not a whole number from 1"),
         ({"max_repeats": True}, "max_repeats=True is not a whole number from 1"),
-        ({"reqest_timeout": 2}, "reqest_timeout= is no option"),
+        (
+            {"reqest_timeout": 2},
+            "reqest_timeout= is no option of an action: did you mean",
+        ),
         ({"was": "pick"}, "was='pick' is the name that the action has"),
         ({"was": "a/b"}, "was='a/b': the name 'a/b' becomes part of a URL"),
         ({"was": None}, "was=None: a name has 1 to 64 characters"),
@@ -204,9 +207,13 @@ def test_kinds() -> None:
     refused(lambda: Ivr("8000").add("dtmf", "1", pick), "none of 'DTMF', 'CALLER'")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("number", ["", "80", "x000", "8" * 65, "８０００", 8000])
+@pytest.mark.parametrize("number", ["", "80", "x000", "8" * 65, "８０００"])
 def test_an_ivr_is_an_extension_number(number: str) -> None:
     refused(lambda: Ivr(number), "3 to 64 digits")
+
+
+def test_an_extension_number_is_a_string() -> None:
+    refused(lambda: Ivr(8000), 'as a string, as in Ivr("8000"), not int')  # type: ignore[arg-type]
 
 
 def test_handlers() -> None:

@@ -160,7 +160,7 @@ def test_disa_without_a_pin_is_noted_unless_a_pin_is_declared() -> None:
     ("options", "problem"),
     [
         ({"language": "en-US"}, "give it a name="),
-        ({"name": "Sales", "nmae": "x"}, "nmae= is no option of an Ivr"),
+        ({"name": "Sales", "nmae": "x"}, "nmae= is no option of an Ivr: did you mean name?"),
         ({"name": ""}, "name is missing"),
         ({"name": None}, "name is missing"),
         ({"name": "x" * 65}, "name has 65 characters"),

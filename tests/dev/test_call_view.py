@@ -96,6 +96,21 @@ def refuse(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("no")
 
 
+async def test_a_call_that_continues_in_another_ivr() -> None:
+    pbx = make_pbx()
+    pbx.ivrs.create({"name": "Doctors", "extension_number": "222"})
+    page = Page(pbx, forward)
+    phone = await page.dial()
+    await phone.key("1")
+    page.seconds += 2
+    await phone.on_time()
+    assert page.types == ["prompt", "key", "gap", "callback", "ivr", "prompt"]
+    assert page.view.summary()["end"] is None
+    page.view.at = phone.ivr
+    assert (page.view.now()["ivr"], page.view.address) == ("222", "222")
+    assert page.view.now()["repeats"] == 0
+
+
 async def test_a_call_from_dial_to_forward() -> None:
     page = Page(make_pbx(), forward)
     phone = await page.dial(caller_name="Ann")
@@ -106,6 +121,7 @@ async def test_a_call_from_dial_to_forward() -> None:
     await phone.key("1")
     assert page.view.summary()["state"] == "gap"
     assert page.view.now() == {
+        "ivr": "8000",
         "prompt": {"text": None},
         "keys": "1",
         "gap_until": "2026-11-22T09:00:03.000+00:00",

@@ -109,7 +109,7 @@ def test_broken_code_is_shown_with_its_place_and_the_version_before_it_answers(
     for right, bad, text in (
         ("import logging", "import logging, (", "app.py:2: invalid syntax"),
         ('"1**"', '"x"', "app.py:8: mask entry"),
-        ('Ivr("8000")', "Ivr(80)", "app.py:6: an Ivr has"),
+        ('Ivr("8000")', 'Ivr("80")', "app.py:6: an Ivr has"),
         ("log = ", "log = 1 / 0 #", "app.py:5: ZeroDivisionError: division by zero"),
     ):
         dev.write(right, bad)

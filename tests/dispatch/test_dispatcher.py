@@ -305,7 +305,9 @@ async def test_a_handler_that_returns_nonsense(
         return result
 
     assert await decide(dispatcher, declare(pick)) == Decision(FALLBACK, "invalid")
-    assert f"8000/pick returned {type(result).__name__}" in caplog.text
+    kind = "None" if result is None else type(result).__name__
+    hint = ": is a return missing?" if result is None else "\n"
+    assert f"8000/pick returned {kind}, not Forward(…), Hangup() or Repeat(){hint}" in caplog.text
 
 
 async def test_a_destination_that_cannot_be_dialled_raises(dispatcher: Dispatcher) -> None:

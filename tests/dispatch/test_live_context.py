@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -178,6 +179,34 @@ async def test_a_lost_session_is_the_fallback_in_a_thread_too(
     async with service(tmp_path, str(tmp_path / "store.db")) as client:
         assert await ask(client, "attempts_in_a_thread") == "9"
     assert "888/attempts_in_a_thread: the session store is unavailable" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda session: session["attempts"],
+        lambda session: session.get("attempts", 0),
+        lambda session: session.__setitem__("attempts", 1),
+        lambda session: "attempts" in session,
+    ],
+)
+async def test_a_session_that_is_not_opened_is_an_error_with_the_cure(
+    use: Callable[[Any], Any],
+) -> None:
+    one = Ivr("888", fallback=Forward("9"))
+
+    @one.dtmf("1", auth=None)
+    async def forgets(call: Call) -> Reply:
+        use(call.session())
+        return Hangup()
+
+    cure = "open the session first: async with call.session() as session"
+    with pytest.raises(TypeError, match=re.escape(cure)):
+        await forgets(Call(digits="1"))
+    transport = httpx.ASGITransport(Receiver(one, settings=Settings(secret=SECRET)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://ivr.example") as client:
+        answer = await client.post("/action/888/forgets", json=FIELDS | {"input": "1"})
+    assert answer.json()["destination"] == "9"
 
 
 async def test_with_in_an_async_handler_is_an_error_with_the_cure(

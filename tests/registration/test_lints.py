@@ -173,11 +173,12 @@ def test_masks_in_another_form_than_the_trunks(
 @pytest.mark.parametrize(
     ("mask", "found"),
     [
-        ("+49*", ['"+490" and no longer number: in "+49*" each * is one digit']),
+        ("+49*", ['"+490" and no longer number: a * is one digit. Write one for every digit, as']),
         ("+49***;030*", ['"+49000" and no longer', '"0300" and no longer']),
         ("+49*********;10*", []),
         ("+4930****;03012**", []),
-        ("+49", []),
+        ("+49", ['"+49" and no longer number: a * is one digit']),
+        ("030;101", []),
     ],
 )
 def test_a_star_that_may_stand_for_the_rest_of_a_number(mask: str, found: list[str]) -> None:

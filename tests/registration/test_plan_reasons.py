@@ -51,6 +51,7 @@ AT = f"{BASE}/action/8000"
 RIVAL = ActionUrl(id="u1", name="pick", url=CRM)
 MINE = on_pbx(want())
 FORMER_NAME = on_pbx(want(), name="old", url=f"{AT}/old")
+OTHER_MASK = on_pbx(want(), name="old", url=f"{AT}/old", dtmf_mask="2")
 FOREIGN = on_pbx(want(secret=OTHER))
 MOVED = on_pbx(want(base=OLD))
 HERE = "the IVR has an action URL of this name that"
@@ -62,6 +63,15 @@ BESIDE = "Beside another installation, use another name= and another RECEIVER_SE
 
 ROWS = [
     (make(MINE), f"  - pick  {AT}/pick (it is no longer declared)"),
+    (
+        make(FORMER_NAME, wants=want()),
+        f"  - old  {AT}/old (it is no longer declared; if it was renamed to pick, declare that "
+        'with was="old")',
+    ),
+    (
+        make(OTHER_MASK, wants=want()),
+        f"  - old  {AT}/old (it is no longer declared)",
+    ),
     (
         make(MINE, on_pbx(want(), "u2"), wants=want()),
         f"  - pick  {AT}/pick (another action URL of the IVR has the same URL)",

@@ -482,7 +482,8 @@ def test_the_printout() -> None:
         "      headers: X-Key:*** → (none)",
         "      password: *** → ***",
         "  = pick",
-        f"  - old  {BASE}/action/8000/old (it is no longer declared)",
+        f"  - old  {BASE}/action/8000/old (it is no longer declared; if it was renamed to new, "
+        'declare that with was="old")',
         "  ? their\\ns  https://crm.example.com/… (it is unmanaged and not changed)",
         "Plan: 1 to create, 1 to update, 1 to delete, 1 unchanged, 1 unmanaged.",
     ]

@@ -121,10 +121,10 @@ then = "222"
     assert (action.name, action.former.identity) == ("new", "8000/old")
 
 
-async def test_without_the_former_name_calls_are_lost() -> None:
-    """This is what the tests above prevent: the deployed service refuses what the PBX still has."""
+async def test_without_the_former_name_callers_get_the_fallback() -> None:
+    """This is what the tests above prevent: the handler no longer answers what the PBX has."""
     stage = make_stage(declare(OLD))
-    assert await answers(stage, declare({**NEW, "was": ""})) == REFUSED
+    assert await answers(stage, declare({**NEW, "was": ""})) == ["repeated "]
 
 
 async def test_the_credentials_of_the_new_name_do_not_open_the_old_path() -> None:

@@ -41,7 +41,6 @@ def app() -> Receiver:
         ("1", ("8801",), "forwarded to 222"),
         ("2", ("8802", "8801"), "forwarded to 222"),
         ("3", ("8803",), "hung up"),
-        ("5", (), "forwarded to 8810"),  # an IVR with a dialog is a destination
     ],
 )
 async def test_it_is_played_and_the_call_goes_on(
@@ -52,6 +51,15 @@ async def test_it_is_played_and_the_call_goes_on(
         await call.press(key)
         assert call.outcome is not None
         assert (call.announcements, call.outcome.text, call.prompts) == (announced, end, 1)
+
+
+async def test_an_ivr_with_a_dialog_announces_nothing() -> None:
+    async with Phone(app()) as phone:
+        call = await phone.dial("8000")
+        await call.press("5")
+        assert (call.announcements, call.ivr, call.ended) == ((), "8810", False)
+        await call.wait(10)
+        assert call.forwarded_to == "222"
 
 
 async def test_before_the_prompt() -> None:

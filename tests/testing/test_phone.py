@@ -304,6 +304,28 @@ def test_what_is_no_receiver() -> None:
 async def test_there_is_no_other_ivr() -> None:
     with pytest.raises(LineError, match="no IVR with the extension number '9000'"):
         await Phone(make(answer)).dial("9000")
+    with pytest.raises(LoadError, match='an IVR is named by a string, as in "8000", not int'):
+        await Phone(make(answer)).dial(8000)  # type: ignore[arg-type]
+
+
+async def test_a_misspelt_control_is_an_error() -> None:
+    """Or the test passes without the fault, or at another time of day."""
+    phone = Phone(make(answer))
+    with pytest.raises(AttributeError, match=r"Phone.fault cannot be set; a test sets faults, beh"):
+        phone.fault = Faults(late=True)  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"Phone.clock cannot be set; .* clock.now"):
+        phone.clock = datetime(2026, 12, 24)  # type: ignore[assignment]
+    with pytest.raises(TypeError, match=r"clock.now is a datetime, as in .*, not str"):
+        phone.clock.now = "2026-12-24"  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        phone.clock.nwo = datetime(2026, 12, 24)  # type: ignore[attr-defined]
+
+
+async def test_keys_are_a_string() -> None:
+    async with Phone(make(answer)) as phone:
+        call = await phone.dial("8000")
+        with pytest.raises(LineError, match=r'keys are a string, as in press\("1"\), not int'):
+            await call.press(1)  # type: ignore[arg-type]
 
 
 # Synchronous calls in async handlers ---------------------------------------------------------

@@ -191,6 +191,25 @@ async def test_the_result_of_a_scenario(rest: str, problem: str) -> None:
     assert result.call.steps
 
 
+@pytest.mark.parametrize(
+    ("rest", "problem"),
+    [
+        ('press = ["1"]\nexpect = "forward 8100"', ""),
+        ('press = ["1"]\nexpect = "prompt"', "expected: still at the prompt; got: forwarded"),
+        ('press = ["1", "1"]\nexpect = "forward 222"', ""),
+        ('press = ["1", "1"]\nexpect = "forward 8100"', "expected: forwarded to 8100; got: "),
+    ],
+)  # fmt: skip
+async def test_a_scenario_goes_on_in_another_ivr(rest: str, problem: str) -> None:
+    first, second = Ivr("8000"), Ivr("8100")
+    first.add("DTMF", "1", lambda call: Forward("8100"), name="there")
+    second.add("DTMF", "1;2", pick)
+    app = Receiver(first, second)
+    result = await run_scenario(one(f'[[call]]\nivr = "8000"\n{rest}'), app)
+    assert result.problem.startswith(problem)
+    assert bool(result.problem) == bool(problem)
+
+
 async def test_a_scenario_for_an_unknown_ivr() -> None:
     with pytest.raises(LineError, match="no IVR with the extension number"):
         await run_scenario(one(CALL.replace("8000", "9000")), APP)

@@ -16,6 +16,7 @@ export const nameOf = (lane) => LANES[lane];
 const BY_TYPE = {
   prompt: [1, 0],
   announcement: [1, 0],
+  ivr: [1, 0],
   key: [0, 1],
   gap: [1, 1],
   menu: [1, 1],

@@ -42,7 +42,7 @@ export class Display {
     at("display").dataset.state = call ? call.state : "ready";
     at("display").dataset.end = call?.end?.kind ?? "";
     say(state, call ? headline(call) : "Ready");
-    say(keys, call ? lastOf(call.now?.keys) || (call.end ? "" : call.ivr) : (ivr?.number ?? "–"));
+    say(keys, call ? lastOf(call.now?.keys) || (call.end ? "" : (call.now?.ivr ?? call.ivr)) : (ivr?.number ?? "–"));
     const spoken = call && !call.end ? promptText(call.now?.prompt) : "";
     const last = call ? lastCallback(call) : null;
     say(verdict, last ? last.text : "");

@@ -52,7 +52,11 @@ export class Phone {
 
   /** The selected IVR, or the one of the call. */
   get ivr() {
-    return this.store.state?.ivrs.find((one) => address(one) === at("ivr").value) ?? null;
+    const ivrs = this.store.state?.ivrs ?? [];
+    const { call } = this;
+    const inCall = (one) => one.number === call.now?.ivr && one.pbx === call.pbx;
+    const found = call && !call.end ? ivrs.find(inCall) : null;
+    return found ?? ivrs.find((one) => address(one) === at("ivr").value) ?? null;
   }
 
   keypad() {
