@@ -159,11 +159,15 @@ class Authenticator:
         challenges = tuple((b"www-authenticate", text.encode()) for text in result.challenges)
         return Refusal(result.status, challenges, source, _cause(result))
 
+    def is_allowed(self, request: Request) -> bool:
+        """Return whether it comes from an allowed source; nothing is logged."""
+        return self._sources.allows(
+            self._sources.find(request.client, request.headers, request.server)
+        )
+
     def accepts(self, scheme: Scheme, request: Request, target: AuthTarget, now: float) -> bool:
         """Return whether it has credentials of another ``scheme``; nothing is counted or logged."""
-        source = self._sources.find(request.client, request.headers, request.server)
-        result = scheme.check(self._auth_request(request, target), now)
-        return isinstance(result, Accepted) and self._sources.allows(source)
+        return isinstance(scheme.check(self._auth_request(request, target), now), Accepted)
 
     def authenticate_blocked(
         self,

@@ -163,11 +163,11 @@ class UnknownAction(Answers):
     def is_registered(self, request: Request, now: float) -> bool:
         """Return whether it has the credentials that an action of this path has on the PBX."""
         guarded = [model for model in self._models if model.has_credentials(request)]
-        if not guarded:
+        if not guarded or not self._model.authenticator.is_allowed(request):
             return False
         settings = self._owner.context.settings[self._model.pbx]
-        epochs = (settings.epoch, settings.epoch + 1)
-        known = [derive(settings.secret, self._target.identity, epoch) for epoch in epochs]
+        # Of the current epoch only: each HMAC makes a flood of wrong credentials more expensive.
+        known = derive(settings.secret, self._target.identity, settings.epoch)
         return any(model.accepts(known, request, self._target, now) for model in guarded)
 
     async def _fall_back(self, request: Request, now: float) -> Answer | None:
@@ -210,14 +210,14 @@ class _Model(NamedTuple):
 
     def has_credentials(self, request: Request) -> bool:
         """Return whether the request has any credentials of this kind, valid or not."""
-        names = ("authorization" if self.auth else "", self.header.lower())
-        return any(name.encode() in request.fields for name in names if name)
+        if self.auth is None:
+            return self.header.lower().encode() in request.fields
+        scheme = request.fields.get(b"authorization", b"").partition(b" ")[0]
+        return scheme.lower() == self.auth.encode()
 
-    def accepts(
-        self, known: Sequence[Credentials], request: Request, target: AuthTarget, now: float
-    ) -> bool:
-        """Return whether the request has one of these credentials, from an allowed source."""
-        return self.authenticator.accepts(self.make_scheme(known), request, target, now)
+    def accepts(self, known: Credentials, request: Request, target: AuthTarget, now: float) -> bool:
+        """Return whether the request has these credentials."""
+        return self.authenticator.accepts(self.make_scheme([known]), request, target, now)
 
 
 def _models(pbx: str, actions: tuple[Action, ...], context: EndpointContext) -> tuple[_Model, ...]:
