@@ -131,6 +131,8 @@ def _of_status(last: Exchange, status: int, epoch: int | None) -> Trouble:
             "known to follow; then receiver apply --moved-from with the public URL of before",
             URL,
         )
+    if status == 429 and explanation(last).epoch is not None:  # valid credentials never get it
+        return _of_credentials(explanation(last).epoch, epoch)
     if status == 404 and explanation(last).worth == UNKNOWN:
         return _NO_ACTION
     if status in _STATUSES:
@@ -188,7 +190,8 @@ _NO_ANSWER = (
     (
         "certificate",
         "give the public host a certificate for its name, with the whole chain, from an authority "
-        "that the PBX trusts",
+        "that the PBX trusts; this command needs a private one in the system's roots, or in "
+        "SSL_CERT_FILE",
     ),
     ("TLS", _NO_TLS),
     ("host name", "correct the host in RECEIVER_PUBLIC_URL, or its entry in the DNS"),
@@ -254,8 +257,10 @@ _STATUSES = {
         "it runs with an older declaration: restart it, and then receiver apply",
     ),
     429: Trouble(
-        "too many wrong credentials came from here before",
-        "wait a minute; RECEIVER_ALLOWED_SOURCES lets the PBX in anyway",
+        "the credentials are refused, after many wrong ones from here, or a proxy limits the rate",
+        "give this command the RECEIVER_SECRET of the service at RECEIVER_PUBLIC_URL, which accepts "
+        "valid credentials at once; if it has it, look at the rate limit of the proxy",
+        SECRET,
     ),
     413: Trouble("a proxy takes no request of this size", "raise its limit for bodies"),
 }

@@ -69,6 +69,8 @@ def test_any_header_can_be_read(text: str) -> None:
         (403, ((HEADER, "source 10.0.0.1 epoch 1"),), 1, "RECEIVER_ALLOWED_SOURCES", "10.0.0.1"),
         (404, (), 1, "RECEIVER_PUBLIC_URL", "no such path"),
         (404, ((HEADER, "unknown"),), 1, "", "without this declaration"),
+        (429, (), 1, "RECEIVER_SECRET", "a proxy limits the rate"),
+        (429, ((HEADER, "epoch 2"),), 1, "RECEIVER_EPOCH", "RECEIVER_EPOCH=2, this"),
         (302, (), 1, "RECEIVER_PUBLIC_URL", "a redirect (302)"),
         (503, (), 1, "", "the proxy answers 503"),
         (418, (), 1, "", "HTTP status 418"),
