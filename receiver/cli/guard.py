@@ -59,9 +59,9 @@ def drain(target: str, only: str | None, machine: bool) -> None:
 def undrain(target: str, only: str | None, machine: bool) -> None:
     """Enable all action URLs that APP declares enabled, if drain or a guard disabled them.
 
-    Nothing else about them is changed. Where the PBX hides the credentials, those of this command
-    are stored: a service that has another RECEIVER_SECRET or RECEIVER_EPOCH is found by a probe
-    first, and nothing is changed. If it is interrupted, run it again.
+    Nothing else about them is changed. A probe is sent first: if the service refuses the
+    credentials that the PBX has (or, where the PBX hides them, those of this command), nothing is
+    changed. If it is interrupted, run it again.
     """
     app = load_app(target)
 

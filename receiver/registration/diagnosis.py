@@ -258,8 +258,8 @@ _STATUSES = {
     ),
     429: Trouble(
         "the credentials are refused, after many wrong ones from here, or a proxy limits the rate",
-        "give this command the RECEIVER_SECRET of the service at RECEIVER_PUBLIC_URL, which accepts "
-        "valid credentials at once; if it has it, look at the rate limit of the proxy",
+        "give this command the RECEIVER_SECRET of the service at RECEIVER_PUBLIC_URL, which always "
+        "accepts valid ones; if it has it, look at the rate limit of the proxy",
         SECRET,
     ),
     413: Trouble("a proxy takes no request of this size", "raise its limit for bodies"),
