@@ -239,7 +239,7 @@ def _carry_out(exchange: Exchange) -> Outcome:
 
 
 def _tls(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
-    """Return the TLS context; with True it has this machine's authorities besides certifi's."""
+    """Return the TLS context; True trusts this machine's authorities and those of certifi."""
     context = httpx.create_ssl_context(verify, trust_env=False)
     if verify is True:
         context.load_default_certs()  # with those of SSL_CERT_FILE, as for the PBX's certificate

@@ -114,9 +114,9 @@ def _of_source(said: Explanation) -> Trouble | None:
         return None
     return Trouble(
         f"it does not take callbacks from {line(said.source)}, as it sees this machine",
-        "if the PBX is seen as that, or is here: add it to RECEIVER_ALLOWED_SOURCES; if that is a "
-        "proxy's address: add it to RECEIVER_TRUSTED_PROXIES, and have the proxy set "
-        "X-Forwarded-For; else run receiver doctor on the PBX's machine",
+        "if that is a proxy's address: add it to RECEIVER_TRUSTED_PROXIES, and have the proxy set "
+        "X-Forwarded-For; if the PBX is seen as that, or is here: add it to "
+        "RECEIVER_ALLOWED_SOURCES; else run receiver doctor on the PBX's machine",
         "RECEIVER_ALLOWED_SOURCES",
     )
 

@@ -74,8 +74,7 @@ def connect(url: Secret, setting: str = SETTING, limit: float = REQUEST_TIMEOUT)
     parts = urlsplit(url.reveal())
     if parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path):
         raise SettingsError(
-            f"{setting}: what follows the host is not the number of a database, as in "
-            "redis://127.0.0.1:6379/0"
+            f"{setting}: the path is not the number of a database, as in redis://127.0.0.1:6379/0"
         )
     return Redis.from_pool(pool)
 

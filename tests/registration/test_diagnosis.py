@@ -86,6 +86,14 @@ def test_the_setting_that_differs_is_named(
     assert text in trouble.text
 
 
+def test_a_refused_address_may_be_that_of_a_proxy() -> None:
+    """The proxy is named first: among the allowed sources it would let every client through."""
+    exchanges = answer(403, (HEADER, "source 10.0.0.1 epoch 1"))
+    trouble = diagnose(exchanges, failed(403), 1)
+    assert trouble is not None
+    assert trouble.cure.startswith("if that is a proxy's address: add it to RECEIVER_TRUSTED_PROX")
+
+
 def test_an_answer_in_order_is_no_trouble() -> None:
     outcome = Outcome("repeated")
     assert diagnose(answer(200, (HEADER, "ok")), outcome) is None

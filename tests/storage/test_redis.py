@@ -133,7 +133,7 @@ async def test_a_database_that_redis_does_not_have_is_an_error(redis_url: Secret
 @pytest.mark.parametrize("path", ["x", "1/2", "0x"])
 def test_a_name_instead_of_the_number_of_a_database_is_refused(path: str) -> None:
     """redis-py takes it for 0: two installations would share a database."""
-    with pytest.raises(SettingsError, match=r"^RECEIVER_STORE: what follows the host is not"):
+    with pytest.raises(SettingsError, match=r"^RECEIVER_STORE: the path is not the number"):
         RedisAuth(Secret(f"redis://:a-long-password@127.0.0.1/{path}"), life=LIFE)
 
 
