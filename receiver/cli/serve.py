@@ -39,7 +39,11 @@ _CONSOLE_SETTING = f"{PREFIX}CONSOLE, as in {PREFIX}CONSOLE=127.0.0.1:8002"
 @app_argument
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
-@click.option("--uds", type=click.Path(path_type=Path), help="Unix socket to listen on instead.")
+@click.option(
+    "--uds",
+    type=click.Path(path_type=Path),
+    help="Unix socket to listen on instead, for its owner and group (mode 660).",
+)
 @click.option("--fd", type=click.IntRange(0), help="Descriptor of a listening socket.")
 @click.option("--certfile", type=click.Path(path_type=Path), help="Certificate chain, in PEM.")
 @click.option("--keyfile", type=click.Path(path_type=Path), help="Its key, if in another file.")
