@@ -11,6 +11,7 @@ Values in, values out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ class Explanation(NamedTuple):
     worth: str = ""
 
 
+_UNKNOWN_AUTHORITY = re.compile("not trusted .*(self.signed|local issuer)")  # of OpenSSL
 SECRET, NUMBER, URL = "RECEIVER_SECRET", "RECEIVER_EPOCH", "RECEIVER_PUBLIC_URL"
 
 
@@ -90,6 +92,11 @@ def is_refusal(exchanges: Sequence[Exchange]) -> bool:
         return _is_ours(last)
     said = explanation(last)
     return last.status == 429 or bool(said.source) or said.worth not in ("", "ok", UNKNOWN)
+
+
+def has_unknown_authority(outcome: Outcome) -> bool:
+    """Return whether the certificate is signed by an authority that this machine does not know."""
+    return _UNKNOWN_AUTHORITY.search(outcome.detail) is not None
 
 
 def explanation(last: Exchange) -> Explanation:

@@ -4,8 +4,9 @@ Rule 1: the guard sends callbacks to the public URL as the PBX does, one action 
         other, so that a fault of one of them alone switches nothing off.
 Rule 2: a failure counts only if the PBX is reached in the same round: a guard that is cut off
         from the network counts none. A service that answers and refuses this guard (its settings,
-        its clock, its address) is alive: that is logged, and switches nothing. After a refusal of
-        the credentials the guard pauses until the service's throttle has expired.
+        its clock, its address) is alive: that is logged, and switches nothing; nor does a
+        certificate whose authority this machine never knew. After a refusal of the credentials
+        the guard pauses until the service's throttle has expired.
 Rule 3: `receiver.registration.failover_rules` decides when to switch,
         `receiver.registration.failover_switch` what to switch: any guard enables what a guard
         disabled; what the operator drained stays disabled.
@@ -33,7 +34,7 @@ from receiver.pbx.models import IvrSummary
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import Change, Resource
 from receiver.registration.desired import DesiredActionUrl
-from receiver.registration.diagnosis import is_refusal
+from receiver.registration.diagnosis import has_unknown_authority, is_refusal
 from receiver.registration.failover_drain import OFF, ON, switch
 from receiver.registration.failover_rules import FailoverState, Rules
 from receiver.registration.probe import result_of, send_probe
@@ -123,6 +124,7 @@ class Guard:
         self._log_throttle = LogThrottle()
         self._trouble: PbxError | RegistrationError | None = None
         self._again = self._quiet = float("-inf")
+        self._was_healthy = False
         self._pause = 0.0
 
     async def run(self, stop: asyncio.Event, *, restore: bool = False) -> None:
@@ -208,9 +210,11 @@ class Guard:
         # receiver doctor checks the duration.
         finding = result_of(item, delivered, margin=float("inf"), epoch=self._config.epoch)
         if finding.level != "fault":
+            self._was_healthy = True
             return True
-        unclear = is_refusal(delivered.exchanges)
-        if unclear and delivered.exchanges[-1].status == 401:
+        refused = is_refusal(delivered.exchanges)
+        unclear = refused or (not self._was_healthy and has_unknown_authority(delivered.outcome))
+        if refused and delivered.exchanges[-1].status == 401:
             # More of them, and the service would throttle this address, which may be the PBX's.
             self._quiet = self._clock() + FAILURE_LIFE + 1
         doubt = ", which says nothing about the PBX's callbacks" if unclear else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 
 import httpx
 import pytest
@@ -276,6 +277,26 @@ async def test_a_service_that_refuses_this_guard_is_alive(
     assert world.service.asked == 5  # digest asks twice
     assert world.writes() == 0
     assert any("says nothing about the PBX's callbacks" in line for line in texts(caplog))
+
+
+async def test_an_authority_that_only_the_pbx_may_know_is_no_failure() -> None:
+    """A guard without the file of a private authority must not disable a working service."""
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+        error.verify_message = "unable to get local issuer certificate"
+        raise httpx.ConnectError("certificate verify failed") from error
+
+    world = World()
+    guard = world.guard()
+    healthy, world.service.inner = world.service.inner, httpx.MockTransport(refuse)
+    await world.rounds(10, guard)
+    assert world.writes() == 0
+    world.service.inner = healthy
+    await world.rounds(1, guard)
+    world.service.inner = httpx.MockTransport(refuse)  # this machine knew the authority of before
+    await world.rounds(5, guard)
+    assert world.menu
 
 
 async def test_a_service_of_another_epoch_is_named(caplog: pytest.LogCaptureFixture) -> None:
