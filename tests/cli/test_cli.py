@@ -559,7 +559,11 @@ def test_serve_on_a_port_in_use(start: Start, monkeypatch: pytest.MonkeyPatch) -
     fails(f"serve myapp:app --port {port}", 2, f"cannot listen on 127.0.0.1 port {port}: .*in use")
     fails("serve myapp:app --host 203.0.113.9", 2, "cannot listen on 203.0.113.9 .*with --host and")
     monkeypatch.setenv("RECEIVER_CONSOLE", f"127.0.0.1:{port}")
-    fails("serve myapp:app --port 0", 2, f"port {port}: .* choose another with RECEIVER_CONSOLE")
+    fails(
+        "serve myapp:app --port 0",
+        2,
+        f"port {port}: .* choose another with RECEIVER_CONSOLE.*, or end the",
+    )
     first.terminate()
     first.communicate(timeout=120)
 
