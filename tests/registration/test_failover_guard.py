@@ -365,13 +365,17 @@ async def test_killed_at_every_request_the_next_guard_goes_on(off: bool, after: 
         assert world.enabled() == {"crm"} | NAMES
 
 
-async def test_only_the_holder_asks_and_the_next_one_begins_anew() -> None:
+async def test_only_the_holder_asks_and_the_next_one_begins_anew(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     world, shared = World(), Shared()
     leases = One(shared), One(shared)
     first, second = map(world.guard, leases)
     world.service.cut = True
     await world.rounds(3, first, second)
     assert world.service.asked == 3
+    assert texts(caplog).count("the lease on the PBX is not held: guard on standby") == 1
     await leases[0].leave()
     await world.rounds(4, second, first)
     assert not world.menu  # what the first one saw does not count
@@ -402,7 +406,7 @@ async def test_a_lost_lease_ends_it_in_the_middle(caplog: pytest.LogCaptureFixtu
     shared.owner = object()
     await world.rounds(30, guard)
     assert len(world.enabled()) == 3
-    assert "the lease on the PBX is lost: this guard is on standby" in texts(caplog)
+    assert "the lease on the PBX is lost: guard on standby" in texts(caplog)
 
 
 async def test_a_store_that_is_down_stops_it_when_the_lease_ends() -> None:
