@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from receiver.auth.probe_token import HEADER
 from receiver.pbx.callback_trace import Exchange, Outcome
-from receiver.registration.diagnosis import Explanation, diagnose, explanation, is_refusal
+from receiver.registration.diagnosis import (
+    Explanation,
+    diagnose,
+    explanation,
+    has_unknown_authority,
+    is_refusal,
+)
 from receiver.registration.probe import protocol_at
 
 OURS = ("WWW-Authenticate", 'Bearer realm="callbacks"')
@@ -128,6 +134,21 @@ def test_a_refusal_is_of_a_service_that_is_alive(
     status: int, headers: tuple[tuple[str, str], ...], refused: bool
 ) -> None:
     assert is_refusal(answer(status, *headers)) is refused
+
+
+@pytest.mark.parametrize(
+    ("reason", "unknown"),
+    [
+        ("self-signed certificate", True),
+        ("self signed certificate in certificate chain", True),
+        ("unable to get local issuer certificate", True),
+        ("certificate has expired", False),
+        ("Hostname mismatch, certificate is not valid for 'a.example'.", False),
+    ],
+)
+def test_an_authority_that_this_machine_does_not_know(reason: str, unknown: bool) -> None:
+    outcome = Outcome("failed", f"TLS: the certificate is not trusted ({reason})")
+    assert has_unknown_authority(outcome) is unknown
 
 
 # which protocol a port speaks ----------------------------------------------------------------
