@@ -217,7 +217,7 @@ def environment(
     return found
 
 
-def unknown_settings(environ: Mapping[str, str]) -> dict[str, str]:
+def unknown_settings(environ: Iterable[str]) -> dict[str, str]:
     """Return variables that look like a misspelt setting, each with the most similar setting."""
     common = [PREFIX + field.name.upper() for field in fields(Settings)]
     guesses: dict[str, str] = {}

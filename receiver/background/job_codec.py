@@ -108,7 +108,7 @@ def read(seal: bytes, key: str, body: str, declared: Declared = MappingProxyType
     """
     text = body[_SIGNATURE_LENGTH:]
     if not hmac.compare_digest(_sign(seal, key, text).encode(), body[:_SIGNATURE_LENGTH].encode()):
-        raise BodyError("not signed with this service's secret")
+        raise BodyError("not signed with this RECEIVER_SECRET")
     name, args, kwargs, *sensitive = json.loads(text)
     try:
         function = declared[name] if name in declared else _find(name)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic
 
-from receiver.background.job_codec import Work, name_of
+from receiver.background.job_codec import BodyError, Work, name_of
 from receiver.background.job_states import current_queue
 from receiver.background.runner import Runner, backoff, idempotency_key
 from receiver.execution.guarded_call import Failed, attempt
@@ -175,6 +175,8 @@ class JobWorker(Generic[B]):
             name, context = "a job that cannot be read", None
             if isinstance(work, Work):
                 name, context = name_of(work.function), work.context
+            elif isinstance(work, Failed) and isinstance(work.error, BodyError):
+                name = f"a job that cannot be read ({work.error})"
             task = asyncio.create_task(self._do(job, name, work), context=context)
             self._tasks.add(task)
             self._leased[job] = task, name

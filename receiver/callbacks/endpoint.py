@@ -282,6 +282,6 @@ class Endpoint(Answers):
         """Return the fallback and the result of the probe; no handler runs."""
         state = self._check_token(token.decode("latin-1"), self._now())
         outcome = result(request, body, state)
-        log.info("%s checked by receiver doctor: %s", self._action.identity, outcome)
+        log.info("%s answered a probe: %s", self._action.identity, outcome)
         reply = self._dispatcher.fallback(self._action, "invalid").reply
         return Answer(200, encode(reply), ((PROBE, outcome.encode()),))

@@ -107,7 +107,7 @@ class EventAnswers(Answers):
             return body
         if (token := request.fields.get(PROBE)) is not None:
             state = result(request, body, self._check_token(token.decode("latin-1"), now))
-            log.info("%s checked by receiver doctor: %s", self._name, state)
+            log.info("%s answered a probe: %s", self._name, state)
             return Answer(200, b"", ((PROBE, state.encode()),))
         return await self._store(body, now)
 

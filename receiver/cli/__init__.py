@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +17,7 @@ import click
 from receiver.cli import exit_status
 from receiver.cli.output_charset import accept_any_character
 from receiver.errors import ReceiverError, SettingsError
-from receiver.settings import unknown_settings
+from receiver.settings import environment, unknown_settings
 
 GROUPS = {
     "Develop": {
@@ -149,6 +151,8 @@ class _Cli(click.Group):
             if ctx.params["show_traceback"] or _is_output_error(error):
                 raise
             kind = type(error).__name__
+            if isinstance(error, OSError) and error.errno:
+                kind += f" ({os.strerror(error.errno)})"
             click.echo(
                 f"Error: unexpected {kind}; run receiver --traceback … for details", err=True
             )
@@ -184,7 +188,10 @@ def main(show_traceback: bool) -> None:
     _open_closed_streams()
     # Other libraries log URLs, and the URL of a GET contains what the caller keyed in.
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    for name, meant in unknown_settings(os.environ).items():
+    names: Iterable[str] = os.environ
+    with contextlib.suppress(SettingsError):  # an unreadable .env: the command reports it
+        names = environment()
+    for name, meant in unknown_settings(names).items():
         click.echo(f"Warning: {name} is not a setting; did you mean {meant}?", err=True)
 
 

@@ -59,9 +59,9 @@ def drain(target: str, only: str | None, machine: bool) -> None:
 def undrain(target: str, only: str | None, machine: bool) -> None:
     """Enable all action URLs that APP declares enabled, if drain or a guard disabled them.
 
-    Nothing else about them is changed. Where the PBX hides the credentials, those of this command
-    are stored: a service that has another RECEIVER_SECRET or RECEIVER_EPOCH is found by a probe
-    first, and nothing is changed. If it is interrupted, run it again.
+    Nothing else about them is changed. A probe is sent first: if the service refuses the
+    credentials that the PBX has (or, where the PBX hides them, those of this command), nothing is
+    changed. If it is interrupted, run it again.
     """
     app = load_app(target)
 
@@ -84,11 +84,33 @@ def undrain(target: str, only: str | None, machine: bool) -> None:
 @click.command()
 @app_argument
 @pbx_option
-@click.option("--interval", default=3.0, type=click.FloatRange(0.1), help="Seconds between probes.")
-@click.option("--failures", default=_RULES.failures, type=click.IntRange(1), help="In a row.")
-@click.option("--failing", default=_RULES.failing, type=click.FloatRange(0), help="In seconds.")
-@click.option("--answers", default=_RULES.answers, type=click.IntRange(1), help="In a row.")
-@click.option("--hold", default=_RULES.hold, type=click.FloatRange(0), help="In seconds.")
+@click.option(
+    "--interval",
+    default=3.0,
+    show_default=True,
+    type=click.FloatRange(0.1),
+    help="Seconds between probes.",
+)
+@click.option(
+    "--failures",
+    default=_RULES.failures,
+    show_default=True,
+    type=click.IntRange(1),
+    help="In a row.",
+)
+@click.option(
+    "--failing",
+    default=_RULES.failing,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="In seconds.",
+)
+@click.option(
+    "--answers", default=_RULES.answers, show_default=True, type=click.IntRange(1), help="In a row."
+)
+@click.option(
+    "--hold", default=_RULES.hold, show_default=True, type=click.FloatRange(0), help="In seconds."
+)
 @click.option("--restore", is_flag=True, help="At the end, enable what a guard disabled.")
 @click.option(WORKER, nargs=3, type=int, hidden=True)
 def guard(

@@ -18,6 +18,7 @@ scrape_configs:
     authorization:
       credentials: {token}
     static_configs:
+      # If a proxy forwards /action/ only, or to several machines: instead each machine's address.
       - targets: ["{host}"]
 """
 

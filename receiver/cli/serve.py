@@ -20,8 +20,8 @@ from typing import Any, NoReturn
 import click
 
 from receiver.cli.arguments import app_argument
-from receiver.cli.serve_options import PUBLISHER, Listen, WorkerArguments
-from receiver.errors import SettingsError
+from receiver.cli.serve_options import PUBLISHER, Listen, WorkerArguments, log_format
+from receiver.errors import ReceiverError, SettingsError
 from receiver.observability import log_setup
 from receiver.observability.metrics import USER_FOLDER
 from receiver.server import sockets
@@ -39,7 +39,11 @@ _CONSOLE_SETTING = f"{PREFIX}CONSOLE, as in {PREFIX}CONSOLE=127.0.0.1:8002"
 @app_argument
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
-@click.option("--uds", type=click.Path(path_type=Path), help="Unix socket to listen on instead.")
+@click.option(
+    "--uds",
+    type=click.Path(path_type=Path),
+    help="Unix socket to listen on instead, for its owner and group (mode 660).",
+)
 @click.option("--fd", type=click.IntRange(0), help="Descriptor of a listening socket.")
 @click.option("--certfile", type=click.Path(path_type=Path), help="Certificate chain, in PEM.")
 @click.option("--keyfile", type=click.Path(path_type=Path), help="Its key, if in another file.")
@@ -77,10 +81,28 @@ def serve(
 
     SIGHUP reloads the code and the certificate without a lost call, SIGTERM stops (POSIX).
     """
-    listen = Listen(**options)
-    listen.check()
     for name in ("receiver", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
+    form = log_format()
+    try:
+        _serve(target, workers, publisher, worker, Listen(**options))
+    except ReceiverError as error:
+        if form == "text":
+            raise  # it is printed
+        with log_setup.written(form):
+            for problem in error.problems if isinstance(error, SettingsError) else (error,):
+                log.error("%s", problem)
+        raise click.exceptions.Exit(error.exit_code) from None
+
+
+def _serve(
+    target: str,
+    workers: int,
+    publisher: int | None,
+    worker: WorkerArguments | None,
+    listen: Listen,
+) -> None:
+    listen.check()
     if not worker and sockets.IS_POSIX:
         _supervise(target, listen, workers, Settings.read())
     if not worker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from receiver.cli import listeners
 from receiver.cli.certificate import Certificate
 from receiver.errors import SettingsError
 from receiver.server import sockets
+from receiver.settings import PREFIX, environment
 
 PUBLISHER = "--publisher"
 """The option for the descriptor of the socket between a worker and the console."""
@@ -80,3 +82,11 @@ class Listen:
         }
         given = [option for option in options.items() if option[1] is not None]
         return [str(part) for option in given for part in option]
+
+
+def log_format() -> str:
+    """Return the format of the log, also while other settings or the app are wrong."""
+    with contextlib.suppress(SettingsError):
+        if environment().get(f"{PREFIX}LOG_FORMAT") == "json":
+            return "json"
+    return "text"

@@ -14,7 +14,7 @@ import click
 from receiver.app import Receiver
 from receiver.cli.certificate import Certificate
 from receiver.cli.guards import guard_configs
-from receiver.cli.serve_options import Listen, WorkerArguments
+from receiver.cli.serve_options import Listen, WorkerArguments, log_format
 from receiver.config.load_app import load_app
 from receiver.execution.kinds import code_of
 from receiver.observability import log_setup, standard_streams
@@ -49,11 +49,12 @@ def serve(
     if listener is not None:  # before the app's code can fork
         sockets.close_in_children(listener)
     channel = Channel(parent) if worker else None
-    app = load_app(target)
-    certificate = listen.certificate()
-    if publisher is not None:
-        app.publish_to(socket.socket(fileno=publisher))
-    _ = app.starlette  # errors of the declarations are raised before the port is opened
+    with log_setup.written(log_format()):
+        app = load_app(target)
+        certificate = listen.certificate()
+        if publisher is not None:
+            app.publish_to(socket.socket(fileno=publisher))
+        _ = app.starlette  # errors of the declarations are raised before the port is opened
     settings = app.settings
     context.with_resource(log_setup.written(settings.log_format, settings.log_caller_data))
     if number == 1:

@@ -9,12 +9,15 @@ Rule 3: the thread starts with the first item, and again in the child of a fork.
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+_PIPE_BUF = getattr(select, "PIPE_BUF", 512)  # POSIX's least, for Windows
 
 _FORKS = [0]  # a counter, because `os.getpid` is a system call
 
@@ -31,12 +34,23 @@ def forks() -> int:
 def write_all(descriptor: int, octets: bytes) -> None:
     """Write without Python's buffers: a thread blocked with their lock prevents Python's exit.
 
+    Whole lines are written at once, as many as a pipe takes atomically (``PIPE_BUF``): those of
+    several processes do not mix while it is full.
+
     Raises:
         OSError: the disk is full, or a pipe has no reader.
     """
     rest = memoryview(octets)
     while rest:
-        rest = rest[os.write(descriptor, rest) :]
+        rest = rest[os.write(descriptor, rest[: _whole_lines(rest)]) :]
+
+
+def _whole_lines(octets: memoryview) -> int:
+    """Return the size of the first lines that a pipe takes atomically; at least of one line."""
+    head = bytes(octets[:_PIPE_BUF])
+    if len(octets) <= _PIPE_BUF:
+        return len(octets)
+    return head.rfind(b"\n") + 1 or bytes(octets).find(b"\n") + 1 or len(octets)
 
 
 if hasattr(os, "register_at_fork"):

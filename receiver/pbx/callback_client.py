@@ -71,7 +71,7 @@ class CallbackClient:
         self.faults = faults or CallbackFaults()
         self._real_time = real_time
         self._transport = transport
-        self._verify = verify if transport else httpx.create_ssl_context(verify, trust_env=False)
+        self._verify = verify if transport else _tls(verify)
         self._scale = scale
         self._clock = clock
         self._cnonce = cnonce
@@ -236,6 +236,14 @@ def _carry_out(exchange: Exchange) -> Outcome:
     except CallbackError as error:
         return Outcome("failed", str(error))
     return Outcome(reply.outcome, reply.target)
+
+
+def _tls(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
+    """Return the TLS context; True trusts this machine's authorities and those of certifi."""
+    context = httpx.create_ssl_context(verify, trust_env=False)
+    if verify is True:
+        context.load_default_certs()  # with those of SSL_CERT_FILE, as for the PBX's certificate
+    return context
 
 
 def _headers(headers: httpx.Headers) -> Headers:

@@ -10,9 +10,9 @@ Rule 4: a service accepts its epoch and the next one, so one action URL is also 
         epoch after that of the command: a service that refuses it is an epoch behind, and the
         operator has not requested a rotation.
 Rule 5: ``--unchecked`` is suggested only where the service did not answer.
-Rule 6: to enable an action URL whose credentials the PBX hides stores those of this command, or
-        leaves them out, so ``undrain`` sends one probe. Only a service with another secret or epoch
-        stops it.
+Rule 6: ``undrain`` sends one probe. Where the PBX hides the credentials, it has those of this
+        command, and another secret or epoch of the service stops it; else it has those that the
+        PBX keeps, and a service that refuses them stops it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from receiver.credentials import Secret
 from receiver.errors import RegistrationError
@@ -31,14 +32,19 @@ from receiver.registration.changes import EVENT_URL, NO_IVR, Change, Plan, Resou
 from receiver.registration.compare import carries, hidden_fields
 from receiver.registration.concurrency import for_each
 from receiver.registration.desired import DesiredActionUrl
-from receiver.registration.diagnosis import NUMBER, SECRET, URL, Trouble
+from receiver.registration.diagnosis import NUMBER, SECRET, URL, Trouble, is_refusal
 from receiver.registration.event_urls import as_action_url
-from receiver.registration.probe import FindProtocol, find_trouble, make_callback_client
+from receiver.registration.probe import FindProtocol, find_trouble, make_callback_client, send_probe
 from receiver.registration.urls import key, shown
 from receiver.text import line
 
 CONCURRENT_PROBES = 4
 """The number of action URLs that are probed at the same time; more would slow each other."""
+
+_OTHER_CREDENTIALS = Trouble(
+    "the PBX has other credentials than the service",
+    "receiver apply replaces them and enables the action URLs",
+)
 
 _PROBED = {"url", "method", "auth", "username", "password", "token", "headers", "owner"}
 """Differences after which the service may refuse a callback."""
@@ -97,9 +103,7 @@ async def check_enabling(
     *,
     protocol: FindProtocol | None = None,
 ) -> None:
-    """Check by one probe that the service accepts the credentials of this command.
-
-    Only action URLs that are enabled and whose credentials the PBX hides are considered.
+    """Check by one probe that the service accepts the credentials of what is enabled.
 
     Parameters:
         changes: of `receiver.registration.failover_switch.switch_on`.
@@ -107,26 +111,49 @@ async def check_enabling(
         secret, epoch, callbacks, protocol: as for `check`.
 
     Raises:
-        RegistrationError: the service has another secret or epoch.
+        RegistrationError: the service would refuse the callbacks.
     """
-    client = callbacks or make_callback_client()
-    for item, ivr in _enabled(changes, desired):
-        now = time.time()
+    found = min(_enabled(changes, desired), key=lambda one: one.known, default=None)
+    if found is None:
+        return
+    item, ivr, client, now = found.item, found.ivr, callbacks or make_callback_client(), time.time()
+    if found.hidden:
         trouble = await find_trouble(
             item, ivr, secret, client, now=now, epoch=epoch, protocol=protocol
         )
+        refused = trouble is None and not found.known
         if trouble is not None and trouble.setting in (SECRET, NUMBER):
             raise RegistrationError(_refused(item, trouble))
-        return  # all credentials are derived from this secret and epoch
+    else:
+        sent = (await send_probe(item, ivr, secret, client, now=now)).exchanges
+        refused = is_refusal(sent) and sent[-1].status in (401, 429)
+    if refused:
+        raise RegistrationError(_refused(item, _OTHER_CREDENTIALS))
+
+
+class _Enabled(NamedTuple):
+    """An action URL that is enabled.
+
+    Attributes:
+        item: with the credentials to probe.
+        ivr: its IVR.
+        hidden: whether the PBX hides its credentials.
+        known: whether the PBX has, or gets, credentials that are declared, of any epoch.
+    """
+
+    item: DesiredActionUrl
+    ivr: IvrSummary
+    hidden: bool
+    known: bool
 
 
 def _enabled(
     changes: Iterable[Change[Resource]], desired: Iterable[DesiredActionUrl]
-) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:
-    """Yield what is enabled with credentials that the PBX hides.
+) -> Iterator[_Enabled]:
+    """Yield the declared action URLs that are enabled and have credentials.
 
-    Those of another ``RECEIVER_SECRET`` are left out of the change; then the declared ones are
-    probed.
+    Hidden credentials of another ``RECEIVER_SECRET`` are left out of the change; then the declared
+    ones are probed.
     """
     both = (one for item in desired for one in (item, item.was) if one is not None)
     declared = {(one.ivr, key(one.action.url)): one for one in both}
@@ -135,8 +162,13 @@ def _enabled(
         if not (isinstance(action, ActionUrl) and isinstance(before, ActionUrl) and action.enabled):
             continue
         want = declared.get((change.ivr.extension_number, key(action.url)))
-        if want is not None and hidden_fields(before):
-            yield want if hidden_fields(action) else replace(want, action=action), change.ivr
+        if want is None or not (want.action.token or want.action.password):
+            continue
+        states = (one for one in (want.action, want.coming) if one is not None)
+        known = any(carries(action, one) for one in states)
+        left_out = bool(hidden_fields(action))
+        item = want if left_out else replace(want, action=action)
+        yield _Enabled(item, change.ivr, bool(hidden_fields(before)), known and not left_out)
 
 
 def _items(plan: Plan) -> Iterator[tuple[DesiredActionUrl, IvrSummary]]:

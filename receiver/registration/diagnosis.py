@@ -11,6 +11,7 @@ Values in, values out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ class Explanation(NamedTuple):
     worth: str = ""
 
 
+_UNKNOWN_AUTHORITY = re.compile("not trusted .*(self.signed|local issuer)")  # of OpenSSL
 SECRET, NUMBER, URL = "RECEIVER_SECRET", "RECEIVER_EPOCH", "RECEIVER_PUBLIC_URL"
 
 
@@ -92,6 +94,11 @@ def is_refusal(exchanges: Sequence[Exchange]) -> bool:
     return last.status == 429 or bool(said.source) or said.worth not in ("", "ok", UNKNOWN)
 
 
+def has_unknown_authority(outcome: Outcome) -> bool:
+    """Return whether the certificate is signed by an authority that this machine does not know."""
+    return _UNKNOWN_AUTHORITY.search(outcome.detail) is not None
+
+
 def explanation(last: Exchange) -> Explanation:
     """Return what the service tells the sender of a mark; all of it empty if it tells nothing."""
     answered = {name.lower(): value for name, value in last.response_headers}
@@ -114,9 +121,9 @@ def _of_source(said: Explanation) -> Trouble | None:
         return None
     return Trouble(
         f"it does not take callbacks from {line(said.source)}, as it sees this machine",
-        "if the PBX is seen as that, or is here: add it to RECEIVER_ALLOWED_SOURCES; if that is a "
-        "proxy's address: add it to RECEIVER_TRUSTED_PROXIES, and have the proxy set "
-        "X-Forwarded-For; else run receiver doctor on the PBX's machine",
+        "if that is a proxy's address: add it to RECEIVER_TRUSTED_PROXIES, and have the proxy set "
+        "X-Forwarded-For; if the PBX is seen as that, or is here: add it to "
+        "RECEIVER_ALLOWED_SOURCES; else run receiver doctor on the PBX's machine",
         "RECEIVER_ALLOWED_SOURCES",
     )
 
@@ -131,6 +138,8 @@ def _of_status(last: Exchange, status: int, epoch: int | None) -> Trouble:
             "known to follow; then receiver apply --moved-from with the public URL of before",
             URL,
         )
+    if status == 429 and explanation(last).epoch is not None:  # valid credentials never get it
+        return _of_credentials(explanation(last).epoch, epoch)
     if status == 404 and explanation(last).worth == UNKNOWN:
         return _NO_ACTION
     if status in _STATUSES:
@@ -188,7 +197,8 @@ _NO_ANSWER = (
     (
         "certificate",
         "give the public host a certificate for its name, with the whole chain, from an authority "
-        "that the PBX trusts",
+        "that the PBX trusts; this command needs a private one in the system's roots, or in "
+        "SSL_CERT_FILE",
     ),
     ("TLS", _NO_TLS),
     ("host name", "correct the host in RECEIVER_PUBLIC_URL, or its entry in the DNS"),
@@ -254,8 +264,10 @@ _STATUSES = {
         "it runs with an older declaration: restart it, and then receiver apply",
     ),
     429: Trouble(
-        "too many wrong credentials came from here before",
-        "wait a minute; RECEIVER_ALLOWED_SOURCES lets the PBX in anyway",
+        "the credentials are refused, after many wrong ones from here, or a proxy limits the rate",
+        "give this command the RECEIVER_SECRET of the service at RECEIVER_PUBLIC_URL, which always "
+        "accepts valid ones; if it has it, look at the rate limit of the proxy",
+        SECRET,
     ),
     413: Trouble("a proxy takes no request of this size", "raise its limit for bodies"),
 }

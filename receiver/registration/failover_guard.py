@@ -2,10 +2,10 @@
 
 Rule 1: the guard sends callbacks to the public URL as the PBX does, one action URL after the
         other, so that a fault of one of them alone switches nothing off.
-Rule 2: a failure counts only if the PBX is reached in the same round: a guard that is cut off
-        from the network counts none. A service that answers and refuses this guard (its settings,
-        its clock, its address) is alive: that is logged, and switches nothing. After a refusal of
-        the credentials the guard pauses until the service's throttle has expired.
+Rule 2: a failure counts only if the PBX is reached in the same round. A service that refuses this
+        guard (its settings, its clock, its address), or has a certificate whose authority this
+        machine never knew, is alive: that is logged, and switches nothing. After a refusal of the
+        credentials the guard pauses until the service's throttle has expired.
 Rule 3: `receiver.registration.failover_rules` decides when to switch,
         `receiver.registration.failover_switch` what to switch: any guard enables what a guard
         disabled; what the operator drained stays disabled.
@@ -33,7 +33,7 @@ from receiver.pbx.models import IvrSummary
 from receiver.pbx.pbx_client import PbxClient
 from receiver.registration.changes import Change, Resource
 from receiver.registration.desired import DesiredActionUrl
-from receiver.registration.diagnosis import is_refusal
+from receiver.registration.diagnosis import has_unknown_authority, is_refusal
 from receiver.registration.failover_drain import OFF, ON, switch
 from receiver.registration.failover_rules import FailoverState, Rules
 from receiver.registration.probe import result_of, send_probe
@@ -119,10 +119,11 @@ class Guard:
         ]
         self._turn = 0
         self._state = FailoverState()
-        self._acting = False
+        self._acting: bool | None = None
         self._log_throttle = LogThrottle()
         self._trouble: PbxError | RegistrationError | None = None
         self._again = self._quiet = float("-inf")
+        self._was_healthy = False
         self._pause = 0.0
 
     async def run(self, stop: asyncio.Event, *, restore: bool = False) -> None:
@@ -189,8 +190,9 @@ class Guard:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _enter_standby(self) -> None:
-        if self._acting:
-            log.warning("the lease on %s is lost: this guard is on standby", self._config.name)
+        if self._acting is not False:
+            level, is_ = (logging.WARNING, "lost") if self._acting else (logging.INFO, "not held")
+            log.log(level, "the lease on %s is %s: guard on standby", self._config.name, is_)
         self._acting = False
 
     # the service -----------------------------------------------------------------------------
@@ -208,9 +210,11 @@ class Guard:
         # receiver doctor checks the duration.
         finding = result_of(item, delivered, margin=float("inf"), epoch=self._config.epoch)
         if finding.level != "fault":
+            self._was_healthy = True
             return True
-        unclear = is_refusal(delivered.exchanges)
-        if unclear and delivered.exchanges[-1].status == 401:
+        refused = is_refusal(delivered.exchanges)
+        unclear = refused or (not self._was_healthy and has_unknown_authority(delivered.outcome))
+        if refused and delivered.exchanges[-1].status == 401:
             # More of them, and the service would throttle this address, which may be the PBX's.
             self._quiet = self._clock() + FAILURE_LIFE + 1
         doubt = ", which says nothing about the PBX's callbacks" if unclear else ""

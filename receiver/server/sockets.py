@@ -53,11 +53,9 @@ def bind(host: str, port: int, setting: str = "--host and --port") -> socket.soc
         listener.close()
         reason = getattr(error, "strerror", None) or error
         is_used = error.args[:1] == (errno.EADDRINUSE,)
-        cure = (
-            "end the process that listens there, or choose another" if is_used else "choose another"
-        )
+        other = ", or end the process that listens there" if is_used else ""  # it may be in service
         raise SettingsError(
-            f"cannot listen on {host} port {port}: {reason}; {cure} with {setting}"
+            f"cannot listen on {host} port {port}: {reason}; choose another with {setting}{other}"
         ) from None
     listener.set_inheritable(True)
     return listener

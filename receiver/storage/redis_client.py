@@ -7,8 +7,10 @@ Rule 2: no request is retried: one whose answer was lost may have been carried o
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -25,8 +27,20 @@ PREFIX = "receiver:"
 # Share of the circuit breaker's time limit, so that redis-py closes its own connections.
 _TIMEOUT_SHARE = 0.8
 _MAX_CONNECTIONS = 16
+_DATABASE = re.compile("/?[0-9]*")  # redis-py takes anything else for 0
 
 T = TypeVar("T")
+
+# By the class of an error, or by words of a ResponseError.
+_ADVICE = {
+    "AuthenticationError": "the user or the password in its URL is refused",
+    "NoPermissionError": "the user in its URL may not run all commands: see the ACL of Redis",
+    "ReadOnlyError": "it is a replica: name the primary",
+    "OutOfMemoryError": "its memory is full: raise maxmemory of Redis",
+    "ConnectionError": "is Redis running at its URL, and does a firewall let it through?",
+    "DB index is out of range": "Redis has no database of the number in its URL",
+    "MISCONF": "Redis cannot write to its disk: see its log",
+}
 
 
 def connect(url: Secret, setting: str = SETTING, limit: float = REQUEST_TIMEOUT) -> Any:
@@ -57,6 +71,11 @@ def connect(url: Secret, setting: str = SETTING, limit: float = REQUEST_TIMEOUT)
         raise SettingsError(
             f"{setting} is not a URL that redis-py can read, such as redis://127.0.0.1:6379/0"
         ) from None
+    parts = urlsplit(url.reveal())
+    if parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path):
+        raise SettingsError(
+            f"{setting}: the path is not the number of a database, as in redis://127.0.0.1:6379/0"
+        )
     return Redis.from_pool(pool)
 
 
@@ -74,7 +93,10 @@ async def answer_of(request: Awaitable[T]) -> T:
         answer = await request
     except Exception as error:  # redis-py's own, the system's, TLS's
         # redis-py wraps a wrong password in a ConnectionError; its cause is more exact.
-        raise StoreError(type(error.__cause__ or error).__name__) from None
+        cause = error.__cause__ or error
+        kind, text = type(cause).__name__, str(cause)
+        known = (advice for words, advice in _ADVICE.items() if kind == words or words in text)
+        raise StoreError(kind, next(known, "")) from None
     if task and task.cancelling() > cancelled:
         raise asyncio.CancelledError
     return answer

@@ -137,7 +137,8 @@ async def test_a_job_signed_with_another_secret_is_not_run(
     owner = workers()
     owner.start()
     await soon(lambda: len(lines(caplog)) == 1)
-    assert lines(caplog)[0].startswith("WARNING a job that cannot be read: BodyError, try 1 of")
+    expected = "a job that cannot be read (not signed with this RECEIVER_SECRET): BodyError, try 1"
+    assert lines(caplog)[0].startswith(f"WARNING {expected} of")
     assert not done
 
 

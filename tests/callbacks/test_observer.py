@@ -450,6 +450,7 @@ def test_the_scrape_job(monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"credentials: {operator_token(IDENTITY, SECRET, 1).reveal()}\n" in done.output
     assert "metrics_path: /calls/metrics\n" in done.output
     assert '["ivr.example.com"]' in done.output
+    assert "# If a proxy forwards /action/ only" in done.output
     assert "metrics are off: set RECEIVER_METRICS=true" in done.output
 
 

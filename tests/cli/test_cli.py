@@ -1,6 +1,7 @@
 """The command line: results of commands, and errors in one line."""
 
 import asyncio
+import errno
 import json
 import os
 import re
@@ -211,6 +212,12 @@ def test_an_unexpected_error_is_one_line(project: Path, monkeypatch: pytest.Monk
     with pytest.raises(ZeroDivisionError):
         run("--traceback check myapp:app")
 
+    def full(app: object) -> list[str]:
+        raise OSError(errno.EMFILE, "text that may have data")
+
+    monkeypatch.setattr("receiver.cli.check.describe", full)
+    fails("check myapp:app", 70, r"unexpected OSError \(Too many open files\); run receiver")
+
 
 def test_an_interrupted_command_is_no_finding(
     project: Path, monkeypatch: pytest.MonkeyPatch
@@ -227,6 +234,11 @@ def test_a_misspelt_setting_is_a_warning(project: Path, monkeypatch: pytest.Monk
     done = run("check myapp:app")
     assert done.exit_code == 0
     assert "RECEIVER_PUBLICURL is not a setting; did you mean RECEIVER_PUBLIC_URL?" in done.stderr
+    (project / ".env").write_text("RECEIVER_STOREE=x\n")
+    done = run("check myapp:app")
+    assert "RECEIVER_STOREE is not a setting; did you mean RECEIVER_STORE?" in done.stderr
+    (project / ".env").write_bytes(b"RECEIVER_SECRET=\xff\n")
+    assert "not text in UTF-8" in run("serve myapp:app").stderr
 
 
 def test_dial_shows_the_http_messages_and_the_end_of_the_call(project: Path) -> None:
@@ -548,7 +560,11 @@ def test_serve_on_a_port_in_use(start: Start, monkeypatch: pytest.MonkeyPatch) -
     fails(f"serve myapp:app --port {port}", 2, f"cannot listen on 127.0.0.1 port {port}: .*in use")
     fails("serve myapp:app --host 203.0.113.9", 2, "cannot listen on 203.0.113.9 .*with --host and")
     monkeypatch.setenv("RECEIVER_CONSOLE", f"127.0.0.1:{port}")
-    fails("serve myapp:app --port 0", 2, f"port {port}: .* choose another with RECEIVER_CONSOLE")
+    fails(
+        "serve myapp:app --port 0",
+        2,
+        f"port {port}: .* choose another with RECEIVER_CONSOLE.*, or end the",
+    )
     first.terminate()
     first.communicate(timeout=120)
 

@@ -127,6 +127,11 @@ async def test_apply_ends_a_drain(pbx: Pbx) -> None:
     assert enabled(pbx) == {"pick", "queue"}
 
 
+async def test_the_help_has_the_defaults() -> None:
+    shown = (await run("guard --help")).stdout
+    assert re.findall(r"default: ([0-9.]+)", shown) == ["3.0", "3", "10.0", "3", "30.0"]
+
+
 async def test_what_is_wrong_is_said_at_once(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "declares no IVR on a PBX 'north'" in (await run(f"guard {NAME} --pbx north", 2)).stderr
     monkeypatch.setenv("RECEIVER_STORE", "http://127.0.0.1")

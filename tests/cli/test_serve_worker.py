@@ -149,6 +149,28 @@ async def test_one_worker_is_reloaded_without_a_lost_call(start: Start, tmp_path
     assert (await slow, await call(service.url)) == ("222", "777")
 
 
+def test_errors_and_lines_of_the_app_while_it_is_loaded_are_json_too(
+    start: Start, tmp_path: Path
+) -> None:
+    service = start(RECEIVER_LOG_FORMAT="json", RECEIVER_RECORD="recordings")
+    broken = APP.replace("app =", "import logging\nlogging.warning('old')\napp = broken(")
+    (tmp_path / "myapp.py").write_text(broken)
+    service.process.send_signal(signal.SIGHUP)
+    service.until("reload failed")
+    lines = [json.loads(line) for line in service.lines]
+    assert [one["level"] for one in lines if "was never closed" in one["message"]] == ["ERROR"]
+    assert any("callbacks are recorded" in one["message"] for one in lines)
+
+
+def test_a_wrong_setting_is_reported_in_json_too(tmp_path: Path) -> None:
+    environ = {"RECEIVER_LOG_FORMAT": "json", "RECEIVER_EPOCH": "x", "RECEIVER_THREADS": "y"}
+    service = Service.begin(tmp_path, "myapp:app", "", environ)
+    assert service.process.wait(240) == 2
+    service.end()
+    messages = [json.loads(line)["message"] for line in service.lines]
+    assert [text.split()[0] for text in messages] == ["RECEIVER_EPOCH", "RECEIVER_THREADS"]
+
+
 async def test_child_processes_of_the_app_inherit_no_port_and_no_signals(start: Start) -> None:
     service = start()
     assert await call(service.url, "fork", "4") == "222"

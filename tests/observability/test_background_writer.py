@@ -1,5 +1,6 @@
 """A bounded queue that a thread empties: first in, first out, and `put` never waits."""
 
+import os
 import sys
 import threading
 import time
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.observability.background_writer import BackgroundWriter
+from receiver.observability.background_writer import BackgroundWriter, write_all
 
 
 class Reader:
@@ -139,3 +140,20 @@ def test_threads_that_begin_at_once_share_one_writer() -> None:
             assert len(writers) == 1
     finally:
         sys.setswitchinterval(interval)
+
+
+def test_lines_of_several_writers_do_not_mix_while_a_pipe_is_full() -> None:
+    reading, writing = os.pipe()
+    long = b"long" * 5000 + b"\n"  # more than a pipe takes atomically
+    batches = [(b"%d" % number * 150 + b"\n") * 2000 for number in range(3)]
+    threads = [threading.Thread(target=write_all, args=(writing, batch)) for batch in batches]
+    for thread in threads:
+        thread.start()
+    with open(reading, "rb") as pipe:
+        lines = [pipe.readline() for _ in range(6000)]
+        for thread in threads:
+            thread.join()
+        write_all(writing, long + b"end\n")
+        os.close(writing)
+        assert pipe.read() == long + b"end\n"
+    assert sorted(lines) == sorted(b"".join(batches).splitlines(keepends=True))

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from receiver.auth.probe_token import HEADER
 from receiver.pbx.callback_trace import Exchange, Outcome
-from receiver.registration.diagnosis import Explanation, diagnose, explanation, is_refusal
+from receiver.registration.diagnosis import (
+    Explanation,
+    diagnose,
+    explanation,
+    has_unknown_authority,
+    is_refusal,
+)
 from receiver.registration.probe import protocol_at
 
 OURS = ("WWW-Authenticate", 'Bearer realm="callbacks"')
@@ -69,6 +75,8 @@ def test_any_header_can_be_read(text: str) -> None:
         (403, ((HEADER, "source 10.0.0.1 epoch 1"),), 1, "RECEIVER_ALLOWED_SOURCES", "10.0.0.1"),
         (404, (), 1, "RECEIVER_PUBLIC_URL", "no such path"),
         (404, ((HEADER, "unknown"),), 1, "", "without this declaration"),
+        (429, (), 1, "RECEIVER_SECRET", "a proxy limits the rate"),
+        (429, ((HEADER, "epoch 2"),), 1, "RECEIVER_EPOCH", "RECEIVER_EPOCH=2, this"),
         (302, (), 1, "RECEIVER_PUBLIC_URL", "a redirect (302)"),
         (503, (), 1, "", "the proxy answers 503"),
         (418, (), 1, "", "HTTP status 418"),
@@ -82,6 +90,14 @@ def test_the_setting_that_differs_is_named(
     assert trouble.answered
     assert trouble.setting == setting
     assert text in trouble.text
+
+
+def test_a_refused_address_may_be_that_of_a_proxy() -> None:
+    """The proxy is named first: among the allowed sources it would let every client through."""
+    exchanges = answer(403, (HEADER, "source 10.0.0.1 epoch 1"))
+    trouble = diagnose(exchanges, failed(403), 1)
+    assert trouble is not None
+    assert trouble.cure.startswith("if that is a proxy's address: add it to RECEIVER_TRUSTED_PROX")
 
 
 def test_an_answer_in_order_is_no_trouble() -> None:
@@ -118,6 +134,21 @@ def test_a_refusal_is_of_a_service_that_is_alive(
     status: int, headers: tuple[tuple[str, str], ...], refused: bool
 ) -> None:
     assert is_refusal(answer(status, *headers)) is refused
+
+
+@pytest.mark.parametrize(
+    ("reason", "unknown"),
+    [
+        ("self-signed certificate", True),
+        ("self signed certificate in certificate chain", True),
+        ("unable to get local issuer certificate", True),
+        ("certificate has expired", False),
+        ("Hostname mismatch, certificate is not valid for 'a.example'.", False),
+    ],
+)
+def test_an_authority_that_this_machine_does_not_know(reason: str, unknown: bool) -> None:
+    outcome = Outcome("failed", f"TLS: the certificate is not trusted ({reason})")
+    assert has_unknown_authority(outcome) is unknown
 
 
 # which protocol a port speaks ----------------------------------------------------------------

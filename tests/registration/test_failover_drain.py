@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -225,11 +226,13 @@ async def drain_and_undrain(
     drain: int,
     undrain: int,
     secret: Secret = SECRET,
+    edit: Callable[[Stage], None] = lambda stage: None,
 ) -> tuple[Stage, set[str]]:
     """Return the PBX, and the paths of the probes; the epochs are those of the two commands."""
     stage = Stage(*NUMBERS, behaviour=Behaviour(secrets=secrets))  # type: ignore[arg-type]
     for want in desired_action_urls(ACTIONS, BASE, SECRET, 4):
         stage.pbx.action_urls(stage.ivr(want.ivr).id).create(write(want.action))
+    edit(stage)
     probed = set[str]()
 
     async def send(request: httpx.Request) -> httpx.Response:
@@ -247,8 +250,8 @@ async def drain_and_undrain(
     return stage, probed
 
 
-def make_service() -> httpx.ASGITransport:
-    settings = Settings(secret=SECRET, public_url=BASE, epoch=4)
+def make_service(secret: Secret = SECRET) -> httpx.ASGITransport:
+    settings = Settings(secret=secret, public_url=BASE, epoch=4)
     return httpx.ASGITransport(Receiver(sales, support, settings=settings), root_path="/app")
 
 
@@ -272,7 +275,25 @@ async def test_undrain_with_another_secret_changes_nothing_where_the_pbx_hides_c
         await drain_and_undrain("masked", make_service(), 4, 4, other)
     assert "RECEIVER_SECRET differs from this command's" in str(caught.value)
     stage, probed = await drain_and_undrain("clear", make_service(), 4, 4, other)
-    assert (enabled(stage), probed) == (ON_NAMES, set())
+    assert (enabled(stage), len(probed)) == (ON_NAMES, 1)
+
+
+@pytest.mark.parametrize("secrets", ["clear", "masked"])
+async def test_undrain_after_a_change_of_the_secret_changes_nothing(secrets: str) -> None:
+    """The PBX still has the credentials of before, which the service refuses now."""
+    other = Secret("91c3e7d2f04b6a8589ab31c0d6e2f7a4")
+    with pytest.raises(RegistrationError, match="nothing was changed") as caught:
+        await drain_and_undrain(secrets, make_service(other), 4, 4, other)
+    assert "the PBX has other credentials than the service; receiver apply" in str(caught.value)
+
+
+async def test_undrain_of_credentials_that_were_edited_changes_nothing() -> None:
+    def edit(stage: Stage) -> None:
+        key = next(key for key, item in stored(stage).items() if item["name"] == "site")
+        stage.pbx.action_urls(stage.ivr("8000").id).update(key, {"password": "edited1234"})
+
+    with pytest.raises(RegistrationError, match="the callbacks of 8000/site: the PBX has other"):
+        await drain_and_undrain("clear", make_service(), 4, 4, edit=edit)
 
 
 @pytest.mark.parametrize(("secrets", "undrain"), [("masked", 4), ("masked", 3), ("clear", 1)])
@@ -281,7 +302,7 @@ async def test_after_a_drain_with_a_wrong_epoch_undrain_stores_what_the_service_
 ) -> None:
     """A drain enables nothing, so no caller meets the credentials that it stored."""
     stage, probed = await drain_and_undrain(secrets, make_service(), 9, undrain)
-    assert len(probed) == (secrets == "masked")
+    assert len(probed) == 1
     assert enabled(stage) == ON_NAMES
     accepted = {
         str(token.reveal())

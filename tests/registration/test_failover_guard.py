@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 
 import httpx
 import pytest
@@ -278,6 +279,26 @@ async def test_a_service_that_refuses_this_guard_is_alive(
     assert any("says nothing about the PBX's callbacks" in line for line in texts(caplog))
 
 
+async def test_an_authority_that_only_the_pbx_may_know_is_no_failure() -> None:
+    """A guard without the file of a private authority must not disable a working service."""
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+        error.verify_message = "unable to get local issuer certificate"
+        raise httpx.ConnectError("certificate verify failed") from error
+
+    world = World()
+    guard = world.guard()
+    healthy, world.service.inner = world.service.inner, httpx.MockTransport(refuse)
+    await world.rounds(10, guard)
+    assert world.writes() == 0
+    world.service.inner = healthy
+    await world.rounds(1, guard)
+    world.service.inner = httpx.MockTransport(refuse)  # this machine knew the authority of before
+    await world.rounds(5, guard)
+    assert world.menu
+
+
 async def test_a_service_of_another_epoch_is_named(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     world.service.inner = serve(epoch=3)
@@ -344,13 +365,17 @@ async def test_killed_at_every_request_the_next_guard_goes_on(off: bool, after: 
         assert world.enabled() == {"crm"} | NAMES
 
 
-async def test_only_the_holder_asks_and_the_next_one_begins_anew() -> None:
+async def test_only_the_holder_asks_and_the_next_one_begins_anew(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     world, shared = World(), Shared()
     leases = One(shared), One(shared)
     first, second = map(world.guard, leases)
     world.service.cut = True
     await world.rounds(3, first, second)
     assert world.service.asked == 3
+    assert texts(caplog).count("the lease on the PBX is not held: guard on standby") == 1
     await leases[0].leave()
     await world.rounds(4, second, first)
     assert not world.menu  # what the first one saw does not count
@@ -381,7 +406,7 @@ async def test_a_lost_lease_ends_it_in_the_middle(caplog: pytest.LogCaptureFixtu
     shared.owner = object()
     await world.rounds(30, guard)
     assert len(world.enabled()) == 3
-    assert "the lease on the PBX is lost: this guard is on standby" in texts(caplog)
+    assert "the lease on the PBX is lost: guard on standby" in texts(caplog)
 
 
 async def test_a_store_that_is_down_stops_it_when_the_lease_ends() -> None:

@@ -406,7 +406,9 @@ def certificate(program: Callable[[str], str], tmp_path_factory: pytest.TempPath
     return path
 
 
-async def test_tls_trusts_only_the_given_authorities(certificate: Path) -> None:
+async def test_tls_trusts_only_the_given_authorities_or_those_of_the_machine(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(certificate)
     client = ssl.create_default_context(cafile=str(certificate.with_suffix(".crt")))
@@ -414,7 +416,9 @@ async def test_tls_trusts_only_the_given_authorities(certificate: Path) -> None:
         pbx = make_pbx(far.port, "https")
         trusting = await press(Line(pbx, verify=client))
         wary = await press(Line(pbx))
-    assert trusting.outcome == Outcome("repeated")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_suffix(".crt")))
+        installed = await press(Line(pbx))
+    assert trusting.outcome == installed.outcome == Outcome("repeated")
     assert wary.outcome.detail.startswith("TLS: the certificate is not trusted (self")
 
 

@@ -99,6 +99,7 @@ async def test_a_wrong_password_is_an_error_that_does_not_show_it(server: Server
         with pytest.raises(StoreError) as caught:
             await question
         assert caught.value.args == ("AuthenticationError",)
+        assert caught.value.advice == "the user or the password in its URL is refused"
     await right.close()
     await wrong.close()
 
@@ -114,10 +115,26 @@ async def test_a_refused_connection_is_an_error() -> None:
 async def test_a_full_redis_is_an_error(store: RedisAuth, client: redis.Redis) -> None:
     client.config_set("maxmemory", 1)
     try:
-        with pytest.raises(StoreError, match=r"^OutOfMemoryError$"):
+        with pytest.raises(StoreError, match=r"^OutOfMemoryError$") as caught:
             await store.use("n", 1, NOW, NOW)
+        assert "raise maxmemory" in caught.value.advice
     finally:
         client.config_set("maxmemory", 0)
+
+
+async def test_a_database_that_redis_does_not_have_is_an_error(redis_url: Secret) -> None:
+    store = RedisAuth(Secret(f"{redis_url.reveal()}?db=99"), life=LIFE, limit=LONG)
+    with pytest.raises(StoreError, match=r"^ResponseError$") as caught:
+        await store.reach()
+    assert caught.value.advice == "Redis has no database of the number in its URL"
+    await store.close()
+
+
+@pytest.mark.parametrize("path", ["x", "1/2", "0x"])
+def test_a_name_instead_of_the_number_of_a_database_is_refused(path: str) -> None:
+    """redis-py takes it for 0: two installations would share a database."""
+    with pytest.raises(SettingsError, match=r"^RECEIVER_STORE: the path is not the number"):
+        RedisAuth(Secret(f"redis://:a-long-password@127.0.0.1/{path}"), life=LIFE)
 
 
 @pytest.mark.parametrize(
