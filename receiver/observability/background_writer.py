@@ -40,17 +40,17 @@ def write_all(descriptor: int, octets: bytes) -> None:
     Raises:
         OSError: the disk is full, or a pipe has no reader.
     """
-    rest = memoryview(octets)
-    while rest:
-        rest = rest[os.write(descriptor, rest[: _whole_lines(rest)]) :]
+    start, view = 0, memoryview(octets)
+    while start < len(octets):
+        start += os.write(descriptor, view[start : _end_of_lines(octets, start)])
 
 
-def _whole_lines(octets: memoryview) -> int:
-    """Return the size of the first lines that a pipe takes atomically; at least of one line."""
-    head = bytes(octets[:_PIPE_BUF])
-    if len(octets) <= _PIPE_BUF:
+def _end_of_lines(octets: bytes, start: int) -> int:
+    """Return where the lines from ``start`` end that a pipe takes atomically; at least one line."""
+    limit = start + _PIPE_BUF
+    if len(octets) <= limit:
         return len(octets)
-    return head.rfind(b"\n") + 1 or bytes(octets).find(b"\n") + 1 or len(octets)
+    return octets.rfind(b"\n", start, limit) + 1 or octets.find(b"\n", limit) + 1 or len(octets)
 
 
 if hasattr(os, "register_at_fork"):
