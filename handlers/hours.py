@@ -76,8 +76,7 @@ class Hours:
         holidays: closed on these, a list of `receiver.Holiday`, which IVRs declare, too.
         holiday: reply or handler on a holiday or a closed day of ``days``; the default is
             ``closed``.
-        switch: path of a file that overrides the hours: ``open`` or ``closed``, alone or followed
-            by ``until 2026-11-22 18:00``; without it the hours apply.
+        switch: path of a file with ``open`` or ``closed``, for now or ``until 2026-11-22 18:00``.
         clock: returns the current time; by default `receiver.Call.now`.
 
     In a file::

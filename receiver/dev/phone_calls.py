@@ -229,10 +229,9 @@ class PhoneCalls:
         """Return the declaration for keys that match nothing, and print it."""
         if event.step is None or not event.step.is_unmatched:
             return None
-        found = self._sites.missing(live.site.label, phone.ivr, event.step.digits)
-        if found is not None:
-            self._on_missing(live.view.address, found)
-        return found
+        if missing := self._sites.missing(live.site.label, phone.ivr, event.step.digits):
+            self._on_missing(live.view.address, missing)
+        return missing
 
     def _show(self, live: LiveCall, changed: list[Changed]) -> None:
         for index, step in changed:
