@@ -100,9 +100,8 @@ class CallView:
                 steps.append(self._new(at, "key", event.text))
             case "prompt" | "announcement" | "ivr":
                 self.state, self._keys = "prompt", ""
-                self._prompts = (
-                    0 if event.kind == "ivr" else self._prompts + (event.kind == "prompt")
-                )
+                counts = {"prompt": self._prompts + 1, "ivr": 0}  # of the IVR that the call is in
+                self._prompts = counts.get(event.kind, self._prompts)
                 steps.append(self._new(at, event.kind, event.text))
             case "asking" if event.ask is not None:
                 self.state = "asking"
