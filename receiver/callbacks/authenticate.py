@@ -165,9 +165,12 @@ class Authenticator:
             self._sources.find(request.client, request.headers, request.server)
         )
 
-    def accepts(self, scheme: Scheme, request: Request, target: AuthTarget, now: float) -> bool:
-        """Return whether it has credentials of another ``scheme``; nothing is counted or logged."""
-        return isinstance(scheme.check(self._auth_request(request, target), now), Accepted)
+    def check(
+        self, scheme: Scheme, request: Request, target: AuthTarget, now: float
+    ) -> Accepted | None:
+        """Check for the credentials of another ``scheme``; nothing is counted or logged."""
+        result = scheme.check(self._auth_request(request, target), now)
+        return result if isinstance(result, Accepted) else None
 
     def authenticate_blocked(
         self,
@@ -221,18 +224,24 @@ class Authenticator:
     async def _examine(self, request: Request, target: AuthTarget, now: float) -> AuthResult:
         """Return the result of the scheme, after the nonce count was recorded as used."""
         result = self._scheme.check(self._auth_request(request, target), now)
-        if not isinstance(result, Accepted) or (use := result.nonce_use) is None:
-            return result
-        store, used = self._store, (use.nonce, use.count, use.made, now)
-        if isinstance(store, AuthFallback):
-            if store.memory.use_now(*used):
-                if request.on_checked is not None:
-                    request.on_checked()
-                if await store.confirm(*used):
-                    return result
-        elif store.use_now(*used) if isinstance(store, MemoryAuth) else await store.use(*used):
+        if not isinstance(result, Accepted) or await self.use_nonce(result, request, now):
             return result
         return self._scheme.refuse("a count that was used before", now, stale=True)
+
+    async def use_nonce(self, accepted: Accepted, request: Request, now: float) -> bool:
+        """Record the nonce count of digest as used; return whether it was not used before."""
+        if (use := accepted.nonce_use) is None:
+            return True
+        store, used = self._store, (use.nonce, use.count, use.made, now)
+        if isinstance(store, MemoryAuth):
+            return store.use_now(*used)
+        if not isinstance(store, AuthFallback):
+            return await store.use(*used)
+        if not store.memory.use_now(*used):
+            return False
+        if request.on_checked is not None:
+            request.on_checked()
+        return await store.confirm(*used)
 
     def _auth_request(self, request: Request, target: AuthTarget) -> AuthRequest:
         return AuthRequest(

@@ -80,7 +80,7 @@ class ActionTable:
             if (target := split_path(path)) is None:
                 return
             if (unknown := self._unknown.endpoint(path, target)) is not None:
-                unknown.is_registered(request, now)
+                unknown.check_registered(request, now)
 
         return _endpoint(named, part, self._context, match_timing)
 

@@ -21,7 +21,7 @@ from hashlib import blake2b
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
-from receiver.auth import Auth, Scheme, make_scheme
+from receiver.auth import Accepted, Auth, Scheme, make_scheme
 from receiver.callbacks.asgi_messages import Answers
 from receiver.callbacks.authenticate import Authenticated, Authenticator, AuthTarget, Refusal
 from receiver.callbacks.context import EndpointContext
@@ -146,7 +146,8 @@ class UnknownAction(Answers):
     async def answer(self, request: Request) -> Answer | None:
         now = self._now()
         is_probe = has_valid_token(request, self._check_token, now)
-        if self.is_registered(request, now) and not is_probe:
+        known = None if is_probe else self.check_registered(request, now)
+        if known and await self._model.authenticator.use_nonce(known, request, now):
             return await self._fall_back(request, now)
         outcome = await self._model.authenticator.authenticate(request, self._target, now)
         more: tuple[Header, ...] = ()
@@ -160,15 +161,16 @@ class UnknownAction(Answers):
         refused(outcome.cause)
         return await refuse(request, outcome.status, (*outcome.headers, *more))
 
-    def is_registered(self, request: Request, now: float) -> bool:
-        """Return whether it has the credentials that an action of this path has on the PBX."""
+    def check_registered(self, request: Request, now: float) -> Accepted | None:
+        """Check for the credentials that an action of this path has on the PBX."""
         guarded = [model for model in self._models if model.has_credentials(request)]
         if not guarded or not self._model.authenticator.is_allowed(request):
-            return False
+            return None
         settings = self._owner.context.settings[self._model.pbx]
         # Of the current epoch only: each HMAC makes a flood of wrong credentials more expensive.
         known = derive(settings.secret, self._target.identity, settings.epoch)
-        return any(model.accepts(known, request, self._target, now) for model in guarded)
+        checks = (model.check(known, request, self._target, now) for model in guarded)
+        return next(filter(None, checks), None)
 
     async def _fall_back(self, request: Request, now: float) -> Answer | None:
         """Return the fallback to the PBX, and log what to do."""
@@ -215,9 +217,11 @@ class _Model(NamedTuple):
         scheme = request.fields.get(b"authorization", b"").partition(b" ")[0]
         return scheme.lower() == self.auth.encode()
 
-    def accepts(self, known: Credentials, request: Request, target: AuthTarget, now: float) -> bool:
-        """Return whether the request has these credentials."""
-        return self.authenticator.accepts(self.make_scheme([known]), request, target, now)
+    def check(
+        self, known: Credentials, request: Request, target: AuthTarget, now: float
+    ) -> Accepted | None:
+        """Check the request for these credentials."""
+        return self.authenticator.check(self.make_scheme([known]), request, target, now)
 
 
 def _models(pbx: str, actions: tuple[Action, ...], context: EndpointContext) -> tuple[_Model, ...]:
@@ -231,11 +235,12 @@ def _models(pbx: str, actions: tuple[Action, ...], context: EndpointContext) -> 
     if not kinds and context.settings[pbx].allowed_sources:
         kinds = {(None, ("MD5",), False, ""): None}
     made = []
+    nonce_key = derive_key(context.settings[pbx].secret, "nonce", SHOWN)  # the same in all workers
     for auth, algorithms, bare, header in kinds:
         scheme = partial(
             make_scheme,
             auth,
-            nonce_key=os.urandom(32),
+            nonce_key=nonce_key,
             entropy=os.urandom,
             algorithms=algorithms,
             uri_without_query=bare,

@@ -245,7 +245,7 @@ class Http(RequestParser, asyncio.Protocol):
         self.transport.write(CONTINUE)
 
     def _set_phase(self) -> None:
-        if self.current is not None or self._queue:
+        if self.current is not None or (self._queue and not self.transport.is_closing()):
             phase = _BUSY
         elif self.is_in_message or self.line:
             phase = _HEAD

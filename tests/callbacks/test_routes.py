@@ -302,6 +302,16 @@ async def test_it_does_with_digest_and_from_an_allowed_source_only(handler: Coun
     assert handler.calls == []
 
 
+async def test_it_does_with_a_challenge_of_another_worker_and_once_only(handler: Counted) -> None:
+    known = derive(SECRET, "888/old")
+    auth = httpx.DigestAuth(known.username, known.password.reveal())
+    first, second = (one_action(handler, auth="digest", fallback=Forward("9")) for _ in range(2))
+    async with client(first) as one, client(second) as other:
+        flow = auth.auth_flow(one.build_request("POST", "/action/888/old", json=FIELDS))
+        sent = flow.send(await one.send(next(flow)))
+        assert [(await other.send(sent)).status_code for _ in range(2)] == [200, 401]
+
+
 @pytest.mark.parametrize("body", [b"{", b"x" * 70_000])
 async def test_it_does_whatever_the_body_is(body: bytes, handler: Counted) -> None:
     sent = sent_by_pbx("bearer", "888/old", header=False)

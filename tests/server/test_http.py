@@ -369,6 +369,20 @@ async def test_a_connection_that_is_closed_between_pipelined_callbacks() -> None
     assert len(handler.calls) == 1
 
 
+@pytest.mark.parametrize("is_paused", [False, True])
+async def test_a_client_that_reads_no_last_answer_is_closed(is_paused: bool) -> None:
+    """The request after the one that ends the connection is not answered, and keeps it not open."""
+    stage = Stage(app=make_app(Counted()))
+    if is_paused:
+        stage.connection.pause_writing()
+    large = b"POST /action/888/post-bearer HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n"
+    await stage.send(large + b"x" * 70_000 + GET)
+    assert stage.transport.ended == "closed"  # once all is sent, for which the client must read
+    stage.clock.advance(HEAD_TIME + 0.1)
+    stage.clock.advance(GRACE_TIME)
+    assert stage.transport.ended == "aborted"
+
+
 async def test_a_broken_request_does_not_take_the_answer_of_one_before_it(stage: Stage) -> None:
     stage.app.let.clear()
     await stage.send(GET + b"\x16\x03\x01\r\n\r\n")
