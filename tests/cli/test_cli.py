@@ -212,7 +212,7 @@ def test_an_unexpected_error_is_one_line(project: Path, monkeypatch: pytest.Monk
     with pytest.raises(ZeroDivisionError):
         run("--traceback check myapp:app")
 
-    def full(app: object) -> list[str]:
+    def full(*args: object) -> list[str]:
         raise OSError(errno.EMFILE, "text that may have data")
 
     monkeypatch.setattr("receiver.cli.check.describe", full)
