@@ -144,12 +144,12 @@ def _is_ahead(actual: EventUrl, now: EventUrl, coming: EventUrl) -> bool:
 def _left(desired: DesiredEventUrl, actual: EventUrl) -> Change[EventUrl] | None:
     """Return the line about an event URL of this service at another public URL; None otherwise."""
     base = base_of(actual.url, desired.path)
-    if base is None or not _is_ours(actual, desired):
+    if base is None or not _has_own_credentials(actual, desired):
         return None
     return Change("unmanaged", NO_IVR, actual, reason=registered_at(base), before=actual)
 
 
-def _is_ours(actual: EventUrl, desired: DesiredEventUrl) -> bool:
+def _has_own_credentials(actual: EventUrl, desired: DesiredEventUrl) -> bool:
     """Return whether the credentials were derived from the secret of this service."""
     return any(
         actual.token == one.token or actual.password == one.password for one in desired.credentials
@@ -172,9 +172,9 @@ def _rivalry(actual: EventUrl, desired: DesiredEventUrl) -> str:
     base = base_of(actual.url, desired.path)
     if base is None:
         return f"the tenant's only event URL leads to {receiver}: {cure}"
-    ours = _is_ours(actual, desired)
-    is_shown = ours or not base.path
-    whose = "has the credentials of this service" if ours else f"leads to {desired.path}"
+    is_own = _has_own_credentials(actual, desired)
+    is_shown = is_own or not base.path
+    whose = "has the credentials of this service" if is_own else f"leads to {desired.path}"
     return (
         f"the tenant's only event URL {whose} at {base if is_shown else receiver}, not at "
         f"{desired.at}: is RECEIVER_PUBLIC_URL right? If this service was there before: receiver "

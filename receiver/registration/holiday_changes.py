@@ -10,14 +10,16 @@ Rule 3: the PBX accepts several holidays of one name, so clients that create one
 Rule 4: no holiday is deleted that an IVR refers to. A third client may have found one meanwhile, so
         its creator renames it first, then reads the IVRs, and if one refers to it renames it back
         and keeps it. A client whose IVR refers to it later reads back the other name, or none, and
-        reports that. An id is opaque, so it does not tell which holiday was created first.
+        reports that. An id is opaque, so it does not tell which holiday was created first. The
+        IVRs are read before the renaming too, so a client that may not read them renames nothing.
+        A client that is killed after the renaming leaves the holiday with that name: plans warn.
 Rule 5: no other holiday is ever deleted. After a lost answer, which one this client created is not
         known: it uses the one that it finds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -26,9 +28,10 @@ from receiver.errors import PbxError, PbxInvalid, PbxRefused
 from receiver.pbx.api_errors import may_have_happened
 from receiver.pbx.models_shared import Holiday
 from receiver.pbx.pbx_client import PbxClient
-from receiver.registration.changes import NO_IVR, Change
+from receiver.registration.changes import NO_IVR, Change, Op
 from receiver.registration.compare_ivr import holiday_differences
 from receiver.registration.concurrency import random_delay
+from receiver.text import line
 
 ATTEMPTS = 5
 """The number of times that a holiday is created which another client creates at the same time."""
@@ -65,12 +68,26 @@ def plan_holiday(desired: Holiday, actual: Iterable[Holiday], where: str = "") -
         actual: the holidays of the PBX.
         where: ``file:line`` of the declaration.
     """
+    actual = tuple(actual)
     found = find(desired, actual)
     drift = tuple(holiday_differences(desired, found or Holiday()))
+    notes = tuple(_leftovers(desired, actual))
     if found is None:
-        return Change("create", NO_IVR, desired, drift, where=where)
+        return Change("create", NO_IVR, desired, drift, where=where, notes=notes)
+    op: Op = "update" if drift else "unchanged"
     resource = msgspec.structs.replace(desired, id=found.id)
-    return Change("update" if drift else "unchanged", NO_IVR, resource, drift, where=where)
+    return Change(op, NO_IVR, resource, drift, where=where, notes=notes)
+
+
+def _leftovers(desired: Holiday, actual: Iterable[Holiday]) -> Iterator[str]:
+    """Yield a warning for each holiday that equals ``desired`` and was renamed, but not deleted."""
+    for one in actual:
+        renamed = msgspec.structs.replace(desired, name=_marked(one.id))
+        if not any(holiday_differences(renamed, one)):
+            yield line(
+                f'an interrupted apply left the copy "{one.name}": if no IVR refers to it, delete '
+                f"it with: receiver holidays delete {one.id}"
+            )
 
 
 def find(desired: Holiday, actual: Iterable[Holiday]) -> Holiday | None:
@@ -129,13 +146,18 @@ async def _create(client: PbxClient, holiday: Holiday) -> str:
         if preferred is not None and preferred.id != created:
             break
         await client.sleep(random_delay(attempt))
-    marked = msgspec.structs.replace(holiday, name=f"{MARK} {created}")
-    await client.holidays.update(created, marked)
+    if await _is_used(client, created):
+        return created
+    await client.holidays.update(created, msgspec.structs.replace(holiday, name=_marked(created)))
     if await _is_used(client, created):
         await client.holidays.update(created, holiday)
         return created
     await client.holidays.destroy(created)
     return ""
+
+
+def _marked(holiday_id: str) -> str:
+    return f"{MARK} {holiday_id}"
 
 
 async def _is_used(client: PbxClient, holiday_id: str) -> bool:

@@ -193,7 +193,8 @@ def lint(
             continue
         others.setdefault(change.ivr.extension_number, []).append(change.resource)
     known = tuple(numbers)
-    texts = list(_ivrs(plan, own or {}))
+    texts = [f"{change.name}: {note}" for change in plan.holidays for note in change.notes]
+    texts += _ivrs(plan, own or {})
     for number, mine in rows.items():
         texts += prefixes(mine)
         texts += callers(mine, number_format)

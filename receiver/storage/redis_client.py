@@ -27,7 +27,7 @@ PREFIX = "receiver:"
 # Share of the circuit breaker's time limit, so that redis-py closes its own connections.
 _TIMEOUT_SHARE = 0.8
 _MAX_CONNECTIONS = 16
-_DATABASE = re.compile("/?[0-9]*")  # redis-py takes anything else for 0
+_DATABASE = re.compile("/*[0-9]*/*")  # redis-py takes anything else for 0, or for another number
 
 T = TypeVar("T")
 

@@ -67,7 +67,10 @@ class Clock:
 
 
 class Controls:
-    """Refuses what a test misspells, as in ``phone.fault = Faults(late=True)``."""
+    """Refuses what a test misspells, as in ``phone.fault = Faults(late=True)``.
+
+    It does so for its direct subclasses: a subclass of `Phone` may have further attributes.
+    """
 
     _made = False
 
@@ -75,7 +78,7 @@ class Controls:
 
         def __setattr__(self, name: str, value: object) -> None:
             settable = name.startswith("_") or isinstance(getattr(type(self), name, None), property)
-            if self._made and not settable:
+            if self._made and not settable and Controls in type(self).__bases__:
                 kind = type(self).__name__
                 raise AttributeError(
                     f"{kind}.{name} cannot be set; a test sets faults, behaviour and clock.now"

@@ -3,17 +3,19 @@
 Rule 1: a test expects the recorded answer; a comment shows a different answer of today.
 Rule 2: masked texts stay masked: the placeholders are written.
 Rule 3: all texts from outside are literals in the module, or escaped in a comment.
+Rule 4: a test dials again only where no recorded answer leads to the IVR of the next callback.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import msgspec
 
 from receiver.recording.format import encode
 from receiver.replies import KINDS, Forward
-from receiver.testing.replay_diff import Answer, ReplayResult
+from receiver.testing.replay_diff import ReplayResult
 from receiver.text import line
 
 _HEAD = '''\
@@ -65,40 +67,62 @@ def _test(number: int, call: Sequence[ReplayResult]) -> str:
     session = "".join(c for c in first.session[:8] if c.isascii() and c.isalnum())
     name = f"test_call_{number}_{session}".rstrip("_")
     lines = [f"async def {name}(phone: Phone) -> None:", f"    # at {line(first.time)}"]
-    ivr = ""
-    for one in call:
-        identity = one.record.action.rpartition("/")[0]
-        if identity != ivr:
-            lines += _dial(identity, one, again=bool(ivr))
-            ivr = identity
-        lines += _step(one)
+    before: ReplayResult | None = None
+    for group in _by_input(call):
+        lines += _input(group[0], before)
+        lines += [_assertion(one, index) for index, one in enumerate(group, -len(group))]
+        before = group[-1]
     return "\n".join(lines) + "\n"
 
 
-def _dial(ivr: str, one: ReplayResult, *, again: bool) -> list[str]:
-    name = f", caller_name={_literal(one.call.caller_name)}" if one.call.caller_name else ""
-    caller = _literal(one.call.caller)
-    lines = ["    # the PBX continued the same call, which a test cannot"] if again else []
-    return [*lines, f"    call = await phone.dial({_literal(ivr)}, caller={caller}{name})"]
+def _by_input(call: Sequence[ReplayResult]) -> list[list[ReplayResult]]:
+    """Return the callbacks that each input causes: keys, or a call that is dialled."""
+    groups = [[call[0]]]
+    for before, one in pairwise(call):
+        if one.record.kind == "CALLER" and _continues(before, one):
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
 
 
-def _step(one: ReplayResult) -> list[str]:
+def _continues(before: ReplayResult, one: ReplayResult) -> bool:
+    """Return whether the call of a `Phone` is in the IVR of ``one`` after the answer ``before``."""
+    if before.was.decision == Forward.action:
+        return before.was.destination == _ivr(one).rpartition("/")[2]
+    at_prompt = not KINDS[before.was.decision].ends_call and one.record.kind == "DTMF"
+    return at_prompt and _ivr(before) == _ivr(one)
+
+
+def _ivr(one: ReplayResult) -> str:
+    return one.record.action.rpartition("/")[0]
+
+
+def _input(one: ReplayResult, before: ReplayResult | None) -> list[str]:
     lines = []
+    if before is None or not _continues(before, one):
+        name = f", caller_name={_literal(one.call.caller_name)}" if one.call.caller_name else ""
+        if before is not None:
+            lines.append("    # the recorded answers do not lead here: another call")
+        caller = _literal(one.call.caller)
+        lines.append(f"    call = await phone.dial({_literal(_ivr(one))}, caller={caller}{name})")
     if one.record.kind == "DTMF":
         digits = one.call.digits
         lines.append(
             f"    await call.press({_literal(digits)})" if digits else "    # no keys are known"
         )
-    comment = f"  # {line(one.record.action)}"
+    return lines
+
+
+def _assertion(one: ReplayResult, index: int) -> str:
+    field, value = "kind", KINDS[one.was.decision].outcome
+    if one.was.decision == Forward.action:
+        field, value = "detail", one.was.destination
+    comment = line(one.record.action)
     if one.differs:
         comment += f"; today: {line(one.now.words)}, {line(one.now.reason)}"
-    return [*lines, f"    {_assertion(one.was)}{comment}"]
-
-
-def _assertion(was: Answer) -> str:
-    if was.decision == Forward.action:
-        return f"assert call.forwarded_to == {_literal(was.destination)}"
-    return f'assert call.callbacks[-1].outcome.kind == "{KINDS[was.decision].outcome}"'
+    outcome = f"call.callbacks[{index}].outcome.{field}"
+    return f"    assert {outcome} == {_literal(value)}  # {comment}"
 
 
 def _literal(text: str) -> str:

@@ -21,7 +21,7 @@ from receiver.simulator.api import make_api
 from receiver.simulator.model import Behaviour, Pbx
 from tests.full_ivr import CHRISTMAS
 from tests.recordings import wav
-from tests.simulated_pbx import TOKEN, Stage, Transport
+from tests.simulated_pbx import TOKEN, Killed, Stage, Transport
 
 BASE = "https://ivr.example.com"
 SECRET = Secret("6d0f2c9ab17e4583f4c8d25e90ab3716")
@@ -160,6 +160,65 @@ async def test_a_third_client_that_is_later_reports_that_the_holiday_is_being_de
     assert [one["id"] for one in stage.pbx.holidays] == created[1:]
     await apply_plan(stage, await plan_ivr(stage, number="8001"))
     assert {holiday_of_menu(stage, number) for number in ("8000", "8001")} == {created[1]}
+
+
+def create_twice(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have another client, which has ended already, create the same holidays."""
+    create = stage.pbx.holidays.create
+
+    def create_both(data: object) -> str:
+        create(data)
+        return create(data)
+
+    monkeypatch.setattr(stage.pbx.holidays, "create", create_both)
+
+
+async def test_a_client_that_may_not_read_the_ivrs_renames_no_holiday(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = make_stage()
+    plan, send = await plan_ivr(stage), stage.transport.handle_async_request
+    create_twice(stage, monkeypatch)
+
+    async def forbid(request: httpx.Request) -> httpx.Response:
+        if (request.method, request.url.path) != ("GET", "/api/ivrs"):
+            return await send(request)
+        return httpx.Response(403, json={"error": {"code": "Forbidden", "message": "no"}})
+
+    monkeypatch.setattr(stage.transport, "handle_async_request", forbid)
+    with pytest.raises(RegistrationError, match="create holiday Christmas failed"):
+        await apply_plan(stage, plan)
+    assert [one["name"] for one in stage.pbx.holidays] == ["Christmas", "Christmas"]
+
+
+async def test_a_plan_warns_of_a_holiday_that_was_renamed_and_not_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its creator was killed between the two requests."""
+    stage, created, killed = make_stage(), list[str](), list[str]()
+    create_twice(stage, monkeypatch)
+
+    async def kill(request: httpx.Request) -> None:
+        if request.url.path.endswith("/destroy") and not killed:
+            killed.append(request.url.path)
+            raise Killed
+
+    record_creates(stage, created, kill)
+    with pytest.raises(Killed):
+        await apply_plan(stage, await plan_ivr(stage))
+    renamed = f"to be deleted: {created[0]}"
+    for pending in (1, 0):  # the holiday is used as it is, the IVR is created
+        plan = await plan_ivr(stage)
+        assert plan.warnings[0] == (
+            f'holiday Christmas: an interrupted apply left the copy "{renamed}": if no IVR refers '
+            f"to it, delete it with: receiver holidays delete {created[0]}"
+        )
+        assert len(plan.pending) == pending
+        await apply_plan(stage, plan)
+        assert sorted(one["name"] for one in stage.pbx.holidays) == ["Christmas", renamed]
+    assert holiday_of_menu(stage) != created[0]
+    stage.pbx.holidays.destroy(created[0])
+    assert not (await plan_ivr(stage)).warnings
 
 
 async def test_a_holiday_that_another_client_creates_and_deletes_again_and_again(

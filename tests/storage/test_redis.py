@@ -14,7 +14,7 @@ from receiver.credentials import Secret
 from receiver.errors import SettingsError
 from receiver.storage.breaker import StoreError
 from receiver.storage.redis import RedisAuth
-from receiver.storage.redis_client import PREFIX, answer_of
+from receiver.storage.redis_client import PREFIX, answer_of, connect
 from tests.storage.conftest import LIFE, NOW
 from tests.stores import LONG, Server
 
@@ -135,6 +135,13 @@ def test_a_name_instead_of_the_number_of_a_database_is_refused(path: str) -> Non
     """redis-py takes it for 0: two installations would share a database."""
     with pytest.raises(SettingsError, match=r"^RECEIVER_STORE: the path is not the number"):
         RedisAuth(Secret(f"redis://:a-long-password@127.0.0.1/{path}"), life=LIFE)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/2", "/2/", "//2//"])
+async def test_slashes_around_the_number_of_a_database_are_ignored(path: str) -> None:
+    client = connect(Secret(f"redis://127.0.0.1{path}"))
+    assert client.get_connection_kwargs().get("db", 0) == (2 if "2" in path else 0)
+    await client.aclose()
 
 
 @pytest.mark.parametrize(

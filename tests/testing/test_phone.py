@@ -321,6 +321,18 @@ async def test_a_misspelt_control_is_an_error() -> None:
         phone.clock.nwo = datetime(2026, 12, 24)  # type: ignore[attr-defined]
 
 
+async def test_a_subclass_may_have_further_attributes() -> None:
+    class CountingPhone(Phone):
+        def __init__(self, app: Receiver) -> None:
+            super().__init__(app)
+            self.dialled = 0
+
+    phone = CountingPhone(make(answer))
+    phone.dialled += 1
+    phone.faults = Faults(late=True)
+    assert (phone.dialled, phone.faults.late) == (1, True)
+
+
 async def test_keys_are_a_string() -> None:
     async with Phone(make(answer)) as phone:
         call = await phone.dial("8000")

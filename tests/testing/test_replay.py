@@ -304,6 +304,58 @@ async def test_a_test_that_is_made_of_a_call_runs(stage: Stage) -> None:
     assert (await asyncio.to_thread(_pytest, stage.folder))[0] == 1
 
 
+TWO_IVRS = """
+from receiver import Call, Forward, Ivr, Receiver, Repeat, Reply
+
+sales, support = Ivr("8000"), Ivr("8001")
+
+
+@sales.dtmf("1;2", auth=None)
+async def pick(call: Call) -> Reply:
+    async with call.session() as session:
+        session["key"] = call.digits
+    return Forward("8001")
+
+
+@support.caller("any", auth=None)
+async def arrive(call: Call) -> Reply:
+    async with call.session() as session:
+        key = session.get("key", "none")
+    return Forward("222") if key == "1" else Repeat()
+
+
+@support.dtmf("3;4", auth=None)
+async def choose(call: Call) -> Reply:
+    return Forward("8000") if call.digits == "3" else Forward("333")
+
+
+app = Receiver(sales, support)
+"""
+
+
+async def test_a_written_test_of_a_call_in_two_ivrs_dials_once(stage: Stage) -> None:
+    (stage.folder / "today_two.py").write_text(TWO_IVRS)
+    settings = Settings(secret=SECRET, record=stage.folder / "rec")
+    served = Receiver(*load_app("today_two:app").ivrs, settings=settings)
+    back = (("8000", "pick", "2"), ("8001", "arrive", ""), ("8001", "choose", "3"))
+    calls = {
+        "ends": (("8000", "pick", "1"), ("8001", "arrive", "")),
+        "back": (*back, *back[:2], ("8001", "choose", "4")),
+        "after": (*back[:2], ("8001", "choose", "4"), *back[:2]),
+    }
+    async with running(served) as url, httpx.AsyncClient(base_url=url) as http:
+        for session, callbacks in calls.items():
+            for ivr, action, digits in callbacks:
+                fields = {"from": "150", "to": ivr, "input": digits, "session_id": session}
+                await http.post(f"/action/{ivr}/{action}", json=fields)
+    made = await stage.replay("today_two:app", "--as-test")
+    dialled = [test.count("phone.dial(") for test in made.output.split("async def ")[1:]]
+    assert sorted(dialled) == [1, 1, 2]  # the last one was not forwarded to 8000
+    assert made.output.count("another call") == 1
+    (stage.folder / "test_made.py").write_text(made.output)
+    assert await asyncio.to_thread(_pytest, stage.folder) == (0, "3 passed")
+
+
 def _pytest(folder: Path) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "pytest_asyncio.plugin"]
     command += ["-p", "receiver.testing.pytest_plugin", "-p", "no:cacheprovider", "test_made.py"]
@@ -331,7 +383,7 @@ async def test_a_test_says_what_today_differs_and_runs_no_code_of_a_recording(
     assert not [one for one in made.output.splitlines() if one.lstrip().startswith("raise")]
     assert "; today: call 333, handled" in made.output
     assert '.kind == "hung up"' in made.output
-    assert "continued the same call" in made.output
+    assert made.output.count("# the recorded answers do not lead here: another call") == 3
     assert "# no keys are known" in made.output
 
 
