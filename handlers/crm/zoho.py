@@ -49,7 +49,6 @@ from handlers.crm.contacts import (
     unique,
 )
 from handlers.crm.credentials import code, https_url
-from handlers.crm.field_numbers import MIN_DIGITS
 from handlers.crm.outcomes import Task
 from receiver import Call, DeclarationError, Secret
 from receiver.upstream import Answer, UpstreamRefused
@@ -57,6 +56,7 @@ from receiver.upstream import Answer, UpstreamRefused
 _DOMAINS = ("com", "eu", "in", "com.au", "jp", "com.cn", "sa", "ca")
 
 _PHONES = ("Phone", "Mobile", "Home_Phone", "Other_Phone", "Asst_Phone", "Fax")
+_MIN_DIGITS = 6  # a text with fewer is no complete phone number
 
 _PAGE_SIZE = 200
 """Records that are read after the search: the longest page of Zoho."""
@@ -150,8 +150,8 @@ class Zoho(KeyedConnector):
             if isinstance(result, BaseException):
                 raise result
             searched += result
-        part = self._fields  # the number may be in a field that is not read
-        return unique(one for one in searched if part or _may_match(one.fields, number))
+        partial = self._fields  # the number may be in a field that is not read
+        return unique(one for one in searched if partial or _may_match(one.fields, number))
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
         if not contact.owner:
@@ -252,7 +252,7 @@ class Zoho(KeyedConnector):
 
 def _may_match(fields: Mapping[str, Any], number: Number) -> bool:
     """Return whether a complete record may have ``number``: False only if its numbers differ."""
-    size = min(len(number.digits), MIN_DIGITS)
+    size = min(len(number.digits), _MIN_DIGITS)
     phones = (text_of(fields.get(name)) for name in _PHONES)
     if not any(sum(map(str.isdecimal, text)) >= size for text in phones):
         return True

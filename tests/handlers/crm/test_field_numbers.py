@@ -84,7 +84,7 @@ def test_fields_with_several_numbers_and_extensions(caller: str, field: str, sam
     assert Number.parse(caller).matches_field(field) is same
 
 
-@given(st.text("0123456789 +-()/x", max_size=300))
-def test_few_parts_of_a_field_are_parsed(text: str) -> None:
-    """A long text costs a caller no time."""
-    assert len(list(numbers_in(text, "231250"))) <= 200
+def test_only_parts_that_end_like_the_number_are_parsed() -> None:
+    """Parsing takes time while a caller waits."""
+    parts = numbers_in("030 23125001 / 0171 23125000-12, 1234567 (030 1)", "3023125000")
+    assert list(parts) == ["0171 23125000"]
