@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
+from handlers.crm.field_numbers import MIN_DIGITS, numbers_in
 from receiver import Call, DeclarationError, NumberError, NumberFormat, PhoneNumbers, Unavailable
 
 try:
@@ -33,9 +34,6 @@ MAX_CONTACTS = 10
 
 NUMBER_FORMS = frozenset({"typed", "e164", "national", "significant", "digits"})
 """The attributes of `Number` that a CRM can be searched for."""
-
-_SEPARATOR = re.compile(r":::|[;,|\n]| / ")  # between several numbers in one field
-_MAX_FIELD = 200  # characters of a field that are compared
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -97,7 +95,7 @@ class Number:
 
         A search finds other numbers, too. Without a country code equal last digits are enough.
         """
-        parts = _SEPARATOR.split(text[:_MAX_FIELD])
+        parts = numbers_in(text, self.significant or self.digits)
         return any(self._may_equal(Number.parse(part, region)) for part in parts)
 
     def search_keys(self, forms: Iterable[str]) -> tuple[str, ...]:
@@ -113,9 +111,12 @@ class Number:
 
     def _may_equal(self, other: Number) -> bool:
         if self.e164 and not other.e164:
-            return len(other.digits) > 5 and (
+            return len(other.digits) >= MIN_DIGITS and (
                 other.digits.endswith(self.significant) or self.digits.endswith(other.digits)
             )
+        if other.e164 and not self.e164:
+            own = self.digits.lstrip("0")
+            return len(own) >= MIN_DIGITS and other.digits.endswith(own)
         return bool(self.digits) and self.digits == other.digits
 
     def __repr__(self) -> str:

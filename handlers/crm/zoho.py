@@ -11,7 +11,7 @@ general knowledge; check it against your own CRM.
 - ``GET /crm/v8/{module}/search?phone=`` searches all fields of a record that hold numbers [doc].
   The notation of a number matters [mem], so several ``forms=`` are searched for at once in each of
   the ``modules=``: four requests for a caller who is not in the cache. A search may find texts
-  that only contain what was searched for [doc, of criteria], so records are compared again.
+  that only contain what was searched for [doc, of criteria], so whole records are compared again.
 - No contact found is 204 with no body [mem]. A record has ``Owner`` with id, name, email [mem].
 - The header is ``Zoho-oauthtoken``, not ``Bearer`` [doc]. Each data centre has separate hosts.
 - A call requires start and type, and a completed one the duration, as hh:mm [doc]. Its contact is
@@ -29,7 +29,6 @@ general knowledge; check it against your own CRM.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Unpack
@@ -57,7 +56,7 @@ from receiver.upstream import Answer, UpstreamRefused
 _DOMAINS = ("com", "eu", "in", "com.au", "jp", "com.cn", "sa", "ca")
 
 _PHONES = ("Phone", "Mobile", "Home_Phone", "Other_Phone", "Asst_Phone", "Fax")
-_MIN_DIGITS = 6  # a text without the last digits of the number is not parsed
+_MIN_DIGITS = 6  # a text with fewer is no complete phone number
 
 _PAGE_SIZE = 200
 """Records that are read after the search: the longest page of Zoho."""
@@ -151,7 +150,8 @@ class Zoho(KeyedConnector):
             if isinstance(result, BaseException):
                 raise result
             searched += result
-        return unique(one for one in searched if _has_number(one.fields, number))
+        partial = self._fields  # the number may be in a field that is not read
+        return unique(one for one in searched if partial or _may_match(one.fields, number))
 
     async def owner(self, contact: Contact, call: Call | None = None) -> Owner | None:
         if not contact.owner:
@@ -250,13 +250,13 @@ class Zoho(KeyedConnector):
         return row | _whose(engagement.contact, engagement.owner)
 
 
-def _has_number(fields: Mapping[str, Any], number: Number) -> bool:
-    """Return whether a record has ``number``, or none of the standard fields of numbers is read."""
-    if not any(text_of(fields.get(name)) for name in _PHONES):
+def _may_match(fields: Mapping[str, Any], number: Number) -> bool:
+    """Return whether a complete record may have ``number``: False only if its numbers differ."""
+    size = min(len(number.digits), _MIN_DIGITS)
+    phones = (text_of(fields.get(name)) for name in _PHONES)
+    if not any(sum(map(str.isdecimal, text)) >= size for text in phones):
         return True
-    texts = [text for value in fields.values() if (text := text_of(value))]  # also custom fields
-    end = (number.significant or number.digits)[-_MIN_DIGITS:]
-    return any(end in re.sub(r"\D", "", text) and number.matches_field(text) for text in texts)
+    return any(number.matches_field(text_of(value)) for value in fields.values())  # custom ones too
 
 
 def _whose(contact: Contact | None, owner: str) -> dict[str, Any]:

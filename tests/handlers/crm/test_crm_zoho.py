@@ -60,6 +60,28 @@ async def test_records_that_only_contain_the_digits_do_not_match(zoho: Stage) ->
     assert {one.id for one in await zoho.crm.find(BERLIN)} == {own, hidden}
 
 
+async def test_a_number_in_a_field_that_is_not_read_is_found(zoho: Stage) -> None:
+    contact = zoho.fake.add("+49 89 1234567", "Grace Hopper", Mobile="03023125000")
+    (found,) = await zoho.make(fields=["Phone"]).find(BERLIN)
+    assert (found.id, "Mobile" in found.fields) == (contact, False)
+
+
+@pytest.mark.parametrize("phone", ["030 23125000 (Büro)", "Tel. 030 23125000", "switchboard"])
+async def test_words_in_a_field_do_not_hide_a_contact(zoho: Stage, phone: str) -> None:
+    zoho.fake.contains = True
+    contact = zoho.fake.add(phone, "Grace Hopper")
+    zoho.fake.add("089 1234567 (Büro)", "Other number")
+    assert [one.id for one in await zoho.crm.find(BERLIN)] == [contact]
+
+
+async def test_an_extension_is_compared_as_a_whole(zoho: Stage) -> None:
+    zoho.fake.contains = True
+    contact = zoho.fake.add("201 (Büro)", "Grace Hopper")
+    zoho.fake.add("2012", "Longer extension")
+    zoho.fake.add("201 555 0123", "Area code")
+    assert [one.id for one in await zoho.crm.find(Number.parse("201"))] == [contact]
+
+
 async def test_only_the_configured_fields_are_read(zoho: Stage) -> None:
     zoho.fake.add("03023125000", "Grace Hopper", Lead_Source="Fair", Secret_Note="x")
     (contact,) = await zoho.make(fields=["Lead_Source"]).find(BERLIN)
