@@ -27,7 +27,7 @@ PREFIX = "receiver:"
 # Share of the circuit breaker's time limit, so that redis-py closes its own connections.
 _TIMEOUT_SHARE = 0.8
 _MAX_CONNECTIONS = 16
-_DATABASE = re.compile("/*[0-9]*/*")  # redis-py takes anything else for 0, or for another number
+_DATABASE = re.compile("[0-9]*")  # redis-py takes anything else for 0, or for another number
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def connect(url: Secret, setting: str = SETTING, limit: float = REQUEST_TIMEOUT)
             f"{setting} is not a URL that redis-py can read, such as redis://127.0.0.1:6379/0"
         ) from None
     parts = urlsplit(url.reveal())
-    if parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path):
+    if parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path.strip("/")):
         raise SettingsError(
             f"{setting}: the path is not the number of a database, as in redis://127.0.0.1:6379/0"
         )
