@@ -24,7 +24,6 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -47,6 +46,9 @@ from receiver.testing.phone_events import CallEnds
 
 PHONES: weakref.WeakSet[Phone] = weakref.WeakSet()
 """All phones that still exist, for the reports of failed tests."""
+
+_RUNNING: set[asyncio.Task[None]] = set()
+"""The tasks of open phones: a phone that a test drops without `close` runs until its loop ends."""
 
 _BASE = "http://127.0.0.1"
 
@@ -236,6 +238,8 @@ class Phone(Controls):
             self._closing = asyncio.Event()
             self._ready: asyncio.Future[None] = loop.create_future()
             self._task = loop.create_task(self._run())
+            _RUNNING.add(self._task)
+            self._task.add_done_callback(_RUNNING.discard)
         await asyncio.shield(self._ready)
         if self._closing.is_set():
             raise ReceiverError("this phone is closed: make a new one")
@@ -251,12 +255,7 @@ class Phone(Controls):
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
     async def _run(self) -> None:

@@ -308,6 +308,15 @@ async def test_there_is_no_other_ivr() -> None:
         await Phone(make(answer)).dial(8000)  # type: ignore[arg-type]
 
 
+async def test_a_phone_that_is_dropped_runs_until_its_loop_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await (await Phone(make(answer)).dial("8000")).hang_up()
+    gc.collect()
+    await asyncio.sleep(0)
+    assert "Task was destroyed" not in caplog.text
+
+
 async def test_a_misspelt_control_is_an_error() -> None:
     """Or the test passes without the fault, or at another time of day."""
     phone = Phone(make(answer))
