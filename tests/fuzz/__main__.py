@@ -161,7 +161,7 @@ async def _statuses(segments: list[bytes]) -> list[int]:
 
 
 async def _settle() -> None:
-    for _ in range(6):
+    for _ in range(120):  # for a dozen pipelined requests, one after another
         await asyncio.sleep(0)
 
 
