@@ -5,9 +5,10 @@ Rule 1: the response is the one that an existing action gives to wrong credentia
         make a token (`receiver.auth.probe_token`) gets another answer.
 Rule 2: it takes as long as at the path of an action, because both do the same work. A difference of
         45 µs could be measured from outside.
-Rule 3: the credentials of a path are derived from its name, so the PBX has valid ones for an action
-        that was renamed or removed before ``apply``: a caller is on the line and gets the fallback
-        of the IVR or the app.
+Rule 3: the credentials of a path are derived from its name, so those of an action that was renamed
+        or removed can be checked as long as the PBX has it: a caller is on the line, and gets the
+        fallback of the IVR or the app. They must be of the current epoch, and of a scheme that
+        another action of the PBX has.
 """
 
 from __future__ import annotations
@@ -107,11 +108,11 @@ class UnknownAction(Answers):
     """The endpoint of one path without an action.
 
     Parameters:
-        model: what the path is answered like.
-        models: those of all actions of the PBX.
-        target: the path.
+        model: the kind of authentication whose refusals the path has.
+        models: the kinds of all actions of the PBX.
+        target: the identity and the path.
         check_token: as for an action.
-        owner: has the fallbacks.
+        owner: the endpoints of all such paths, with the fallbacks.
     """
 
     def __init__(

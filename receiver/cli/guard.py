@@ -81,36 +81,14 @@ def undrain(target: str, only: str | None, machine: bool) -> None:
     over_pbxs(app, only, machine, one)
 
 
-@click.command()
+@click.command(context_settings={"show_default": True})
 @app_argument
 @pbx_option
-@click.option(
-    "--interval",
-    default=3.0,
-    show_default=True,
-    type=click.FloatRange(0.1),
-    help="Seconds between probes.",
-)
-@click.option(
-    "--failures",
-    default=_RULES.failures,
-    show_default=True,
-    type=click.IntRange(1),
-    help="In a row.",
-)
-@click.option(
-    "--failing",
-    default=_RULES.failing,
-    show_default=True,
-    type=click.FloatRange(0),
-    help="In seconds.",
-)
-@click.option(
-    "--answers", default=_RULES.answers, show_default=True, type=click.IntRange(1), help="In a row."
-)
-@click.option(
-    "--hold", default=_RULES.hold, show_default=True, type=click.FloatRange(0), help="In seconds."
-)
+@click.option("--interval", default=3.0, type=click.FloatRange(0.1), help="Seconds between probes.")
+@click.option("--failures", default=_RULES.failures, type=click.IntRange(1), help="In a row.")
+@click.option("--failing", default=_RULES.failing, type=click.FloatRange(0), help="In seconds.")
+@click.option("--answers", default=_RULES.answers, type=click.IntRange(1), help="In a row.")
+@click.option("--hold", default=_RULES.hold, type=click.FloatRange(0), help="In seconds.")
 @click.option("--restore", is_flag=True, help="At the end, enable what a guard disabled.")
 @click.option(WORKER, nargs=3, type=int, hidden=True)
 def guard(

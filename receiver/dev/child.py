@@ -125,6 +125,7 @@ class Child:
         self._may_load = threading.Event()
         self._server: serving.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._listener: socket.socket | None = None
 
     def run(self, target: str, listener: socket.socket) -> None:
         """Load and serve the app after `Load`, until `Retire` or the end of the channel.
@@ -164,6 +165,7 @@ class Child:
 
     def _stop(self, message: MessageToChild | None) -> None:
         assert self._server is not None  # noqa: S101 - the loop runs
+        assert self._listener is not None  # noqa: S101
         self._server.stop_accepting()
         if isinstance(message, Retire):
             self._listener.close()  # its successor accepts the connections in the queue

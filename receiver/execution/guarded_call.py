@@ -19,7 +19,7 @@ from types import CoroutineType, TracebackType
 from receiver.replies import is_reply
 from receiver.text import short
 
-_PACKAGE = __file__.removesuffix("guarded_call.py")
+_FOLDER = __file__.removesuffix("guarded_call.py")
 
 _TEXT = 500  # characters of an exception's text
 
@@ -80,10 +80,10 @@ def describe(error: BaseException, *, with_text: bool) -> str:
 
 def _from_handler(error: BaseException) -> TracebackType | None:
     """Return the traceback from the frame of the handler on, without those of this package."""
-    found = error.__traceback__
-    while found is not None and found.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        found = found.tb_next
-    return found or error.__traceback__
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(_FOLDER):
+        frame = frame.tb_next
+    return frame or error.__traceback__
 
 
 def _text(error: BaseException) -> str:

@@ -191,8 +191,8 @@ class Guard:
 
     def _enter_standby(self) -> None:
         if self._acting is not False:
-            level, is_ = (logging.WARNING, "lost") if self._acting else (logging.INFO, "not held")
-            log.log(level, "the lease on %s is %s: guard on standby", self._config.name, is_)
+            level, state = (logging.WARNING, "lost") if self._acting else (logging.INFO, "not held")
+            log.log(level, "the lease on %s is %s: guard on standby", self._config.name, state)
         self._acting = False
 
     # the service -----------------------------------------------------------------------------

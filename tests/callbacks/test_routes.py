@@ -290,7 +290,9 @@ async def test_a_caller_of_a_renamed_action_gets_the_fallback(
     )
 
 
-async def test_it_does_with_digest_and_from_an_allowed_source_only(handler: Counted) -> None:
+async def test_the_fallback_of_a_renamed_action_with_digest_and_allowed_sources(
+    handler: Counted,
+) -> None:
     known = derive(SECRET, "888/old")
     auth = httpx.DigestAuth(known.username, known.password.reveal())
     settings = Settings(secret=SECRET, allowed_sources=read_networks("192.0.2.1"))
@@ -302,7 +304,9 @@ async def test_it_does_with_digest_and_from_an_allowed_source_only(handler: Coun
     assert handler.calls == []
 
 
-async def test_it_does_with_a_challenge_of_another_worker_and_once_only(handler: Counted) -> None:
+async def test_a_challenge_for_a_renamed_action_is_valid_in_all_workers_and_once(
+    handler: Counted,
+) -> None:
     known = derive(SECRET, "888/old")
     auth = httpx.DigestAuth(known.username, known.password.reveal())
     first, second = (one_action(handler, auth="digest", fallback=Forward("9")) for _ in range(2))
@@ -313,14 +317,16 @@ async def test_it_does_with_a_challenge_of_another_worker_and_once_only(handler:
 
 
 @pytest.mark.parametrize("body", [b"{", b"x" * 70_000])
-async def test_it_does_whatever_the_body_is(body: bytes, handler: Counted) -> None:
+async def test_the_fallback_of_a_renamed_action_does_not_depend_on_the_body(
+    body: bytes, handler: Counted
+) -> None:
     sent = sent_by_pbx("bearer", "888/old", header=False)
     async with client(one_action(handler)) as http:
         answer = await http.post("/action/888/old", content=body, headers=sent)
     assert answer.status_code == (200 if len(body) == 1 else 413)
 
 
-async def test_it_does_when_the_body_does_not_come_in_time(handler: Counted) -> None:
+async def test_a_renamed_action_gets_the_fallback_if_the_body_is_late(handler: Counted) -> None:
     token = derive(SECRET, "888/old").token.reveal()
     headers = [(b"host", b"x"), (b"authorization", f"Bearer {token}".encode())]
     headers.append((b"content-length", b"5"))

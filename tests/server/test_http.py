@@ -371,7 +371,7 @@ async def test_a_connection_that_is_closed_between_pipelined_callbacks() -> None
 
 @pytest.mark.parametrize("is_paused", [False, True])
 async def test_a_client_that_reads_no_last_answer_is_closed(is_paused: bool) -> None:
-    """The request after the one that ends the connection is not answered, and keeps it not open."""
+    """The request after the one that ends the connection does not keep it open."""
     stage = Stage(app=make_app(Counted()))
     if is_paused:
         stage.connection.pause_writing()
